@@ -1,0 +1,84 @@
+# make demo | test | test-quick | check | bench | lock | clean. Safe to run again: each step of the set-up leaves a stamp.
+
+PYTHON  ?= python3# 3.11 or newer; only makes the environment
+WORKERS ?= 2# processes for the tests
+
+VENV := .venv
+BIN  := $(VENV)/bin
+PIP  := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
+# What a platform's build of torch is made of; left out of the hashed lock and to pip (see requirements/torch.txt).
+TORCH_BUILD := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
+        nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
+        nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
+
+LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
+        --custom-compile-command "make lock"
+
+# A half-written target would look finished to the next run.
+.DELETE_ON_ERROR:
+.PHONY: demo test test-quick check bench lock clean system
+
+demo: $(VENV)/.light
+	$(BIN)/palate demo --out palate-demo
+
+test: system $(VENV)/.hf
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test-quick: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not hf"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict src/palate
+
+# One after another, so that no timing is disturbed by its neighbour; names with _ in front are shared helpers.
+bench: $(VENV)/.dev
+	@set -e; for file in benchmarks/[a-z]*.py; do \
+	    name=$$(basename $$file .py); echo "benchmarks.$$name"; \
+	    $(BIN)/python -m benchmarks.$$name --json > benchmarks/results/$$name.json.part; \
+	    mv benchmarks/results/$$name.json.part benchmarks/results/$$name.json; \
+	done
+
+# Keeps every version that still fits; `make lock UPGRADE=--upgrade` takes the newest of all.
+lock: $(VENV)/.dev
+	$(LOCK) $(UPGRADE) --output-file requirements/light.txt
+	$(LOCK) $(UPGRADE) --extra dev --extra peers --constraint requirements/light.txt --output-file requirements/dev.txt
+	$(LOCK) $(UPGRADE) --extra hf --extra dev-hf --constraint requirements/dev.txt --output-file requirements/hf.txt \
+	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
+
+clean:
+	rm -rf $(VENV) palate-demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# ---- set-up: each stamp needs the one before, so that `make -j` never runs two installations at once ----
+
+# No stamp, no environment: one that was interrupted half-way is made anew.
+$(VENV)/.made:
+	@$(PYTHON) -c 'import sys; sys.exit("Palate needs Python 3.11 or newer; this is %d.%d. Try: make PYTHON=python3.11" % sys.version_info[:2] if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.light: $(VENV)/.made requirements/light.txt pyproject.toml
+	$(PIP) install --quiet --require-hashes -r requirements/light.txt
+	$(PIP) install --quiet --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.light requirements/dev.txt
+	$(PIP) install --quiet --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# torch alone and by exact version, so that pip takes the build that the machine offers (a CPU build where one lies at hand);
+# as somebody's dependency it could be swapped for a CUDA build of several GB. All the rest is hashed and brings nothing along.
+$(VENV)/.hf: $(VENV)/.dev requirements/hf.txt requirements/torch.txt
+	$(PIP) install --quiet --require-hashes --no-deps -r requirements/hf.txt
+	$(PIP) install --quiet -r requirements/torch.txt
+	$(PIP) check
+	@touch $@
+
+# strace injects the disk errors of the fault tests; where it cannot be had they are skipped and say so.
+system:
+	@if ! command -v strace >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq strace) >/dev/null 2>&1 \
+	        || echo "strace could not be installed: the tests that need it will be skipped."; \
+	fi

@@ -1,0 +1,55 @@
+"""Palate learns what each person likes by asking the right questions.
+
+The public names load on first use (PEP 562), so that ``import palate`` costs nothing that is not asked for.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from palate.datasets.tables import Dataset
+    from palate.entities import Answer, AnswerKind, Item, Label, Question
+    from palate.errors import PalateError
+    from palate.learner import Learner
+    from palate.recommender import Recommendation
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Answer",
+    "AnswerKind",
+    "Dataset",
+    "Item",
+    "Label",
+    "Learner",
+    "PalateError",
+    "Question",
+    "Recommendation",
+    "__version__",
+]
+
+_HOME = {
+    "Answer": "palate.entities",
+    "AnswerKind": "palate.entities",
+    "Dataset": "palate.datasets.tables",
+    "Item": "palate.entities",
+    "Label": "palate.entities",
+    "Learner": "palate.learner",
+    "PalateError": "palate.errors",
+    "Question": "palate.entities",
+    "Recommendation": "palate.recommender",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value: object = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value  # the next look-up finds it without asking
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))

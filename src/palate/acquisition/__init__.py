@@ -1,0 +1,7 @@
+"""What to ask: a belief and candidates in, a score per candidate out; :func:`select` turns scores into questions."""
+
+from palate.acquisition.candidates import Candidates
+from palate.acquisition.registry import DEFAULT, STRATEGIES, Strategy, get_strategy
+from palate.acquisition.select import Choice, best, select, values
+
+__all__ = ["DEFAULT", "STRATEGIES", "Candidates", "Choice", "Strategy", "best", "get_strategy", "select", "values"]

@@ -1,0 +1,59 @@
+"""Ask what tells most about the answers to the items this person may be shown."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import entr, ndtr
+
+from palate.acquisition.candidates import Array, Candidates
+from palate.posteriors.taste import Belief
+
+TARGETS = 64  # drawn from q; the choice of item is stable well before
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+def epig(belief: Belief, candidates: Candidates, *, rng: np.random.Generator, n_targets: int = TARGETS) -> Array:
+    r"""Expected information between the answer and the answers to targets drawn from q, in nats, (I,) or (n, I).
+
+    .. math:: E_{j \sim q}\left[-\tfrac12 \log(1 - \mathrm{cov}_{ij}^2 / (v_i v_j))\right]
+
+    Exact over the drawn targets: in closed form for ratings, by quadrature for likes.
+
+    References:
+        Bickford Smith et al., Prediction-oriented Bayesian active learning, AISTATS 2023. arXiv:2304.08151
+    """
+    targets = rng.choice(len(candidates), size=n_targets, p=candidates.targets)
+    information = _of_likes if candidates.likelihood.kind == "probit" else _of_ratings
+    if belief.mean.ndim == 1:
+        return information(belief, candidates, targets)
+    users = zip(belief.mean, belief.covariance, strict=True)  # (n, I, targets) at once would not fit
+    return np.stack([information(Belief(mean, covariance), candidates, targets) for mean, covariance in users])
+
+
+def _of_ratings(belief: Belief, candidates: Candidates, targets: Array) -> Array:
+    factors = candidates.items.factors
+    variance = belief.variance(factors) + candidates.items.answer_noise
+    covariance = factors @ (belief.covariance @ factors[targets].T)  # (I, targets)
+    squared_correlation = covariance**2 / (variance[:, None] * variance[targets])
+    # an item is no news about itself beyond what its noise leaves, so that 1 stays out of reach
+    return -0.5 * np.log1p(-np.minimum(squared_correlation, 1.0 - 1e-12)).mean(1)
+
+
+def _of_likes(belief: Belief, candidates: Candidates, targets: Array) -> Array:
+    """Mutual information of two probit answers: the first latent value by quadrature, the second given it in closed form."""
+    items = candidates.items
+    unit = np.sqrt(items.answer_noise)
+    factors = items.factors / unit[:, None]
+    mean, variance = (items.level + belief.score(items.factors)) / unit, belief.variance(factors)
+    slope = factors @ (belief.covariance @ factors[targets].T) / np.maximum(variance, 1e-12)[:, None]
+    left = np.maximum(variance[targets] - slope**2 * variance[:, None], 0.0)
+    both = np.zeros_like(slope)
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        step = node * np.sqrt(variance)[:, None]
+        both += weight * ndtr(mean[:, None] + step) * ndtr((mean[targets] + slope * step) / np.sqrt(1.0 + left))
+    first = ndtr(mean / np.sqrt(1.0 + variance))
+    second = ndtr(mean[targets] / np.sqrt(1.0 + variance[targets]))
+    joint = np.stack([both, first[:, None] - both, second - both, 1.0 - first[:, None] - second + both])
+    margins = entr(first)[:, None] + entr(1 - first)[:, None] + entr(second) + entr(1 - second)
+    return np.maximum(margins - entr(np.clip(joint, 0.0, 1.0)).sum(0), 0.0).mean(1)

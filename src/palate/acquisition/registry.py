@@ -1,0 +1,78 @@
+"""The strategies there are, by name."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from palate.acquisition.a_optimal import a_optimal
+from palate.acquisition.bald import bald
+from palate.acquisition.candidates import Array, Candidates
+from palate.acquisition.entropy import entropy
+from palate.acquisition.epig import epig
+from palate.acquisition.popularity import popularity
+from palate.acquisition.random import random
+from palate.acquisition.variance import variance
+from palate.errors import OptionError
+from palate.posteriors.taste import Belief
+
+
+class Score(Protocol):
+    """A strategy is its equation: a belief and candidates in, a score per candidate out. Stability: Caller."""
+
+    def __call__(self, belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A way to choose what to ask.
+
+    Attributes:
+        name: As on the command line.
+        score: (I,) for a belief about one user, (n, I) for n.
+        cost: Of scoring one candidate; D taste dimensions, R rating levels, J targets.
+        source: Where it comes from.
+        unit: Of the score.
+        weighs_answerability: Whether the score is multiplied by the chance of an answer.
+        is_random: Whether every candidate is as likely as every other.
+    """
+
+    name: str
+    score: Score
+    cost: str
+    source: str
+    unit: str
+    weighs_answerability: bool = True
+    is_random: bool = False
+
+
+DEFAULT = "a-optimal"
+
+STRATEGIES: dict[str, Strategy] = {
+    strategy.name: strategy
+    for strategy in (
+        Strategy("random", random, "O(1)", "baseline", "", weighs_answerability=False, is_random=True),
+        Strategy("popularity", popularity, "O(1)", "Rashid et al. 2002", "ratings", weighs_answerability=False),
+        Strategy("entropy", entropy, "O(R)", "Kohrs & Merialdo 2001; Rashid et al. 2002", "nats"),
+        Strategy("variance", variance, "O(D²)", "Cohn et al. 1996", "squared rating"),
+        Strategy("bald", bald, "O(D²)", "Houlsby et al. 2011", "nats"),
+        Strategy("a-optimal", a_optimal, "O(D²)", "Chaloner & Verdinelli 1995; Cohn et al. 1996", "squared rating"),
+        Strategy("epig", epig, "O(D J)", "Bickford Smith et al. 2023", "nats"),
+    )
+}
+
+
+def get_strategy(name: str) -> Strategy:
+    """The strategy of that name.
+
+    Raises:
+        OptionError: If there is none; the message has the nearest names.
+    """
+    if name in STRATEGIES:
+        return STRATEGIES[name]
+    near = difflib.get_close_matches(name, STRATEGIES, n=2)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(STRATEGIES)}."
+    raise OptionError(f"strategy {name!r} is unknown. {hint}")

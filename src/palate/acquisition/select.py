@@ -1,0 +1,86 @@
+"""From scores to questions: masks, prices in answers, breaks ties, builds batches. No strategy does any of this itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.acquisition.candidates import Array, Candidates
+from palate.errors import OptionError
+from palate.posteriors.taste import Belief
+
+if TYPE_CHECKING:
+    from palate.acquisition.registry import Strategy
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A candidate chosen.
+
+    Attributes:
+        item: Its position among the candidates.
+        value: Its score, times the candidate's reach where the strategy weighs it.
+        propensity: Probability of this choice given the scores: 1 over the number of equal best, or the uniform draw's.
+    """
+
+    item: int
+    value: float
+    propensity: float
+
+
+def values(strategy: Strategy, belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
+    """What each question is worth, (I,) or (n, I): the score, times the chance of an answer where the strategy weighs it."""
+    scores = strategy.score(belief, candidates, rng=rng)
+    return scores * candidates.reach if strategy.weighs_answerability else scores
+
+
+def best(scores: Array, allowed: NDArray[np.bool_], *, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The largest allowed score of each row, equal ones broken by ``rng``, and how many were equal, (n,) each.
+
+    Rows without an allowed candidate give -1. A score that is not finite counts as the lowest, never as the best.
+    """
+    open_scores = np.where(allowed & np.isfinite(scores), scores, -np.inf)
+    open_scores = np.where(allowed & ~np.isfinite(scores), np.finfo(np.float64).min, open_scores)
+    top = open_scores == open_scores.max(1, keepdims=True)
+    equal = np.where(allowed.any(1), top.sum(1), 0)
+    picks = top.argmax(1)
+    for row in np.flatnonzero(equal > 1):
+        picks[row] = rng.choice(np.flatnonzero(top[row]))
+    return np.where(equal > 0, picks, -1), equal
+
+
+def select(
+    strategy: Strategy,
+    belief: Belief,
+    candidates: Candidates,
+    *,
+    k: int = 1,
+    allowed: NDArray[np.bool_] | None = None,
+    rng: np.random.Generator,
+) -> list[Choice]:
+    """Up to ``k`` different questions for one user, best first.
+
+    A batch is greedy: after each pick the belief is what it would be once that answer is in. For ratings its covariance
+    does not depend on the answer, so the greedy batch is exact.
+
+    Args:
+        allowed: Candidates that may be asked, (I,); all if None.
+    Raises:
+        OptionError: If k is below 1.
+    """
+    if k < 1:
+        raise OptionError(f"k is {k}. Ask for at least 1 question.")
+    free = np.ones(len(candidates), dtype=bool) if allowed is None else allowed.copy()
+    choices: list[Choice] = []
+    while len(choices) < k and free.any():
+        scores = values(strategy, belief, candidates, rng=rng)
+        picks, equal = best(scores[None], free[None], rng=rng)
+        item = int(picks[0])
+        chance = 1.0 / (int(free.sum()) if strategy.is_random else int(equal[0]))
+        choices.append(Choice(item, float(scores[item]), chance))
+        free[item] = False
+        belief = candidates.condition(belief, item)
+    return choices

@@ -1,0 +1,274 @@
+"""From a data set to a model: the batch fit, and new items after it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+
+from palate.catalogue import Catalogue
+from palate.datasets.tables import Dataset
+from palate.encoders.cache import Cached
+from palate.encoders.history import encode_histories, liking
+from palate.encoders.registry import load_encoder
+from palate.entities import CATEGORY, EVENT, ITEM, NEGATIVE_EVENTS, POSITIVE_EVENTS, RATING, TEXT, TIMESTAMP, TITLE, USER, Answer
+from palate.errors import DataError, OptionError
+from palate.model import Events, Model, Scale
+from palate.posteriors.answerability import Answerability
+from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
+from palate.posteriors.history import fit_history
+from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.prior import LinearPrior
+from palate.posteriors.taste import Items, Spread, Taste
+
+Array = NDArray[np.float64]
+Progress = Callable[[str, int, int], None]
+MEMORY_BYTES = 1 << 30  # for the covariances of the items; beyond it their diagonal is kept, then one number an item
+IMPLICIT = Likelihood("implicit", confidence=20.0, background=5.0)  # tuned on MovieLens-100K (benchmarks/ranking.py)
+_log = logging.getLogger(__name__)
+
+
+def fit_model(
+    data: Dataset, *, encoder: str, likelihood: str, dim: int, labels: Sequence[Answer], seed: int, progress: Progress | None
+) -> Model:
+    """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`)."""
+    chosen = choose_likelihood(data, likelihood)
+    values: Literal["rating", "event"] = "event" if chosen.kind == "implicit" else "rating"
+    coded = (as_events(data) if chosen.kind == "implicit" else as_likes(data) if chosen.kind == "probit" else data).coded(values)
+    if len(coded.values) == 0:
+        raise DataError(f"data set {data.name!r} has no {values} to fit: 0 of {data.interactions.height} rows. Give at least one.")
+    shape = (len(coded.user_ids), len(coded.item_ids))
+    answers = Answers.build(coded.users, coded.items, coded.values, shape)
+    table = _table(data, coded.item_ids)
+    content, revision = encode(table, encoder, progress)
+    joined = _with_labels(answers, labels, coded.user_ids, coded.item_ids) if labels else answers
+    fitted = fit(
+        joined,
+        likelihood=chosen,
+        options=FitOptions(dim=dim),
+        content=None if content is None else content.astype(np.float64),
+        rng=np.random.default_rng(seed),
+        progress=None if progress is None else lambda done, of: progress("fitting", done, of),
+    )
+    counts = np.bincount(joined.values.indices, minlength=shape[1]).astype(np.float64)
+    taste = Taste.build(_items(fitted, counts, content), chosen)
+    scale = Scale.of(coded.values)
+    catalogue = Catalogue(table, content, counts, _levels(joined.values, scale, counts))
+    events = _events(data, coded.user_ids, coded.item_ids) if values == "rating" else None
+    return Model(
+        catalogue=catalogue,
+        taste=taste,
+        prior=fitted.prior,
+        answerability=Answerability.fit(joined.values, rng=np.random.default_rng(seed)),
+        history_prior=_history_prior(taste, answers.values, events, coded.timestamps, coded.users, content, scale),
+        user_ids=coded.user_ids,
+        answers=answers.values,
+        events=events,
+        scale=scale,
+        encoder=("", "") if content is None else (encoder, revision),
+        fingerprint=data.fingerprint(),
+    )
+
+
+def choose_likelihood(data: Dataset, name: str) -> Likelihood:
+    """The likelihood of that name, or the one that suits the data."""
+    if name == "implicit":
+        return IMPLICIT
+    if name != "auto":
+        return Likelihood(name)  # type: ignore[arg-type]  # checked there
+    ratings = data.interactions[RATING].drop_nulls()
+    if ratings.is_empty():
+        return IMPLICIT
+    return Likelihood("probit" if ratings.n_unique() == 2 else "gaussian")
+
+
+def as_events(data: Dataset) -> Dataset:
+    """Every row as an event meant well, but those of a negative kind, which are left out."""
+    kept = data.interactions.filter(pl.col(EVENT).is_null() | ~pl.col(EVENT).is_in(list(NEGATIVE_EVENTS)))
+    known = pl.when(pl.col(EVENT).is_in(list(POSITIVE_EVENTS))).then(pl.col(EVENT)).otherwise(pl.lit("view"))
+    return replace(data, interactions=kept.with_columns(known.alias(EVENT)))
+
+
+def as_likes(data: Dataset) -> Dataset:
+    """Ratings as like (1) and dislike (0): the upper level of two, or the mean and above of more."""
+    ratings = data.interactions[RATING]
+    levels = ratings.drop_nulls().unique().sort()
+    edge = float(levels[-1]) if len(levels) <= 2 else float(ratings.mean())  # type: ignore[arg-type]  # numeric column
+    liked = (pl.col(RATING) >= edge).cast(pl.Float64)
+    return replace(data, interactions=data.interactions.with_columns(liked.alias(RATING)))
+
+
+def _table(data: Dataset, item_ids: list[str]) -> pl.DataFrame:
+    """The items in the order of the codes, with empty text where the data has no row for one."""
+    order = pl.DataFrame({ITEM: item_ids}, schema={ITEM: pl.String})
+    known = data.items.unique(subset=ITEM, keep="last", maintain_order=True)
+    table = order.join(known, on=ITEM, how="left", maintain_order="left")
+    for column in (TITLE, TEXT, CATEGORY):
+        filled = pl.col(column).fill_null("") if column in table.columns else pl.lit("").alias(column)
+        table = table.with_columns(filled)
+    return table
+
+
+def encode(table: pl.DataFrame, encoder: str, progress: Progress | None) -> tuple[NDArray[np.float32] | None, str]:
+    """Encodings of the items, (I, E), or None where nothing has text or the encoder is ``none``; and its revision.
+
+    An item without text gets the mean encoding, so that the prior says of it what it says of all.
+    """
+    texts = Dataset(pl.DataFrame(), table, pl.DataFrame()).item_texts()
+    has_text = np.array([bool(text) for text in texts])
+    if encoder == "none" or not has_text.any():
+        return None, ""
+    cached = Cached(load_encoder(encoder))
+    report = None if progress is None else lambda done, of: progress("encoding", done, of)
+    content = cached.encode(texts, report)
+    content[~has_text] = content[has_text].mean(0)
+    return content, cached.revision
+
+
+def _with_labels(answers: Answers, labels: Sequence[Answer], user_ids: list[str], item_ids: list[str]) -> Answers:
+    """The answers of the data with the labels since, the later one where both speak of the same pair."""
+    rows = {user: row for row, user in enumerate(user_ids)}
+    columns = {item: column for column, item in enumerate(item_ids)}
+    coo = answers.values.tocoo()
+    pairs = dict(zip(zip(coo.row.tolist(), coo.col.tolist(), strict=True), coo.data.tolist(), strict=True))
+    for label in labels:
+        if label.value is not None and label.item_id in columns:
+            row = rows.setdefault(label.user_id, len(rows))
+            pairs[row, columns[label.item_id]] = label.value
+    users, items = np.array(list(pairs), dtype=np.int32).T
+    return Answers.build(users, items, np.array(list(pairs.values())), (len(rows), len(item_ids)))
+
+
+def _items(fitted: Fitted, counts: Array, content: NDArray[np.float32] | None) -> Items:
+    """Beliefs about the items; of those nobody rated, what their content says, as unsure as it is."""
+    unrated = np.flatnonzero(counts == 0)
+    covariances = fitted.covariances
+    if len(unrated):
+        encodings = None if content is None else content[unrated].astype(np.float64)
+        fitted.factors[unrated] = fitted.prior.predict(encodings, len(unrated))
+        covariances[unrated] = fitted.prior.covariance * fitted.prior.spread(encodings, len(unrated))[:, None, None]
+    form = Spread.form_within(len(counts), fitted.factors.shape[1], MEMORY_BYTES)
+    _log.info("keeping the %s covariances of %d items with %d dimensions", form, *fitted.factors.shape)
+    return Items.build(fitted.factors, covariances, fitted.noise, form)
+
+
+def _levels(values: sparse.csr_matrix, scale: Scale, counts: Array) -> Array:
+    """Share of each rating level among an item's ratings, (I, R); ten equal bins where the scale is continuous."""
+    if len(scale.levels) > 2 or values.data.min() == values.data.max() or len(np.unique(values.data[:1000])) <= 2:
+        edges = np.array(scale.levels)
+        codes = np.searchsorted(edges, values.data)
+    else:
+        edges = np.linspace(scale.low, scale.high, 11)[1:]
+        codes = np.searchsorted(edges[:-1], values.data)
+    table = np.zeros((len(counts), len(edges)))
+    np.add.at(table, (values.indices, np.minimum(codes, len(edges) - 1)), 1.0)
+    return table / np.maximum(counts, 1.0)[:, None]
+
+
+def _events(data: Dataset, user_ids: list[str], item_ids: list[str]) -> Events | None:
+    """Rows without a rating as histories: they move the prior of taste, the ratings move the taste."""
+    known = pl.col(EVENT).is_in(list(POSITIVE_EVENTS | NEGATIVE_EVENTS))
+    rows = data.interactions.filter(pl.col(RATING).is_null() & known)
+    if rows.is_empty():
+        return None
+    coded = rows.select(
+        pl.col(USER).replace_strict(user_ids, list(range(len(user_ids))), return_dtype=pl.Int32).alias("user"),
+        pl.col(ITEM).replace_strict(item_ids, list(range(len(item_ids))), return_dtype=pl.Int32).alias("item"),
+        pl.Series("liking", liking(np.full(rows.height, np.nan), rows[EVENT].to_list())),
+        pl.col(TIMESTAMP).fill_null(float("nan")).alias("time"),
+    ).sort("user", maintain_order=True)
+    start = np.concatenate([[0], np.cumsum(np.bincount(coded["user"].to_numpy(), minlength=len(user_ids)))])
+    shape, items = (len(user_ids), len(item_ids)), coded["item"].to_numpy()
+    return Events(
+        sparse.csr_matrix((coded["liking"].to_numpy(), items, start), shape=shape),
+        sparse.csr_matrix((coded["time"].to_numpy(), items, start), shape=shape),
+    )
+
+
+def _history_prior(
+    taste: Taste,
+    answers: sparse.csr_matrix,
+    events: Events | None,
+    timestamps: Array,
+    users: NDArray[np.int32],
+    content: NDArray[np.float32] | None,
+    scale: Scale,
+) -> LinearPrior | None:
+    """The prior of taste given history, from events and ratings or, without events, from halves of the ratings."""
+    if content is None or taste.likelihood.kind == "implicit":
+        return None
+    n_users = answers.shape[0]
+    if events is not None:
+        rows = np.repeat(np.arange(n_users), np.diff(events.liking.indptr))
+        histories = encode_histories(
+            rows, events.liking.indices, events.liking.data, events.timestamps.data, content, n_users
+        )
+        return fit_history(taste, answers, histories)
+    order = np.argsort(users, kind="stable")  # that of the answers' entries
+    rows = np.repeat(np.arange(n_users), np.diff(answers.indptr))
+    times = timestamps[order]
+    by_time = np.lexsort((np.nan_to_num(times), rows))
+    rank = np.empty(len(rows), dtype=np.intp)
+    rank[by_time] = np.arange(len(rows)) - answers.indptr[rows[by_time]]
+    early = rank < np.diff(answers.indptr)[rows] // 2
+    weight = liking(answers.data, [None] * len(rows))
+    histories = encode_histories(rows[early], answers.indices[early], weight[early], times[early], content, n_users)
+    later = sparse.csr_matrix((answers.data[~early], (rows[~early], answers.indices[~early])), shape=answers.shape)
+    return fit_history(taste, later, histories)
+
+
+def extend(model: Model, items: Any) -> Model:
+    """The model with new items (:meth:`palate.learner.Learner.with_items`)."""
+    empty = pl.DataFrame(schema={USER: pl.String, ITEM: pl.String})
+    new = Dataset.from_tables(empty, items, name="new items").items
+    table = _table(replace(Dataset(empty, new, empty), name="new items"), new[ITEM].to_list())
+    known = [item for item in table[ITEM].to_list() if item in model.catalogue]
+    if known:
+        raise DataError(f"item {known[0]!r} is in the model already. Leave it out, or refit with its new text.")
+    content = None
+    if model.catalogue.content is not None:
+        content, revision = encode(table, model.encoder[0], None)
+        if content is not None and revision != model.encoder[1]:
+            raise OptionError(f"encoder {model.encoder[0]!r} is now {revision!r}, the model has {model.encoder[1]!r}. Refit.")
+        if content is None:
+            content = np.broadcast_to(model.catalogue.content.mean(0), (len(table), model.catalogue.content.shape[1]))
+    return _appended(model, table, content)
+
+
+def _appended(model: Model, table: pl.DataFrame, content: NDArray[np.float32] | None) -> Model:
+    old, n = model.taste.items, len(table)
+    encodings = None if content is None else content.astype(np.float64)
+    means = model.prior.predict(encodings, n)
+    covariances = model.prior.covariance * model.prior.spread(encodings, n)[:, None, None]
+    added = Items.build(means, covariances, np.full(n, float(np.median(old.noise))), old.spread.form)
+    joined = Items(
+        np.append(old.level, added.level),
+        np.concatenate([old.factors, added.factors]),
+        Spread(old.spread.form, np.concatenate([old.spread.values, added.spread.values])),
+        np.append(old.noise, added.noise),
+    )
+    catalogue = model.catalogue
+    shape = (model.answers.shape[0], len(joined))
+    return replace(
+        model,
+        catalogue=Catalogue(
+            pl.concat([catalogue.table, table], how="diagonal_relaxed"),
+            None if content is None or catalogue.content is None else np.concatenate([catalogue.content, content]),
+            np.append(catalogue.counts, np.zeros(n)),
+            np.concatenate([catalogue.levels, np.zeros((n, catalogue.levels.shape[1]))]),
+        ),
+        taste=replace(model.taste, items=joined),
+        answerability=model.answerability.extended(n),
+        answers=_wider(model.answers, shape),
+        events=model.events and Events(_wider(model.events.liking, shape), _wider(model.events.timestamps, shape)),
+    )
+
+
+def _wider(matrix: sparse.csr_matrix, shape: tuple[int, int]) -> sparse.csr_matrix:
+    return sparse.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=shape)

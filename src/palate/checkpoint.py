@@ -1,0 +1,168 @@
+"""A learner on disk: a model folder of safetensors, JSON and parquet, and the label log beside them."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sparse
+
+from palate import __version__
+from palate.catalogue import Catalogue
+from palate.entities import ITEM, USER
+from palate.errors import ModelFolderError
+from palate.learner import Learner
+from palate.model import Events, History, Model, Scale
+from palate.posteriors.answerability import Answerability
+from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.prior import LinearPrior
+from palate.posteriors.taste import Items, Spread, Taste
+from palate.store.folder import Arrays, load_folder, save_folder
+from palate.store.log import LabelLog, active
+
+LOG = "labels.sqlite"
+_PRIOR = ("mean", "covariance", "coefficients", "centre", "axes", "energy")
+
+
+def log_path(folder: Path) -> Path:
+    """Where a model folder keeps its label log."""
+    return folder / LOG
+
+
+def save(learner: Learner, folder: Path) -> None:
+    """Write a learner; answers told and not yet in the folder's log are appended to it first."""
+    model = learner.model
+    histories = pl.DataFrame(
+        [(user, model.catalogue.ids[i], w) for user, h in learner.histories.items() for i, w in zip(h.items, h.liking, strict=True)],
+        schema={USER: pl.String, ITEM: pl.String, "liking": pl.Float64},
+        orient="row",
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    with LabelLog.open(log_path(folder)) as log:
+        log.append([answer for answers in learner.told.values() for answer in answers])
+    save_folder(
+        folder,
+        config={
+            "version": __version__,
+            "items": len(model.catalogue),
+            "users": len(model.user_ids),
+            "dim": model.taste.items.dim,
+            "likelihood": asdict(model.taste.likelihood),
+            "covariance": model.taste.items.spread.form,
+            "scale": {"levels": list(model.scale.levels), "like": model.scale.like},
+            "encoder": {"name": model.encoder[0], "revision": model.encoder[1]},
+            "strength": {"items": model.prior.strength, "history": model.history_prior and model.history_prior.strength},
+            "data": model.fingerprint,
+        },
+        arrays={"taste": _taste_arrays(model), "answers": _answer_arrays(model)},
+        tables={"items": model.catalogue.table, "users": pl.DataFrame({USER: model.user_ids}, schema={USER: pl.String}), "histories": histories},
+    )
+
+
+def _taste_arrays(model: Model) -> Arrays:
+    items = model.taste.items
+    arrays: Arrays = {
+        "level": items.level,
+        "factors": items.factors,
+        "spread": items.spread.values,
+        "noise": items.noise,
+        "counts": model.catalogue.counts,
+        "levels": model.catalogue.levels,
+        "rate": model.answerability.rate,
+        "loadings": model.answerability.loadings,
+        "exposure_noise": model.answerability.noise,
+    }
+    for name, prior in (("prior", model.prior), ("history", model.history_prior)):
+        if prior is not None:
+            arrays |= {f"{name}.{part}": getattr(prior, part) for part in _PRIOR}
+    if model.catalogue.content is not None:
+        arrays["content"] = model.catalogue.content
+    return arrays
+
+
+def _answer_arrays(model: Model) -> Arrays:
+    arrays: Arrays = _csr(model.answers, "answers")
+    if model.events is not None:
+        arrays |= _csr(model.events.liking, "events") | {"events.times": np.nan_to_num(model.events.timestamps.data, nan=-1.0)}
+    return arrays
+
+
+def _csr(matrix: sparse.csr_matrix, name: str) -> Arrays:
+    return {f"{name}.values": matrix.data, f"{name}.items": matrix.indices, f"{name}.start": matrix.indptr.astype(np.int64)}
+
+
+def load(folder: Path) -> Learner:
+    """Read a learner and replay its label log. What was passed over on the way is a warning."""
+    loaded = load_folder(folder)
+    for note in loaded.notes:
+        warnings.warn(note, stacklevel=3)
+    try:
+        learner = Learner(_model(loaded.config, loaded.arrays, loaded.tables))
+        for (user,), rows in loaded.tables["histories"].group_by(USER, maintain_order=True):
+            learner = learner.see(str(user), rows[ITEM].to_list(), liking=rows["liking"].to_list())
+    except (KeyError, TypeError, ValueError, IndexError) as error:
+        raise ModelFolderError(
+            f"the model folder {folder} does not hold what its config promises: {error!r}. Save the model again."
+        ) from error
+    if not log_path(folder).exists():
+        return learner
+    with LabelLog.open(log_path(folder)) as log:
+        return learner.tell(label.answer for label in active(log.labels()))
+
+
+def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, pl.DataFrame]) -> Model:
+    taste, answers = arrays["taste"], arrays["answers"]
+    n_items, n_users, dim = config["items"], config["users"], config["dim"]
+    _check(tables["items"].height, n_items, "rows of items")
+    _check(tables["users"].height, n_users, "rows of users")
+    _check(taste["factors"].shape, (n_items, dim), "shape of factors")
+    _check(taste["levels"].shape[0], n_items, "rows of levels")
+    for name in ("level", "noise", "counts", "rate", "exposure_noise"):
+        _check(taste[name].shape, (n_items,), f"shape of {name}")
+    size = dim + 1
+    columns = {"full": size * (size + 1) // 2, "diagonal": size, "isotropic": 1}[config["covariance"]]
+    _check(taste["spread"].shape, (n_items, columns), "shape of spread")
+    items = Items(taste["level"], taste["factors"], Spread(config["covariance"], taste["spread"]), taste["noise"])
+    shape = (n_users, n_items)
+    events = None
+    if "events.values" in answers:
+        liking = _matrix(answers, "events", shape)
+        times = np.where(answers["events.times"] < 0, np.nan, answers["events.times"])
+        events = Events(liking, sparse.csr_matrix((times, liking.indices, liking.indptr), shape=shape))
+    return Model(
+        catalogue=Catalogue(tables["items"], taste.get("content"), taste["counts"], taste["levels"]),
+        taste=Taste.build(items, Likelihood(**config["likelihood"])),
+        prior=_prior(taste, "prior", config["strength"]["items"], size),
+        answerability=Answerability(taste["rate"], taste["loadings"], taste["exposure_noise"]),
+        history_prior=_prior(taste, "history", config["strength"]["history"], dim) if "history.mean" in taste else None,
+        user_ids=tables["users"][USER].to_list(),
+        answers=_matrix(answers, "answers", shape),
+        events=events,
+        scale=Scale(tuple(config["scale"]["levels"]), config["scale"]["like"]),
+        encoder=(config["encoder"]["name"], config["encoder"]["revision"]),
+        fingerprint=config["data"],
+    )
+
+
+def _prior(taste: Arrays, name: str, strength: float, size: int) -> LinearPrior:
+    prior = LinearPrior(*(taste[f"{name}.{part}"] for part in _PRIOR), strength=float(strength))
+    encoding = len(prior.centre)
+    for part, shape in (("mean", (size,)), ("covariance", (size, size)), ("coefficients", (encoding, size)), ("axes", (encoding, encoding))):
+        _check(getattr(prior, part).shape, shape, f"shape of {name}.{part}")
+    return prior
+
+
+def _matrix(arrays: Arrays, name: str, shape: tuple[int, int]) -> sparse.csr_matrix:
+    parts = (arrays[f"{name}.values"], arrays[f"{name}.items"], arrays[f"{name}.start"])
+    matrix = sparse.csr_matrix(parts, shape=shape)
+    matrix.check_format(full_check=True)
+    return matrix
+
+
+def _check(found: object, expected: object, what: str) -> None:
+    if found != expected:
+        raise ModelFolderError(f"the {what} is {found}, config.json says {expected}. Save the model again.")

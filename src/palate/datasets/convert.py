@@ -1,0 +1,58 @@
+"""Write a data set as the Palate data folder, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import polars as pl
+
+from palate.datasets.folder import ENDINGS, INTERACTION_STEMS
+from palate.datasets.tables import Dataset
+from palate.errors import DataError
+
+NAMES = ("interactions", "items", "users")
+
+
+def write_folder(data: Dataset, out: str | os.PathLike[str]) -> Path:
+    """Write ``interactions.parquet``, ``items.parquet`` and ``users.parquet``, replacing those that are there.
+
+    Every file is written beside its place and then renamed, so a reader sees the old file or the new one. The same
+    data give the same folder however often it is written. Media are not copied: paths in ``image`` and ``audio`` hold
+    in the folder that the data came from.
+
+    Raises:
+        DataError: If the folder cannot be written, or holds tables in another format, which would be ambiguous.
+    """
+    folder = Path(out)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _refuse_others(folder)
+        _write(data, folder)
+    except OSError as error:
+        raise DataError(
+            f"{folder} cannot be written ({os.strerror(error.errno or 0)}). Choose another folder."
+        ) from None
+    return folder
+
+
+def _refuse_others(folder: Path) -> None:
+    for stem in (*INTERACTION_STEMS, *NAMES):
+        for ending in ENDINGS:
+            ours = stem in NAMES and ending == ".parquet"
+            if not ours and (folder / (stem + ending)).exists():
+                raise DataError(f"{folder} holds {stem + ending} already. Choose an empty folder.")
+
+
+def _write(data: Dataset, folder: Path) -> None:
+    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+    try:
+        for name in NAMES:
+            frame: pl.DataFrame = getattr(data, name)
+            frame.write_parquet(temporary / name, compression="zstd")
+        for name in NAMES:
+            os.replace(temporary / name, folder / f"{name}.parquet")
+    finally:
+        shutil.rmtree(temporary)

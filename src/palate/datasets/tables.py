@@ -1,0 +1,153 @@
+"""The data set: three tables, frozen, with ids as text and every column checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import narwhals as nw
+import numpy as np
+import polars as pl
+import pyarrow as pa
+from narwhals.exceptions import NarwhalsError
+from numpy.typing import NDArray
+
+from palate.datasets.assemble import Assembly
+from palate.datasets.coding import Coded, code
+from palate.datasets.fingerprints import fingerprint
+from palate.datasets.formats import read_path
+from palate.datasets.limits import DEFAULT_LIMITS, Limits
+from palate.datasets.raw import LINE, Piece
+from palate.datasets.rejects import Rejects
+from palate.entities import CATEGORY, CATEGORY_SEPARATOR, TEXT, TITLE
+from palate.errors import DataError, OptionError
+
+TableName = Literal["interactions", "items", "users"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Dataset:
+    """What people did and what the items are.
+
+    Attributes:
+        interactions: user_id and item_id (text), rating (float, null where none), event (text, null where none),
+            timestamp (seconds since the epoch, UTC, null where none); further columns as they came.
+        items: item_id, title, text, category ("" where absent, several joined by ``|``), image and audio where the
+            data has them, further columns as they came. Items of interactions may be missing here.
+        users: user_id and whatever else the data says of them. May be empty.
+        rejects: Rows that could not be read.
+        kind: The kind of table that came in, in which :meth:`table` gives back.
+    """
+
+    interactions: pl.DataFrame
+    items: pl.DataFrame
+    users: pl.DataFrame
+    name: str = "tables"
+    rejects: Rejects = field(default_factory=Rejects)
+    kind: nw.Implementation = nw.Implementation.POLARS
+
+    @staticmethod
+    def load(path: str | os.PathLike[str], *, strict: bool = False, limits: Limits = DEFAULT_LIMITS) -> Dataset:
+        """Read a folder or file: a Palate data folder or a public format, told apart by file names.
+
+        Args:
+            strict: Raise at the first row that cannot be read; otherwise such rows are counted in ``rejects``.
+            limits: Bounds on the files.
+        Raises:
+            DataError: If no known format fits, a required column is missing or no row can be read.
+            LimitError: If a file is over a limit.
+        """
+        path = Path(path)
+        assembly = Assembly(limits, Rejects(strict=strict))
+        tables = read_path(path, assembly)
+        whole = Path(os.path.abspath(path))  # "." has no name
+        name = whole.parent.name if whole.name == "original" else whole.name
+        return Dataset(tables.interactions, tables.items, tables.users, name, assembly.rejects)
+
+    @staticmethod
+    def from_tables(
+        interactions: Any, items: Any = None, users: Any = None, *, name: str = "tables", strict: bool = False
+    ) -> Dataset:
+        """Take tables of any kind that Narwhals reads (pandas, Polars, PyArrow ...).
+
+        In a pandas column NaN means missing, so such a rating is no rating and not a reject.
+
+        Raises:
+            DataError: If something is no table, a required column is missing or no row can be read.
+        """
+        assembly = Assembly(rejects=Rejects(strict=strict))
+        return Dataset(
+            interactions=assembly.interactions(_pieces(interactions, "interactions")),
+            items=assembly.items(_pieces(items, "items") if items is not None else None),
+            users=assembly.users(_pieces(users, "users") if users is not None else None),
+            name=name,
+            rejects=assembly.rejects,
+            kind=_kind(interactions),
+        )
+
+    def table(self, name: TableName) -> Any:
+        """One of the tables, in the kind that :meth:`from_tables` was given (Polars after :meth:`load`)."""
+        tables = {"interactions": self.interactions, "items": self.items, "users": self.users}
+        if name not in tables:
+            raise OptionError(f"there is no table {name!r}. The tables are {', '.join(tables)}.")
+        if self.kind is nw.Implementation.POLARS:
+            return tables[name]
+        return nw.from_arrow(tables[name].to_arrow(), backend=self.kind.to_native_namespace()).to_native()
+
+    def filter(self, keep: pl.Expr | pl.Series | NDArray[np.bool_]) -> Dataset:
+        """The data set with some of its interactions; items and users stay.
+
+        Args:
+            keep: Mask of shape (N,) or an expression over the columns of ``interactions``.
+        """
+        mask = pl.Series(keep) if isinstance(keep, np.ndarray) else keep
+        return replace(self, interactions=self.interactions.filter(mask))
+
+    def item_texts(self) -> list[str]:
+        """Title, text and category words of each row of ``items``, joined for an encoder."""
+        words = pl.col(CATEGORY).str.replace_all(CATEGORY_SEPARATOR, ", ", literal=True)
+        whole = [pl.col(TITLE), pl.col(TEXT).str.strip_chars_end(". \n"), words]
+        parts = [pl.when(part != "").then(part) for part in whole]
+        return self.items.select(pl.concat_str(parts, separator=". ", ignore_nulls=True)).to_series().to_list()
+
+    def fingerprint(self) -> str:
+        """SHA-256 of the content, as hexadecimal; the order of rows and the name do not matter."""
+        return fingerprint(self.interactions, self.items, self.users)
+
+    def coded(self, values: Literal["rating", "event"] = "rating") -> Coded:
+        """Interactions as arrays (:func:`palate.datasets.coding.code`)."""
+        return code(self.interactions, self.items, values)
+
+
+def _pieces(table: Any, name: str) -> Iterator[Piece]:
+    frame = _frame(table, name)
+    lines = pl.int_range(1, frame.height + 1, dtype=pl.Int64, eager=True)
+    yield Piece(name, frame.with_columns(lines.alias(LINE)))
+
+
+def _frame(table: Any, name: str) -> pl.DataFrame:
+    try:
+        frame = nw.from_native(table)
+    except TypeError:
+        raise DataError(f"{name} is a {type(table).__name__}. Give a pandas, Polars or PyArrow table.") from None
+    except NarwhalsError as error:
+        raise _unfit(name, error) from None
+    try:
+        if isinstance(table, pa.Table):
+            table.validate(full=True)  # text that is not UTF-8 is undefined behaviour further on
+        return (frame.collect() if isinstance(frame, nw.LazyFrame) else frame).to_polars()
+    except (pa.ArrowException, pl.exceptions.PolarsError, NarwhalsError, TypeError) as error:
+        raise _unfit(name, error) from None
+
+
+def _unfit(name: str, error: Exception) -> DataError:
+    why = str(error).splitlines()[0][:120]
+    return DataError(f"{name} cannot be taken ({why}). Give every column its own name and one type.")
+
+
+def _kind(table: Any) -> nw.Implementation:
+    frame = nw.from_native(table)
+    return nw.Implementation.POLARS if isinstance(frame, nw.LazyFrame) else frame.implementation

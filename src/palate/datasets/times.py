@@ -1,0 +1,85 @@
+"""Timestamps, however they were written, as seconds since the epoch in UTC.
+
+Numbers are seconds; from 1e11 on they are taken for milliseconds, from 1e14 for microseconds and from 1e17 for
+nanoseconds (1e11 seconds is the year 5138, 1e11 milliseconds the year 1973). Text is a number or ISO 8601; without a
+zone it is UTC. A leap second (``23:59:60``) is the first second after it. Anything before 1970 or from the year 2200
+on is a reject.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import polars as pl
+
+LATEST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+_LEAP = re.compile(r"(?<=\d\d:\d\d):60(?=\D|$)")
+
+
+def parse_iso(text: str) -> float | None:
+    """Seconds since the epoch of one ISO 8601 text, None if it is none.
+
+    >>> parse_iso("1970-01-01T00:01:00"), parse_iso("2016-12-31T23:59:60Z"), parse_iso("yesterday")
+    (60.0, 1483228800.0, None)
+    """
+    whole, leap = _LEAP.subn(":59", text.strip())
+    try:
+        moment = datetime.fromisoformat(whole)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (moment + timedelta(seconds=leap)).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def seconds_from_numbers(values: pl.Series) -> pl.Series:
+    """Seconds from numbers in seconds, milli-, micro- or nanoseconds, told apart by size."""
+    size = pl.col(values.name).abs()
+    unit = pl.when(size < 1e11).then(1.0).when(size < 1e14).then(1e3).when(size < 1e17).then(1e6).otherwise(1e9)
+    return values.cast(pl.Float64).to_frame().select(pl.col(values.name) / unit).to_series()
+
+
+def seconds_from_text(values: pl.Series, pattern: str | None = None) -> pl.Series:
+    """Seconds from text; null where it is empty or cannot be read.
+
+    Args:
+        pattern: A strptime pattern, for formats that document one instead of ISO 8601.
+    """
+    if pattern:
+        moments = values.str.strip_chars().str.to_datetime(pattern, strict=False, time_zone="UTC")
+        return moments.dt.epoch("us") / 1e6
+    stripped = values.str.strip_chars()
+    seconds = seconds_from_numbers(stripped.cast(pl.Float64, strict=False))
+    rest = stripped.filter(seconds.is_null() & (stripped.str.len_bytes() > 0)).unique()
+    if not len(rest):
+        return seconds
+    parsed = pl.Series([parse_iso(text) for text in rest], dtype=pl.Float64)
+    return stripped.replace_strict(rest, parsed, default=seconds, return_dtype=pl.Float64)
+
+
+def seconds_of(values: pl.Series) -> pl.Series:
+    """Seconds from a column of any type that can hold times; null where there is none."""
+    if values.dtype == pl.String:
+        return seconds_from_text(values)
+    if values.dtype == pl.Date:
+        values = values.cast(pl.Datetime("us"))
+    if isinstance(values.dtype, pl.Datetime):
+        return values.dt.epoch("us") / 1e6
+    return seconds_from_numbers(values)
+
+
+def impossible(seconds: pl.Series) -> pl.Series:
+    """Which times are not finite, before 1970 or from the year 2200 on; shape (N,), nulls are possible."""
+    data = seconds.to_numpy()
+    return pl.Series(~((data >= 0) & (data < LATEST)) & seconds.is_not_null().to_numpy())
+
+
+def now() -> float:
+    """Seconds since the epoch."""
+    return datetime.now(UTC).timestamp()
+
+
+def iso(seconds: float) -> str:
+    """ISO 8601 in UTC with whole seconds."""
+    return datetime.fromtimestamp(float(np.floor(seconds)), UTC).isoformat()

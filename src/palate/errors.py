@@ -1,0 +1,73 @@
+"""Everything Palate raises on purpose, one tree.
+
+    PalateError
+    ├── InputError               what was given is wrong (exit code 2 on the command line)
+    │   ├── DataError            a table, file or row
+    │   │   └── LimitError       larger than a stated limit
+    │   ├── IdError              a user, item or label id that cannot be kept
+    │   ├── UnknownItem          an item the model does not hold
+    │   ├── AnswerError          an answer outside the scale, or to nothing
+    │   ├── OptionError          an unknown name or a value out of range
+    │   └── ModelFolderError     a saved model that cannot be trusted or read
+    ├── MissingExtra             an optional library is not installed
+    ├── FetchError               a data set could not be had
+    └── StoreError               the label log could not keep or read something
+
+Every message is fact, value, remedy: what is so, the value that shows it, what to do.
+"""
+
+from __future__ import annotations
+
+
+class PalateError(Exception):
+    """Base of every error Palate raises on purpose."""
+
+
+class InputError(PalateError):
+    """What was given is wrong; nothing was changed."""
+
+
+class DataError(InputError):
+    """A table, file or row cannot be used."""
+
+
+class LimitError(DataError):
+    """An input is larger than a stated limit; the message names the limit."""
+
+
+class IdError(InputError):
+    """An id is empty, too long, or holds characters that stores cannot keep."""
+
+
+class UnknownItem(InputError):
+    """An item that the model does not hold."""
+
+
+class AnswerError(InputError):
+    """An answer outside the scale, of the wrong kind, or to nothing that was asked."""
+
+
+class OptionError(InputError):
+    """An unknown name, or a value out of its range."""
+
+
+class ModelFolderError(InputError):
+    """A model folder that is damaged, unsafe, of a newer format or not one at all."""
+
+
+class MissingExtra(PalateError):
+    """An optional library is not installed; the message gives the line that installs it."""
+
+    def __init__(self, library: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs the library {library!r}, which is not installed. "
+            f"Install it with: pip install 'palate[{extra}]'"
+        )
+
+
+class FetchError(PalateError):
+    """A public data set could not be downloaded or did not match its checksum."""
+
+
+class StoreError(PalateError):
+    """The label log could not keep or read something; what was acknowledged before is safe."""

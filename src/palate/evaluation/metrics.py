@@ -1,0 +1,255 @@
+"""What good means: errors of predicted ratings, of lists, and of stated certainty.
+
+List metrics take the items ranked for each user, shape (B, k), ``NO_ITEM`` (-1) where a list is shorter than k, and the
+positives as a sparse (B, I) matrix. All are vectorised over users and give one number a user, NaN for a user without
+positives: leave these users out of a mean (:func:`palate.evaluation.intervals.bootstrap_mean` does).
+
+References:
+    Järvelin and Kekäläinen, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4), 2002 (NDCG).
+    Herlocker, Konstan, Terveen, Riedl, Evaluating collaborative filtering recommender systems, ACM TOIS 22(1), 2004.
+    Guo, Pleiss, Sun, Weinberger, On calibration of modern neural networks, ICML 2017 (expected calibration error).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy import sparse
+from scipy.stats import norm
+
+from palate.errors import OptionError
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+NO_ITEM = -1
+CALIBRATION_BINS = 15  # as in Guo et al. 2017
+
+# --- ratings --------------------------------------------------------------------------------------
+
+
+def rmse(predicted: npt.ArrayLike, observed: npt.ArrayLike) -> float:
+    """Root mean squared error, in units of the rating."""
+    predicted, observed = _same_length(predicted, observed)
+    return float(np.sqrt(np.mean((predicted - observed) ** 2)))
+
+
+def mae(predicted: npt.ArrayLike, observed: npt.ArrayLike) -> float:
+    """Mean absolute error, in units of the rating."""
+    predicted, observed = _same_length(predicted, observed)
+    return float(np.mean(np.abs(predicted - observed)))
+
+
+def will_like(predicted: npt.ArrayLike, observed: npt.ArrayLike, *, threshold: float) -> dict[str, float]:
+    """Accuracy, precision, recall and F1 of "will like": a rating at or above the threshold.
+
+    Args:
+        predicted, observed: Ratings, shape (N,).
+        threshold: The least rating that counts as liking.
+    Returns:
+        ``accuracy``, ``precision``, ``recall``, ``f1``, each in [0, 1]; a share of nothing is 0, as in scikit-learn.
+    """
+    predicted, observed = _same_length(predicted, observed)
+    said, is_so = predicted >= threshold, observed >= threshold
+    right = float(np.sum(said & is_so))
+    return {
+        "accuracy": float(np.mean(said == is_so)),
+        "precision": right / max(float(said.sum()), 1.0),
+        "recall": right / max(float(is_so.sum()), 1.0),
+        "f1": 2.0 * right / max(float(said.sum() + is_so.sum()), 1.0),
+    }
+
+
+# --- stated certainty -----------------------------------------------------------------------------
+
+
+def expected_calibration_error(probability: npt.ArrayLike, happened: npt.ArrayLike) -> float:
+    """Mean distance between stated probability and observed share, over 15 bins of equal width weighted by size.
+
+    Args:
+        probability: Stated probabilities of the event, shape (N,), in [0, 1].
+        happened: Whether it did, 0 or 1, shape (N,).
+    Raises:
+        OptionError: If a probability lies outside [0, 1].
+    """
+    probability, happened = _same_length(probability, happened)
+    if not np.all((probability >= 0.0) & (probability <= 1.0)):
+        worst = probability[~((probability >= 0.0) & (probability <= 1.0))][0]
+        raise OptionError(f"a stated probability is {worst:g}. Probabilities lie between 0 and 1.")
+    bins = np.minimum((probability * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
+    gaps = np.bincount(bins, weights=probability - happened, minlength=CALIBRATION_BINS)
+    return float(np.abs(gaps).sum() / probability.size)
+
+
+def interval_coverage(
+    mean: npt.ArrayLike, std: npt.ArrayLike, observed: npt.ArrayLike, *, level: float = 0.95
+) -> float:
+    """Share of observed ratings inside the central Gaussian intervals; close to ``level`` if these are honest."""
+    mean, observed = _same_length(mean, observed)
+    return float(np.mean(np.abs(observed - mean) <= _half_width(std, level)))
+
+
+def mean_interval_width(std: npt.ArrayLike, *, level: float = 0.95) -> float:
+    """Mean width of the central intervals, in units of the rating: of two honest predictions the narrower is better."""
+    return float(np.mean(2.0 * _half_width(std, level)))
+
+
+def gaussian_negative_log_likelihood(mean: npt.ArrayLike, std: npt.ArrayLike, observed: npt.ArrayLike) -> float:
+    """Mean of -log N(observed; mean, std²), in nats."""
+    mean, observed = _same_length(mean, observed)
+    return float(-np.mean(norm.logpdf(observed, loc=mean, scale=np.asarray(std, dtype=np.float64))))
+
+
+# --- lists ----------------------------------------------------------------------------------------
+
+
+def top_k(scores: npt.ArrayLike, seen: sparse.csr_array | None, k: int) -> IntArray:
+    """The k best items of each user, best first; equal scores in item order.
+
+    Args:
+        scores: Shape (B, I); -inf marks an item that may not be shown.
+        seen: Items to leave out (any stored entry but 0), shape (B, I); ``None``: none.
+        k: Length of the lists.
+    Returns:
+        Item positions, shape (B, k); ``NO_ITEM`` after the end of a list that has fewer than k items.
+    Raises:
+        OptionError: If a score is NaN or k is below 1.
+    """
+    if k < 1:
+        raise OptionError(f"k is {k}. Ask for lists of at least 1 item.")
+    scores = np.array(scores, dtype=np.float64)  # a copy: the caller's scores stay as they are
+    if np.isnan(scores).any():
+        raise OptionError(f"{np.isnan(scores).sum()} of {scores.size} scores are NaN. A score is a number or -inf.")
+    if seen is not None:
+        scores[seen.nonzero()] = -np.inf
+    chosen = _chosen(scores, min(k, scores.shape[1]))
+    best = np.take_along_axis(scores, chosen, axis=1)
+    order = np.argsort(-best, axis=1, kind="stable")
+    ranked = np.take_along_axis(chosen, order, axis=1)
+    ranked[np.take_along_axis(best, order, axis=1) == -np.inf] = NO_ITEM
+    return np.pad(ranked, ((0, 0), (0, k - ranked.shape[1])), constant_values=NO_ITEM)
+
+
+def list_metrics(ranked: IntArray, relevant: sparse.csr_array) -> dict[str, FloatArray]:
+    """Every list metric with binary relevance, per user.
+
+    With h_r = 1 where rank r holds one of the user's n positives:
+
+    - ``ndcg``: Σ h_r / log2(r + 1), divided by its largest value, Σ_{r <= min(k, n)} 1 / log2(r + 1);
+    - ``precision``: Σ h_r / k, also where the list is shorter; ``recall``: Σ h_r / n; ``f1``: their harmonic mean;
+    - ``hit_rate``: 1 if any h_r is 1; ``mrr``: 1 / (first r with h_r = 1), 0 if none;
+    - ``map``: Σ_r h_r · precision@r / min(k, n).
+
+    Args:
+        ranked: Item positions, shape (B, k), from :func:`top_k`.
+        relevant: Positives, shape (B, I): any stored entry but 0.
+    Returns:
+        For each name an array (B,), each value in [0, 1], NaN for users without positives.
+    """
+    k = ranked.shape[1]
+    hits = (gains_at(ranked, relevant) != 0).astype(np.float64)
+    positives = np.diff(_clean(relevant).indptr)
+    n = np.maximum(positives, 1)  # users without positives are blanked below
+    found = hits.sum(axis=1)
+    ranks = np.arange(1, k + 1)
+    metrics = {
+        "ndcg": hits @ _discounts(k) / np.cumsum(_discounts(k))[np.minimum(n, k) - 1],
+        "precision": found / k,
+        "recall": found / n,
+        "f1": 2.0 * found / (k + n),
+        "hit_rate": np.minimum(found, 1.0),
+        "mrr": (hits / ranks).max(axis=1),
+        "map": (hits * np.cumsum(hits, axis=1) / ranks).sum(axis=1) / np.minimum(n, k),
+    }
+    return {name: np.where(positives > 0, values, np.nan) for name, values in metrics.items()}
+
+
+def graded_ndcg(ranked: IntArray, relevant: sparse.csr_array) -> FloatArray:
+    """NDCG with the stored values as gains (linear, as in scikit-learn's ``ndcg_score``), per user.
+
+    Args:
+        ranked: Item positions, shape (B, k).
+        relevant: Gains at least 0, shape (B, I).
+    Returns:
+        Shape (B,), in [0, 1]; NaN for users without a gain above 0.
+    Raises:
+        OptionError: If a gain is negative.
+    """
+    gains = _clean(relevant)
+    if gains.nnz and gains.data.min() < 0:
+        raise OptionError(f"a gain is {gains.data.min():g}. Gains are at least 0: shift the ratings first.")
+    k = ranked.shape[1]
+    ideal = _ideal(gains, k)
+    return gains_at(ranked, gains) @ _discounts(k) / np.where(ideal > 0, ideal, np.nan)
+
+
+def catalogue_coverage(ranked: IntArray, n_items: int) -> float:
+    """Share of the catalogue that appears in at least one list."""
+    return float(np.unique(ranked[ranked != NO_ITEM]).size / n_items)
+
+
+def gains_at(ranked: IntArray, relevant: sparse.csr_array) -> FloatArray:
+    """The stored value of each ranked item, 0 where nothing is stored; shape (B, k)."""
+    relevant = _clean(relevant)
+    if not relevant.nnz:
+        return np.zeros(ranked.shape)
+    n_items = relevant.shape[1]
+    stored = _rows(relevant) * n_items + relevant.indices  # ascending, so positions are found by bisection
+    wanted = np.arange(ranked.shape[0], dtype=np.int64)[:, None] * n_items + ranked
+    at = np.minimum(np.searchsorted(stored, wanted), stored.size - 1)
+    return np.where((stored[at] == wanted) & (ranked != NO_ITEM), relevant.data[at], 0.0)
+
+
+# --- parts ----------------------------------------------------------------------------------------
+
+
+def _chosen(scores: FloatArray, k: int) -> IntArray:
+    """The columns of the k best scores of each row, ascending; of equal scores at the edge the first ones."""
+    edge = -np.partition(-scores, k - 1, axis=1)[:, k - 1 : k]
+    above, level = scores > edge, scores == edge
+    missing = k - above.sum(axis=1, keepdims=True)
+    chosen = above | (level & (np.cumsum(level, axis=1) <= missing))
+    return np.nonzero(chosen)[1].reshape(len(scores), k)
+
+
+def _clean(matrix: sparse.csr_array) -> sparse.csr_array:
+    """The same matrix with ascending columns and without stored zeros."""
+    if matrix.has_canonical_format and matrix.data.all():
+        return matrix
+    matrix = matrix.copy()
+    matrix.sum_duplicates()
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _rows(matrix: sparse.csr_array) -> IntArray:
+    return np.repeat(np.arange(matrix.shape[0], dtype=np.int64), np.diff(matrix.indptr))
+
+
+def _discounts(k: int) -> FloatArray:
+    return 1.0 / np.log2(np.arange(2, k + 2))
+
+
+def _ideal(gains: sparse.csr_array, k: int) -> FloatArray:
+    """Discounted gain of each user's best possible list, shape (B,)."""
+    rows = _rows(gains)
+    order = np.lexsort((-gains.data, rows))
+    rank = np.arange(gains.nnz) - np.repeat(gains.indptr[:-1], np.diff(gains.indptr))
+    shown = rank < k
+    discounted = gains.data[order][shown] * _discounts(k)[rank[shown]]
+    return np.bincount(rows[shown], weights=discounted, minlength=gains.shape[0]).astype(np.float64)
+
+
+def _half_width(std: npt.ArrayLike, level: float) -> FloatArray:
+    if not 0.0 < level < 1.0:
+        raise OptionError(f"the level of an interval is {level!r}. Give a share between 0 and 1, such as 0.95.")
+    width: FloatArray = norm.ppf(0.5 + level / 2.0) * np.asarray(std, dtype=np.float64)
+    return width
+
+
+def _same_length(first: npt.ArrayLike, second: npt.ArrayLike) -> tuple[FloatArray, FloatArray]:
+    first, second = np.asarray(first, dtype=np.float64), np.asarray(second, dtype=np.float64)
+    if first.shape != second.shape or not first.size:
+        raise OptionError(f"shapes {first.shape} and {second.shape} do not match. Give as many of each, at least one.")
+    return first, second

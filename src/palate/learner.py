@@ -1,0 +1,290 @@
+"""The loop: ask, tell, undo. A learner is never changed; each answer gives the next one, and the old one still works."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate import model as models
+from palate.acquisition import DEFAULT, get_strategy, select
+from palate.acquisition.a_optimal import a_optimal
+from palate.entities import USER, Answer, AnswerKind, Question, normalise_id
+from palate.errors import AnswerError, OptionError
+from palate.model import History, Model, UserState
+
+if TYPE_CHECKING:
+    from palate.datasets.tables import Dataset
+    from palate.recommender import Interest, Recommendation
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learner:
+    """What is believed about everybody, and what to ask next.
+
+    Attributes:
+        model: The batch fit.
+        told: Answers since the fit, by user, in order.
+        histories: Events since the fit, by user.
+
+    Example:
+        >>> from palate import Learner
+        >>> from palate.datasets import planted_world
+        >>> import numpy as np
+        >>> rng = np.random.default_rng(0)
+        >>> learner = Learner.fit(planted_world(users=60, items=40, rng=rng).dataset, encoder="none")
+        >>> (question,) = learner.ask("newcomer", rng=rng)
+        >>> after = learner.tell(learner.answer(question, 4))
+        >>> len(after.told["newcomer"]), "newcomer" in learner.told
+        (1, False)
+    """
+
+    model: Model
+    told: Mapping[str, tuple[Answer, ...]] = field(default_factory=dict)
+    histories: Mapping[str, History] = field(default_factory=dict)
+    _states: dict[str, UserState] = field(default_factory=dict, repr=False)  # a cache: replay gives the same
+    _rows: Mapping[str, int] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self._rows:
+            object.__setattr__(self, "_rows", {user: row for row, user in enumerate(self.model.user_ids)})
+
+    @classmethod
+    def fit(
+        cls,
+        data: Dataset,
+        *,
+        encoder: str = "default",
+        likelihood: str = "auto",
+        dim: int = 16,
+        labels: Iterable[Answer] = (),
+        seed: int = 0,
+        progress: Callable[[str, int, int], None] | None = None,
+    ) -> Learner:
+        """Batch fit.
+
+        Args:
+            data: Ratings, events, items.
+            encoder: Name of a text encoder (``palate encoders``), or ``none``.
+            likelihood: ``gaussian`` ratings, ``probit`` likes, ``implicit`` events, or ``auto``: implicit where there is
+                no rating, probit where there are two levels, gaussian otherwise.
+            dim: Taste dimensions at the start; those the data does not support are dropped.
+            labels: Answers kept since; they count in the fit and are told again after it.
+            progress: Called with (what, done, of).
+        Raises:
+            DataError: If the data has nothing to learn from.
+        """
+        from palate.batch import fit_model
+
+        answers = tuple(labels)
+        model = fit_model(
+            data, encoder=encoder, likelihood=likelihood, dim=dim, labels=answers, seed=seed, progress=progress
+        )
+        return cls(model).tell(answers)
+
+    def state(self, user_id: str) -> UserState:
+        """What is held about a user; somebody never heard of has the population's belief."""
+        user_id = normalise_id(user_id, USER)
+        if user_id not in self._states:
+            row, answers = self._rows.get(user_id), self.told.get(user_id, ())
+            self._states[user_id] = models.replay(self.model, row, self._history(user_id), answers)
+        return self._states[user_id]
+
+    def knows(self, user_id: str) -> bool:
+        """Whether anything is held about a user."""
+        return user_id in self._rows or user_id in self.told or user_id in self.histories
+
+    def _history(self, user_id: str) -> History | None:
+        row, since = self._rows.get(user_id), self.histories.get(user_id)
+        before = self.model.events.of(row) if row is not None and self.model.events is not None else None
+        if before is None or since is None:
+            return since if before is None else before
+        return before + since
+
+    def ask(
+        self,
+        user_id: str,
+        *,
+        k: int = 1,
+        strategy: str = DEFAULT,
+        candidates: Sequence[str] | None = None,
+        rng: np.random.Generator,
+    ) -> tuple[Question, ...]:
+        """Up to ``k`` questions worth asking a user now, best first. Reads only.
+
+        Args:
+            candidates: Ids that may be asked; the whole catalogue if None. What the user has answered is left out.
+            rng: Breaks ties, and draws where the strategy does.
+        """
+        user_id = normalise_id(user_id, USER)
+        chosen, state, catalogue = get_strategy(strategy), self.state(user_id), self.model.catalogue
+        allowed = np.ones(len(catalogue), dtype=bool)
+        if candidates is not None:
+            allowed[:] = False
+            allowed[catalogue.positions(candidates)] = True
+        allowed[list(state.asked)] = False
+        on_offer = self.model.candidates().reached(self.model.answerability.reach(state.exposure))
+        choices = select(chosen, state.belief, on_offer, k=k, allowed=allowed, rng=rng)
+        known = self.model.answerability.probability(state.exposure)
+        gains = self._shares_gained(state, rng)
+        return tuple(
+            Question(
+                user_id=user_id,
+                item_id=catalogue.ids[choice.item],
+                strategy=strategy,
+                value=choice.value,
+                answerable=float(known[choice.item]),
+                propensity=choice.propensity,
+                why=_why(float(gains[choice.item]), float(known[choice.item])),
+            )
+            for choice in choices
+        )
+
+    def _shares_gained(self, state: UserState, rng: np.random.Generator) -> Array:
+        """By which share an answer lowers the mean variance of what the user may be shown, (I,)."""
+        candidates = self.model.candidates()
+        total = float(candidates.targets @ state.belief.variance(candidates.items.factors))
+        return a_optimal(state.belief, candidates, rng=rng) / max(total, 1e-12)
+
+    def answer(self, question: Question, value: float | AnswerKind, *, source: str = "person") -> Answer:
+        """An answer to a question, ready for :meth:`tell`."""
+        is_kind = isinstance(value, AnswerKind)
+        return Answer(
+            user_id=question.user_id,
+            item_id=question.item_id,
+            kind=AnswerKind(value) if is_kind else AnswerKind.RATING,
+            value=None if is_kind else float(value),
+            source=source,
+            propensity=question.propensity,
+            question=question.strategy,
+        )
+
+    def tell(self, answers: Answer | Iterable[Answer]) -> Learner:
+        """The learner that has heard one answer or several. This one stays as it is.
+
+        An answer without a key gets one; one whose key was told before changes nothing.
+
+        Raises:
+            UnknownItem, AnswerError: If one of them cannot be taken; then none is.
+        """
+        given = (answers,) if isinstance(answers, Answer) else tuple(answers)
+        told, states = dict(self.told), dict(self._states)
+        for answer in given:
+            answer = self.check(answer)
+            before = told.get(answer.user_id, ())
+            if any(answer.key == earlier.key for earlier in before):
+                continue
+            told[answer.user_id] = (*before, answer)
+            state = states.pop(answer.user_id, None)
+            item = self.model.catalogue.position(answer.item_id)
+            if state is not None and item not in state.asked:
+                states[answer.user_id] = models.told(self.model, state, answer)
+        return replace(self, told=told, _states=states)
+
+    def check(self, answer: Answer) -> Answer:
+        """The answer with a key, if this model can take it.
+
+        Raises:
+            UnknownItem: If the model does not hold the item.
+            AnswerError: If the rating is off the scale.
+        """
+        self.model.catalogue.position(answer.item_id)
+        if answer.value is not None:
+            self.model.scale.check(answer.value)
+        return answer if answer.key else replace(answer, key=uuid.uuid4().hex)
+
+    def undo(self, user_id: str, key: str | None = None) -> Learner:
+        """The learner as if an answer had never been given: by replay, so exactly.
+
+        Args:
+            key: Of the answer; the user's last one if None.
+        Raises:
+            AnswerError: If there is nothing to undo.
+        """
+        user_id = normalise_id(user_id, USER)
+        answers = self.told.get(user_id, ())
+        if not answers:
+            raise AnswerError(f"user {user_id!r} has told nothing that could be undone. Tell an answer first.")
+        key = answers[-1].key if key is None else key
+        left = tuple(answer for answer in answers if answer.key != key)
+        if len(left) == len(answers):
+            raise AnswerError(f"user {user_id!r} has no answer with the key {key!r}. Undo one of {len(answers)} there are.")
+        told = {**self.told, user_id: left}
+        if not left:
+            del told[user_id]
+        states = {user: state for user, state in self._states.items() if user != user_id}
+        return replace(self, told=told, _states=states)
+
+    def see(self, user_id: str, item_ids: Sequence[str], *, liking: Sequence[float] | float = 1.0) -> Learner:
+        """The learner that knows of events: views, clicks, purchases. They move the prior of the user's taste.
+
+        Args:
+            item_ids: In order of time.
+            liking: In [-1, 1]: 1 for a purchase or click, -1 for a dislike; one for all, or one an item.
+        """
+        user_id = normalise_id(user_id, USER)
+        items = self.model.catalogue.positions(item_ids)
+        weights = np.broadcast_to(np.asarray(liking, dtype=np.float64), items.shape).copy()
+        if not (np.abs(weights) <= 1.0).all():
+            raise OptionError(f"liking {weights[np.abs(weights) > 1.0][:1]} is out of range. Give numbers from -1 to 1.")
+        events = History(items, weights, np.full(len(items), np.nan))
+        since = self.histories[user_id] + events if user_id in self.histories else events
+        states = {user: state for user, state in self._states.items() if user != user_id}
+        return replace(self, histories={**self.histories, user_id: since}, _states=states)
+
+    def recommend(self, user_id: str, **options: Any) -> list[Recommendation]:
+        """The list to show, best first (:func:`palate.recommender.recommend`)."""
+        from palate.recommender import recommend
+
+        return recommend(self, user_id, **options)
+
+    def profile(self, user_id: str) -> list[Interest]:
+        """Interest per category (:func:`palate.recommender.profile`)."""
+        from palate.recommender import profile
+
+        return profile(self, user_id)
+
+    def with_items(self, items: Any) -> Learner:
+        """The learner with new items, whose factors come from their text.
+
+        Args:
+            items: A table that Narwhals reads, with item_id and any of title, text, category.
+        Raises:
+            DataError: If an id is in the model already.
+        """
+        from palate.batch import extend
+
+        return replace(self, model=extend(self.model, items), _states={})
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model folder: safetensors, JSON and parquet, and the answers told into its label log."""
+        from palate.checkpoint import save
+
+        save(self, Path(folder))
+
+    @classmethod
+    def load(cls, folder: str | Path) -> Learner:
+        """Read a model folder and replay its label log.
+
+        Raises:
+            ModelFolderError: If it is damaged, unsafe or of a newer format.
+        """
+        from palate.checkpoint import load
+
+        return load(Path(folder))
+
+
+def _why(gain: float, known: float) -> str:
+    if known >= 0.995:
+        return f"an answer lowers the uncertainty about what you may be shown by {gain:.0%}"
+    return f"an answer lowers the uncertainty about what you may be shown by {gain:.0%}; you know it with a chance of {known:.0%}"
+
+
+

@@ -1,0 +1,229 @@
+"""What a batch fit leaves behind, and the state of one user under it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+
+from palate.acquisition.candidates import Candidates
+from palate.catalogue import Catalogue
+from palate.entities import Answer
+from palate.errors import AnswerError
+from palate.posteriors.answerability import Answerability
+from palate.posteriors.prior import LinearPrior
+from palate.posteriors.taste import Belief, Taste
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """The scale of ratings.
+
+    Attributes:
+        levels: The ratings there are, ascending, where they are at most 20; otherwise lowest and highest.
+        like: Rating from which an item counts as liked: the mean of the fitted ratings, rounded up to a level.
+    """
+
+    levels: tuple[float, ...]
+    like: float
+
+    @property
+    def low(self) -> float:
+        return self.levels[0]
+
+    @property
+    def high(self) -> float:
+        return self.levels[-1]
+
+    @classmethod
+    def of(cls, values: Array) -> Scale:
+        """The scale of these ratings, (N,)."""
+        levels = np.unique(values)
+        mean = float(values.mean())
+        if len(levels) > 20:
+            return cls((float(levels[0]), float(levels[-1])), mean)
+        above = levels[levels >= mean - 1e-9]
+        return cls(tuple(map(float, levels)), float(above[0] if len(above) else levels[-1]))
+
+    def check(self, value: float) -> float:
+        """The value, if it lies on the scale.
+
+        Raises:
+            AnswerError: If not.
+        """
+        if not self.low <= value <= self.high:
+            raise AnswerError(f"the rating {value:g} is off the scale. Give a number from {self.low:g} to {self.high:g}.")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """Events that say something before any answer.
+
+    Attributes:
+        items: Positions, (n,).
+        liking: In [-1, 1], (n,).
+        timestamps: Seconds since the epoch, NaN where unknown, (n,).
+    """
+
+    items: NDArray[np.intp]
+    liking: Array
+    timestamps: Array
+
+    def __add__(self, later: History) -> History:
+        return History(
+            np.concatenate([self.items, later.items]),
+            np.concatenate([self.liking, later.liking]),
+            np.concatenate([self.timestamps, later.timestamps]),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Histories of the users of the data, rows of sparse matrices in order of the events."""
+
+    liking: sparse.csr_matrix
+    timestamps: sparse.csr_matrix
+
+    def of(self, row: int) -> History:
+        entries = slice(self.liking.indptr[row], self.liking.indptr[row + 1])
+        return History(
+            self.liking.indices[entries].astype(np.intp), self.liking.data[entries], self.timestamps.data[entries]
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """All a batch fit finds; nothing here changes with an answer.
+
+    Attributes:
+        catalogue: The I items.
+        taste: Beliefs about them and how people answer.
+        prior: From content to factors, for items still to come.
+        answerability: Who can answer what.
+        history_prior: From history to taste; None where the data could not teach it.
+        user_ids: Users of the data, sorted.
+        answers: Their answers, (U, I) CSR.
+        events: Their histories.
+        scale: Of the answers.
+        encoder: Name and revision of the encoder of ``catalogue.content``, empty without.
+        fingerprint: SHA-256 of the data.
+    """
+
+    catalogue: Catalogue
+    taste: Taste
+    prior: LinearPrior
+    answerability: Answerability
+    history_prior: LinearPrior | None
+    user_ids: list[str]
+    answers: sparse.csr_matrix
+    events: Events | None
+    scale: Scale
+    encoder: tuple[str, str]
+    fingerprint: str
+
+    def candidates(self) -> Candidates:
+        """Everything in the catalogue, as a strategy sees it; who can answer is filled in by user."""
+        catalogue = self.catalogue
+        return Candidates(
+            items=self.taste.items,
+            likelihood=self.taste.likelihood,
+            counts=catalogue.counts,
+            levels=catalogue.levels,
+            targets=catalogue.targets(),
+            reach=np.ones(len(catalogue)),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """What is held about one user.
+
+    Attributes:
+        start: Belief before any answer.
+        belief: Belief about the taste.
+        exposure: Belief about what the user can answer.
+        rated: Positions of the rated items, in order.
+        values: Their ratings.
+        asked: Positions of items that need not be asked again: rated, or answered in any other way.
+    """
+
+    start: Belief
+    belief: Belief
+    exposure: Belief
+    rated: tuple[int, ...]
+    values: tuple[float, ...]
+    asked: frozenset[int]
+
+
+def fresh_state(model: Model, row: int | None, history: History | None, without: frozenset[int]) -> UserState:
+    """The state of a user from the data alone.
+
+    Args:
+        row: Of the user in the data; None for somebody new.
+        history: Everything the user did; None if nothing.
+        without: Positions whose rating in the data has been given anew since.
+    """
+    start = _start(model, history)
+    if row is None:
+        return UserState(start, start, model.answerability.start(), (), (), frozenset())
+    answers = model.answers[row]
+    if without:
+        keep = ~np.isin(answers.indices, list(without))
+        kept = np.array([0, keep.sum()])
+        answers = sparse.csr_matrix((answers.data[keep], answers.indices[keep], kept), shape=answers.shape)
+    belief = model.taste.believe(answers, start)
+    rated = tuple(map(int, answers.indices))
+    return UserState(
+        start,
+        Belief(belief.mean[0], belief.covariance[0]),
+        model.answerability.believe(model.answers[row].indices),
+        rated,
+        tuple(map(float, answers.data)),
+        frozenset(rated),
+    )
+
+
+def _start(model: Model, history: History | None) -> Belief:
+    content = model.catalogue.content
+    if history is None or model.history_prior is None or content is None:
+        return model.taste.start
+    from palate.encoders.history import encode_histories
+
+    users = np.zeros(len(history.items), dtype=np.int32)
+    encoded = encode_histories(users, history.items, history.liking, history.timestamps, content, 1)
+    if not encoded.any():
+        return model.taste.start
+    prior = model.history_prior
+    spread = float(prior.spread(encoded, 1)[0])
+    return model.taste.prior(prior.predict(encoded, 1)[0], spread * prior.covariance)
+
+
+def told(model: Model, state: UserState, answer: Answer) -> UserState:
+    """The state after one more answer about an item that had no rating so far. Only a rating moves taste."""
+    item = model.catalogue.position(answer.item_id)
+    answered = answer.is_rating
+    exposure = model.answerability.observe(state.exposure, item, answered or answer.kind == "no-opinion")
+    if answer.kind == "skipped":  # says nothing, not even that the item is unknown
+        exposure = state.exposure
+    if not answered or answer.value is None:
+        return UserState(state.start, state.belief, exposure, state.rated, state.values, state.asked | {item})
+    belief = model.taste.observe(state.belief, item, model.scale.check(answer.value))
+    rated, values = (*state.rated, item), (*state.values, answer.value)
+    return UserState(state.start, belief, exposure, rated, values, state.asked | {item})
+
+
+def replay(model: Model, row: int | None, history: History | None, answers: Sequence[Answer]) -> UserState:
+    """The state from the data and all answers told since, in order; of several about one item the last counts."""
+    last = {answer.item_id: answer for answer in answers}
+    again = frozenset(model.catalogue.position(item) for item, answer in last.items() if answer.is_rating)
+    state = fresh_state(model, row, history, again)
+    for answer in answers:
+        if last[answer.item_id] is answer:
+            state = told(model, state, answer)
+    return state

@@ -1,0 +1,97 @@
+"""How answers come about: Gaussian ratings, probit likes, weighted implicit events.
+
+Each likelihood says how an answer looks to the batch fit (a weighted Gaussian observation of ``t · w̃``) and how one
+answer moves one belief. ``s`` is the predicted mean of ``t · w̃``, ``v`` its variance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_ndtr, ndtr
+
+from palate.errors import OptionError
+
+Array = NDArray[np.float64]
+Kind = Literal["gaussian", "probit", "implicit"]
+
+
+def inverse_mills(x: Array) -> Array:
+    """φ(x) / Φ(x), stable where Φ(x) underflows."""
+    return np.exp(-0.5 * x * x - 0.5 * np.log(2 * np.pi) - log_ndtr(x))
+
+
+@dataclass(frozen=True, slots=True)
+class Likelihood:
+    """The way of answering.
+
+    Attributes:
+        kind: ``gaussian`` for ratings on a scale, ``probit`` for like (1) or dislike (0), ``implicit`` for events.
+        confidence: Precision of one observed event (implicit; 1 otherwise).
+        background: Precision with which every unseen item counts as a zero (implicit; 0 otherwise). Hu, Koren,
+            Volinsky, *Collaborative filtering for implicit feedback datasets*, ICDM 2008.
+    """
+
+    kind: Kind = "gaussian"
+    confidence: float = 1.0
+    background: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("gaussian", "probit", "implicit"):
+            raise OptionError(f"likelihood {self.kind!r} is unknown. Use gaussian, probit or implicit.")
+
+    @property
+    def learns_noise(self) -> bool:
+        """Probit fixes its unit by the threshold, implicit by its weights; only ratings have a noise to learn."""
+        return self.kind == "gaussian"
+
+    def targets(self, values: Array, predicted: Array) -> tuple[Array, Array]:
+        """What the weighted Gaussian sees, and what that adds to the bound beyond the squares, in nats, each (N,).
+
+        Probit: the mean of the latent value above or below zero, so that the fit stays a sum of squares (Albert, Chib,
+        JASA 88, 1993). The bound of one answer is ``log Φ(±s) − ½ Var(t · w̃)``.
+        """
+        if self.kind != "probit":
+            return values, np.zeros_like(values)
+        sign = np.where(values > 0.5, 1.0, -1.0)
+        latent = predicted + sign * inverse_mills(sign * predicted)
+        return latent, log_ndtr(sign * predicted) + 0.5 * (latent - predicted) ** 2
+
+    def probability(self, mean: Array, variance: Array) -> Array:
+        """P(like) where ``t · w̃ ~ N(mean, variance)``; the probit's own unit variance comes on top."""
+        return np.asarray(ndtr(mean / np.sqrt(1.0 + variance)))
+
+
+def assumed_density(mean: Array, variance: Array, liked: Array, share: float = 1.0) -> tuple[Array, Array]:
+    """First and second derivative of ``log P(answer)`` in the mean of ``s ~ N(mean, variance)``.
+
+    ``P(yes | s) = share Φ(s)`` and ``P(no | s) = 1 − share Φ(s)``: with share 1 the plain probit, below 1 an answer that
+    stays away by chance although it could be given. The moments of the moved belief follow from the derivatives:
+    mean + variance·first, variance + variance²·second (Opper, Winther, 1998; Minka, UAI 2001).
+
+    Returns:
+        first, second: each of the shape of ``mean``; second is at most 0.
+    """
+    scale = np.sqrt(1.0 + variance)
+    z = mean / scale
+    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
+    yes = liked > 0.5
+    if share == 1.0:
+        sign = np.where(yes, 1.0, -1.0)
+        ratio = sign * inverse_mills(sign * z)
+    else:
+        ratio = np.where(yes, inverse_mills(z), -share * density / (1.0 - share * ndtr(z)))
+    second = -ratio * (z + ratio)
+    return ratio / scale, np.minimum(second, 0.0) / scale**2
+
+
+def expected_curvature(mean: Array, variance: Array) -> Array:
+    """Expected fall of the variance per squared unit of it when a probit answer is given: −E[second derivative]."""
+    scale = np.sqrt(1.0 + variance)
+    yes = ndtr(mean / scale)
+    _, if_yes = assumed_density(mean, variance, np.ones_like(mean))
+    _, if_no = assumed_density(mean, variance, np.zeros_like(mean))
+    return np.asarray(-(yes * if_yes + (1.0 - yes) * if_no))

@@ -1,0 +1,4 @@
+"""What must not be lost: the label log (:mod:`palate.store.log`) and the model folder (:mod:`palate.store.folder`).
+
+Import the module that is meant. The log needs the standard library only; the folder needs Polars and PyArrow.
+"""

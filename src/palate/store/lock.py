@@ -1,0 +1,47 @@
+"""One at a time, across threads and processes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from palate.errors import StoreError
+
+POLL_SECONDS = 0.002
+
+
+@contextmanager
+def exclusive(path: Path, *, wait_seconds: float) -> Iterator[None]:
+    """Hold the lock file ``path`` while the block runs.
+
+    The kernel lets go of the lock when its holder dies, so a killed process leaves nothing to clear up. The lock file
+    itself stays: removing it would let two holders in, each on its own inode.
+
+    Raises:
+        StoreError: If the file cannot be made, or another holds it for more than ``wait_seconds``.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise StoreError(f"cannot write {path}: {error.strerror}. Give a folder that is there and writable.") from error
+    try:
+        _wait(descriptor, path, wait_seconds)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait(descriptor: int, path: Path, wait_seconds: float) -> None:
+    deadline = time.monotonic() + wait_seconds
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                held = f"{path} has been held by another process for {wait_seconds:g} s"
+                raise StoreError(f"{held}. Let that process finish or end it, then try again.") from None
+            time.sleep(POLL_SECONDS)

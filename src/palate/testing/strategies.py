@@ -1,0 +1,156 @@
+"""What every strategy must keep, runnable on a strategy of your own."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from palate.acquisition.candidates import Candidates
+    from palate.posteriors.likelihoods import Kind
+    from palate.posteriors.taste import Belief
+
+USERS, ITEMS, DIMENSIONS, LEVELS = 3, 12, 4, 5
+TOLERANCE = 1e-9  # relative; sums in another order
+
+
+class Strategy(Protocol):
+    """A belief and candidates in, a score per candidate out: the highest is asked first."""
+
+    def __call__(self, belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> NDArray[np.float64]: ...
+
+
+@dataclass(frozen=True)
+class World:
+    """A small world with known beliefs; ``one`` is about the first user of ``several``."""
+
+    one: Belief
+    several: Belief
+    candidates: Candidates
+
+
+def make_world(kind: Kind = "gaussian", seed: int = 0) -> World:
+    """Beliefs about three users and twelve items, one of them never rated and one that everybody rates alike."""
+    from palate.acquisition.candidates import Candidates
+    from palate.posteriors.likelihoods import Likelihood
+    from palate.posteriors.taste import Belief, Items
+
+    rng = np.random.default_rng(seed)
+    root = rng.normal(size=(USERS, DIMENSIONS, DIMENSIONS)) / np.sqrt(DIMENSIONS)
+    several = Belief(rng.normal(size=(USERS, DIMENSIONS)), root @ root.transpose(0, 2, 1) + 0.1 * np.eye(DIMENSIONS))
+    spread = rng.uniform(0.01, 0.2, (ITEMS, 1, 1)) * np.eye(DIMENSIONS + 1)
+    items = Items.build(rng.normal(size=(ITEMS, DIMENSIONS + 1)), spread, noise=1.0)
+    counts = rng.integers(1, 100, (ITEMS, LEVELS)).astype(float)
+    counts[0], counts[1, 1:] = 0.0, 0.0
+    rated = counts.sum(1)
+    levels = counts / np.maximum(rated, 1.0)[:, None]
+    targets, answerable = rng.dirichlet(np.ones(ITEMS)), rng.uniform(0.1, 1.0, ITEMS)
+    candidates = Candidates(items, Likelihood(kind), rated, levels, targets, answerable)
+    return World(Belief(several.mean[0], several.covariance[0]), several, candidates)
+
+
+class StrategyContract(ABC):
+    """Subclass it in a test file under a name that starts with ``Test`` and say how to make the strategy.
+
+    Attributes:
+        draws: True for a strategy whose scores depend on what ``rng`` draws. The rules that compare two calls in which
+            the draws fall differently (shuffled candidates, one user against several) then say nothing and pass.
+
+    Example:
+        >>> class TestMine(StrategyContract):
+        ...     def make(self):
+        ...         return my_strategy
+    """
+
+    draws = False
+
+    @abstractmethod
+    def make(self) -> Strategy:
+        """The strategy under test."""
+
+    def scores(self, belief: Belief, candidates: Candidates) -> NDArray[np.float64]:
+        return self.make()(belief, candidates, rng=np.random.default_rng(0))
+
+    def test_one_finite_score_per_item_for_one_user(self) -> None:
+        for kind in KINDS:
+            world = make_world(kind)
+            _expect(self.scores(world.one, world.candidates), (ITEMS,), kind)
+
+    def test_one_finite_score_per_user_and_item_for_several(self) -> None:
+        for kind in KINDS:
+            world = make_world(kind)
+            _expect(self.scores(world.several, world.candidates), (USERS, ITEMS), kind)
+
+    def test_a_single_candidate_has_a_score(self) -> None:
+        for kind in KINDS:
+            world = make_world(kind)
+            _expect(self.scores(world.one, world.candidates.take(np.array([2]))), (1,), kind)
+
+    def test_a_taste_that_is_known_has_finite_scores(self) -> None:
+        from palate.posteriors.taste import Belief
+
+        for kind in KINDS:
+            world = make_world(kind)
+            known = Belief(world.one.mean, np.zeros_like(world.one.covariance))
+            _expect(self.scores(known, world.candidates), (ITEMS,), kind)
+
+    def test_the_same_seed_gives_the_same_scores(self) -> None:
+        for kind in KINDS:
+            world = make_world(kind)
+            first, second = self.scores(world.several, world.candidates), self.scores(world.several, world.candidates)
+            assert np.array_equal(first, second), f"{kind}: two calls with the same rng gave different scores"
+
+    def test_what_it_is_given_is_left_as_it_was(self) -> None:
+        for kind in KINDS:
+            world, untouched = make_world(kind), make_world(kind)
+            self.scores(world.several, world.candidates)
+            for name, now, before in zip(_NAMES, _arrays(world), _arrays(untouched), strict=True):
+                assert np.array_equal(now, before), f"{kind}: the strategy changed {name}"
+
+    def test_shuffled_candidates_have_shuffled_scores(self) -> None:
+        order = np.random.default_rng(1).permutation(ITEMS)
+        for kind in () if self.draws else KINDS:
+            world = make_world(kind)
+            straight = self.scores(world.one, world.candidates)
+            shuffled = self.scores(world.one, world.candidates.take(order))
+            _expect_close(shuffled, straight[order], f"{kind}: shuffling the candidates did not shuffle the scores")
+
+    def test_several_users_are_scored_as_each_alone(self) -> None:
+        for kind in () if self.draws else KINDS:
+            world = make_world(kind)
+            alone, together = self.scores(world.one, world.candidates), self.scores(world.several, world.candidates)
+            _expect_close(together[0], alone, f"{kind}: a user among others is scored differently")
+
+
+KINDS: tuple[Kind, ...] = ("gaussian", "probit")
+_NAMES = (
+    "belief.mean",
+    "belief.covariance",
+    "items.level",
+    "items.factors",
+    "counts",
+    "levels",
+    "targets",
+    "answerable",
+)
+
+
+def _arrays(world: World) -> tuple[NDArray[np.float64], ...]:
+    belief, candidates = world.several, world.candidates
+    of_items = (candidates.items.level, candidates.items.factors)
+    of_candidates = (candidates.counts, candidates.levels, candidates.targets, candidates.answerable)
+    return (belief.mean, belief.covariance, *of_items, *of_candidates)
+
+
+def _expect(scores: NDArray[np.float64], shape: tuple[int, ...], kind: str) -> None:
+    assert scores.shape == shape, f"{kind}: scores have shape {scores.shape}, not {shape}"
+    assert np.isfinite(scores).all(), f"{kind}: scores hold a value that is not finite: {scores}"
+
+
+def _expect_close(scores: NDArray[np.float64], expected: NDArray[np.float64], otherwise: str) -> None:
+    gap = float(np.abs(scores - expected).max())
+    assert gap <= TOLERANCE * max(1.0, float(np.abs(expected).max())), f"{otherwise}, gap {gap:.1e}"

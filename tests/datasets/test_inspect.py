@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from palate.datasets import Dataset, planted_world
+from palate.datasets.inspect import inspect
+
+NOW = 1_700_000_000.0
+NO_TIMES = "there are no timestamps, so no split in time"
+
+
+def data_of(items: pl.DataFrame | None = None, **columns: list[object]) -> Dataset:
+    return Dataset.from_tables(pl.DataFrame({"user_id": ["a", "a", "b"], "item_id": ["1", "2", "1"]} | columns), items)
+
+
+def test_a_good_data_set_has_nothing_suspicious() -> None:
+    report = inspect(planted_world(rng=np.random.default_rng(0)).dataset, now=2e9)
+    assert report["suspicious"] == []
+    assert report["counts"]["users"] == 400
+    assert report["counts"]["categories"] == 8
+    assert json.loads(json.dumps(report, allow_nan=False)) == report
+
+
+def test_counts_by_hand() -> None:
+    items = pl.DataFrame({"item_id": ["1", "9"], "title": ["One", "Nine"], "category": ["x|y", "x"]})
+    data = data_of(items, rating=[1, 4, None], event=[None, "click", None], timestamp=[86_400, 0, None])
+    report = inspect(data, now=NOW)
+    assert report["counts"] == {
+        "interactions": 3,
+        "users": 2,
+        "items": 2,
+        "ratings": 2,
+        "without_rating_and_event": 1,
+        "item_rows": 2,
+        "user_rows": 0,
+        "categories": 2,
+    }
+    assert report["density"] == 0.75
+    assert report["dates"] == {
+        "known": 2,
+        "first": "1970-01-01T00:00:00+00:00",
+        "last": "1970-01-02T00:00:00+00:00",
+        "sorted": False,
+    }
+    assert report["ratings"] == {"levels": 2, "lowest": 1.0, "highest": 4.0, "mean": 2.5, "histogram": {"1": 1, "4": 1}}
+    assert report["events"] == {"click": 1}
+    assert report["joins"] == {
+        "items_without_row": 1,
+        "interactions_without_item_row": 1,
+        "items_never_seen": 1,
+        "users_without_row": 0,
+        "users_never_seen": 0,
+    }
+    assert report["suspicious"] == [
+        "1 interactions have no timestamp",
+        "1 items of 1 interactions have no row in items",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({"user_id": ["a", "a", "a"]}, "only one user has interactions"),
+        ({"item_id": ["1", "1", "1"]}, "only one item has interactions"),
+        ({"rating": [3, 3, 3]}, "all ratings are the same"),
+        ({"timestamp": [5, 5, 5]}, "all timestamps are the same"),
+        (
+            {"timestamp": [5.0, 6.0, NOW + 90_000]},
+            "1 timestamps are more than a day ahead of the clock; kept as claimed",
+        ),
+        (
+            {"user_id": ["Ann", "ann ", "b"]},
+            "1 groups of user_id differ only in case, blanks or letter forms: 'Ann' and 'ann'",
+        ),
+        (
+            {"item_id": ["x\u200b1", "x1", "\uff58 1"]},
+            "1 groups of item_id differ only in case, blanks or letter forms: 'x1' and 'x\\u200b1' and '\uff58 1'",
+        ),
+    ],
+)
+def test_suspicious(columns: dict[str, list[object]], sentence: str) -> None:
+    assert sentence in inspect(data_of(**columns), now=NOW)["suspicious"]
+
+
+def test_a_day_ahead_is_no_more_than_a_fast_clock() -> None:
+    assert inspect(data_of(timestamp=[5.0, 6.0, NOW + 86_000]), now=NOW)["suspicious"] == []
+
+
+def test_ratings_in_another_unit() -> None:
+    table = pl.DataFrame(
+        {"user_id": range(1000), "item_id": [1, 2] * 500, "rating": [4.0] * 500 + [5.0] * 499 + [5000.0]}
+    )
+    assert (
+        "1 ratings are over 100 times as large as 99 % of the others: another unit?"
+        in inspect(Dataset.from_tables(table), now=NOW)["suspicious"]
+    )
+
+
+def test_texts() -> None:
+    same = pl.DataFrame({"item_id": ["1", "2"], "title": ["x", "x"]})
+    assert inspect(data_of(same), now=NOW)["suspicious"] == ["all items have the same title and text", NO_TIMES]
+    none = pl.DataFrame({"item_id": ["1", "2"]})
+    assert inspect(data_of(none), now=NOW)["suspicious"] == ["no item has a title or text", NO_TIMES]
+    some = pl.DataFrame({"item_id": ["1", "2"], "title": ["x", ""]})
+    assert inspect(data_of(some), now=NOW)["suspicious"] == ["1 items have neither title nor text", NO_TIMES]
+
+
+def test_one_user_with_the_work_of_a_crowd() -> None:
+    table = pl.DataFrame({"user_id": ["bot"] * 1001 + ["a", "b"], "item_id": [*range(1001), 1, 2]})
+    assert (
+        "1 users have far more interactions than a person would: 'bot' has 1,001"
+        in inspect(Dataset.from_tables(table), now=NOW)["suspicious"]
+    )
+
+
+def test_duplicates_and_rejects() -> None:
+    table = pl.DataFrame({"user_id": ["a"] * 4, "item_id": [1, 1, 1, 2], "rating": [1.0, 1.0, 2.0, float("inf")]})
+    report = inspect(Dataset.from_tables(table), now=NOW)
+    assert report["duplicates"] == {"rows": 1, "pairs": 2}
+    assert report["rejects"] == {
+        "total": 1,
+        "first": ["interactions:4: column rating: rating inf is not a finite number"],
+    }
+
+
+def test_real_data(shared_data: Callable[[str], Path]) -> None:
+    report = inspect(Dataset.load(shared_data("jester")), now=NOW)
+    assert report["ratings"]["levels"] > 21
+    assert sum(report["ratings"]["histogram"].values()) == report["counts"]["ratings"] == 291_699
+    assert report["density"] == pytest.approx(0.727, abs=0.001)
+    assert inspect(Dataset.load(shared_data("movielens-100k")), now=NOW)["suspicious"] == []

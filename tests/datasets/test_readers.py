@@ -1,0 +1,261 @@
+"""Each public format in a small file made here, and in the real files where they lie beside the checkout."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from palate.datasets import Dataset
+from palate.errors import DataError
+
+SharedData = Callable[[str], Path]
+
+
+def folder(path: Path, **files: str | bytes) -> Path:
+    for name, content in files.items():
+        data = content.encode() if isinstance(content, str) else content
+        (path / name.replace("__", ".", 1).replace("__", ".")).write_bytes(data)
+    return path
+
+
+def events(data: Dataset) -> dict[str, int]:
+    counted = data.interactions["event"].value_counts()
+    return dict(zip(counted["event"], counted["count"], strict=True))
+
+
+def test_movielens_100k(tmp_path: Path) -> None:
+    flags = "|".join(["0", "1", "0", "0", "0", "1", *["0"] * 13])
+    unknown = "|".join(["1", *["0"] * 18])
+    item = f"1|Les Mis\xe9rables (1995)|01-Jan-1995||http://x|{flags}\n2|?||||{unknown}\n".encode("latin-1")
+    user = "7|24|M|technician|85711\n"
+    data = Dataset.load(folder(tmp_path, u__data="7\t1\t3\t881250949\n", u__item=item, u__user=user))
+    assert data.interactions.rows() == [("7", "1", 3.0, None, 881_250_949.0)]
+    assert data.items["title"].to_list() == ["Les Misérables (1995)", "?"]
+    assert data.items["category"].to_list() == ["Action|Comedy", ""]
+    assert data.users.row(0, named=True)["occupation"] == "technician"
+
+
+def test_movielens_1m(tmp_path: Path) -> None:
+    movies = "1::Toy Story: A Film (1995)::Animation|Comedy\n2::X::(no genres listed)\n".encode("latin-1")
+    files = {"ratings__dat": "1::1::5::978300760\n", "movies__dat": movies, "users__dat": "1::F::1::10::48067\n"}
+    data = Dataset.load(folder(tmp_path, **files))
+    assert data.interactions.rows() == [("1", "1", 5.0, None, 978_300_760.0)]
+    assert data.items["title"].to_list() == ["Toy Story: A Film (1995)", "X"]
+    assert data.items["category"].to_list() == ["Animation|Comedy", ""]
+    assert data.users.columns == ["user_id", "gender", "age", "occupation", "zip_code"]
+
+
+def test_movietweetings_users(tmp_path: Path) -> None:
+    data = Dataset.load(folder(tmp_path, ratings__dat="1::0114508::8::1381006850\n", users__dat="1::139564917\n"))
+    assert data.users.rows() == [("1", "139564917")]
+
+
+def test_movielens_latest(tmp_path: Path) -> None:
+    files = {
+        "ratings__csv": "userId,movieId,rating,timestamp\n1,2,4.5,964982703\n",
+        "movies__csv": 'movieId,title,genres\n2,"American President, The (1995)",Comedy|Drama\n3,X,(no genres listed)',
+    }
+    data = Dataset.load(folder(tmp_path, **files))
+    assert data.interactions.rows() == [("1", "2", 4.5, None, 964_982_703.0)]
+    assert data.items.rows() == [
+        ("2", "American President, The (1995)", "", "Comedy|Drama"),
+        ("3", "X", "", ""),
+    ]
+
+
+def test_mind(tmp_path: Path) -> None:
+    behaviors = (
+        "1\tU1\t11/15/2019 8:55:22 AM\tN1 N2\tN3-1 N4-0\n"
+        "2\tU1\t11/15/2019 12:00:00 PM\tN1 N2\tN5-0\n"
+        "3\tU2\t11/15/2019 12:00:00 PM\t\tN3-1 N4\n"
+        "4\tU2\t15/11/2019 12:00:00 PM\t\tN3-1\n"
+        "5\tU2\t11/15/2019 12:00:00 AM\t\tN3-1\n"
+    )
+    news = 'N3\tnews\tnewsworld\tA "title"\tAn abstract\thttps://x\t[]\t[]\n'
+    data = Dataset.load(folder(tmp_path, behaviors__tsv=behaviors, news__tsv=news))
+    day = 1_573_776_000.0
+    assert data.interactions.select("user_id", "item_id", "event", "timestamp").rows() == [
+        ("U1", "N1", "click", None),
+        ("U1", "N2", "click", None),
+        ("U1", "N3", "click", day + 32_122),
+        ("U1", "N4", "skip", day + 32_122),
+        ("U1", "N5", "skip", day + 43_200),
+        ("U2", "N3", "click", day),
+    ]
+    assert [(r.line, r.column) for r in data.rejects.rows] == [(3, "impressions"), (4, "timestamp")]
+    assert data.items.select("title", "text", "category").row(0) == ('A "title"', "An abstract", "news")
+
+
+@pytest.mark.parametrize("literal", [False, True])
+def test_amazon_of_2014_and_2018(tmp_path: Path, literal: bool) -> None:
+    write = repr if literal else json.dumps
+    review = {"reviewerID": "U1", "asin": "B1", "overall": 4.0, "unixReviewTime": 1529193600, "reviewText": "Nice"}
+    meta = {
+        "asin": "B1",
+        "title": "A card",
+        "category": "['Gift Cards', \"Kid's\", 'Gift Cards']",
+        "description": ["One.", "Two."],
+        "image": ["https://x/1.jpg"],
+        "brand": "Serendipity",
+    }
+    files = {
+        "Gift_Cards_5__json__gz": gzip.compress(write(review).encode()),
+        "meta_Gift_Cards__json__gz": gzip.compress(write(meta).encode()),
+    }
+    data = Dataset.load(folder(tmp_path, **files))
+    assert data.interactions.rows() == [("U1", "B1", 4.0, None, 1_529_193_600.0)]
+    assert data.items.row(0, named=True) == {
+        "item_id": "B1",
+        "title": "A card",
+        "text": "One. Two.",
+        "category": "Gift Cards|Kid's",
+        "image_urls": "https://x/1.jpg",
+        "brand": "Serendipity",
+    }
+
+
+def test_amazon_of_2023(tmp_path: Path) -> None:
+    review = {
+        "rating": 5.0,
+        "title": "Good",
+        "asin": "B1v",
+        "parent_asin": "B1",
+        "user_id": "U1",
+        "timestamp": 1588687728923,
+    }
+    meta = {"parent_asin": "B1", "title": "A card", "categories": ["Gifts"], "features": ["Fast"], "description": []}
+    files = {"Gift_Cards__jsonl": json.dumps(review), "meta_Gift_Cards__jsonl": json.dumps(meta)}
+    data = Dataset.load(folder(tmp_path, **files))
+    assert data.interactions.rows() == [("U1", "B1", 5.0, None, 1_588_687_728.923)]
+    assert data.items.select("item_id", "text", "category").row(0) == ("B1", "Fast", "Gifts")
+
+
+def test_recbole(tmp_path: Path) -> None:
+    files = {
+        "ml__inter": "user_id:token\titem_id:token\trating:float\ttimestamp:float\n1\t2\t3\t881250949\n",
+        "ml__item": "item_id:token\tmovie_title:token_seq\trelease_year:token\tclass:token_seq\n"
+        "2\tToy Story\t1995\tAnimation Comedy\n3\tX\tV\t\n",
+        "ml__user": "user_id:token\tage:token\n1\t24\n",
+    }
+    data = Dataset.load(folder(tmp_path, **files))
+    assert data.interactions.rows() == [("1", "2", 3.0, None, 881_250_949.0)]
+    assert data.items.select("title", "category").rows() == [("Toy Story (1995)", "Animation|Comedy"), ("X", "")]
+    assert data.users.rows() == [("1", "24")]
+    assert Dataset.load(tmp_path / "ml.inter").fingerprint() == data.fingerprint()
+    (tmp_path / "other.inter").write_text("")
+    with pytest.raises(DataError, match=r"holds both ml.inter and other.inter. Give the path of one of them."):
+        Dataset.load(tmp_path)
+
+
+def test_jester_wide(tmp_path: Path) -> None:
+    rows = ["2,-7.82,99,9.5", "3,1,2,3", "1,99,10.5,99", "2,99,1,99", "1,x,99,99"]
+    joke = "<html><!--begin of joke -->A <b>man</b> &amp; a bar<!--end of joke --></html>"
+    files = {"jester-data-1__csv": "\n".join(rows), "jester-data-2__csv": "1,99,99,-1\n", "init2__html": joke}
+    data = Dataset.load(folder(tmp_path, **files))
+    assert data.interactions.select("user_id", "item_id", "rating").rows() == [
+        ("1-1", "1", -7.82),
+        ("1-1", "3", 9.5),
+        ("1-2", "1", 1.0),
+        ("1-2", "2", 2.0),
+        ("1-2", "3", 3.0),
+        ("2-1", "3", -1.0),
+    ]
+    assert [str(reject) for reject in data.rejects.rows] == [
+        "jester-data-1.csv:3: a rating that is neither from -10 to 10 nor 99 (not rated)",
+        "jester-data-1.csv:4: column count: the row announces 2.0 ratings and has others",
+        "jester-data-1.csv:5: a rating that is neither from -10 to 10 nor 99 (not rated)",
+    ]
+    assert data.items.select("item_id", "text").rows() == [("2", "A man & a bar")]
+
+
+@pytest.mark.parametrize("gap", ["\t", "\t\t"])
+def test_jester_long(tmp_path: Path, gap: str) -> None:
+    data = Dataset.load(folder(tmp_path, jester_ratings__dat=f"1{gap}5{gap}0.219\n1{gap}7{gap}-9.281\n"))
+    assert data.interactions["rating"].to_list() == [0.219, -9.281]
+
+
+def test_open_bandit(tmp_path: Path) -> None:
+    header = ",timestamp,item_id,position,click,propensity_score," + ",".join(f"user_feature_{n}" for n in range(4))
+    rows = ["0,2019-11-24 00:00:01+00:00,14,3,0,0.25,aaaaaaaaa,b,c,d", "1,2019-11-24,3,1,1,0.5,aaaaaaaaa,b,c,d"]
+    log = "\n".join(
+        [header + ",user-item_affinity_0", *(row + ",0.0" for row in [*rows, rows[0].replace(",0,", ",2,")])]
+    )
+    files = {"men__csv": log, "item_context__csv": ",item_id,item_feature_0\n0,14,-0.6\n"}
+    data = Dataset.load(folder(tmp_path, **files))
+    assert data.interactions.drop("timestamp").rows() == [
+        ("aaaaaaaa-b-c-d", "14", None, "skip", 3.0, 0.25),
+        ("aaaaaaaa-b-c-d", "3", None, "click", 1.0, 0.5),
+    ]
+    assert data.users.height == 1
+    assert data.users["user_feature_0"][0] == "aaaaaaaaa"
+    assert data.items.columns == ["item_id", "title", "text", "category", "item_feature_0"]
+    assert [reject.reason for reject in data.rejects.rows] == ["click '2' is neither 0 nor 1"]
+
+
+def test_votes_and_other_names_for_our_columns(tmp_path: Path) -> None:
+    data = Dataset.load(folder(tmp_path, votes__csv="user_id,item_id,vote,timestamp_ms\n1,2,-1,1483228800000\n"))
+    assert data.interactions.rows() == [("1", "2", -1.0, None, 1_483_228_800.0)]
+
+
+def test_a_folder_called_original_is_looked_into(tmp_path: Path) -> None:
+    (tmp_path / "original").mkdir()
+    folder(tmp_path / "original", u__data="7\t1\t3\t881250949\n")
+    assert Dataset.load(tmp_path).name == tmp_path.name
+
+
+# Real files: the counts are those of their READMEs.
+
+
+@pytest.mark.parametrize(
+    ("name", "ratings", "users", "items"),
+    [
+        ("movielens-100k", 100_000, 943, 1_682),
+        ("movielens-latest-small", 100_836, 610, 9_742),
+        ("jester", 291_699, 4_014, 100),
+        ("movietweetings", 100_000, 16_554, 10_506),
+        ("movietweetings/original", 100_000, 16_554, 10_506),
+        ("goodbooks", 227_181, 2_033, 10_000),
+        ("young-people-survey", 63_340, 1_010, 63),
+        ("coat", 11_600 - 366, 290, 300),
+        ("amazon-gift-cards", 2_972 - 7, 458, 1_547),
+    ],
+)
+def test_real_ratings(shared_data: SharedData, name: str, ratings: int, users: int, items: int) -> None:
+    data = Dataset.load(shared_data(name), strict=True)
+    coded = data.coded()
+    assert (len(coded.values), len(coded.user_ids), len(coded.item_ids)) == (ratings, users, items)
+    assert data.items.height == items
+
+
+def test_real_movielens_100k_alone(shared_data: SharedData) -> None:
+    whole, alone = (Dataset.load(shared_data("movielens-100k") / part) for part in ("", "original/u.data"))
+    assert alone.interactions.equals(whole.interactions)
+    assert whole.items.filter(pl.col("item_id") == "1")["category"].item() == "Animation|Children's|Comedy"
+    assert whole.users.height == 943
+
+
+def test_real_mind(shared_data: SharedData) -> None:
+    data = Dataset.load(shared_data("mind-cut"), strict=True)
+    shown = data.interactions.filter(pl.col("timestamp").is_not_null())
+    assert shown.height == 189_359
+    assert (shown["event"] == "click").sum() == 7_542
+    assert data.interactions["user_id"].n_unique() == 4_637
+    assert data.items.height == 2_000
+
+
+def test_real_open_bandit(shared_data: SharedData) -> None:
+    data = Dataset.load(shared_data("open-bandit"), strict=True)
+    assert events(data) == {"skip": 1_192, "click": 7}
+    assert data.items.height == 34
+
+
+def test_real_amazon_text(shared_data: SharedData) -> None:
+    items = Dataset.load(shared_data("amazon-gift-cards"), strict=True).items
+    assert (items["title"] != "").all()
+    assert items["category"].str.starts_with("Gift Cards").sum() == 1_542
+    assert "image" not in items.columns

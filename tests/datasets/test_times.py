@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palate.datasets.times import iso, parse_iso, seconds_of
+
+NEW_YEAR = 1_483_228_800.0  # 2017-01-01
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        ("2017-01-01", NEW_YEAR),
+        ("2017-01-01T00:00:00", NEW_YEAR),
+        ("2017-01-01 00:00:00Z", NEW_YEAR),
+        ("2017-01-01T02:00:00+02:00", NEW_YEAR),
+        ("2016-12-31T23:59:60Z", NEW_YEAR),
+        ("2016-12-31 23:59:60", NEW_YEAR),
+        ("2019-11-24 00:03:13.442536+00:00", 1_574_553_793.442536),
+        ("1483228800", NEW_YEAR),
+        (" 1483228800000 ", NEW_YEAR),
+        ("1.4832288e9", NEW_YEAR),
+        ("2017-13-01", None),
+        ("12:00:61", None),
+        ("tomorrow", None),
+        ("", None),
+    ],
+)
+def test_text(written: str, seconds: float | None) -> None:
+    assert seconds_of(pl.Series([written])).to_list() == [seconds]
+
+
+def test_both_sides_of_a_clock_change_stay_apart() -> None:
+    fold = pl.Series(["2024-10-27T02:30:00+02:00", "2024-10-27T02:30:00+01:00"])
+    first, second = seconds_of(fold)
+    assert second - first == 3600
+
+
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6, 10**9])
+def test_units_are_told_apart_by_size(unit: int) -> None:
+    assert seconds_of(pl.Series([int(NEW_YEAR) * unit])).to_list() == [NEW_YEAR]
+
+
+@pytest.mark.parametrize("kind", [pl.Datetime("ms"), pl.Datetime("us", "Europe/Berlin"), pl.Datetime("ns")])
+def test_datetimes(kind: pl.DataType) -> None:
+    moments = pl.Series([datetime(2017, 1, 1, tzinfo=UTC)]).dt.replace_time_zone(None)
+    zone = getattr(kind, "time_zone", None)
+    moments = moments.dt.replace_time_zone("UTC").dt.convert_time_zone(zone) if zone else moments.cast(kind)
+    assert seconds_of(moments).to_list() == [NEW_YEAR]
+    assert seconds_of(moments.dt.date()).to_list() == [NEW_YEAR]
+
+
+@given(st.datetimes(datetime(1970, 1, 1), datetime(2199, 1, 1), timezones=st.timezones()))
+def test_every_moment_comes_back(moment: datetime) -> None:
+    assert parse_iso(moment.isoformat()) == pytest.approx(moment.timestamp(), abs=1e-5)
+
+
+def test_iso() -> None:
+    assert iso(NEW_YEAR + 0.9) == "2017-01-01T00:00:00+00:00"

@@ -1,0 +1,73 @@
+"""Tiny models made on the spot: random weights, real code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+WORDS = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "the",
+    "film",
+    "of",
+    "a",
+    "love",
+    "war",
+    "good",
+    "bad",
+    "very",
+    "一",
+    "电",
+    "影",
+]
+
+
+def save_tokenizer(folder: Path, *, bert: bool) -> None:
+    tokenizers = pytest.importorskip("tokenizers", reason="needs the extra hf")
+    transformers = pytest.importorskip("transformers", reason="needs the extra hf")
+    words = {word: number for number, word in enumerate(WORDS)}
+    tokenizer: Any = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    special = {"unk_token": "[UNK]"}
+    if bert:
+        tokenizer.post_processor = tokenizers.processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        )
+        special |= {"pad_token": "[PAD]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
+    transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+
+
+def save_tiny(folder: Path, kind: str) -> Path:
+    torch = pytest.importorskip("torch", reason="needs the extra hf")
+    transformers = pytest.importorskip("transformers", reason="needs the extra hf")
+    sizes = {"vocab_size": len(WORDS), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    configs: dict[str, Callable[[], Any]] = {
+        "bert": lambda: transformers.BertConfig(**sizes, intermediate_size=32, max_position_embeddings=64),
+        "gpt2": lambda: transformers.GPT2Config(vocab_size=len(WORDS), n_embd=16, n_layer=2, n_head=2, n_positions=64),
+        "t5": lambda: transformers.T5Config(
+            vocab_size=len(WORDS), d_model=16, d_ff=32, num_layers=1, num_heads=2, d_kv=8
+        ),
+    }
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        transformers.AutoModel.from_config(configs[kind]()).save_pretrained(folder)
+    save_tokenizer(folder, bert=kind == "bert")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    made: dict[str, Path] = {}
+
+    def get(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = save_tiny(tmp_path_factory.mktemp(kind), kind)
+        return made[kind]
+
+    return get

