@@ -45,26 +45,19 @@ def fit_model(
         raise DataError(f"data set {data.name!r} has no {values} to fit: 0 of {data.interactions.height} rows. Give at least one.")
     shape = (len(coded.user_ids), len(coded.item_ids))
     answers = Answers.build(coded.users, coded.items, coded.values, shape)
-    table = _table(data, coded.item_ids)
+    table = item_table(data, coded.item_ids)
     content, revision = encode(table, encoder, progress)
     joined = _with_labels(answers, labels, coded.user_ids, coded.item_ids) if labels else answers
-    fitted = fit(
-        joined,
-        likelihood=chosen,
-        options=FitOptions(dim=dim),
-        content=None if content is None else content.astype(np.float64),
-        rng=np.random.default_rng(seed),
-        progress=None if progress is None else lambda done, of: progress("fitting", done, of),
-    )
+    report = None if progress is None else lambda done, of: progress("fitting", done, of)
+    taste, prior = fit_taste(joined, chosen, content, dim=dim, seed=seed, progress=report)
     counts = np.bincount(joined.values.indices, minlength=shape[1]).astype(np.float64)
-    taste = Taste.build(_items(fitted, counts, content), chosen)
     scale = Scale.of(coded.values)
-    catalogue = Catalogue(table, content, counts, _levels(joined.values, scale, counts))
+    catalogue = Catalogue(table, content, counts, level_shares(joined.values, scale))
     events = _events(data, coded.user_ids, coded.item_ids) if values == "rating" else None
     return Model(
         catalogue=catalogue,
         taste=taste,
-        prior=fitted.prior,
+        prior=prior,
         answerability=Answerability.fit(joined.values, rng=np.random.default_rng(seed)),
         history_prior=_history_prior(taste, answers.values, events, coded.timestamps, coded.users, content, scale),
         user_ids=coded.user_ids,
@@ -74,6 +67,34 @@ def fit_model(
         encoder=("", "") if content is None else (encoder, revision),
         fingerprint=data.fingerprint(),
     )
+
+
+def fit_taste(
+    answers: Answers,
+    likelihood: Likelihood,
+    content: NDArray[np.float32] | None,
+    *,
+    dim: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> tuple[Taste, LinearPrior]:
+    """Beliefs about all items, those nobody rated too, and the prior they come from.
+
+    Args:
+        answers: (U, I); at least one.
+        content: Encodings of the items, (I, E).
+    """
+    rated = np.unique(answers.values.indices)  # the others would only repeat what the prior says, and slow it down
+    encodings = None if content is None else content.astype(np.float64)
+    fitted = fit(
+        answers.of_items(rated),
+        likelihood=likelihood,
+        options=FitOptions(dim=dim),
+        content=None if encodings is None else encodings[rated],
+        rng=np.random.default_rng(seed),
+        progress=progress,
+    )
+    return Taste.build(_items(fitted, rated, encodings, answers.values.shape[1]), likelihood), fitted.prior
 
 
 def choose_likelihood(data: Dataset, name: str) -> Likelihood:
@@ -104,7 +125,7 @@ def as_likes(data: Dataset) -> Dataset:
     return replace(data, interactions=data.interactions.with_columns(liked.alias(RATING)))
 
 
-def _table(data: Dataset, item_ids: list[str]) -> pl.DataFrame:
+def item_table(data: Dataset, item_ids: list[str]) -> pl.DataFrame:
     """The items in the order of the codes, with empty text where the data has no row for one."""
     order = pl.DataFrame({ITEM: item_ids}, schema={ITEM: pl.String})
     known = data.items.unique(subset=ITEM, keep="last", maintain_order=True)
@@ -145,30 +166,29 @@ def _with_labels(answers: Answers, labels: Sequence[Answer], user_ids: list[str]
     return Answers.build(users, items, np.array(list(pairs.values())), (len(rows), len(item_ids)))
 
 
-def _items(fitted: Fitted, counts: Array, content: NDArray[np.float32] | None) -> Items:
-    """Beliefs about the items; of those nobody rated, what their content says, as unsure as it is."""
-    unrated = np.flatnonzero(counts == 0)
-    covariances = fitted.covariances
-    if len(unrated):
-        encodings = None if content is None else content[unrated].astype(np.float64)
-        fitted.factors[unrated] = fitted.prior.predict(encodings, len(unrated))
-        covariances[unrated] = fitted.prior.covariance * fitted.prior.spread(encodings, len(unrated))[:, None, None]
-    form = Spread.form_within(len(counts), fitted.factors.shape[1], MEMORY_BYTES)
-    _log.info("keeping the %s covariances of %d items with %d dimensions", form, *fitted.factors.shape)
-    return Items.build(fitted.factors, covariances, fitted.noise, form)
+def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array | None, n_items: int) -> Items:
+    """Beliefs about all items; of those nobody rated, what their content says, as unsure as it is."""
+    means = fitted.prior.predict(encodings, n_items).copy()
+    means[rated] = fitted.factors
+    noise = np.full(n_items, float(np.median(fitted.noise)))
+    noise[rated] = fitted.noise
+    form = Spread.form_within(*means.shape, MEMORY_BYTES)
+    _log.info("keeping the %s covariances of %d items with %d dimensions", form, *means.shape)
+    unrated = fitted.prior.covariance * fitted.prior.spread(encodings, n_items)[:, None, None] if len(rated) < n_items else None
+    if unrated is None:
+        return Items.build(means, fitted.covariances, noise, form)
+    unrated[rated] = fitted.covariances
+    return Items.build(means, unrated, noise, form)
 
 
-def _levels(values: sparse.csr_matrix, scale: Scale, counts: Array) -> Array:
+def level_shares(values: sparse.csr_matrix, scale: Scale) -> Array:
     """Share of each rating level among an item's ratings, (I, R); ten equal bins where the scale is continuous."""
-    if len(scale.levels) > 2 or values.data.min() == values.data.max() or len(np.unique(values.data[:1000])) <= 2:
-        edges = np.array(scale.levels)
-        codes = np.searchsorted(edges, values.data)
-    else:
-        edges = np.linspace(scale.low, scale.high, 11)[1:]
-        codes = np.searchsorted(edges[:-1], values.data)
-    table = np.zeros((len(counts), len(edges)))
-    np.add.at(table, (values.indices, np.minimum(codes, len(edges) - 1)), 1.0)
-    return table / np.maximum(counts, 1.0)[:, None]
+    few = len(np.unique(values.data)) <= len(scale.levels)
+    edges = np.array(scale.levels) if few else np.linspace(scale.low, scale.high, 11)[1:]
+    codes = np.minimum(np.searchsorted(edges, values.data), len(edges) - 1)
+    table = np.zeros((values.shape[1], len(edges)))
+    np.add.at(table, (values.indices, codes), 1.0)
+    return table / np.maximum(table.sum(1, keepdims=True), 1.0)
 
 
 def _events(data: Dataset, user_ids: list[str], item_ids: list[str]) -> Events | None:
@@ -227,7 +247,7 @@ def extend(model: Model, items: Any) -> Model:
     """The model with new items (:meth:`palate.learner.Learner.with_items`)."""
     empty = pl.DataFrame(schema={USER: pl.String, ITEM: pl.String})
     new = Dataset.from_tables(empty, items, name="new items").items
-    table = _table(replace(Dataset(empty, new, empty), name="new items"), new[ITEM].to_list())
+    table = item_table(replace(Dataset(empty, new, empty), name="new items"), new[ITEM].to_list())
     known = [item for item in table[ITEM].to_list() if item in model.catalogue]
     if known:
         raise DataError(f"item {known[0]!r} is in the model already. Leave it out, or refit with its new text.")

@@ -116,6 +116,17 @@ def test_gzip_is_read_and_a_torn_one_is_refused(tmp_path: Path) -> None:
         read(write(tmp_path / "torn.csv.gz", packed[:-6]))
 
 
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("fast", [True, False])
+def test_a_line_of_just_the_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: bytes, fast: bool) -> None:
+    path = write(tmp_path / "a.csv", b"x,y" + end + b"1," + b"2" * 10 + end + b"1," + b"2" * 11 + end + b"3,4" + end)
+    for chunk in range(1, 40):
+        monkeypatch.setattr("palate.datasets.lines.CHUNK", chunk)
+        frame, rejects = read(path, limits=Limits(line_bytes=12), fast=fast)
+        assert frame[LINE].to_list() == [2, 4]
+        assert [reject.line for reject in rejects] == [3]
+
+
 CELLS = st.text(st.sampled_from('ab1,"\t:\n\r\x00é\ufeff\x1f '), max_size=6)
 
 

@@ -202,10 +202,12 @@ def test_votes_and_other_names_for_our_columns(tmp_path: Path) -> None:
     assert data.interactions.rows() == [("1", "2", -1.0, None, 1_483_228_800.0)]
 
 
-def test_a_folder_called_original_is_looked_into(tmp_path: Path) -> None:
+def test_a_folder_called_original_is_looked_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "original").mkdir()
     folder(tmp_path / "original", u__data="7\t1\t3\t881250949\n")
     assert Dataset.load(tmp_path).name == tmp_path.name
+    monkeypatch.chdir(tmp_path / "original")
+    assert Dataset.load(".").name == tmp_path.name
 
 
 # Real files: the counts are those of their READMEs.

@@ -99,6 +99,10 @@ class Answers:
             entries = slice(start[rows.start], start[rows.stop])
             yield rows, Answers(self.values[rows], None if self.weights is None else self.weights[entries])
 
+    def of_items(self, items: NDArray[np.intp]) -> Answers:
+        """Those to some items; no other may have an answer."""
+        return self if len(items) == self.values.shape[1] else Answers(self.values[:, items], self.weights)
+
     def matrix(self, data: Array) -> sparse.csr_matrix:
         """The same entries with other numbers on them."""
         return sparse.csr_matrix((data, self.values.indices, self.values.indptr), shape=self.values.shape)

@@ -1,0 +1,178 @@
+"""Nobody is known: every user gets questions in rounds, the answers join the data, the model is fitted again.
+
+After Elahi, Ricci, Rubens, *Active learning strategies for rating elicitation in collaborative filtering: a system-wide
+perspective*, ACM TIST 5(1), 2014: quality is over all people, since what one answers serves the others too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+
+from palate.acquisition import STRATEGIES, Candidates, Strategy, best, values
+from palate.batch import choose_likelihood, encode, fit_taste, item_table, level_shares
+from palate.datasets.tables import Dataset
+from palate.evaluation.play import Judge, Played
+from palate.evaluation.world import HeldOut, everybody
+from palate.model import Scale
+from palate.posteriors.answerability import Answerability
+from palate.posteriors.fit import Answers
+from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.taste import Belief, Items, Spread, Taste
+from palate.random import derive_rng
+
+Array = NDArray[np.float64]
+PER_ROUND = 5  # questions to each user between two fits
+
+
+@dataclass(frozen=True, slots=True)
+class _System:
+    """What stays the same over the rounds."""
+
+    ratings: Array
+    answerable: NDArray[np.bool_]
+    held_out: HeldOut
+    content: NDArray[np.float32] | None
+    likelihood: Likelihood
+    scale: Scale
+    seed: int
+
+
+def play_cold_system(
+    data: Dataset,
+    names: Sequence[str],
+    *,
+    budget: int,
+    pool: str,
+    encoder: str,
+    max_users: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> tuple[dict[str, Played], list[str], dict[str, Any]]:
+    """Every strategy from nothing: what was played, the users, facts for the protocol."""
+    likelihood = choose_likelihood(data, "auto")
+    data, users, ratings, answerable, held_out = everybody(data, seed=seed, max_users=max_users)
+    content, _ = encode(item_table(data, data.coded().item_ids), encoder, None)
+    system = _System(ratings, answerable, held_out, content, likelihood, Scale.of(ratings[answerable]), seed)
+    runs = {}
+    for done, name in enumerate(names, 1):
+        rng = derive_rng(seed, "play", name)
+        if name == "ceiling":
+            runs[name] = _everything(system, budget)
+        else:
+            strategy = STRATEGIES["random" if name == "answerable-random" else name]
+            runs[name] = _rounds(system, strategy, pool="answered" if name == "answerable-random" else pool, budget=budget, rng=rng)
+        if progress is not None:
+            progress(done, len(names))
+    facts = {"fit_users": 0, "test_users": len(users), "like": system.scale.like, "per_round": PER_ROUND}
+    return runs, users, facts
+
+
+def _rounds(system: _System, strategy: Strategy, *, pool: str, budget: int, rng: np.random.Generator) -> Played:
+    n = len(system.ratings)
+    known = np.zeros_like(system.answerable)
+    asked = ~system.answerable if pool == "answered" else np.zeros_like(known)
+    taste = _ignorant(system)
+    belief = _believe(taste, system, known)
+    row = Judge(taste, system.held_out, system.scale.like)(belief)
+    rows, answered = [row], [np.zeros(n)]
+    for first in range(0, budget, PER_ROUND):
+        count = min(PER_ROUND, budget - first)
+        _ask_everybody(system, strategy, taste, belief, known, asked, count, pool, rng)
+        taste = _refit(system, known)
+        belief = _believe(taste, system, known)
+        # between two fits nothing is known that was not known before
+        rows += [row] * (count - 1)
+        answered += [answered[-1]] * (count - 1)
+        row = Judge(taste, system.held_out, system.scale.like)(belief)
+        rows.append(row)
+        answered.append(known.sum(1).astype(np.float64))
+    sums = {name: np.stack([part[name] for part in rows], 1) for name in row}
+    judge = Judge(taste, system.held_out, system.scale.like)
+    return Played(sums, judge.weights, np.stack(answered, 1), np.ones(n))
+
+
+def _ask_everybody(
+    system: _System,
+    strategy: Strategy,
+    taste: Taste,
+    belief: Belief,
+    known: NDArray[np.bool_],
+    asked: NDArray[np.bool_],
+    count: int,
+    pool: str,
+    rng: np.random.Generator,
+) -> None:
+    """``count`` questions to each user, one at a time; ``known`` and ``asked`` are filled in."""
+    everyone = np.arange(len(known))
+    matrix = _csr(system, known)
+    candidates = _candidates(system, taste, matrix)
+    answerability = Answerability.fit(matrix, rng=rng) if known.any() else None
+    exposure = None if answerability is None else answerability.start(len(known))
+    for _ in range(count):
+        offered = candidates
+        if pool == "open" and answerability is not None and exposure is not None:
+            offered = candidates.reached(answerability.reach(exposure))
+        picks, _ = best(values(strategy, belief, offered, rng=rng), ~asked, rng=rng)
+        rows = everyone[picks >= 0]
+        asked[rows, picks[rows]] = True
+        got = system.answerable[everyone, np.maximum(picks, 0)] & (picks >= 0)
+        known[everyone[got], picks[got]] = True
+        moved = taste.observe(belief, np.maximum(picks, 0), np.nan_to_num(system.ratings[everyone, np.maximum(picks, 0)]))
+        mean = np.where(got[:, None], moved.mean, belief.mean)
+        belief = Belief(mean, np.where(got[:, None, None], moved.covariance, belief.covariance))
+        if answerability is not None and exposure is not None:
+            exposure = answerability.observe(exposure, np.maximum(picks, 0), got)
+
+
+def _everything(system: _System, budget: int) -> Played:
+    taste = _refit(system, system.answerable)
+    judge = Judge(taste, system.held_out, system.scale.like)
+    row = judge(_believe(taste, system, system.answerable))
+    sums = {name: np.repeat(value[:, None], budget + 1, 1) for name, value in row.items()}
+    answered = np.repeat(system.answerable.sum(1)[:, None].astype(np.float64), budget + 1, 1)
+    return Played(sums, judge.weights, answered, np.ones(len(answered)))
+
+
+def _csr(system: _System, known: NDArray[np.bool_]) -> sparse.csr_matrix:
+    cells = np.nonzero(known)
+    return sparse.csr_matrix((system.ratings[cells], cells), shape=known.shape)
+
+
+def _ignorant(system: _System) -> Taste:
+    """Before any answer: the middle of the scale for everything, and one dimension that nothing supports."""
+    n_items = system.ratings.shape[1]
+    level = 0.0 if system.likelihood.kind == "probit" else (system.scale.low + system.scale.high) / 2
+    unit = 1.0 if system.likelihood.kind == "probit" else ((system.scale.high - system.scale.low) / 4) ** 2
+    spread = Spread("isotropic", np.zeros((n_items, 1)))
+    items = Items(np.full(n_items, level), np.zeros((n_items, 1)), spread, np.full(n_items, unit))
+    return Taste.build(items, system.likelihood)
+
+
+def _refit(system: _System, known: NDArray[np.bool_]) -> Taste:
+    if not known.any():
+        return _ignorant(system)
+    users, items = np.nonzero(known)
+    answers = Answers.build(users.astype(np.int32), items.astype(np.int32), system.ratings[users, items], known.shape)
+    return fit_taste(answers, system.likelihood, system.content, dim=8, seed=system.seed)[0]
+
+
+def _believe(taste: Taste, system: _System, known: NDArray[np.bool_]) -> Belief:
+    return taste.believe(_csr(system, known))
+
+
+def _candidates(system: _System, taste: Taste, answers: sparse.csr_matrix) -> Candidates:
+    counts = np.bincount(answers.indices, minlength=answers.shape[1]).astype(np.float64)
+    return Candidates(
+        items=taste.items,
+        likelihood=system.likelihood,
+        counts=counts,
+        levels=level_shares(answers, system.scale) if answers.nnz else np.zeros((len(counts), 1)),
+        targets=(counts + 1.0) / (counts + 1.0).sum(),
+        reach=np.ones(len(counts)),
+    )

@@ -1,0 +1,129 @@
+"""One strategy asks every subject of a world, question by question, and is judged after each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+
+from palate.acquisition import Strategy, best, values
+from palate.evaluation.world import HeldOut, World
+from palate.posteriors.taste import Belief, Taste
+
+Array = NDArray[np.float64]
+K = 10
+_DISCOUNTS = 1.0 / np.log2(np.arange(2, K + 2))
+PER_RATING = ("rmse", "accuracy")
+PER_LIST = ("ndcg@10", "recall@10", "precision@10", "f1@10")
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What is known of each subject after 0, 1, ... budget questions.
+
+    Attributes:
+        sums: By metric, summed over the subject's test ratings (rmse: squared errors) or its one list, (n, budget + 1).
+        weights: By metric, what to divide by, (n,).
+        answered: Answers got so far, (n, budget + 1).
+        plays: How often each subject took part, (n,).
+    """
+
+    sums: dict[str, Array]
+    weights: dict[str, Array]
+    answered: Array
+    plays: Array
+
+
+def play(world: World, strategy: Strategy, *, pool: str, budget: int, rng: np.random.Generator) -> Played:
+    """Ask ``budget`` questions of each subject, one at a time.
+
+    Args:
+        pool: ``open``: anything may be asked, and what cannot be answered is spent; ``answered``: only what can be.
+    """
+    n, everyone = len(world.subjects), np.arange(len(world.subjects))
+    belief, exposure = world.start, world.answerability.start(n)
+    allowed = world.answerable.copy() if pool == "answered" else np.ones_like(world.answerable)
+    judge = Judge(world.taste, world.held_out, world.like)
+    rows = [judge(belief)]
+    answered = np.zeros((n, budget + 1))
+    for turn in range(budget):
+        candidates = world.candidates
+        if pool == "open":
+            candidates = candidates.reached(world.answerability.reach(exposure))
+        picks, _ = best(values(strategy, belief, candidates, rng=rng), allowed, rng=rng)
+        asked = picks >= 0
+        picks = np.maximum(picks, 0)
+        got = asked & world.answerable[everyone, picks]
+        allowed[everyone[asked], picks[asked]] = False
+        belief = _where(got, world.taste.observe(belief, picks, np.nan_to_num(world.ratings[everyone, picks])), belief)
+        exposure = _where(asked, world.answerability.observe(exposure, picks, got), exposure)
+        answered[:, turn + 1] = answered[:, turn] + got
+        rows.append(judge(belief))
+    sums = {name: np.stack([row[name] for row in rows], 1) for name in rows[0]}
+    return Played(sums, judge.weights, answered, np.ones(n))
+
+
+def ceiling(world: World, budget: int) -> Played:
+    """Everything answerable known from the start."""
+    known = np.nonzero(world.answerable)
+    matrix = sparse.csr_matrix((world.ratings[known], known), shape=world.ratings.shape)
+    judge = Judge(world.taste, world.held_out, world.like)
+    row = judge(world.taste.believe(matrix, world.start))
+    sums = {name: np.repeat(value[:, None], budget + 1, 1) for name, value in row.items()}
+    answered = np.repeat(world.answerable.sum(1)[:, None].astype(np.float64), budget + 1, 1)
+    return Played(sums, judge.weights, answered, np.ones(len(answered)))
+
+
+def _where(moves: NDArray[np.bool_], after: Belief, before: Belief) -> Belief:
+    return Belief(
+        np.where(moves[:, None], after.mean, before.mean),
+        np.where(moves[:, None, None], after.covariance, before.covariance),
+    )
+
+
+class Judge:
+    """Quality on the test ratings of each subject.
+
+    Lists rank a subject's test items by expected answer; relevant is what was rated at or above ``like``. Ranking the
+    whole catalogue instead would count an unrated item as disliked. Subjects with nothing relevant have no list.
+    """
+
+    def __init__(self, taste: Taste, held_out: HeldOut, like: float) -> None:
+        self._held_out, self._like = held_out, like
+        self._likelihood = taste.likelihood
+        self._level = taste.items.level[held_out.columns]
+        self._factors = taste.items.factors[held_out.columns]
+        self._noise = taste.items.answer_noise[held_out.columns]
+        present = held_out.present
+        self._relevant = present & (held_out.values >= like)
+        self._positives = self._relevant.sum(1)
+        self._length = np.minimum(present.sum(1), K)
+        has_list = (self._positives > 0).astype(np.float64)
+        ratings = present.sum(1).astype(np.float64)
+        self.weights = {name: ratings for name in PER_RATING} | {name: has_list for name in PER_LIST}
+        ideal = np.concatenate([[0.0], np.cumsum(_DISCOUNTS)])
+        self._ideal = np.maximum(ideal[np.minimum(self._positives, K)], 1e-12)
+
+    def __call__(self, belief: Belief) -> dict[str, Array]:
+        present = self._held_out.present
+        predicted, threshold = self._level + np.einsum("nd,ntd->nt", belief.mean, self._factors), self._like
+        if self._likelihood.kind == "probit":
+            of_taste = np.einsum("ntd,nde,nte->nt", self._factors, belief.covariance, self._factors, optimize=True)
+            predicted, threshold = self._likelihood.probability(predicted, of_taste + self._noise - 1.0), 0.5
+        squared = np.where(present, (predicted - self._held_out.values) ** 2, 0.0).sum(1)
+        right = present & ((predicted >= threshold) == (self._held_out.values >= self._like))
+        return {"rmse": squared, "accuracy": right.sum(1).astype(np.float64), **self._lists(predicted)}
+
+    def _lists(self, predicted: Array) -> dict[str, Array]:
+        ranked = np.argsort(-np.where(self._held_out.present, predicted, -np.inf), axis=1, kind="stable")[:, :K]
+        hits = np.take_along_axis(self._relevant, ranked, 1)
+        found, has_list = hits.sum(1), self._positives > 0
+        parts = {
+            "ndcg@10": hits @ _DISCOUNTS[: hits.shape[1]] / self._ideal,
+            "recall@10": found / np.maximum(self._positives, 1),
+            "precision@10": found / np.maximum(self._length, 1),
+            "f1@10": 2.0 * found / np.maximum(self._positives + self._length, 1),
+        }
+        return {name: np.where(has_list, value, 0.0) for name, value in parts.items()}

@@ -1,0 +1,265 @@
+"""Label efficiency, offline: every strategy plays against the same known answers (strategies.md, section 9)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate import __version__
+from palate.acquisition import STRATEGIES, Strategy, get_strategy
+from palate.datasets.tables import Dataset
+from palate.entities import USER
+from palate.errors import DataError, OptionError
+from palate.evaluation.cold_system import play_cold_system
+from palate.evaluation.intervals import ratio_interval
+from palate.evaluation.play import Played, ceiling, play
+from palate.evaluation.world import WORLDS, World
+from palate.random import derive_rng
+
+Array = NDArray[np.float64]
+REFERENCES = ("random", "popularity", "answerable-random", "ceiling")
+_TIMED_USERS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class SimulationOptions:
+    """What to play.
+
+    Attributes:
+        strategies: Names; random, popularity, answerable-random and the ceiling always play too.
+        budget: Questions to each subject.
+        seeds: One split and fit each.
+        protocol: ``new-users``, ``new-items`` or ``cold-system``.
+        pool: ``answered`` or ``open``.
+        encoder: Of the items' text, or ``none``.
+        max_users: At most so many users, drawn anew for each seed.
+    """
+
+    strategies: tuple[str, ...] = ("variance", "bald", "a-optimal", "epig")
+    budget: int = 20
+    seeds: tuple[int, ...] = (0, 1, 2)
+    protocol: str = "new-users"
+    pool: str = "open"
+    encoder: str = "default"
+    max_users: int = 2000
+
+    def __post_init__(self) -> None:
+        for name in self.strategies:
+            if name not in REFERENCES:
+                get_strategy(name)
+        if self.budget < 1 or not self.seeds:
+            raise OptionError(f"budget {self.budget} and {len(self.seeds)} seeds: both must be at least 1.")
+        if self.protocol not in (*WORLDS, "cold-system"):
+            raise OptionError(f"protocol {self.protocol!r} is unknown. Use new-users, new-items or cold-system.")
+        if self.pool not in ("answered", "open"):
+            raise OptionError(f"pool {self.pool!r} is unknown. Use answered or open.")
+
+
+def simulate(
+    data: Dataset, options: SimulationOptions, *, progress: Callable[[int, int], None] | None = None
+) -> dict[str, Any]:
+    """Play every strategy on every seed.
+
+    Returns:
+        The document of ``simulate.json``: curves by metric with 95 % intervals (bootstrap over people, paired), the
+        difference to random and popularity, the answers saved, the time to ask.
+    Raises:
+        DataError: If the data has no ratings or too few people.
+    """
+    if data.coded().values.size == 0:
+        raise DataError(f"data set {data.name!r} has no ratings to simulate answers from. Give data with a rating column.")
+    names = (*REFERENCES[:2], *(name for name in options.strategies if name not in REFERENCES), *REFERENCES[2:])
+    played: dict[str, list[Played]] = {name: [] for name in names}
+    people: list[list[str]] = []
+    facts: dict[str, Any] = {}
+    timings: dict[str, Any] = {}
+    for number, seed in enumerate(options.seeds):
+        report = None if progress is None else _part(progress, number, len(options.seeds))
+        if options.protocol == "cold-system":
+            runs, subjects, facts = play_cold_system(data, names, **_common(options), seed=seed, progress=report)
+        else:
+            world = WORLDS[options.protocol](data, encoder=options.encoder, seed=seed, max_users=options.max_users)
+            runs, subjects = _play_all(world, names, options, seed, report), world.subjects
+            facts = {"fit_users": world.fitted_users, "test_users": len(subjects), "like": world.like}
+            timings = timings or _ask_times(world, names)
+        people.append(subjects)
+        for name in names:
+            played[name].append(runs[name])
+    totals = {name: _by_person(played[name], people) for name in names}
+    protocol = asdict(options) | {"name": options.protocol, "seeds": list(options.seeds), **facts}
+    del protocol["strategies"], protocol["protocol"]
+    return {
+        "palate": __version__,
+        "command": _command(data, options),
+        "dataset": {
+            "name": data.name,
+            "users": data.interactions[USER].n_unique(),
+            "items": len(data.coded().item_ids),
+            "interactions": data.interactions.height,
+            "sha256": data.fingerprint(),
+        },
+        "protocol": protocol,
+        "budgets": list(range(options.budget + 1)),
+        "strategies": {name: _summary(name, totals, timings.get(name)) for name in names},
+    }
+
+
+def _common(options: SimulationOptions) -> dict[str, Any]:
+    return {"budget": options.budget, "pool": options.pool, "encoder": options.encoder, "max_users": options.max_users}
+
+
+def _part(progress: Callable[[int, int], None], number: int, parts: int) -> Callable[[int, int], None]:
+    """Progress of one of several equal parts."""
+    return lambda done, of: progress(number * of + done, parts * of)
+
+
+def _play_all(
+    world: World, names: Sequence[str], options: SimulationOptions, seed: int, progress: Callable[[int, int], None] | None
+) -> dict[str, Played]:
+    runs = {}
+    for done, name in enumerate(names, 1):
+        rng = derive_rng(seed, "play", name)
+        if name == "ceiling":
+            runs[name] = ceiling(world, options.budget)
+        elif name == "answerable-random":
+            runs[name] = play(world, STRATEGIES["random"], pool="answered", budget=options.budget, rng=rng)
+        else:
+            runs[name] = play(world, STRATEGIES[name], pool=options.pool, budget=options.budget, rng=rng)
+        if progress is not None:
+            progress(done, len(names))
+    return runs
+
+
+def _ask_times(world: World, names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Milliseconds of :meth:`Learner.ask` for one user, by strategy: median and 99th percentile over some users."""
+    learner = world.learner
+    if learner is None:
+        return {}
+    timings = {}
+    for name in names:
+        if name not in STRATEGIES:
+            continue
+        taken = []
+        for user in [f"timed-{number}" for number in range(_TIMED_USERS)]:
+            begun = time.perf_counter()
+            learner.ask(user, strategy=name, rng=np.random.default_rng(0))
+            taken.append(1000.0 * (time.perf_counter() - begun))
+        timings[name] = {"median": float(np.median(taken)), "p99": float(np.quantile(taken, 0.99))}
+    return timings
+
+
+def _by_person(runs: Sequence[Played], people: Sequence[Sequence[str]]) -> Played:
+    """Sums over the seeds of everything a person took part in, so that the bootstrap draws people, not (person, seed)."""
+    place = {person: row for row, person in enumerate(sorted({person for seed in people for person in seed}))}
+    rows = np.array([place[person] for seed in people for person in seed])
+
+    def gather(parts: list[Array]) -> Array:
+        stacked = np.concatenate(parts)
+        total = np.zeros((len(place), *stacked.shape[1:]))
+        np.add.at(total, rows, stacked)
+        return total
+
+    sums = {name: gather([run.sums[name] for run in runs]) for name in runs[0].sums}
+    weights = {name: gather([run.weights[name] for run in runs]) for name in runs[0].weights}
+    return Played(sums, weights, gather([run.answered for run in runs]), gather([run.plays for run in runs]))
+
+
+def _level(name: str, total: Array, weight: Array) -> Array:
+    """The metric from sums (..., budgets) and weights (...)."""
+    mean = total / np.maximum(weight, 1e-12)[..., None]
+    return np.sqrt(mean) if name == "rmse" else mean
+
+
+def _summary(name: str, totals: dict[str, Played], timing: dict[str, float] | None) -> dict[str, Any]:
+    own = totals[name]
+    summary: dict[str, Any] = {}
+    for metric, total in own.sums.items():
+        interval = ratio_interval(
+            [total, own.weights[metric]], lambda t, w, m=metric: _level(m, t, w), rng=derive_rng(0, "bootstrap")
+        )
+        summary[metric] = interval.as_dict()
+    asked = np.maximum(np.arange(own.answered.shape[1]), 1) * own.plays.sum()
+    summary["answered"] = (own.answered.sum(0) / asked).tolist()
+    summary["rmse_minus"] = {other: _difference(own, totals[other]) for other in REFERENCES[:2] if other != name}
+    summary["share_of_gain"] = _share_of_gain(own, totals["ceiling"])
+    summary["by_activity"] = _by_activity(own, totals["ceiling"])
+    if name != "ceiling":
+        summary["labels_saved"] = labels_saved(totals["random"], own)
+    if timing is not None:
+        summary["ask_milliseconds"] = timing
+    return summary
+
+
+def _difference(own: Played, other: Played) -> dict[str, object]:
+    """RMSE of a strategy less that of a reference, paired by person: below 0 is better."""
+    weight = own.weights["rmse"]
+    return ratio_interval(
+        [own.sums["rmse"], other.sums["rmse"], weight],
+        lambda a, b, w: _level("rmse", a, w) - _level("rmse", b, w),
+        rng=derive_rng(0, "bootstrap"),
+    ).as_dict()
+
+
+def _share_of_gain(own: Played, best: Played) -> list[float]:
+    """Of the fall in RMSE that all answers together bring, the share had so far."""
+    weight = own.weights["rmse"].sum()
+    curve = _level("rmse", own.sums["rmse"].sum(0), weight)
+    lowest = _level("rmse", best.sums["rmse"].sum(0), weight)
+    return ((curve[0] - curve) / max(curve[0] - lowest[-1], 1e-12)).tolist()
+
+
+def _by_activity(own: Played, everything: Played) -> dict[str, list[float]]:
+    """RMSE of the least, the middling and the most active third, by how much each person can answer."""
+    order = np.argsort(everything.answered[:, -1] / np.maximum(everything.plays, 1), kind="stable")
+    thirds = zip(("least", "middle", "most"), np.array_split(order, 3), strict=True)
+    return {
+        name: _level("rmse", own.sums["rmse"][rows].sum(0), own.weights["rmse"][rows].sum()).tolist() for name, rows in thirds
+    }
+
+
+def questions_needed(curves: Array, target: Array) -> Array:
+    """Questions until a curve first is at or below its target, linear between budgets, infinite if never.
+
+    Args:
+        curves: (draws, budgets).
+        target: (draws,).
+    """
+    reached = curves <= target[:, None] + 1e-12
+    first = np.where(reached.any(1), reached.argmax(1), -1)
+    rows, before = np.arange(len(curves)), np.maximum(first - 1, 0)
+    above, below = curves[rows, before], curves[rows, np.maximum(first, 0)]
+    share = np.where(first > 0, (above - target) / np.where(above > below, above - below, 1.0), 0.0)
+    return np.where(first < 0, np.inf, before + np.where(first > 0, np.clip(share, 0.0, 1.0), 0.0))
+
+
+def labels_saved(random: Played, own: Played, budget: int | None = None) -> dict[str, object]:
+    """How many times fewer questions than random a strategy needs for the RMSE that random has at ``budget`` (the last one)."""
+
+    def ratio(a: Array, b: Array, weight: Array) -> Array:
+        reference, curve = _level("rmse", a, weight), _level("rmse", b, weight)
+        target = reference[:, -1 if budget is None else budget]
+        needed = questions_needed(curve, target)
+        return questions_needed(reference, target) / np.maximum(needed, 1e-9)
+
+    def needed(a: Array, b: Array, weight: Array) -> Array:
+        return questions_needed(_level("rmse", b, weight), _level("rmse", a, weight)[:, -1 if budget is None else budget])
+
+    tables = [random.sums["rmse"], own.sums["rmse"], own.weights["rmse"]]
+    saved = ratio_interval(tables, ratio, rng=derive_rng(0, "bootstrap"))
+    questions = ratio_interval(tables, needed, rng=derive_rng(0, "bootstrap"))
+    never = not np.isfinite(questions.mean)
+    interval = {"ratio": None if never else float(saved.mean), "low": float(saved.low), "high": float(saved.high)}
+    return {"metric": "rmse", **interval, "questions": None if never else float(questions.mean)}
+
+
+def _command(data: Dataset, options: SimulationOptions) -> str:
+    seeds = f"--seeds {len(options.seeds)}"
+    return (
+        f"palate simulate {data.name} --strategies {','.join(options.strategies)} --budget {options.budget} {seeds} "
+        f"--protocol {options.protocol} --pool {options.pool} --encoder {options.encoder}"
+    )

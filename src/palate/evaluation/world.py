@@ -1,0 +1,222 @@
+"""People, or items, never seen: what is believed, what can be answered, what is held out. One seed of a simulation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from palate.acquisition.candidates import Candidates
+from palate.batch import as_likes, level_shares
+from palate.datasets.splits import new_items, new_users
+from palate.datasets.tables import Dataset
+from palate.entities import ITEM, USER
+from palate.errors import DataError
+from palate.learner import Learner
+from palate.model import Model
+from palate.posteriors.answerability import Answerability
+from palate.posteriors.taste import Belief, Items, Spread, Taste
+from palate.random import derive_rng
+
+Array = NDArray[np.float64]
+ANSWERABLE = 0.5  # share of a subject's ratings that can be asked; the rest is the test
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Test ratings of n subjects, padded to the longest.
+
+    Attributes:
+        columns: Candidate of each, (n, T).
+        values: Its rating, (n, T).
+        present: False where padded, (n, T).
+    """
+
+    columns: NDArray[np.intp]
+    values: Array
+    present: NDArray[np.bool_]
+
+    @classmethod
+    def build(cls, ratings: Array, test: NDArray[np.bool_]) -> HeldOut:
+        """From ratings (n, I) and what of them is test."""
+        longest = max(1, int(test.sum(1).max(initial=0)))
+        columns = np.argsort(~test, axis=1, kind="stable")[:, :longest]
+        present = np.take_along_axis(test, columns, 1)
+        return cls(columns, np.where(present, np.take_along_axis(ratings, columns, 1), 0.0), present)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """n subjects (new users, or new items) and I candidates to ask about (items, or users).
+
+    Attributes:
+        subjects: Their ids, (n,).
+        taste: Beliefs about the candidates, and how answers come about.
+        start: Belief about each subject before any answer.
+        candidates: As a strategy sees them.
+        answerability: Who can answer what, where only the answerable half can be asked.
+        ratings: (n, I), NaN where there is none.
+        answerable: (n, I).
+        held_out: The test.
+        like: Rating from which a subject counts as liking.
+        fitted_users: Users the model was fitted on.
+        learner: Of the fit, for timing; None where the sides are exchanged.
+    """
+
+    subjects: list[str]
+    taste: Taste
+    start: Belief
+    candidates: Candidates
+    answerability: Answerability
+    ratings: Array
+    answerable: NDArray[np.bool_]
+    held_out: HeldOut
+    like: float
+    fitted_users: int
+    learner: Learner | None
+
+    def shuffled(self, rng: np.random.Generator) -> World:
+        """The same with the answerable ratings permuted within each subject: no first question may change."""
+        ratings = self.ratings.copy()
+        for row, open_ in zip(ratings, self.answerable, strict=True):
+            row[open_] = rng.permutation(row[open_])
+        return replace(self, ratings=ratings)
+
+
+def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> World:
+    """A quarter of the users is new: the model is fitted on the others."""
+    rng = derive_rng(seed, "new-users")
+    data = _at_most(_complete(data), max_users, rng)
+    split = new_users(data, share=0.25, rng=rng)
+    learner = Learner.fit(split.train, encoder=encoder, seed=seed)
+    subjects, ratings = _matrix(split.test, USER, ITEM, learner.model)
+    answerable, test = _halves(ratings, subjects)
+    model = learner.model
+    return World(
+        subjects=subjects,
+        taste=model.taste,
+        start=repeated(model.taste.start, len(subjects)),
+        candidates=model.candidates(),
+        answerability=model.answerability.shared(ANSWERABLE),
+        ratings=ratings,
+        answerable=answerable,
+        held_out=HeldOut.build(ratings, test),
+        like=model.scale.like,
+        fitted_users=len(model.user_ids),
+        learner=learner,
+    )
+
+
+def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> World:
+    """A fifth of the items is new, their content known: whom to ask about them. The sides are exchanged, the code is not."""
+    rng = derive_rng(seed, "new-items")
+    data = _at_most(_complete(data), max_users, rng)
+    split = new_items(data, share=0.2, rng=rng)
+    model = Learner.fit(split.train, encoder=encoder, seed=seed).model
+    subjects, by_item = _matrix(split.test, ITEM, USER, model)
+    answerable, test = _halves(by_item, subjects)
+    rows = model.catalogue.positions(subjects)
+    return World(
+        subjects=subjects,
+        taste=Taste.build(_users_as_candidates(model), model.taste.likelihood),
+        start=_items_as_subjects(model, rows),
+        candidates=_exchanged(model),
+        answerability=Answerability.fit(model.answers.T.tocsr(), rng=rng).shared(ANSWERABLE),
+        ratings=by_item,
+        answerable=answerable,
+        held_out=HeldOut.build(by_item, test),
+        like=model.scale.like,
+        fitted_users=len(model.user_ids),
+        learner=None,
+    )
+
+
+def everybody(data: Dataset, *, seed: int, max_users: int) -> tuple[Dataset, list[str], Array, NDArray[np.bool_], HeldOut]:
+    """All users as if nobody were known: the data, the users, their ratings (n, I), what can be asked, the test."""
+    data = _at_most(_complete(data), max_users, derive_rng(seed, "cold-system"))
+    coded = data.coded()
+    ratings = np.full((len(coded.user_ids), len(coded.item_ids)), np.nan)
+    ratings[coded.users, coded.items] = coded.values
+    answerable, test = _halves(ratings, coded.user_ids)
+    return data, coded.user_ids, ratings, answerable, HeldOut.build(ratings, test)
+
+
+def repeated(belief: Belief, n: int) -> Belief:
+    """One belief held about n subjects."""
+    return Belief(np.tile(belief.mean, (n, 1)), np.tile(belief.covariance, (n, 1, 1)))
+
+
+def _complete(data: Dataset) -> Dataset:
+    """With a row for every item of the interactions, so that a split does not hide that an item exists."""
+    missing = data.interactions.select(pl.col(ITEM).unique(maintain_order=True)).join(data.items, on=ITEM, how="anti")
+    return replace(data, items=pl.concat([data.items, missing], how="diagonal"))
+
+
+def _at_most(data: Dataset, max_users: int, rng: np.random.Generator) -> Dataset:
+    """The data of at most so many users, drawn at random."""
+    users = data.interactions[USER].unique().sort()
+    if len(users) <= max_users:
+        return data
+    drawn = users.gather(np.sort(rng.choice(len(users), max_users, replace=False)))
+    return data.filter(pl.col(USER).is_in(drawn.implode()))
+
+
+def _matrix(test: Dataset, rows: str, columns: str, model: Model) -> tuple[list[str], Array]:
+    """Ratings of the test side, (n, I) in the order of the model's other side, NaN where there is none."""
+    coded = (as_likes(test) if model.taste.likelihood.kind == "probit" else test).coded()
+    order = model.catalogue.ids if columns == ITEM else model.user_ids
+    place = {name: position for position, name in enumerate(order)}
+    names = {USER: (coded.users, coded.user_ids), ITEM: (coded.items, coded.item_ids)}
+    row_codes, row_ids = names[rows]
+    column_codes, column_ids = names[columns]
+    used = np.unique(row_codes)
+    if len(used) == 0:
+        raise DataError(f"no {rows} of the test has a rating. Give data with more ratings.")
+    ratings = np.full((len(used), len(order)), np.nan)
+    to = np.array([place.get(name, -1) for name in column_ids])
+    known = to[column_codes] >= 0
+    ratings[np.searchsorted(used, row_codes[known]), to[column_codes[known]]] = coded.values[known]
+    return [row_ids[code] for code in used], ratings
+
+
+def _halves(ratings: Array, subjects: list[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Answerable and test: by the subject's name alone, so the same for every strategy and seed."""
+    known = ~np.isnan(ratings)
+    coin = np.stack([derive_rng(0, "answerable", name).random(ratings.shape[1]) for name in subjects])
+    return known & (coin < ANSWERABLE), known & (coin >= ANSWERABLE)
+
+
+def _users_as_candidates(model: Model) -> Items:
+    """The fitted users, as what a new item is asked about: factors are (1, taste), what is not known of them is noise."""
+    taste = model.taste
+    belief = taste.believe(model.answers)
+    factors = np.concatenate([np.ones((len(belief.mean), 1)), belief.mean], 1)
+    second = taste.items.factors.T @ taste.items.factors / len(taste.items)
+    noise = np.median(taste.items.noise) + np.einsum("nde,ed->n", belief.covariance, second)
+    return Items(np.zeros(len(factors)), factors, Spread("isotropic", np.zeros((len(factors), 1))), noise)
+
+
+def _items_as_subjects(model: Model, rows: NDArray[np.intp]) -> Belief:
+    """What is believed of items before anybody rated them."""
+    content = model.catalogue.content
+    encodings = None if content is None else content[rows].astype(np.float64)
+    covariance = model.prior.covariance * model.prior.spread(encodings, len(rows))[:, None, None]
+    return Belief(np.array(model.prior.predict(encodings, len(rows))), covariance)
+
+
+def _exchanged(model: Model) -> Candidates:
+    counts = np.diff(model.answers.indptr).astype(np.float64)
+    return Candidates(
+        items=_users_as_candidates(model),
+        likelihood=model.taste.likelihood,
+        counts=counts,
+        levels=level_shares(model.answers.T.tocsr(), model.scale),
+        targets=(counts + 1.0) / (counts + 1.0).sum(),
+        reach=np.ones(len(counts)),
+    )
+
+
+WORLDS: dict[str, Callable[..., World]] = {"new-users": users_world, "new-items": items_world}
