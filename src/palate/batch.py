@@ -106,7 +106,8 @@ def choose_likelihood(data: Dataset, name: str) -> Likelihood:
     ratings = data.interactions[RATING].drop_nulls()
     if ratings.is_empty():
         return IMPLICIT
-    return Likelihood("probit" if ratings.n_unique() == 2 else "gaussian")
+    are_likes = set(ratings.unique()) == {0.0, 1.0}  # other two levels keep their unit: answers come on the data's scale
+    return Likelihood("probit" if are_likes else "gaussian")
 
 
 def as_events(data: Dataset) -> Dataset:
@@ -136,10 +137,15 @@ def item_table(data: Dataset, item_ids: list[str]) -> pl.DataFrame:
     return table
 
 
-def encode(table: pl.DataFrame, encoder: str, progress: Progress | None) -> tuple[NDArray[np.float32] | None, str]:
+def encode(
+    table: pl.DataFrame, encoder: str, progress: Progress | None, mean: NDArray[np.float32] | None = None
+) -> tuple[NDArray[np.float32] | None, str]:
     """Encodings of the items, (I, E), or None where nothing has text or the encoder is ``none``; and its revision.
 
     An item without text gets the mean encoding, so that the prior says of it what it says of all.
+
+    Args:
+        mean: Of the encodings the model was fitted on, (E,), for new items; of these items if None.
     """
     texts = Dataset(pl.DataFrame(), table, pl.DataFrame()).item_texts()
     has_text = np.array([bool(text) for text in texts])
@@ -148,7 +154,7 @@ def encode(table: pl.DataFrame, encoder: str, progress: Progress | None) -> tupl
     cached = Cached(load_encoder(encoder))
     report = None if progress is None else lambda done, of: progress("encoding", done, of)
     content = cached.encode(texts, report)
-    content[~has_text] = content[has_text].mean(0)
+    content[~has_text] = content[has_text].mean(0) if mean is None else mean
     return content, cached.revision
 
 
@@ -172,7 +178,7 @@ def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array | None, n_i
     means[rated] = fitted.factors
     noise = np.full(n_items, float(np.median(fitted.noise)))
     noise[rated] = fitted.noise
-    form = Spread.form_within(*means.shape, MEMORY_BYTES)
+    form = Spread.form_within(n_items, means.shape[1], MEMORY_BYTES)
     _log.info("keeping the %s covariances of %d items with %d dimensions", form, *means.shape)
     unrated = fitted.prior.covariance * fitted.prior.spread(encodings, n_items)[:, None, None] if len(rated) < n_items else None
     if unrated is None:
@@ -183,12 +189,11 @@ def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array | None, n_i
 
 def level_shares(values: sparse.csr_matrix, scale: Scale) -> Array:
     """Share of each rating level among an item's ratings, (I, R); ten equal bins where the scale is continuous."""
-    few = len(np.unique(values.data)) <= len(scale.levels)
-    edges = np.array(scale.levels) if few else np.linspace(scale.low, scale.high, 11)[1:]
+    edges = scale.edges(len(scale.levels) if len(np.unique(values.data)) <= len(scale.levels) else 10)
     codes = np.minimum(np.searchsorted(edges, values.data), len(edges) - 1)
     table = np.zeros((values.shape[1], len(edges)))
     np.add.at(table, (values.indices, codes), 1.0)
-    return table / np.maximum(table.sum(1, keepdims=True), 1.0)
+    return np.asarray(table / np.maximum(table.sum(1, keepdims=True), 1.0))
 
 
 def _events(data: Dataset, user_ids: list[str], item_ids: list[str]) -> Events | None:
@@ -245,19 +250,20 @@ def _history_prior(
 
 def extend(model: Model, items: Any) -> Model:
     """The model with new items (:meth:`palate.learner.Learner.with_items`)."""
-    empty = pl.DataFrame(schema={USER: pl.String, ITEM: pl.String})
-    new = Dataset.from_tables(empty, items, name="new items").items
-    table = item_table(replace(Dataset(empty, new, empty), name="new items"), new[ITEM].to_list())
+    unused = pl.DataFrame({USER: ["nobody"], ITEM: ["nothing"]})  # a data set has interactions
+    new = Dataset.from_tables(unused, items, name="new items", strict=True)
+    table = item_table(new, new.items[ITEM].to_list())
     known = [item for item in table[ITEM].to_list() if item in model.catalogue]
     if known:
         raise DataError(f"item {known[0]!r} is in the model already. Leave it out, or refit with its new text.")
     content = None
     if model.catalogue.content is not None:
-        content, revision = encode(table, model.encoder[0], None)
+        mean = model.catalogue.content.mean(0)
+        content, revision = encode(table, model.encoder[0], None, mean)
         if content is not None and revision != model.encoder[1]:
             raise OptionError(f"encoder {model.encoder[0]!r} is now {revision!r}, the model has {model.encoder[1]!r}. Refit.")
         if content is None:
-            content = np.broadcast_to(model.catalogue.content.mean(0), (len(table), model.catalogue.content.shape[1]))
+            content = np.broadcast_to(mean, (len(table), len(mean)))
     return _appended(model, table, content)
 
 

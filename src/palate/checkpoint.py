@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,18 @@ import scipy.sparse as sparse
 from palate import __version__
 from palate.catalogue import Catalogue
 from palate.entities import ITEM, USER
-from palate.errors import ModelFolderError
+from palate.errors import AnswerError, ModelFolderError, OptionError, UnknownItem
 from palate.learner import Learner
 from palate.model import Events, History, Model, Scale
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.prior import LinearPrior
-from palate.posteriors.taste import Items, Spread, Taste
+from palate.posteriors.taste import Belief, Items, Spread, Taste
 from palate.store.folder import Arrays, load_folder, save_folder
 from palate.store.log import LabelLog, active
 
 LOG = "labels.sqlite"
+_NO_TIME = -1e20  # NaN is no number to keep, and before 1970 times are negative
 _PRIOR = ("mean", "covariance", "coefficients", "centre", "axes", "energy")
 
 
@@ -34,7 +35,7 @@ def log_path(folder: Path) -> Path:
 
 
 def save(learner: Learner, folder: Path) -> None:
-    """Write a learner; answers told and not yet in the folder's log are appended to it first."""
+    """Write a learner; what was told and is not yet in the folder's log is appended to it first, and what was undone."""
     model = learner.model
     histories = pl.DataFrame(
         [(user, model.catalogue.ids[i], w) for user, h in learner.histories.items() for i, w in zip(h.items, h.liking, strict=True)],
@@ -44,6 +45,9 @@ def save(learner: Learner, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with LabelLog.open(log_path(folder)) as log:
         log.append([answer for answers in learner.told.values() for answer in answers])
+        for label in active(log.labels()) if learner.undone else ():
+            if label.answer.key in learner.undone:
+                log.retract(label.answer.key)
     save_folder(
         folder,
         config={
@@ -75,6 +79,8 @@ def _taste_arrays(model: Model) -> Arrays:
         "rate": model.answerability.rate,
         "loadings": model.answerability.loadings,
         "exposure_noise": model.answerability.noise,
+        "start.mean": model.taste.start.mean,
+        "start.covariance": model.taste.start.covariance,
     }
     for name, prior in (("prior", model.prior), ("history", model.history_prior)):
         if prior is not None:
@@ -87,7 +93,7 @@ def _taste_arrays(model: Model) -> Arrays:
 def _answer_arrays(model: Model) -> Arrays:
     arrays: Arrays = _csr(model.answers, "answers")
     if model.events is not None:
-        arrays |= _csr(model.events.liking, "events") | {"events.times": np.nan_to_num(model.events.timestamps.data, nan=-1.0)}
+        arrays |= _csr(model.events.liking, "events") | {"events.times": np.nan_to_num(model.events.timestamps.data, nan=_NO_TIME)}
     return arrays
 
 
@@ -104,14 +110,28 @@ def load(folder: Path) -> Learner:
         learner = Learner(_model(loaded.config, loaded.arrays, loaded.tables))
         for (user,), rows in loaded.tables["histories"].group_by(USER, maintain_order=True):
             learner = learner.see(str(user), rows[ITEM].to_list(), liking=rows["liking"].to_list())
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except (KeyError, TypeError, ValueError, IndexError, UnknownItem, OptionError, pl.exceptions.PolarsError) as error:
         raise ModelFolderError(
             f"the model folder {folder} does not hold what its config promises: {error!r}. Save the model again."
         ) from error
-    if not log_path(folder).exists():
-        return learner
+    return _replayed(learner, folder) if log_path(folder).exists() else learner
+
+
+def _replayed(learner: Learner, folder: Path) -> Learner:
+    """With the answers of the log. An older checkpoint may not hold an item of theirs: they stay in the log."""
     with LabelLog.open(log_path(folder)) as log:
-        return learner.tell(label.answer for label in active(log.labels()))
+        labels = list(log.labels())
+    answers = [label.answer for label in active(labels)]
+    fitting, refused = [], []
+    for answer in answers:
+        try:
+            fitting.append(learner.check(answer))
+        except (UnknownItem, AnswerError) as error:
+            refused.append(str(error))
+    if refused:
+        note = f"{len(refused)} of {len(answers)} labels of {folder} do not fit the model and were passed over"
+        warnings.warn(f"{note}; the first: {refused[0]}", stacklevel=4)
+    return replace(learner, undone=frozenset(label.retracts for label in labels if label.retracts)).tell(fitting)
 
 
 def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, pl.DataFrame]) -> Model:
@@ -126,16 +146,24 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
     size = dim + 1
     columns = {"full": size * (size + 1) // 2, "diagonal": size, "isotropic": 1}[config["covariance"]]
     _check(taste["spread"].shape, (n_items, columns), "shape of spread")
+    _check(taste["start.mean"].shape, (dim,), "shape of start.mean")
+    _check(taste["start.covariance"].shape, (dim, dim), "shape of start.covariance")
+    _check(len(taste["loadings"]), n_items, "rows of loadings")
+    encoding = len(taste["prior.centre"])
+    content = (n_items, encoding) if encoding else None
+    _check(taste["content"].shape if "content" in taste else None, content, "shape of content")
+    if "history.centre" in taste:
+        _check(len(taste["history.centre"]), encoding, "length of history.centre")
     items = Items(taste["level"], taste["factors"], Spread(config["covariance"], taste["spread"]), taste["noise"])
     shape = (n_users, n_items)
     events = None
     if "events.values" in answers:
         liking = _matrix(answers, "events", shape)
-        times = np.where(answers["events.times"] < 0, np.nan, answers["events.times"])
+        times = np.where(answers["events.times"] == _NO_TIME, np.nan, answers["events.times"])
         events = Events(liking, sparse.csr_matrix((times, liking.indices, liking.indptr), shape=shape))
     return Model(
         catalogue=Catalogue(tables["items"], taste.get("content"), taste["counts"], taste["levels"]),
-        taste=Taste.build(items, Likelihood(**config["likelihood"])),
+        taste=Taste(items, Likelihood(**config["likelihood"]), Belief(taste["start.mean"], taste["start.covariance"])),
         prior=_prior(taste, "prior", config["strength"]["items"], size),
         answerability=Answerability(taste["rate"], taste["loadings"], taste["exposure_noise"]),
         history_prior=_prior(taste, "history", config["strength"]["history"], dim) if "history.mean" in taste else None,
@@ -149,7 +177,7 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
 
 
 def _prior(taste: Arrays, name: str, strength: float, size: int) -> LinearPrior:
-    prior = LinearPrior(*(taste[f"{name}.{part}"] for part in _PRIOR), strength=float(strength))
+    prior = LinearPrior(**{part: taste[f"{name}.{part}"] for part in _PRIOR}, strength=float(strength))
     encoding = len(prior.centre)
     for part, shape in (("mean", (size,)), ("covariance", (size, size)), ("coefficients", (encoding, size)), ("axes", (encoding, encoding))):
         _check(getattr(prior, part).shape, shape, f"shape of {name}.{part}")

@@ -10,6 +10,7 @@ import math
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
+from numbers import Real
 
 from palate.errors import AnswerError, IdError
 
@@ -46,6 +47,8 @@ def normalise_id(value: object, what: str = "id") -> str:
         value = int(value)  # a column of integers with a gap is read as fractions
     if isinstance(value, bool) or not isinstance(value, (str, int)):
         raise IdError(f"{what} {value!r} is a {type(value).__name__}. Ids are text or whole numbers.")
+    if isinstance(value, int) and abs(value) >= 10**MAX_ID_BYTES:  # Python refuses to print one of over 4,300 digits
+        raise IdError(f"{what} is a number of more than {MAX_ID_BYTES} digits. Ids have at most {MAX_ID_BYTES} bytes.")
     text = unicodedata.normalize("NFC", str(value)).strip()
     if not text:
         raise IdError(f"{what} is empty. Give every row an id of 1 to {MAX_ID_BYTES} bytes.")
@@ -123,15 +126,40 @@ class Answer:
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
         object.__setattr__(self, "item_id", normalise_id(self.item_id, ITEM))
-        object.__setattr__(self, "kind", AnswerKind(self.kind))
+        object.__setattr__(self, "kind", _kind(self.kind))
+        if self.value is not None:
+            object.__setattr__(self, "value", _rating(self.value))
         if (self.kind is AnswerKind.RATING) != (self.value is not None):
             raise AnswerError(f"an answer of kind {self.kind.value!r} has value {self.value!r}. Only a rating has a value.")
-        if self.value is not None and not math.isfinite(self.value):
-            raise AnswerError(f"the rating {self.value!r} is not a finite number. Give a number on the data's scale.")
 
     @property
     def is_rating(self) -> bool:
         return self.kind is AnswerKind.RATING
+
+
+def _kind(value: object) -> AnswerKind:
+    kinds = [kind.value for kind in AnswerKind]
+    if not isinstance(value, str) or value not in kinds:
+        raise AnswerError(f"an answer has the kind {_shown(value)}. Give one of {', '.join(kinds)}.")
+    return AnswerKind(value)
+
+
+def _rating(value: object) -> float:
+    """The rating as a finite float. Text and ``True`` are refused, although Python could make a number of them."""
+    try:
+        number = float(value) if not isinstance(value, bool) and isinstance(value, Real) else math.nan
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise AnswerError(f"the rating {_shown(value)} is not a finite number. Give a number on the data's scale.")
+    return number
+
+
+def _shown(value: object) -> str:
+    """A value in a message: short, and never the traceback of a number too long to print."""
+    if isinstance(value, int) and abs(value) >= 10**40:
+        return "of more than 40 digits"
+    return repr(value)[:40]
 
 
 @dataclass(frozen=True, slots=True)

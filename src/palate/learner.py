@@ -33,6 +33,7 @@ class Learner:
         model: The batch fit.
         told: Answers since the fit, by user, in order.
         histories: Events since the fit, by user.
+        undone: Keys of answers taken back since; a repeat of one changes nothing.
 
     Example:
         >>> from palate import Learner
@@ -49,6 +50,7 @@ class Learner:
     model: Model
     told: Mapping[str, tuple[Answer, ...]] = field(default_factory=dict)
     histories: Mapping[str, History] = field(default_factory=dict)
+    undone: frozenset[str] = frozenset()
     _states: dict[str, UserState] = field(default_factory=dict, repr=False)  # a cache: replay gives the same
     _rows: Mapping[str, int] = field(default_factory=dict, repr=False)
 
@@ -74,7 +76,7 @@ class Learner:
             data: Ratings, events, items.
             encoder: Name of a text encoder (``palate encoders``), or ``none``.
             likelihood: ``gaussian`` ratings, ``probit`` likes, ``implicit`` events, or ``auto``: implicit where there is
-                no rating, probit where there are two levels, gaussian otherwise.
+                no rating, probit where ratings are 0 and 1, gaussian otherwise.
             dim: Taste dimensions at the start; those the data does not support are dropped.
             labels: Answers kept since; they count in the fit and are told again after it.
             progress: Called with (what, done, of).
@@ -130,7 +132,7 @@ class Learner:
             allowed[:] = False
             allowed[catalogue.positions(candidates)] = True
         allowed[list(state.asked)] = False
-        on_offer = self.model.candidates().reached(self.model.answerability.reach(state.exposure))
+        on_offer = self.model.candidates(state.exposure)
         choices = select(chosen, state.belief, on_offer, k=k, allowed=allowed, rng=rng)
         known = self.model.answerability.probability(state.exposure)
         gains = self._shares_gained(state, rng)
@@ -149,18 +151,17 @@ class Learner:
 
     def _shares_gained(self, state: UserState, rng: np.random.Generator) -> Array:
         """By which share an answer lowers the mean variance of what the user may be shown, (I,)."""
-        candidates = self.model.candidates()
+        candidates = self.model.candidates(state.exposure)
         total = float(candidates.targets @ state.belief.variance(candidates.items.factors))
-        return a_optimal(state.belief, candidates, rng=rng) / max(total, 1e-12)
+        return a_optimal(state.belief, candidates, rng=rng) / max(total, np.finfo(np.float64).tiny)
 
     def answer(self, question: Question, value: float | AnswerKind, *, source: str = "person") -> Answer:
         """An answer to a question, ready for :meth:`tell`."""
-        is_kind = isinstance(value, AnswerKind)
         return Answer(
             user_id=question.user_id,
             item_id=question.item_id,
-            kind=AnswerKind(value) if is_kind else AnswerKind.RATING,
-            value=None if is_kind else float(value),
+            kind=value if isinstance(value, AnswerKind) else AnswerKind.RATING,
+            value=None if isinstance(value, AnswerKind) else value,
             source=source,
             propensity=question.propensity,
             question=question.strategy,
@@ -169,7 +170,7 @@ class Learner:
     def tell(self, answers: Answer | Iterable[Answer]) -> Learner:
         """The learner that has heard one answer or several. This one stays as it is.
 
-        An answer without a key gets one; one whose key was told before changes nothing.
+        An answer without a key gets one; one whose key was told before changes nothing, even if it was undone since.
 
         Raises:
             UnknownItem, AnswerError: If one of them cannot be taken; then none is.
@@ -179,7 +180,7 @@ class Learner:
         for answer in given:
             answer = self.check(answer)
             before = told.get(answer.user_id, ())
-            if any(answer.key == earlier.key for earlier in before):
+            if answer.key in self.undone or any(answer.key == earlier.key for earlier in before):
                 continue
             told[answer.user_id] = (*before, answer)
             state = states.pop(answer.user_id, None)
@@ -220,7 +221,7 @@ class Learner:
         if not left:
             del told[user_id]
         states = {user: state for user, state in self._states.items() if user != user_id}
-        return replace(self, told=told, _states=states)
+        return replace(self, told=told, undone=self.undone | {key}, _states=states)
 
     def see(self, user_id: str, item_ids: Sequence[str], *, liking: Sequence[float] | float = 1.0) -> Learner:
         """The learner that knows of events: views, clicks, purchases. They move the prior of the user's taste.
@@ -228,12 +229,19 @@ class Learner:
         Args:
             item_ids: In order of time.
             liking: In [-1, 1]: 1 for a purchase or click, -1 for a dislike; one for all, or one an item.
+        Raises:
+            UnknownItem: If the model does not hold an item.
+            OptionError: If a liking is not in [-1, 1], or there are not as many as items.
         """
         user_id = normalise_id(user_id, USER)
         items = self.model.catalogue.positions(item_ids)
-        weights = np.broadcast_to(np.asarray(liking, dtype=np.float64), items.shape).copy()
-        if not (np.abs(weights) <= 1.0).all():
-            raise OptionError(f"liking {weights[np.abs(weights) > 1.0][:1]} is out of range. Give numbers from -1 to 1.")
+        weights = np.asarray(liking, dtype=np.float64)
+        if weights.ndim and weights.shape != items.shape:
+            raise OptionError(f"there are {weights.size} likings for {items.size} items. Give one for all, or one an item.")
+        weights = np.broadcast_to(weights, items.shape).copy()
+        bad = ~(np.abs(weights) <= 1.0)  # true for NaN too
+        if bad.any():
+            raise OptionError(f"liking {weights[bad][0]:g} is out of range. Give numbers from -1 to 1.")
         events = History(items, weights, np.full(len(items), np.nan))
         since = self.histories[user_id] + events if user_id in self.histories else events
         states = {user: state for user, state in self._states.items() if user != user_id}
@@ -257,7 +265,7 @@ class Learner:
         Args:
             items: A table that Narwhals reads, with item_id and any of title, text, category.
         Raises:
-            DataError: If an id is in the model already.
+            DataError: If an id is in the model already or comes twice, or a row cannot be read.
         """
         from palate.batch import extend
 

@@ -50,6 +50,11 @@ class Scale:
         above = levels[levels >= mean - 1e-9]
         return cls(tuple(map(float, levels)), float(above[0] if len(above) else levels[-1]))
 
+    def edges(self, n: int) -> Array:
+        """Upper ends of ``n`` bins of ratings, (n,): the levels, or bins of equal width where those are not ``n``."""
+        few = n == len(self.levels)
+        return np.array(self.levels) if few else np.linspace(self.low, self.high, n + 1)[1:]
+
     def check(self, value: float) -> float:
         """The value, if it lies on the scale.
 
@@ -127,16 +132,17 @@ class Model:
     encoder: tuple[str, str]
     fingerprint: str
 
-    def candidates(self) -> Candidates:
-        """Everything in the catalogue, as a strategy sees it; who can answer is filled in by user."""
+    def candidates(self, exposure: Belief | None = None) -> Candidates:
+        """Everything in the catalogue, as a strategy sees it for a user of whom this exposure is believed."""
         catalogue = self.catalogue
+        exposure = exposure or self.answerability.start()
         return Candidates(
             items=self.taste.items,
             likelihood=self.taste.likelihood,
             counts=catalogue.counts,
             levels=catalogue.levels,
-            targets=catalogue.targets(),
-            reach=np.ones(len(catalogue)),
+            targets=self.answerability.targets(exposure),
+            reach=self.answerability.reach(exposure),
         )
 
 
@@ -178,11 +184,12 @@ def fresh_state(model: Model, row: int | None, history: History | None, without:
         kept = np.array([0, keep.sum()])
         answers = sparse.csr_matrix((answers.data[keep], answers.indices[keep], kept), shape=answers.shape)
     belief = model.taste.believe(answers, start)
+    exposure = model.answerability.believe(model.answers[row])
     rated = tuple(map(int, answers.indices))
     return UserState(
         start,
         Belief(belief.mean[0], belief.covariance[0]),
-        model.answerability.believe(model.answers[row].indices),
+        Belief(exposure.mean[0], exposure.covariance[0]),
         rated,
         tuple(map(float, answers.data)),
         frozenset(rated),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 _SHORTLIST = 10  # times k, of which a diverse list is made
 _TITLE_WIDTH = 48
+_LIFT = 1e-3  # standard deviations of an answer; less is no reason
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def recommend(
     wanted = min(k if diversity == 0.0 else _SHORTLIST * k, len(positions))
     order = _top(score[positions], wanted)
     shortlist = positions[order]
-    if diversity > 0.0:
+    if diversity > 0.0 and len(shortlist):
         shortlist = _diverse(model, score, shortlist, k, diversity)
     pulls = _pulls(model, state)
     return [
@@ -173,7 +174,7 @@ def _diverse(model: Model, score: Array, shortlist: NDArray[np.intp], k: int, di
 
 
 def _unit(rows: Array) -> Array:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12)
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
 
 
 def _pulls(model: Model, state: UserState) -> Array:
@@ -181,12 +182,9 @@ def _pulls(model: Model, state: UserState) -> Array:
     rated = np.array(state.rated, dtype=np.intp)
     items = model.taste.items
     answers = np.array(state.values)
-    if model.taste.likelihood.kind == "probit":
-        away = 2.0 * answers - 1.0
-    else:
-        away = answers - items.level[rated]
-    weight = away / items.answer_noise[rated]
-    return (items.factors[rated] * weight[:, None]) @ state.belief.covariance
+    answers, noise = model.taste.as_gaussian(answers, items.answer_noise[rated])
+    away = 2.0 * answers - 1.0 if model.taste.likelihood.kind == "probit" else answers - items.level[rated]
+    return (items.factors[rated] * (away / noise)[:, None]) @ state.belief.covariance
 
 
 def _reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
@@ -194,16 +192,30 @@ def _reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
     catalogue, items = model.catalogue, model.taste.items
     lifts = pulls @ items.factors[item] if len(pulls) else np.zeros(0)
     best = [int(answer) for answer in np.argsort(-lifts)[:2] if lifts[answer] > 0.1 * max(lifts.max(), 1e-12)]
-    if best and lifts[best[0]] > 1e-3:
-        parts = [f"{_words(model, state.values[answer])} {_short(catalogue.title(state.rated[answer]))}" for answer in best]
-        return "you " + " and ".join(parts)
+    if best and lifts[best[0]] > _LIFT * np.sqrt(items.answer_noise[item]):
+        titles = [_short(catalogue.title(state.rated[answer])) for answer in best]
+        words = [_words(model, state.values[answer]) for answer in best]
+        return "you " + " and ".join(f"{word} {title}" for word, title in zip(words, titles, strict=True))
     if catalogue.counts[item] == 0:
-        return "new: its text is like that of items people with your taste like"
-    if state.belief is not state.start and state.rated:
-        return "liked by most people; your answers say little about it"
+        text = "its text is like that of items people with your taste like" if state.rated else "its text promises well"
+        return f"new: {text if catalogue.content is not None else 'nobody has rated it yet'}"
+    if state.rated:
+        return f"{_popular(model, item)}; your answers say little about it"
     if state.start is not model.taste.start:
         return "fits what you did before"
-    return f"liked by most of the {catalogue.counts[item]:,.0f} people who rated it"
+    return _popular(model, item)
+
+
+def _popular(model: Model, item: int) -> str:
+    """What people thought of an item, in words."""
+    count = model.catalogue.counts[item]
+    people = "person" if count == 1 else "people"
+    if model.taste.likelihood.kind == "implicit":
+        return f"chosen by {count:,.0f} {people}"
+    levels = model.catalogue.levels[item]
+    liked = float(levels[model.scale.edges(len(levels)) >= model.scale.like].sum())
+    share = "most" if liked > 0.5 else f"{liked:.0%}"
+    return f"liked by {share} of the {count:,.0f} {people} who rated it"
 
 
 def _words(model: Model, value: float) -> str:

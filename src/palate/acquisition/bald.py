@@ -25,8 +25,8 @@ def bald(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) ->
     items = candidates.items
     of_taste = belief.variance(items.factors)
     if candidates.likelihood.kind != "probit":
-        return 0.5 * np.log1p(of_taste / items.answer_noise)
-    unit = np.sqrt(items.answer_noise)
+        return 0.5 * np.log1p(of_taste / candidates.noise)
+    unit = np.sqrt(candidates.noise)
     mean, deviation = (items.level + belief.score(items.factors)) / unit, np.sqrt(of_taste) / unit
     given = sum(weight * _binary_entropy(ndtr(mean + node * deviation)) for node, weight in zip(_NODES, _WEIGHTS, strict=True))
     return _binary_entropy(ndtr(mean / np.sqrt(1.0 + deviation**2))) - given

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import entr, ndtr
 
 from palate.acquisition.candidates import Array, Candidates
@@ -23,27 +24,34 @@ def epig(belief: Belief, candidates: Candidates, *, rng: np.random.Generator, n_
     References:
         Bickford Smith et al., Prediction-oriented Bayesian active learning, AISTATS 2023. arXiv:2304.08151
     """
-    targets = rng.choice(len(candidates), size=n_targets, p=candidates.targets)
     information = _of_likes if candidates.likelihood.kind == "probit" else _of_ratings
+    uniform = rng.random(n_targets)
     if belief.mean.ndim == 1:
-        return information(belief, candidates, targets)
-    users = zip(belief.mean, belief.covariance, strict=True)  # (n, I, targets) at once would not fit
-    return np.stack([information(Belief(mean, covariance), candidates, targets) for mean, covariance in users])
+        return information(belief, candidates, _draw(candidates.targets, uniform))
+    targets = np.broadcast_to(candidates.targets, (len(belief.mean), len(candidates)))
+    users = zip(belief.mean, belief.covariance, targets, strict=True)  # (n, I, targets) at once would not fit
+    return np.stack([information(Belief(mean, covariance), candidates, _draw(q, uniform)) for mean, covariance, q in users])
 
 
-def _of_ratings(belief: Belief, candidates: Candidates, targets: Array) -> Array:
+def _draw(probabilities: Array, uniform: Array) -> NDArray[np.intp]:
+    """Positions drawn by inverting the distribution: users with the same targets get the same draw."""
+    cumulative = np.cumsum(probabilities)
+    return np.minimum(np.searchsorted(cumulative, uniform * cumulative[-1]), len(cumulative) - 1)
+
+
+def _of_ratings(belief: Belief, candidates: Candidates, targets: NDArray[np.intp]) -> Array:
     factors = candidates.items.factors
-    variance = belief.variance(factors) + candidates.items.answer_noise
+    variance = belief.variance(factors) + candidates.noise
     covariance = factors @ (belief.covariance @ factors[targets].T)  # (I, targets)
     squared_correlation = covariance**2 / (variance[:, None] * variance[targets])
     # an item is no news about itself beyond what its noise leaves, so that 1 stays out of reach
-    return -0.5 * np.log1p(-np.minimum(squared_correlation, 1.0 - 1e-12)).mean(1)
+    return np.asarray(-0.5 * np.log1p(-np.minimum(squared_correlation, 1.0 - 1e-12)).mean(1))
 
 
-def _of_likes(belief: Belief, candidates: Candidates, targets: Array) -> Array:
+def _of_likes(belief: Belief, candidates: Candidates, targets: NDArray[np.intp]) -> Array:
     """Mutual information of two probit answers: the first latent value by quadrature, the second given it in closed form."""
     items = candidates.items
-    unit = np.sqrt(items.answer_noise)
+    unit = np.sqrt(candidates.noise)
     factors = items.factors / unit[:, None]
     mean, variance = (items.level + belief.score(items.factors)) / unit, belief.variance(factors)
     slope = factors @ (belief.covariance @ factors[targets].T) / np.maximum(variance, 1e-12)[:, None]
@@ -56,4 +64,4 @@ def _of_likes(belief: Belief, candidates: Candidates, targets: Array) -> Array:
     second = ndtr(mean[targets] / np.sqrt(1.0 + variance[targets]))
     joint = np.stack([both, first[:, None] - both, second - both, 1.0 - first[:, None] - second + both])
     margins = entr(first)[:, None] + entr(1 - first)[:, None] + entr(second) + entr(1 - second)
-    return np.maximum(margins - entr(np.clip(joint, 0.0, 1.0)).sum(0), 0.0).mean(1)
+    return np.asarray(np.maximum(margins - entr(np.clip(joint, 0.0, 1.0)).sum(0), 0.0).mean(1))

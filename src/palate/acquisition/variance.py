@@ -11,7 +11,7 @@ from palate.posteriors.taste import Belief
 def variance(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
     """Predictive variance of the answer, in squared units of the answers, (I,) or (n, I); probit: p (1 − p)."""
     items = candidates.items
-    spread = belief.variance(items.factors) + items.answer_noise
+    spread = belief.variance(items.factors) + candidates.noise
     if candidates.likelihood.kind != "probit":
         return spread
     yes = candidates.likelihood.probability(items.level + belief.score(items.factors), spread - 1.0)

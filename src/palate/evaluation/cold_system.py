@@ -117,7 +117,7 @@ def _ask_everybody(
     for _ in range(count):
         offered = candidates
         if pool == "open" and answerability is not None and exposure is not None:
-            offered = candidates.reached(answerability.reach(exposure))
+            offered = candidates.aimed(answerability.targets(exposure), answerability.reach(exposure))
         picks, _ = best(values(strategy, belief, offered, rng=rng), ~asked, rng=rng)
         rows = everyone[picks >= 0]
         asked[rows, picks[rows]] = True

@@ -44,21 +44,23 @@ def play(world: World, strategy: Strategy, *, pool: str, budget: int, rng: np.ra
     """
     n, everyone = len(world.subjects), np.arange(len(world.subjects))
     belief, exposure = world.start, world.answerability.start(n)
+    if pool == "answered":  # what can be answered is known, so what else the subject knows can be told from it
+        exposure = world.answerability.believe(sparse.csr_matrix(world.answerable))
     allowed = world.answerable.copy() if pool == "answered" else np.ones_like(world.answerable)
     judge = Judge(world.taste, world.held_out, world.like)
     rows = [judge(belief)]
     answered = np.zeros((n, budget + 1))
     for turn in range(budget):
-        candidates = world.candidates
-        if pool == "open":
-            candidates = candidates.reached(world.answerability.reach(exposure))
+        reach = world.answerability.reach(exposure) if pool == "open" else np.ones(allowed.shape)
+        candidates = world.candidates.aimed(world.answerability.targets(exposure), reach)
         picks, _ = best(values(strategy, belief, candidates, rng=rng), allowed, rng=rng)
         asked = picks >= 0
         picks = np.maximum(picks, 0)
         got = asked & world.answerable[everyone, picks]
         allowed[everyone[asked], picks[asked]] = False
         belief = _where(got, world.taste.observe(belief, picks, np.nan_to_num(world.ratings[everyone, picks])), belief)
-        exposure = _where(asked, world.answerability.observe(exposure, picks, got), exposure)
+        if pool == "open":
+            exposure = _where(asked, world.answerability.observe(exposure, picks, got), exposure)
         answered[:, turn + 1] = answered[:, turn] + got
         rows.append(judge(belief))
     sums = {name: np.stack([row[name] for row in rows], 1) for name in rows[0]}

@@ -214,7 +214,7 @@ def _exchanged(model: Model) -> Candidates:
         likelihood=model.taste.likelihood,
         counts=counts,
         levels=level_shares(model.answers.T.tocsr(), model.scale),
-        targets=(counts + 1.0) / (counts + 1.0).sum(),
+        targets=np.full(len(counts), 1.0 / len(counts)),
         reach=np.ones(len(counts)),
     )
 

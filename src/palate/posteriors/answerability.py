@@ -10,6 +10,7 @@ probit model of the same matrix obtained no more answers (docs/lab-notes.md) and
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
@@ -43,7 +44,7 @@ class Answerability:
         known = sparse.csr_matrix((np.ones(seen.nnz), seen.indices, seen.indptr), shape=seen.shape)
         rate = np.asarray(known.mean(0)).ravel()
         dim = min(dim, n_users - 2, n_items - 2)
-        if dim < 1 or known.nnz == n_users * n_items:
+        if dim < 1 or np.isin(np.bincount(known.indices, minlength=n_items), (0, n_users)).all():  # nothing varies
             return cls(rate, np.zeros((n_items, 0)), np.maximum(rate * (1 - rate), LOWEST))
         centred = LinearOperator(
             (n_users, n_items),
@@ -76,13 +77,15 @@ class Answerability:
             return Belief(np.zeros(dim), np.eye(dim))
         return Belief(np.zeros((n_users, dim)), np.tile(np.eye(dim), (n_users, 1, 1)))
 
-    def believe(self, seen: NDArray[np.intp]) -> Belief:
-        """Belief about one user of the log, who has rated these items and no other."""
+    def believe(self, seen: sparse.csr_matrix) -> Belief:
+        """Beliefs about n users of whom all is known, (n, I): they have rated these items and no other."""
+        known = sparse.csr_matrix((np.ones(seen.nnz), seen.indices, seen.indptr), shape=seen.shape)
         weighted = self.loadings / self.noise[:, None]
         covariance = np.linalg.inv(np.eye(self.loadings.shape[1]) + weighted.T @ self.loadings)
-        return Belief(covariance @ (weighted[seen].sum(0) - weighted.T @ self.rate), covariance)
+        mean = (known @ weighted - self.rate @ weighted) @ covariance
+        return Belief(mean, np.broadcast_to(covariance, (len(mean), *covariance.shape)).copy())
 
-    def observe(self, belief: Belief, items: NDArray[np.intp] | int, answered: Array | bool) -> Belief:
+    def observe(self, belief: Belief, items: NDArray[np.intp] | int, answered: NDArray[Any] | bool) -> Belief:
         """After one answer, or none: one user and one item, or n users and an item each."""
         loadings = self.loadings[items]
         predicted = self.rate[items] + np.einsum("...e,...e->...", belief.mean, loadings)
@@ -91,6 +94,11 @@ class Answerability:
     def probability(self, belief: Belief) -> Array:
         """P(can answer), (I,) or (n, I), within [0.001, 1]."""
         return np.clip(self.rate + belief.mean @ self.loadings.T, LOWEST, 1.0)
+
+    def targets(self, belief: Belief) -> Array:
+        """Probability that an item is one the user will be shown, (I,) or (n, I): by what the user is likely to know."""
+        probability = self.probability(belief)
+        return np.asarray(probability / probability.sum(-1, keepdims=True))
 
     def reach(self, belief: Belief) -> Array:
         """``E[P(can answer i) n] / E[n]``, n the share of the catalogue the user knows, (I,) or (n, I).
@@ -102,4 +110,4 @@ class Answerability:
         average = self.rate.mean()
         size = np.maximum(average + belief.mean @ mean_loading, 0.3 * average)[..., None]
         together = np.einsum("...ef,f->...e", belief.covariance, mean_loading) @ self.loadings.T
-        return np.clip(self.rate + belief.mean @ self.loadings.T + together / size, LOWEST, None)
+        return np.asarray(np.clip(self.rate + belief.mean @ self.loadings.T + together / size, LOWEST, None))

@@ -26,7 +26,8 @@ from palate.posteriors.statistics import Statistics, augmented_moments, pack, se
 
 Array = NDArray[np.float64]
 _CHUNK_BYTES = 48 * 2**20  # of packed user moments at a time; larger is not faster
-_NOISE_ANSWERS = 20.0  # an item's own noise counts as much as the common one once it has this many answers
+_LARGEST_ENCODING = 1e100  # the sums of squares of larger ones overflow
+_NOISE_ANSWERS = 100.0  # an item's own noise counts as much as the common one once it has this many answers
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class FitOptions:
     Attributes:
         dim: Taste dimensions at the start; those the data does not support are dropped at the end.
         sweeps: At most this many.
-        tolerance: Stop when a sweep raises the bound by less than this share of its size.
+        tolerance: Stop when a sweep raises the bound by less than this share of its size, for answers of variance 1.
         prune: Drop dimensions whose prior carries less than this share of the largest one's variance.
     """
 
@@ -168,7 +169,7 @@ def chunk_statistics(chunk: Answers, means: Array, given: _Given, likelihood: Li
         answers=np.bincount(chunk.values.indices, minlength=n_items).astype(np.float64),
         moment=extra.T @ pack(second),
         cross=weighted.T @ np.concatenate([np.ones((n, 1)), mean], 1),
-        squares=np.bincount(chunk.values.indices, weight * values**2, minlength=n_items),
+        squares=np.asarray(np.bincount(chunk.values.indices, weight * values**2, minlength=n_items), dtype=np.float64),
         gram=gram,
         residual=gram[1:, 1:],
         centre=gram[0, 1:],
@@ -212,13 +213,17 @@ def fit(
         rng: Source of the start.
         progress: Called with (sweeps done, sweeps at most).
     Raises:
-        DataError: If there is no answer or a value is not finite.
+        DataError: If there is no answer, a value is not finite, or an encoding is too large to be squared.
     """
     if not np.isfinite(answers.values.data).all():
         bad = int((~np.isfinite(answers.values.data)).sum())
         raise DataError(f"{bad} of {answers.values.nnz} answers are not finite. Remove them or read the data with rejects.")
+    if content is not None and not (np.abs(content) < _LARGEST_ENCODING).all():  # false for NaN too
+        bad = int((~(np.abs(content) < _LARGEST_ENCODING)).any(1).sum())
+        raise DataError(f"{bad} of {len(content)} encodings hold NaN or a number of {_LARGEST_ENCODING:g} or more. Scale them.")
     unit = _unit(answers, likelihood)
     state = _start(answers, likelihood, options.dim, unit, content, rng)
+    in_units = 0.5 * answers.values.nnz * float(np.log(unit))  # so that the scale of the ratings moves nothing
     bounds: list[float] = []
     for sweep in range(options.sweeps):
         total = _user_half(answers, state, likelihood)
@@ -226,7 +231,7 @@ def fit(
         bounds.append(_item_half(state, total, likelihood, content, floor=1e-9 * unit))
         if progress is not None:
             progress(sweep + 1, options.sweeps)
-        if sweep > 2 and bounds[-1] - bounds[-2] < options.tolerance * abs(bounds[-1]):
+        if sweep > 2 and bounds[-1] - bounds[-2] < options.tolerance * abs(bounds[-1] + in_units):
             break
     return _canonical(state, options.prune, tuple(bounds))
 
@@ -274,7 +279,7 @@ def _rescale(state: _State, total: Statistics) -> Statistics:
     forward = np.eye(dim + 1)
     forward[1:, 1:] = np.linalg.inv(lower)
     forward[1:, 0] = -forward[1:, 1:] @ centre
-    backward = np.linalg.inv(forward).T
+    backward = np.asarray(np.linalg.inv(forward).T)
     state.prior = state.prior.transform(backward)
     state.factors = state.factors @ backward.T
     state.covariances = backward @ state.covariances @ backward.T

@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import log_ndtr, ndtr
+from scipy.special import erfcx, log_ndtr, ndtr
 
 from palate.errors import OptionError
 
@@ -20,8 +20,8 @@ Kind = Literal["gaussian", "probit", "implicit"]
 
 
 def inverse_mills(x: Array) -> Array:
-    """φ(x) / Φ(x), stable where Φ(x) underflows."""
-    return np.exp(-0.5 * x * x - 0.5 * np.log(2 * np.pi) - log_ndtr(x))
+    """φ(x) / Φ(x), to rounding everywhere: the scaled erfc neither underflows nor cancels."""
+    return np.asarray(np.sqrt(2.0 / np.pi) / erfcx(-x / np.sqrt(2.0)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,13 @@ class Likelihood:
         latent = predicted + sign * inverse_mills(sign * predicted)
         return latent, log_ndtr(sign * predicted) + 0.5 * (latent - predicted) ** 2
 
+    def answer_noise(self, noise: Array) -> Array:
+        """Variance of one answer given the taste, from that of :attr:`Items.answer_noise`; both of any shape.
+
+        An event swaps its weak zero for a strong one, so its precision is what it adds to the background's.
+        """
+        return noise if self.kind != "implicit" else np.full_like(noise, 1.0 / (self.confidence - self.background))
+
     def probability(self, mean: Array, variance: Array) -> Array:
         """P(like) where ``t · w̃ ~ N(mean, variance)``; the probit's own unit variance comes on top."""
         return np.asarray(ndtr(mean / np.sqrt(1.0 + variance)))
@@ -73,7 +80,7 @@ def assumed_density(mean: Array, variance: Array, liked: Array, share: float = 1
     mean + variance·first, variance + variance²·second (Opper, Winther, 1998; Minka, UAI 2001).
 
     Returns:
-        first, second: each of the shape of ``mean``; second is at most 0.
+        first, second: each of the shape of ``mean``; second is in [-1, 0].
     """
     scale = np.sqrt(1.0 + variance)
     z = mean / scale
@@ -85,7 +92,7 @@ def assumed_density(mean: Array, variance: Array, liked: Array, share: float = 1
     else:
         ratio = np.where(yes, inverse_mills(z), -share * density / (1.0 - share * ndtr(z)))
     second = -ratio * (z + ratio)
-    return ratio / scale, np.minimum(second, 0.0) / scale**2
+    return ratio / scale, np.clip(second, -1.0, 0.0) / scale**2  # beyond -1 lies rounding, and a negative variance
 
 
 def expected_curvature(mean: Array, variance: Array) -> Array:

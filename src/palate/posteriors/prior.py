@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+_CONSTANT = 1e-12  # energy below which encodings differ by rounding alone
 _STRENGTHS = np.exp(np.linspace(-10.0, 18.0, 113))
 
 
@@ -66,7 +67,7 @@ class LinearPrior:
         if not self.uses_content or content is None:
             return np.ones(n_items)
         along = (content - self.centre) @ self.axes
-        return 1.0 + (along**2 / (self.energy + self.strength)).sum(1)
+        return np.asarray(1.0 + (along**2 / (self.energy + self.strength)).sum(1))
 
     def refit(self, factors: Array, covariances: Array, content: Array | None, floor: float) -> tuple[LinearPrior, float]:
         """The prior that makes the bound largest, given the beliefs about the items.
@@ -100,10 +101,10 @@ class LinearPrior:
         """ρ that makes the collapsed bound largest, on a grid of quarter e-folds relative to the mean energy."""
         size = projected.shape[1]
         signal = np.einsum("ea,ab,eb->e", projected, np.linalg.inv(self.covariance), projected)
-        scale = self.energy.mean() + 1e-12
+        scale = self.energy.mean() if self.energy.mean() > _CONSTANT else 1.0
         grid = _STRENGTHS[:, None] * scale
         gain = signal / (self.energy + grid) - size * np.log1p(self.energy / grid)
-        return float(grid[gain.sum(1).argmax(), 0])
+        return float(grid[::-1][gain[::-1].sum(1).argmax(), 0])  # of equal ones the strongest: constant content is off
 
     def transform(self, matrix: Array) -> LinearPrior:
         """The same prior where level and factors are ``matrix @ w̃``, matrix (A, A)."""

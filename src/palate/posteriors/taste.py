@@ -19,6 +19,7 @@ from palate.posteriors.statistics import augmented_moments, pack, unpack
 
 Array = NDArray[np.float64]
 Form = Literal["full", "diagonal", "isotropic"]
+_LEAST_NOISE = 1e-9  # of an answer, as a share of its variance over the population
 
 
 def quadratic(factors: Array, matrices: Array) -> Array:
@@ -55,10 +56,12 @@ class Belief:
         Args:
             factors: Of the item asked, (D,), or of each user's item, (n, D).
             error: Answer minus predicted mean.
-            noise: Variance of the answer given the taste.
+            noise: Variance of the answer given the taste; an answer without any counts as almost exact, so that
+                something is left to divide by when it is given again.
             answered: Where False nothing moves.
         """
         along = np.einsum("...de,...e->...d", self.covariance, factors)
+        noise = np.maximum(noise, _LEAST_NOISE * np.einsum("...d,...d->...", factors, factors))
         total = np.einsum("...d,...d->...", along, factors) + noise
         return self._moved(along, error / total, -1.0 / total, answered)
 
@@ -75,7 +78,8 @@ class Belief:
         """Mean moved by ``first`` and covariance by ``second`` along a direction; a symmetric change stays symmetric."""
         first = np.where(where, first, 0.0)[..., None]
         second = np.where(where, second, 0.0)[..., None, None]
-        return Belief(self.mean + first * along, self.covariance + second * along[..., :, None] * along[..., None, :])
+        outer = along[..., :, None] * along[..., None, :]  # first, so that rounding cannot break the symmetry
+        return Belief(self.mean + first * along, self.covariance + second * outer)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +194,7 @@ class Taste:
         start = Belief(np.zeros(dim), np.eye(dim))
         if likelihood.background:
             precision = np.eye(dim) + likelihood.background * items.factors.T @ items.factors
-            covariance = np.linalg.inv(precision)
+            covariance = np.asarray(np.linalg.inv(precision))
             pull = -likelihood.background * items.factors.T @ items.level
             start = Belief(covariance @ pull, covariance)
         return cls(items, likelihood, start)
@@ -212,16 +216,14 @@ class Taste:
         noise = self.items.answer_noise[items]
         if self.likelihood.kind == "probit":
             return belief.update_probit(factors, level, np.asarray(values), noise)
-        values, noise = self._gaussian(np.asarray(values, dtype=np.float64), noise)
+        values, noise = self.as_gaussian(np.asarray(values, dtype=np.float64), noise)
         predicted = level + np.einsum("...d,...d->...", belief.mean, factors)
         return belief.update(factors, values - predicted, noise)
 
-    def _gaussian(self, values: Array, noise: Array) -> tuple[Array, Array]:
-        """An event swaps its weak zero for a strong one: as one Gaussian answer, that is this value with this noise."""
-        if self.likelihood.kind != "implicit":
-            return values, noise
-        gained = self.likelihood.confidence - self.likelihood.background
-        return values * self.likelihood.confidence / gained, np.full_like(noise, 1.0 / gained)
+    def as_gaussian(self, values: Array, noise: Array) -> tuple[Array, Array]:
+        """Answers as the Gaussian update sees them: their values and their variances given the taste."""
+        noise = self.likelihood.answer_noise(noise)
+        return (values * self.likelihood.confidence * noise if self.likelihood.kind == "implicit" else values), noise
 
     def believe(self, answers: sparse.csr_matrix, start: Belief | None = None) -> Belief:
         """Beliefs about many users from all their answers, (n, I) CSR, entries in the order of answering.
@@ -235,7 +237,7 @@ class Taste:
         covariance = np.broadcast_to(start.covariance, (n, self.items.dim, self.items.dim))
         if self.likelihood.kind == "probit":
             return self._filter(answers, Belief(mean.copy(), covariance.copy()))
-        values, noise = self._gaussian(answers.data, self.items.answer_noise[answers.indices])
+        values, noise = self.as_gaussian(answers.data, self.items.answer_noise[answers.indices])
         factors = self.items.factors
         weights = sparse.csr_matrix((1.0 / noise, answers.indices, answers.indptr), shape=answers.shape)
         pulls = weights.copy()

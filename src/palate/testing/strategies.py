@@ -43,13 +43,13 @@ def make_world(kind: Kind = "gaussian", seed: int = 0) -> World:
     root = rng.normal(size=(USERS, DIMENSIONS, DIMENSIONS)) / np.sqrt(DIMENSIONS)
     several = Belief(rng.normal(size=(USERS, DIMENSIONS)), root @ root.transpose(0, 2, 1) + 0.1 * np.eye(DIMENSIONS))
     spread = rng.uniform(0.01, 0.2, (ITEMS, 1, 1)) * np.eye(DIMENSIONS + 1)
-    items = Items.build(rng.normal(size=(ITEMS, DIMENSIONS + 1)), spread, noise=1.0)
+    items = Items.build(rng.normal(size=(ITEMS, DIMENSIONS + 1)), spread, np.ones(ITEMS))
     counts = rng.integers(1, 100, (ITEMS, LEVELS)).astype(float)
     counts[0], counts[1, 1:] = 0.0, 0.0
     rated = counts.sum(1)
     levels = counts / np.maximum(rated, 1.0)[:, None]
-    targets, answerable = rng.dirichlet(np.ones(ITEMS)), rng.uniform(0.1, 1.0, ITEMS)
-    candidates = Candidates(items, Likelihood(kind), rated, levels, targets, answerable)
+    targets, reach = rng.dirichlet(np.ones(ITEMS)), rng.uniform(0.1, 1.0, ITEMS)
+    candidates = Candidates(items, Likelihood(kind), rated, levels, targets, reach)
     return World(Belief(several.mean[0], several.covariance[0]), several, candidates)
 
 
@@ -126,7 +126,7 @@ class StrategyContract(ABC):
             _expect_close(together[0], alone, f"{kind}: a user among others is scored differently")
 
 
-KINDS: tuple[Kind, ...] = ("gaussian", "probit")
+KINDS: tuple[Kind, ...] = ("gaussian", "probit", "implicit")
 _NAMES = (
     "belief.mean",
     "belief.covariance",
@@ -135,14 +135,14 @@ _NAMES = (
     "counts",
     "levels",
     "targets",
-    "answerable",
+    "reach",
 )
 
 
 def _arrays(world: World) -> tuple[NDArray[np.float64], ...]:
     belief, candidates = world.several, world.candidates
     of_items = (candidates.items.level, candidates.items.factors)
-    of_candidates = (candidates.counts, candidates.levels, candidates.targets, candidates.answerable)
+    of_candidates = (candidates.counts, candidates.levels, candidates.targets, candidates.reach)
     return (belief.mean, belief.covariance, *of_items, *of_candidates)
 
 

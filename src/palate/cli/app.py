@@ -1,0 +1,114 @@
+"""All commands in one tree, and how one ends: with an exit code, and an error in one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from palate import __version__
+from palate.cli import catalogues, data, demo, interview, judge, model
+from palate.cli.console import errors, line, plain
+from palate.errors import InputError, PalateError
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+app = typer.Typer(
+    name="palate",
+    help="An active-learning recommender: learns what each person likes by asking the right questions.",
+    epilog="Example: palate demo --sample",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Fetch, describe and convert data sets.", epilog="Example: palate data inspect ratings.csv")
+
+
+@app.callback(invoke_without_command=True, help=app.info.help)
+def palate(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
+    """What happens before any command, and without one."""
+    if version:
+        typer.echo(f"palate {__version__}")
+    elif context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+
+
+def _add(group: typer.Typer, command: Callable[..., None], name: str, example: str) -> None:
+    group.command(name, epilog=f"Example: palate {example}")(command)
+
+
+_add(app, demo.demo, "demo", "demo --quick --out palate-demo")
+_add(data_app, data.fetch, "fetch", "data fetch movielens-100k")
+_add(data_app, data.inspect, "inspect", "data inspect ratings.csv --strict")
+_add(data_app, data.convert, "convert", "data convert ml-1m my-data")
+app.add_typer(data_app, name="data")
+_add(app, model.fit, "fit", "fit my-data --out my-model")
+_add(app, model.recommend, "recommend", "recommend my-model --user ann -k 5 --category Comedy")
+_add(app, model.ask, "ask", "ask my-model --user ann -k 3 --strategy epig")
+_add(app, model.tell, "tell", "tell my-model --user ann --item i7 --answer 4")
+_add(app, model.undo, "undo", "undo my-model --user ann")
+_add(app, interview.interview, "interview", "interview my-model --user ann")
+_add(app, model.profile, "profile", "profile my-model --user ann")
+_add(app, judge.simulate, "simulate", "simulate my-data --strategies a-optimal,epig --budget 20 --out results")
+_add(app, judge.evaluate, "evaluate", "evaluate my-data --split global-time --out results")
+_add(app, catalogues.strategies, "strategies", "strategies --json")
+_add(app, catalogues.encoders, "encoders", "encoders")
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; returns the exit code. Nobody is shown a traceback, unless ``PALATE_DEBUG=1``."""
+    for stream in (sys.stdin, sys.stdout, sys.stderr):
+        _tolerate(stream)
+    with warnings.catch_warnings():
+        warnings.showwarning = _show_warning
+        try:
+            code = app(list(arguments), prog_name="palate", standalone_mode=False)
+        except (KeyboardInterrupt, typer.Abort):
+            code = INTERRUPTED
+        except Exception as error:  # noqa: BLE001 - the last line of defence
+            return _fail(error)
+    if code == INTERRUPTED:
+        errors().print("Interrupted.")
+    return code if isinstance(code, int) else 0
+
+
+def _tolerate(stream: Any) -> None:
+    """A letter that a terminal cannot show, or a pipe does not give, must not end a command."""
+    if hasattr(stream, "reconfigure"):
+        stream.reconfigure(errors="replace")
+
+
+def _fail(error: Exception) -> int:
+    if os.environ.get("PALATE_DEBUG") == "1":
+        traceback.print_exception(error)
+    line(errors(), f"Error: {_message(error)}", style="red")
+    if isinstance(error, typer.TyperException):
+        return error.exit_code
+    return 2 if isinstance(error, InputError) else 1
+
+
+def _message(error: Exception) -> str:
+    if isinstance(error, typer.TyperException):
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context is not None else "palate"
+        said = error.format_message()
+        return f"{said if said.endswith('?') else said.rstrip('.') + '.'} Try: {command} --help"
+    if isinstance(error, PalateError):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "the memory is used up. Give a smaller data set, or a machine with more."
+    said = f"unexpected {type(error).__name__}: {plain(str(error))}".rstrip(". ")
+    return f"{said}. Run it again with PALATE_DEBUG=1 and report what it prints."
+
+
+def _show_warning(message: Warning | str, *_where: object, **_more: object) -> None:
+    line(errors(), f"Warning: {message}", style="yellow")

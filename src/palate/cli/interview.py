@@ -1,0 +1,205 @@
+"""`palate interview`: one question after the other in the terminal, every answer kept, the list moving."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from palate.cli.answers import in_words, keys_of, legend
+from palate.cli.console import errors, line, output, print_json, short
+from palate.cli.files import load_model
+from palate.cli.keys import keys
+from palate.cli.model import question_rng
+from palate.cli.options import Json, Model, Seed, Strategy, User
+from palate.entities import AnswerKind
+from palate.errors import AnswerError
+
+if TYPE_CHECKING:
+    from palate.entities import Answer, Question
+    from palate.learner import Learner
+    from palate.recommender import Recommendation
+    from palate.store.log import LabelStore
+
+SHOWN = 5  # places of the list
+SNIPPET = 300  # characters of an item's text
+INDENT = (0, 0, 0, 3)
+UNKNOWN, SKIP, UNDO, QUIT = "u", "s", "z", "q"
+
+
+def interview(
+    model: Model, user: User, strategy: Strategy = "a-optimal", as_json: Json = False, seed: Seed = 0
+) -> None:
+    """Answer questions one by one and see the list move.
+
+    Each answer is on the disk before the screen says so; stop and go on at any time. With --json the talk
+    is on standard error, and standard output gets the answers and the list at the end.
+    """
+    from palate.acquisition import get_strategy
+    from palate.checkpoint import log_path
+    from palate.store.log import LabelLog
+
+    get_strategy(strategy)  # an unknown name is an error before the first question
+    learner = load_model(model)
+    console = errors() if as_json else output()
+    with LabelLog.open(log_path(model)) as log:
+        talk = Interview(learner, log, user, strategy, seed, console)
+        try:
+            with keys(console) as read_key:
+                talk.run(read_key)
+        finally:
+            talk.close()
+    if as_json:
+        print_json(talk.document())
+
+
+@dataclass
+class Interview:
+    """The talk with one user; ``learner`` is the one that has heard the answers so far."""
+
+    learner: Learner
+    log: LabelStore
+    user: str
+    strategy: str
+    seed: int
+    console: Console
+    given: list[Answer] = field(default_factory=list)
+
+    def run(self, read_key: Callable[[], str]) -> None:
+        """Ask until the user quits, the input ends, or nothing is left to ask."""
+        self._welcome()
+        while questions := self._ask():
+            self._show(questions[0])
+            asked_at = time.time()
+            key = self._valid(read_key)
+            if key == QUIT:
+                return
+            if key == UNDO:
+                self._undo()
+            else:
+                self._keep(replace(self._answer(questions[0], key), asked_at=asked_at, answered_at=time.time()))
+        self.console.print("Nothing is left to ask: every item has an answer.")
+
+    def close(self) -> None:
+        """Say what is kept; the list as it stands."""
+        count = len(self._told())
+        self.console.print()
+        line(self.console, f"{count} {'answer' if count == 1 else 'answers'} of {self.user} kept. The list now:")
+        self._list(self._top())
+
+    def document(self) -> dict[str, object]:
+        """What came of it, for ``--json``."""
+        return {
+            "user": self.user,
+            "strategy": self.strategy,
+            "answers": [asdict(answer) for answer in self.given],
+            "answers_kept": len(self._told()),
+            "recommendations": [asdict(item) for item in self._top()],
+        }
+
+    def _told(self) -> Sequence[Answer]:
+        return self.learner.told.get(self.user, ())
+
+    def _top(self) -> list[Recommendation]:
+        return self.learner.recommend(self.user, k=SHOWN)
+
+    def _ask(self) -> Sequence[Question]:
+        rng = question_rng(self.learner, self.user, self.seed)
+        return self.learner.ask(self.user, strategy=self.strategy, rng=rng)
+
+    def _welcome(self) -> None:
+        kept = len(self._told())
+        again = f", {kept} kept from before" if kept else ""
+        line(self.console, f"Interview with {self.user}, strategy {self.strategy}{again}", style="bold")
+        self.console.print(f"{self._legend()} · u don't know it · s skip · z undo the last · q quit", style="cyan")
+
+    def _legend(self) -> str:
+        return legend(keys_of(self.learner.model), self.learner.model)
+
+    def _show(self, question: Question) -> None:
+        catalogue = self.learner.model.catalogue
+        place = catalogue.position(question.item_id)
+        row = catalogue.table.row(place, named=True)
+        heading = Text(f"\n{len(self._told()) + 1}. {short(catalogue.title(place))}", style="bold")
+        if row["category"]:
+            heading.append(f"  {short(row['category'].replace('|', ', '))}", style="not bold dim")
+        self.console.print(heading)
+        if row["text"]:
+            self._say(short(row["text"], SNIPPET))
+        self._say(f"Why: {question.why}.", style="dim")
+
+    def _say(self, text: str, style: str = "") -> None:
+        self.console.print(Padding(Text(text, style=style), INDENT))
+
+    def _valid(self, read_key: Callable[[], str]) -> str:
+        """The next key that means something; the end of the input means to quit."""
+        digits = keys_of(self.learner.model)
+        while True:
+            try:
+                key = read_key().strip().lower()
+            except EOFError:
+                return QUIT
+            if key in digits or key in (UNKNOWN, SKIP, UNDO, QUIT):
+                return key
+            if key:
+                self._say(f"{short(key, 20)!r} is no answer here: {self._legend()}, or u s z q.", style="yellow")
+
+    def _answer(self, question: Question, key: str) -> Answer:
+        if key in (UNKNOWN, SKIP):
+            return self.learner.answer(question, AnswerKind.UNKNOWN if key == UNKNOWN else AnswerKind.SKIPPED)
+        return self.learner.answer(question, keys_of(self.learner.model)[key])
+
+    def _keep(self, answer: Answer) -> None:
+        before = self._top()
+        (label,) = self.log.append([self.learner.check(answer)])  # on the disk; only now it counts
+        self.learner = self.learner.tell(label.answer)
+        self.given.append(label.answer)
+        self._say(f"Kept: {in_words(answer.kind, answer.value, self.learner.model)}", style="green")
+        if label.answer.is_rating:
+            self._list(self._top(), before)
+
+    def _undo(self) -> None:
+        told = self._told()
+        if not told:
+            return self._say("There is nothing to undo.", style="yellow")
+        last, before = told[-1], self._top()
+        try:
+            self.log.retract(last.key)
+        except AnswerError as error:  # taken back by another process since this one began
+            self._say(str(error), style="yellow")
+        self.learner = self.learner.undo(self.user, last.key)
+        self.given = [answer for answer in self.given if answer.key != last.key]
+        catalogue = self.learner.model.catalogue
+        self._say(f"Taken back: {short(catalogue.title(catalogue.position(last.item_id)))}", style="green")
+        if last.is_rating:
+            self._list(self._top(), before)
+
+    def _list(self, items: Sequence[Recommendation], before: Sequence[Recommendation] | None = None) -> None:
+        if not items:
+            return self._say("Nothing is left to show.")
+        places = None if before is None else {item.item_id: place for place, item in enumerate(before)}
+        grid = Table.grid(padding=(0, 2, 0, 0))
+        for justify in ("right", "left", "left", "left"):
+            grid.add_column(justify=justify, no_wrap=True, overflow="ellipsis")
+        for place, item in enumerate(items):
+            score = f"{item.score:.2f} ± {item.std:.2f}"
+            grid.add_row(str(place + 1), score, moved(item.item_id, place, places), short(item.title))
+        self.console.print(Padding(grid, INDENT))
+
+
+def moved(item_id: str, place: int, before: Mapping[str, int] | None) -> Text:
+    """How an entry of the list moved, in words and not by colour alone."""
+    if before is None:
+        return Text("")
+    if item_id not in before:
+        return Text("new", style="green")
+    step = before[item_id] - place
+    if step == 0:
+        return Text("")
+    return Text(f"↑{step}", style="green") if step > 0 else Text(f"↓{-step}", style="red")

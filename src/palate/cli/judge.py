@@ -1,0 +1,186 @@
+"""`palate simulate` and `palate evaluate`: proof, offline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from palate.cli.console import json_text, line, output, print_json, progress, table
+from palate.cli.files import load_data, write_files
+from palate.cli.headline import headline, proposed
+from palate.cli.options import Data, Encoder, Json, Out, Seed, Strict, listed, writable
+
+MOST_STAGES = 5  # columns of the table that fit a terminal; the report has all
+DASH = "–"
+
+
+def simulate(
+    path: Data,
+    out: Out,
+    strategies: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="Which play, besides the references; four if not given.")
+    ] = None,
+    budget: Annotated[int, typer.Option(min=1, help="Questions to each user.")] = 20,
+    seeds: Annotated[int, typer.Option(min=1, help="How many splits; 20 for a claim, 3 for a look.")] = 3,
+    protocol: Annotated[str, typer.Option(metavar="NAME", help="new-users, new-items or cold-system.")] = "new-users",
+    pool: Annotated[
+        str, typer.Option(metavar="NAME", help="open: anything may be asked; answered: what can be answered.")
+    ] = "open",
+    encoder: Encoder = "default",
+    strict: Strict = False,
+    as_json: Json = False,
+    seed: Seed = 0,
+) -> None:
+    """How many questions each strategy saves, offline.
+
+    Every strategy plays against the same known answers. Writes simulate.json, report.html and curves as PNG.
+    """
+    from palate.acquisition import DEFAULT
+    from palate.evaluation.simulate import SimulationOptions
+    from palate.evaluation.simulate import simulate as play
+
+    named = tuple(listed(strategies)) or SimulationOptions().strategies
+    seed_list = tuple(range(seed, seed + seeds))
+    options = SimulationOptions(
+        strategies=named, budget=budget, seeds=seed_list, protocol=protocol, pool=pool, encoder=encoder
+    )
+    writable(out)
+    data = load_data(path, strict=strict)
+    with progress() as report:
+        document = play(data, options, progress=lambda done, of: report("simulating", done, of))
+    ours = proposed(document, DEFAULT)
+    write_files(out, simulation_files(document, ours))
+    if as_json:
+        return print_json(document)
+    output().print(strategy_table(document, ours))
+    line(output(), f"Curves and tables: {out / 'report.html'}")
+    line(output(), headline(document, ours))
+
+
+def simulation_files(document: Mapping[str, Any], ours: str, **more: Any) -> dict[str, bytes | str]:
+    """What a simulation leaves in its folder, by file name.
+
+    Args:
+        more: Further parts of the report (:func:`palate.evaluation.report.render_report`).
+    """
+    from palate.evaluation.curves import draw_curves
+    from palate.evaluation.report import render_report
+
+    parts = {"title": "Label efficiency", "commands": [document["command"]]} | more
+    page = render_report(headline=headline(document, ours), proposed=ours, simulation=document, **parts)
+    return {"simulate.json": json_text(document), "report.html": page, **draw_curves(document, proposed=ours)}
+
+
+def strategy_table(document: Mapping[str, Any], ours: str) -> Table:
+    """RMSE at some stages, share of questions answered, and labels saved, a row a strategy."""
+    from palate.evaluation.report import STAGES
+
+    budgets = document["budgets"]
+    stages = [budget for budget in sorted({*STAGES, budgets[-1]}) if budget in budgets]
+    stages = [stages[0], *stages[1:][1 - MOST_STAGES :]]
+    rows = [
+        [name, *(_number(figures["rmse"]["mean"][stage]) for stage in stages), *_costs(name, figures)]
+        for name, figures in document["strategies"].items()
+    ]
+    columns = ["!Strategy", *(f">{stage}" for stage in stages), ">Answered", ">Saved"]
+    return table(columns, rows, title="RMSE of held-out ratings after so many questions", strong=ours)
+
+
+def _costs(name: str, figures: Mapping[str, Any]) -> list[str]:
+    if name == "ceiling":  # knows all answers without asking
+        return [DASH, DASH]
+    ratio = figures["labels_saved"]["ratio"]
+    return [f"{figures['answered'][-1]:.0%}", DASH if ratio is None else f"{ratio:.1f}×"]
+
+
+def _number(value: float | None) -> str:
+    return DASH if value is None else f"{value:.3f}"
+
+
+def evaluate(
+    path: Data,
+    out: Out,
+    split: Annotated[
+        str,
+        typer.Option(metavar="NAME", help="global-time, leave-last-out, random, stratified-user or stratified-item."),
+    ] = "global-time",
+    models: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="Which are judged beside each other; all if not given.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, help="Length of the lists.")] = 10,
+    encoder: Encoder = "none",
+    strict: Strict = False,
+    as_json: Json = False,
+    seed: Seed = 0,
+) -> None:
+    """How good the lists are, beside other recommenders, offline.
+
+    All are tuned, fitted and judged on the same rows in one run. Writes evaluate.json and report.html.
+    """
+    from palate.evaluation.evaluate import evaluate as judge
+
+    writable(out)
+    data = load_data(path, strict=strict)
+    named = listed(models) or None
+    with progress() as report:
+
+        def said(name: str) -> None:
+            report(name, 0, None)
+
+        document = judge(data, split=split, models=named, k=k, seed=seed, encoder=encoder, progress=said)
+    write_files(out, _evaluation_files(document))
+    if as_json:
+        return print_json(document)
+    output().print(model_table(document))
+    if "ratings" in document:
+        line(output(), _predictions(document["ratings"]))
+    for name, reason in document["left_out"].items():
+        line(output(), f"Left out: {name} ({reason}).")
+    line(output(), f"Intervals and settings: {out / 'report.html'}")
+    line(output(), _verdict(document))
+
+
+def _evaluation_files(document: Mapping[str, Any]) -> dict[str, bytes | str]:
+    from palate.evaluation.report import render_report
+
+    page = render_report(
+        title="Recommendation quality",
+        headline=_verdict(document),
+        proposed="palate",
+        evaluation=document,
+        commands=[document["command"]] if "command" in document else [],
+    )
+    return {"evaluate.json": json_text(document), "report.html": page}
+
+
+def _verdict(document: Mapping[str, Any]) -> str:
+    k, models, best = document["k"], document["models"], document["best"]
+    value = models[best]["metrics"][f"ndcg@{k}"]["mean"]
+    return f"Best of {len(models)} by NDCG@{k}: {best} with {value:.3f}, over {document['users']:,} users."
+
+
+def _predictions(ratings: Mapping[str, Any]) -> str:
+    if ratings["likelihood"] == "probit":
+        return (
+            f"Likes held out: accuracy {ratings['accuracy']:.3f}, calibration error {ratings['calibration_error']:.3f}."
+        )
+    return (
+        f"Ratings held out: RMSE {ratings['rmse']:.3f}, item means {ratings['item_means']:.3f}; "
+        f"95 % intervals hold {ratings['coverage_95']:.1%}."
+    )
+
+
+def model_table(document: Mapping[str, Any]) -> Table:
+    """Quality of the lists, a row a model."""
+    k = document["k"]
+    metrics = {"ndcg": "NDCG", "recall": "Recall", "precision": "Precision", "hit_rate": "Hits", "mrr": "MRR"}
+    rows = [
+        [name, *(_number(model["metrics"][f"{metric}@{k}"]["mean"]) for metric in metrics), f"{covered:.0%}"]
+        for name, model in document["models"].items()
+        for covered in [model[f"coverage@{k}"]]
+    ]
+    columns = ["!Model", *(f">{name}" for name in metrics.values()), ">Coverage"]
+    return table(columns, rows, title=f"Lists of {k} for users with a history", strong=document["best"])

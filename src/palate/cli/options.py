@@ -1,0 +1,72 @@
+"""The arguments that commands share, and how their text is read."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from palate.entities import USER, normalise_id
+from palate.errors import OptionError
+
+_URL = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # two letters or more before the colon: C: is a drive
+
+
+def local_path(text: str) -> Path:
+    """A path on this machine, exactly as it was typed: nothing in it is decoded.
+
+    Raises:
+        OptionError: If it is empty, a URL, or holds a NUL.
+    """
+    if not text or "\x00" in text:
+        raise OptionError(f"the path {text!r} is empty or holds a NUL. Give the path of a file or folder.")
+    if _URL.match(text):
+        raise OptionError(f"the path {text!r} is a URL. Give the path of a file or folder on this machine.")
+    return Path(text)
+
+
+def writable(folder: Path) -> Path:
+    """The folder, if it is there or can be made; checked before the work, so that no hour is lost on a typing mistake.
+
+    Raises:
+        OptionError: If not.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists() or path.is_symlink())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise OptionError(f"{folder} cannot be written: {there} is no folder that may be written to. Choose another.")
+    return folder
+
+
+def listed(values: Iterable[str] | None) -> list[str]:
+    """``a,b`` and ``a`` ``b`` as a list; an id with a comma goes in double quotes: ``'"a,b",c'``."""
+    rows = csv.reader(list(values or ()), skipinitialspace=True)
+    return [value.strip() for row in rows for value in row if value.strip()]
+
+
+def user_id(text: str) -> str:
+    """The one normal form of a user's id."""
+    return normalise_id(text, USER)
+
+
+Data = Annotated[
+    Path, typer.Argument(metavar="PATH", parser=local_path, help="Data folder, file, or a public format as it lies.")
+]
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", parser=local_path, help="Model folder, as `palate fit` wrote it.")
+]
+User = Annotated[
+    str, typer.Option("--user", metavar="ID", parser=user_id, help="Whom it is about; somebody new is welcome.")
+]
+Out = Annotated[Path, typer.Option("--out", metavar="DIR", parser=local_path, help="Folder for the results.")]
+Encoder = Annotated[str, typer.Option(metavar="NAME", help="Text encoder, see `palate encoders`; none for no content.")]
+Strategy = Annotated[str, typer.Option(metavar="NAME", help="How to choose what to ask, see `palate strategies`.")]
+Strict = Annotated[bool, typer.Option("--strict", help="A row that cannot be read is an error.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of every draw: the same seed gives the same result.")]
+# For a script that gives every command a seed; in the help it would only raise questions.
+UnusedSeed = Annotated[int, typer.Option("--seed", min=0, hidden=True, help="Taken and not needed: nothing is drawn.")]

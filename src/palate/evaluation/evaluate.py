@@ -1,0 +1,175 @@
+"""Recommendation quality, offline: lists against tuned baselines, and predicted ratings with how honest their intervals are."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from palate import __version__
+from palate.batch import as_events
+from palate.datasets import splits
+from palate.datasets.coding import Coded
+from palate.datasets.splits import Split
+from palate.datasets.tables import Dataset
+from palate.entities import RATING
+from palate.errors import OptionError
+from palate.evaluation import metrics, own
+from palate.evaluation.baselines import Interactions, default_grids
+from palate.evaluation.ranking import evaluate_ranking
+from palate.learner import Learner
+from palate.model import Model
+from palate.posteriors.taste import Belief
+from palate.random import derive_rng
+
+Array = NDArray[np.float64]
+SPLITS = ("global-time", "leave-last-out", "random", "stratified-user", "stratified-item")
+_DAMPING = 5.0  # average ratings assumed in advance for the item means that stand beside
+_BLOCK = 256  # users predicted at once
+
+
+def evaluate(
+    data: Dataset,
+    *,
+    split: str = "random",
+    models: Sequence[str] | None = None,
+    k: int = 10,
+    seed: int = 0,
+    encoder: str = "none",
+    progress: Callable[[str], None] = lambda name: None,
+) -> dict[str, Any]:
+    """Palate beside popularity, recent popularity, item-kNN, EASE and iALS, tuned on validation rows only, in one run.
+
+    Args:
+        split: ``global-time``, ``leave-last-out``, ``random`` (8:1:1), ``stratified-user`` or ``stratified-item``
+            (75/25, Microsoft Recommenders' protocol).
+        models: Names; all if None. A model that is named and cannot run is an error, one that is not is listed in
+            ``left_out`` with the reason.
+        encoder: Of the items' text, for predicted ratings.
+    Returns:
+        ``evaluate.json``: what :func:`evaluate_ranking` gives, ``dataset``, ``split``, ``left_out`` and, where the data
+        has ratings, ``ratings``.
+    """
+    events = as_events(data)
+    parts = _split(events, split, seed)
+    coded = events.coded("event")
+    train, test = _interactions(parts.train, coded), _interactions(parts.test, coded)
+    validation = None if parts.validation is None else _interactions(parts.validation, coded)
+    grids, left_out = default_grids(train)
+    grids = {"palate": own.grid(), **grids}
+    if models is not None:
+        grids = {name: grids[name] for name in (_known(name, grids, left_out) for name in models)}
+        left_out = {}
+    document = evaluate_ranking(grids, train, validation, test, k=k, rng=derive_rng(seed, "evaluate"), progress=progress)
+    if data.interactions[RATING].drop_nulls().len():
+        progress("ratings")
+        document["ratings"] = rating_quality(_split(data, split, seed), encoder=encoder, seed=seed)
+    named = "" if models is None else f" --models {','.join(models)}"
+    return {
+        "palate": __version__,
+        "command": f"palate evaluate {shlex.quote(data.name)} --split {split}{named} --seed {seed}",
+        "dataset": data.name,
+        "split": split,
+        "seeds": [seed],
+        "left_out": left_out,
+        **document,
+    }
+
+
+def _known(name: str, grids: dict[str, Any], left_out: dict[str, str]) -> str:
+    if name in left_out:
+        raise OptionError(f"model {name!r} cannot run here: {left_out[name]}. Leave it out of the models.")
+    if name not in grids:
+        raise OptionError(f"model {name!r} is unknown. There are {', '.join([*grids, *left_out])}.")
+    return name
+
+
+def _split(data: Dataset, name: str, seed: int) -> Split:
+    rng = derive_rng(seed, "split")
+    if name == "global-time":
+        return splits.global_time(data)
+    if name == "leave-last-out":
+        return splits.leave_last_out(data)
+    if name == "random":
+        return splits.random_split(data, rng=rng)
+    if name == "stratified-user":
+        return splits.stratified(data, by="user", rng=rng)
+    if name == "stratified-item":
+        return splits.stratified(data, by="item", rng=rng)
+    raise OptionError(f"split {name!r} is unknown. Use one of {', '.join(SPLITS)}.")
+
+
+def _interactions(part: Dataset, whole: Coded) -> Interactions:
+    """A part in the numbers of the whole."""
+    coded = part.coded("event")
+    users = np.searchsorted(np.array(whole.user_ids), np.array(coded.user_ids))
+    items = np.searchsorted(np.array(whole.item_ids), np.array(coded.item_ids))
+    return Interactions(
+        users[coded.users], items[coded.items], coded.values, coded.timestamps, len(whole.user_ids), len(whole.item_ids)
+    )
+
+
+def rating_quality(parts: Split, *, encoder: str, seed: int) -> dict[str, Any]:
+    """Predicted ratings of the test rows by a model fitted on the others, and by damped item means.
+
+    Returns:
+        ``rmse``, ``mae``, accuracy, precision, recall and F1 of "will like", ``coverage_95``: the share of ratings inside
+        central 95 % intervals; for likes ``calibration_error`` of P(like); ``item_means``: RMSE of the means.
+    """
+    train = parts.train
+    if parts.validation is not None:
+        train = replace(train, interactions=pl.concat([train.interactions, parts.validation.interactions]))
+    model = Learner.fit(train, encoder=encoder, seed=seed).model
+    rows, columns, observed = held_out_rows(model, parts.test)
+    mean, std = predict_rows(model, rows, columns)
+    document: dict[str, Any] = {"rows": len(observed), "likelihood": model.taste.likelihood.kind}
+    document |= {"rmse": metrics.rmse(mean, observed), "mae": metrics.mae(mean, observed)}
+    if model.taste.likelihood.kind == "probit":
+        document["calibration_error"] = metrics.expected_calibration_error(mean, observed)
+        return document | metrics.will_like(mean, observed, threshold=0.5)
+    document["coverage_95"] = metrics.interval_coverage(mean, std, observed)
+    document["item_means"] = metrics.rmse(_item_means(model)[columns], observed)
+    return document | metrics.will_like(mean, observed, threshold=model.scale.like)
+
+
+def held_out_rows(model: Model, test: Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
+    """Rows of the test whose user and item the model knows: positions of both, and the rating, (N,) each."""
+    from palate.batch import as_likes
+
+    coded = (as_likes(test) if model.taste.likelihood.kind == "probit" else test).coded()
+    users = {user: row for row, user in enumerate(model.user_ids)}
+    rows = np.array([users.get(user, -1) for user in coded.user_ids], dtype=np.intp)[coded.users]
+    columns = np.array(
+        [model.catalogue.position(item) if item in model.catalogue else -1 for item in coded.item_ids], dtype=np.intp
+    )[coded.items]
+    known = (rows >= 0) & (columns >= 0)
+    return rows[known], columns[known], coded.values[known]
+
+
+def predict_rows(model: Model, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[Array, Array]:
+    """Expected answer and standard deviation of the answer (of likes: P(like) and its own), (N,) each."""
+    belief = model.taste.believe(model.answers)
+    mean, std = np.empty(len(rows)), np.empty(len(rows))
+    for start in range(0, belief.mean.shape[0], _BLOCK):
+        users = slice(start, start + _BLOCK)
+        entries = np.flatnonzero((rows >= start) & (rows < start + _BLOCK))
+        means, variances = model.taste.items.predict(Belief(belief.mean[users], belief.covariance[users]))
+        cells = rows[entries] - start, columns[entries]
+        mean[entries], std[entries] = means[cells], np.sqrt(variances[cells])
+    if model.taste.likelihood.kind == "probit":
+        liked = model.taste.likelihood.probability(mean, std**2 - 1.0)
+        return liked, np.sqrt(liked * (1.0 - liked))
+    return mean, std
+
+
+def _item_means(model: Model) -> Array:
+    answers = model.answers
+    overall = answers.data.mean()
+    sums = np.bincount(answers.indices, answers.data, minlength=answers.shape[1])
+    counts = np.bincount(answers.indices, minlength=answers.shape[1])
+    return np.asarray((sums + _DAMPING * overall) / (counts + _DAMPING))

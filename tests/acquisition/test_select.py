@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palate.acquisition import STRATEGIES, Candidates, best, get_strategy, select, values
+from palate.acquisition.registry import Strategy
+from palate.errors import OptionError
+from palate.posteriors.taste import Taste
+from palate.testing.strategies import ITEMS, make_world
+
+WORLD = make_world()
+
+
+def fixed(scores: list[float] | np.ndarray, **flags: bool) -> Strategy:
+    """A strategy with these scores, whatever is believed."""
+    return Strategy("fixed", lambda belief, candidates, *, rng: np.array(scores), "", "", "", **flags)
+
+
+def pick(strategy: Strategy, k: int = 1, *, allowed: np.ndarray | None = None, seed: int = 0, candidates: Candidates | None = None):
+    return select(
+        strategy, WORLD.one, candidates or WORLD.candidates, k=k, allowed=allowed, rng=np.random.default_rng(seed)
+    )
+
+
+def certain() -> Candidates:
+    return replace(WORLD.candidates, reach=np.ones(ITEMS))
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("kind", ["gaussian", "probit", "implicit"])
+def test_no_question_comes_twice(name: str, kind: str) -> None:
+    world = make_world(kind)
+    chosen = select(STRATEGIES[name], world.one, world.candidates, k=ITEMS, rng=np.random.default_rng(0))
+    assert sorted(choice.item for choice in chosen) == list(range(ITEMS))
+
+
+def test_more_than_there_are_gives_all_there_are() -> None:
+    allowed = np.zeros(ITEMS, dtype=bool)
+    allowed[[2, 7, 9]] = True
+    chosen = pick(STRATEGIES["a-optimal"], 100, allowed=allowed)
+    assert sorted(choice.item for choice in chosen) == [2, 7, 9]
+    assert allowed.sum() == 3, "the caller's mask was changed"
+
+
+def test_nothing_allowed_gives_no_question() -> None:
+    assert pick(STRATEGIES["a-optimal"], 3, allowed=np.zeros(ITEMS, dtype=bool)) == []
+
+
+@pytest.mark.parametrize("k", [0, -1])
+def test_fewer_than_one_question_is_refused(k: int) -> None:
+    with pytest.raises(OptionError, match=rf"^k is {k}\. Ask for at least 1 question\.$"):
+        pick(STRATEGIES["random"], k)
+
+
+def test_equal_scores_are_drawn_evenly() -> None:
+    counts = np.bincount([pick(fixed(np.ones(ITEMS)), candidates=certain(), seed=s)[0].item for s in range(2_400)], minlength=ITEMS)
+    # χ² with 11 degrees of freedom; 31.3 is passed by chance once in a thousand times
+    assert ((counts - 200.0) ** 2 / 200.0).sum() < 31.3
+
+
+def test_propensity_is_one_over_the_number_of_equal_best() -> None:
+    chosen = pick(fixed([5.0, 1.0, 5.0, 5.0] + [0.0] * 8), 4, candidates=certain())
+    assert [choice.propensity for choice in chosen] == pytest.approx([1 / 3, 1 / 2, 1.0, 1.0])
+    assert {choice.item for choice in chosen[:3]} == {0, 2, 3}
+    assert [choice.value for choice in chosen] == [5.0, 5.0, 5.0, 1.0]
+
+
+def test_propensity_of_a_random_question_is_that_of_its_draw() -> None:
+    allowed = np.arange(ITEMS) < 5
+    chosen = pick(STRATEGIES["random"], 3, allowed=allowed)
+    assert [choice.propensity for choice in chosen] == pytest.approx([1 / 5, 1 / 4, 1 / 3])
+    drawn = np.bincount([pick(STRATEGIES["random"], allowed=allowed, seed=s)[0].item for s in range(1_000)], minlength=ITEMS)
+    assert ((drawn[:5] - 200.0) ** 2 / 200.0).sum() < 18.5 and drawn[5:].sum() == 0
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_score_that_is_no_number_is_never_best(bad: float) -> None:
+    scores = np.full(ITEMS, bad)
+    scores[[3, 8]] = [-5.0, -1e300]
+    chosen = pick(fixed(scores), 3, candidates=certain())
+    assert [choice.item for choice in chosen[:2]] == [3, 8]
+    assert chosen[2].item not in (3, 8), "what is left are only scores that are no numbers, and they may still be asked"
+
+
+def test_answerability_counts_where_the_strategy_weighs_it() -> None:
+    reach = np.where(np.arange(ITEMS) == 4, 1.0, 0.1)
+    scores = np.where(np.arange(ITEMS) == 0, 5.0, 1.0)
+    candidates = replace(WORLD.candidates, reach=reach)
+    assert pick(fixed(scores), candidates=candidates)[0].item == 4
+    assert pick(fixed(scores, weighs_answerability=False), candidates=candidates)[0].item == 0
+    rng = np.random.default_rng(0)
+    np.testing.assert_allclose(values(fixed(scores), WORLD.one, candidates, rng=rng), scores * reach)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 5), st.integers(1, 9))
+def test_best_of_each_row(seed: int, users: int, items: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 4, (users, items)).astype(float)
+    scores[rng.random(scores.shape) < 0.2] = np.nan
+    allowed = rng.random(scores.shape) < 0.6
+    picks, equal = best(scores, allowed, rng=rng)
+    for row in range(users):
+        open_scores = [s for s, a in zip(scores[row], allowed[row], strict=True) if a]
+        if not open_scores:
+            assert (picks[row], equal[row]) == (-1, 0)
+            continue
+        assert allowed[row, picks[row]]
+        finite = [s for s in open_scores if np.isfinite(s)]
+        if finite:
+            assert scores[row, picks[row]] == max(finite)
+            assert equal[row] == finite.count(max(finite))
+        else:
+            assert equal[row] == len(open_scores)
+
+
+def test_a_batch_is_chosen_as_if_each_answer_were_in() -> None:
+    """For ratings the covariance after an answer does not depend on it, so asking one by one chooses the same."""
+    candidates, strategy = WORLD.candidates, STRATEGIES["a-optimal"]
+    batch = [choice.item for choice in pick(strategy, 5)]
+    taste = Taste.build(candidates.items, candidates.likelihood)
+    belief, free, rng, one_by_one = WORLD.one, np.ones(ITEMS, dtype=bool), np.random.default_rng(1), []
+    for _ in range(5):
+        (choice,) = select(strategy, belief, candidates, allowed=free, rng=rng)
+        one_by_one.append(choice.item)
+        free[choice.item] = False
+        belief = taste.observe(belief, choice.item, float(rng.normal(0, 10)))
+    assert batch == one_by_one
+
+
+def test_two_items_that_tell_the_same_are_not_asked_together() -> None:
+    twin = WORLD.candidates.take(np.array([0, 0, 5, 6]))
+    scores = values(STRATEGIES["bald"], WORLD.one, replace(twin, reach=np.ones(4)), rng=np.random.default_rng(0))
+    assert scores[0] == scores[1]
+    first, second = pick(STRATEGIES["bald"], 2, candidates=replace(twin, reach=np.array([1.0, 1.0, 1e-9, 1e-9])))
+    assert {first.item, second.item} == {0, 1}
+    assert second.value < 0.8 * first.value, "the second of two twins is worth as much as the first"
+    others = scores[2:].max() / scores[0]
+    reach = np.array([1.0, 1.0, *(np.full(2, 0.9 / others))])  # nearly as good as the first twin, better than the second
+    first, second = pick(STRATEGIES["bald"], 2, candidates=replace(twin, reach=reach))
+    assert first.item in (0, 1) and second.item in (2, 3)
+
+
+def test_strategies_by_name() -> None:
+    for name, strategy in STRATEGIES.items():
+        assert get_strategy(name) is strategy
+        assert strategy.name == name and strategy.cost and strategy.source
+    assert [s.name for s in STRATEGIES.values() if s.is_random] == ["random"]
+    assert {s.name for s in STRATEGIES.values() if not s.weighs_answerability} == {"random", "popularity"}
+
+
+def test_an_unknown_strategy_is_refused_with_the_nearest() -> None:
+    with pytest.raises(OptionError, match=r"^strategy 'a_optimal' is unknown\. Did you mean a-optimal\?$"):
+        get_strategy("a_optimal")
+    with pytest.raises(OptionError, match=r"^strategy 'zzz' is unknown\. There are random, popularity, entropy, "):
+        get_strategy("zzz")

@@ -1,0 +1,276 @@
+"""Each strategy against numbers worked out by hand, by brute force or by what an answer really does."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.integrate import quad
+from scipy.stats import norm
+
+from palate.acquisition import STRATEGIES, Candidates
+from palate.acquisition.a_optimal import a_optimal
+from palate.acquisition.bald import bald
+from palate.acquisition.entropy import entropy
+from palate.acquisition.epig import epig
+from palate.acquisition.popularity import popularity
+from palate.acquisition.random import random
+from palate.acquisition.variance import variance
+from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.taste import Belief, Items, Taste
+from palate.testing import StrategyContract
+from palate.testing.strategies import World, make_world
+
+IMPLICIT = Likelihood("implicit", confidence=20.0, background=5.0)
+
+
+class TestAOptimal(StrategyContract):
+    def make(self):
+        return a_optimal
+
+
+class TestBald(StrategyContract):
+    def make(self):
+        return bald
+
+
+class TestEntropy(StrategyContract):
+    def make(self):
+        return entropy
+
+
+class TestPopularity(StrategyContract):
+    def make(self):
+        return popularity
+
+
+class TestVariance(StrategyContract):
+    def make(self):
+        return variance
+
+
+class TestEpig(StrategyContract):
+    draws = True  # of the targets; that users and orders do not matter is tested below with the targets held
+
+    def make(self):
+        return epig
+
+
+class TestRandom(StrategyContract):
+    draws = True
+
+    def make(self):
+        return random
+
+
+def test_every_strategy_has_its_contract() -> None:
+    tested = {c().make() for c in StrategyContract.__subclasses__() if c.__module__ == __name__}
+    assert tested == {strategy.score for strategy in STRATEGIES.values()}
+
+
+def pair(kind: str = "gaussian", *, mean: float = 0.4) -> tuple[Belief, Candidates]:
+    """Two items that share one of two dimensions, and a belief in which the dimensions hang together."""
+    belief = Belief(np.array([mean, -0.3]), np.array([[0.9, 0.3], [0.3, 0.5]]))
+    means = np.array([[0.2, 1.1, 0.4], [-0.3, 0.8, -1.2]])
+    items = Items.build(means, np.tile(0.05 * np.eye(3), (2, 1, 1)), np.array([1.0, 1.0 if kind == "probit" else 0.7]))
+    likelihood = IMPLICIT if kind == "implicit" else Likelihood(kind)
+    return belief, Candidates(items, likelihood, np.ones(2), np.ones((2, 1)), np.array([0.0, 1.0]), np.ones(2))
+
+
+def latent(belief: Belief, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (2,) and covariance (2, 2) of what the two answers are about, in units of their noise."""
+    unit = np.sqrt(candidates.noise)
+    factors = candidates.items.factors / unit[:, None]
+    return candidates.items.level / unit + factors @ belief.mean, factors @ belief.covariance @ factors.T
+
+
+# ---- simple ones ----------------------------------------------------------------------------------------------------
+
+
+def test_entropy_of_known_shares() -> None:
+    belief, candidates = pair()
+    shares = np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.25, 0.25, 0.5], [0.0, 0.0, 0.0]])
+    items = candidates.items.take(np.array([0, 0, 0, 0]))
+    four = replace(candidates, items=items, levels=shares)
+    with np.errstate(all="raise"):
+        found = entropy(belief, four, rng=np.random.default_rng(0))
+    assert found.tolist() == pytest.approx([np.log(2), 0.0, 1.5 * np.log(2), 0.0])
+
+
+def test_popularity_counts() -> None:
+    belief, candidates = pair()
+    found = popularity(belief, replace(candidates, counts=np.array([3.0, 8.0])), rng=np.random.default_rng(0))
+    assert found.tolist() == [3.0, 8.0]
+
+
+def test_random_is_uniform_and_moves_with_the_generator() -> None:
+    belief, candidates = pair()
+    rng = np.random.default_rng(0)
+    draws = np.array([random(belief, candidates, rng=rng) for _ in range(2_000)])
+    assert draws.mean(0) == pytest.approx([0.5, 0.5], abs=0.03)
+    assert len(np.unique(draws)) == draws.size
+
+
+def test_variance_of_a_rating_is_the_predicted_one_for_a_taste_from_the_population() -> None:
+    _, candidates = pair()
+    population = Belief(np.zeros(2), np.eye(2))
+    _, predicted = candidates.items.predict(population)
+    np.testing.assert_allclose(variance(population, candidates, rng=np.random.default_rng(0)), predicted)
+
+
+def test_variance_of_a_like_is_that_of_a_coin() -> None:
+    belief, candidates = pair("probit")
+    mean, covariance = latent(belief, candidates)
+    chance = norm.cdf(mean / np.sqrt(1.0 + np.diag(covariance)))
+    np.testing.assert_allclose(variance(belief, candidates, rng=np.random.default_rng(0)), chance * (1 - chance))
+
+
+# ---- information ----------------------------------------------------------------------------------------------------
+
+
+def test_bald_of_ratings_is_the_mutual_information() -> None:
+    """Entropy of the answer less that of its noise, both integrated."""
+    belief, candidates = pair()
+    found = bald(belief, candidates, rng=np.random.default_rng(0))
+    of_taste, noise = belief.variance(candidates.items.factors), candidates.noise
+
+    def differential_entropy(spread: float) -> float:
+        return quad(lambda y: -norm.pdf(y, 0, spread) * norm.logpdf(y, 0, spread), -12 * spread, 12 * spread)[0]
+
+    for i in range(2):
+        exact = differential_entropy(np.sqrt(of_taste[i] + noise[i])) - differential_entropy(np.sqrt(noise[i]))
+        assert found[i] == pytest.approx(exact, rel=1e-7)
+
+
+@pytest.mark.parametrize("mean", [-4.0, 0.4, 2.0])
+def test_bald_of_likes_is_the_mutual_information(mean: float) -> None:
+    belief, candidates = pair("probit", mean=mean)
+    found = bald(belief, candidates, rng=np.random.default_rng(0))
+    means, covariance = latent(belief, candidates)
+
+    def coin(p: float) -> float:
+        return -sum(q * np.log(q) for q in (p, 1 - p) if q > 0)
+
+    for i in range(2):
+        s, spread = means[i], np.sqrt(covariance[i, i])
+        unsure = quad(lambda x, s=s, v=spread: norm.pdf(x, s, v) * coin(norm.cdf(x)), s - 12 * spread, s + 12 * spread)[0]
+        assert found[i] == pytest.approx(coin(norm.cdf(s / np.sqrt(1 + spread**2))) - unsure, abs=2e-6)
+
+
+def epig_of(belief: Belief, candidates: Candidates) -> np.ndarray:
+    return epig(belief, candidates, rng=np.random.default_rng(0), n_targets=8)
+
+
+def test_epig_of_ratings_is_the_mutual_information() -> None:
+    """All targets are the second item, of which a new answer is meant; integrated over both answers."""
+    belief, candidates = pair()
+    found = epig_of(belief, candidates)
+    factors, noise = candidates.items.factors, candidates.noise
+    for i in range(2):
+        both = factors[[i, 1]]
+        covariance = both @ belief.covariance @ both.T + np.diag([noise[i], noise[1]])
+        side = np.linspace(-9, 9, 601)
+        x, y = np.meshgrid(side * np.sqrt(covariance[0, 0]), side * np.sqrt(covariance[1, 1]), indexing="ij")
+        grid = np.stack([x, y], -1)
+        log_joint = -0.5 * np.einsum("xyd,de,xye->xy", grid, np.linalg.inv(covariance), grid)
+        log_joint -= 0.5 * np.linalg.slogdet(2 * np.pi * covariance)[1]
+        log_apart = norm.logpdf(x, 0, np.sqrt(covariance[0, 0])) + norm.logpdf(y, 0, np.sqrt(covariance[1, 1]))
+        cell = (side[1] - side[0]) ** 2 * np.sqrt(covariance[0, 0] * covariance[1, 1])
+        assert found[i] == pytest.approx((np.exp(log_joint) * (log_joint - log_apart)).sum() * cell, rel=1e-6)
+
+
+@pytest.mark.parametrize("mean", [-3.0, 0.4, 2.0])
+def test_epig_of_likes_is_the_mutual_information(mean: float) -> None:
+    """The four outcomes of two answers, their chances integrated over both latent values."""
+    belief, candidates = pair("probit", mean=mean)
+    found = epig_of(belief, candidates)
+    means, whole = latent(belief, candidates)
+    nodes, weights = np.polynomial.hermite_e.hermegauss(80)
+    weights = np.outer(weights, weights) / weights.sum() ** 2
+    for i in range(2):
+        covariance = whole[np.ix_([i, 1], [i, 1])] + 1e-12 * np.eye(2)
+        root = np.linalg.cholesky(covariance)
+        first = means[i] + root[0, 0] * nodes[:, None]
+        second = means[1] + root[1, 0] * nodes[:, None] + root[1, 1] * nodes[None, :]
+        yes = norm.cdf(first) + 0 * second, norm.cdf(second)
+        joint = np.array([[(weights * a * b).sum() for b in (yes[1], 1 - yes[1])] for a in (yes[0], 1 - yes[0])])
+        apart = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+        assert found[i] == pytest.approx((joint * np.log(joint / apart)).sum(), abs=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "probit"])
+def test_epig_does_not_hang_on_order_or_company_once_the_targets_are_held(kind: str) -> None:
+    world = make_world(kind)
+    target = np.zeros(len(world.candidates))
+    target[4] = 1.0
+    candidates = replace(world.candidates, targets=target)
+    straight = epig_of(world.one, candidates)
+    order = np.random.default_rng(1).permutation(len(target))
+    np.testing.assert_allclose(epig_of(world.one, candidates.take(order)), straight[order], atol=1e-12)
+    np.testing.assert_allclose(epig_of(world.several, candidates)[0], straight, atol=1e-12)
+
+
+def test_epig_draws_its_targets_from_q() -> None:
+    world = make_world()
+    scores = np.mean([epig(world.one, world.candidates, rng=np.random.default_rng(s)) for s in range(200)], 0)
+    each = []
+    for j in range(len(world.candidates)):
+        one_hot = (np.arange(len(world.candidates)) == j).astype(float)
+        each.append(epig_of(world.one, replace(world.candidates, targets=one_hot)))
+    np.testing.assert_allclose(scores, world.candidates.targets @ np.array(each), rtol=0.05)
+
+
+def test_an_item_that_has_nothing_to_do_with_the_targets_tells_nothing_of_them() -> None:
+    belief = Belief(np.zeros(2), np.eye(2))
+    means = np.array([[0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
+    items = Items.build(means, np.zeros((2, 3, 3)), np.ones(2))
+    for likelihood in (Likelihood(), Likelihood("probit")):
+        candidates = Candidates(items, likelihood, np.ones(2), np.ones((2, 1)), np.array([0.0, 1.0]), np.ones(2))
+        assert epig_of(belief, candidates)[0] == pytest.approx(0.0, abs=1e-12)
+        assert epig_of(belief, candidates)[1] > 0.05
+        assert a_optimal(belief, candidates, rng=np.random.default_rng(0))[0] == pytest.approx(0.0, abs=1e-12)
+
+
+# ---- A-optimality ---------------------------------------------------------------------------------------------------
+
+
+def of_world(world: World) -> tuple[Belief, Candidates, Taste]:
+    return world.one, world.candidates, Taste.build(world.candidates.items, world.candidates.likelihood)
+
+
+def target_variance(belief: Belief, candidates: Candidates) -> float:
+    return float(candidates.targets @ belief.variance(candidates.items.factors))
+
+
+@pytest.mark.parametrize("likelihood", [Likelihood(), IMPLICIT], ids=lambda one: one.kind)
+def test_a_optimal_is_the_fall_of_the_targets_variance(likelihood: Likelihood) -> None:
+    world = make_world()
+    belief, candidates, _ = of_world(replace(world, candidates=replace(world.candidates, likelihood=likelihood)))
+    taste = Taste.build(candidates.items, likelihood)
+    found = a_optimal(belief, candidates, rng=np.random.default_rng(0))
+    before = target_variance(belief, candidates)
+    for item in range(len(candidates)):
+        after = taste.observe(belief, item, 1.0)
+        assert found[item] == pytest.approx(before - target_variance(after, candidates), rel=1e-9)
+
+
+def test_a_optimal_of_likes_is_the_fall_expected_over_both_answers() -> None:
+    belief, candidates, taste = of_world(make_world("probit"))
+    found = a_optimal(belief, candidates, rng=np.random.default_rng(0))
+    before = target_variance(belief, candidates)
+    mean = candidates.items.level + belief.score(candidates.items.factors)
+    chance = norm.cdf(mean / np.sqrt(candidates.noise + belief.variance(candidates.items.factors)))
+    for item in range(len(candidates)):
+        yes, no = (target_variance(taste.observe(belief, item, liked), candidates) for liked in (1.0, 0.0))
+        assert found[item] == pytest.approx(before - chance[item] * yes - (1 - chance[item]) * no, rel=1e-9)
+
+
+def test_targets_of_each_user_are_their_own() -> None:
+    world = make_world()
+    q = np.random.default_rng(0).dirichlet(np.ones(12), size=3)
+    together = a_optimal(world.several, replace(world.candidates, targets=q), rng=np.random.default_rng(0))
+    for user in range(3):
+        belief = Belief(world.several.mean[user], world.several.covariance[user])
+        alone = a_optimal(belief, replace(world.candidates, targets=q[user]), rng=np.random.default_rng(0))
+        np.testing.assert_allclose(together[user], alone, rtol=1e-10)

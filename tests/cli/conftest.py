@@ -1,0 +1,74 @@
+"""Commands run in this process, and one small model that every test gets a copy of."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from palate import Learner
+from palate.cli.app import run
+from palate.datasets import planted_world
+from palate.datasets.convert import write_folder
+
+
+@dataclass(frozen=True)
+class Result:
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """Standard output as the one JSON document that it must be."""
+        return json.loads(self.out, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+Cli = Callable[..., Result]
+
+
+@pytest.fixture
+def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
+    """Runs a command as `palate` would and gives its exit code and output."""
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in ("NO_COLOR", "FORCE_COLOR", "PALATE_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+
+    def invoke(*arguments: object, stdin: str | bytes = "") -> Result:
+        with CliRunner().isolation(input=stdin) as (out, err, _both):
+            code = run([str(argument) for argument in arguments])
+            sys.stdout.flush()
+            sys.stderr.flush()
+            return Result(code, out.getvalue().decode(), err.getvalue().decode())
+
+    return invoke
+
+
+@pytest.fixture(scope="session")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder: 60 users, 40 items, of which i09 has no rating; tastes are known."""
+    world = planted_world(users=60, items=40, rng=np.random.default_rng(0))
+    return write_folder(world.dataset, tmp_path_factory.mktemp("planted"))
+
+
+@pytest.fixture(scope="session")
+def _fitted(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from palate import Dataset
+
+    folder = tmp_path_factory.mktemp("fitted") / "model"
+    Learner.fit(Dataset.load(planted), encoder="none").save(folder)
+    return folder
+
+
+@pytest.fixture
+def model(_fitted: Path, tmp_path: Path) -> Path:
+    """A model folder of this test alone."""
+    return Path(shutil.copytree(_fitted, tmp_path / "model"))

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+import termios
+import time
+from contextlib import nullcontext
+from pathlib import Path
+
+import pytest
+
+import palate
+from palate import Learner
+from palate.checkpoint import log_path
+from palate.cli.interview import moved
+from palate.store.log import LabelLog, active
+
+COMMAND = [sys.executable, "-c", "from palate.cli import main; main()", "interview"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).parents[1]), "TERM": "xterm", "COLUMNS": "100"}
+
+
+def kept(model):
+    with LabelLog.open(log_path(model)) as log:
+        return [label.answer for label in active(log.labels())]
+
+
+def rows(model):
+    with LabelLog.open(log_path(model)) as log:
+        return list(log.labels())
+
+
+def test_a_talk_through_a_pipe(cli, model):
+    result = cli("interview", model, "--user", "ann", stdin="4\nu\ns\n2\nq\n")
+    assert result.code == 0, result.err
+    assert [answer.kind.value for answer in kept(model)] == ["rating", "unknown", "skipped", "rating"]
+    assert [answer.value for answer in kept(model)] == [4.0, None, None, 2.0]
+    for text in ("Interview with ann", "Why: ", "Kept: 4", "Kept: don't know it", "Kept: skipped", "↑", "↓", "new"):
+        assert text in result.out
+    assert "4 answers of ann kept. The list now:" in result.out
+
+
+def test_answers_say_what_was_asked_and_with_which_chance(cli, model):
+    before = time.time()
+    cli("interview", model, "--user", "ann", "--strategy", "random", stdin="4\n")
+    (answer,) = kept(model)
+    assert (answer.question, answer.source, answer.propensity) == ("random", "person", pytest.approx(1 / 40))
+    assert before <= answer.asked_at <= answer.answered_at <= time.time()
+
+
+def test_undo_takes_back_and_asks_the_same_again(cli, model):
+    result = cli("interview", model, "--user", "ann", stdin="4\n5\nz\nq\n")
+    questions = re.findall(r"^\d+\. .+", result.out, re.MULTILINE)
+    assert questions[1] == questions[3]
+    assert "Taken back: " in result.out
+    assert [answer.value for answer in kept(model)] == [4.0]
+    assert len(rows(model)) == 3  # the undo is a row too
+    assert Learner.load(model).told["ann"] == tuple(kept(model))
+
+
+def test_undo_with_nothing_to_undo_says_so(cli, model):
+    result = cli("interview", model, "--user", "ann", stdin="z\nz\n4\nq\n")
+    assert result.out.count("There is nothing to undo.") == 2
+    assert len(kept(model)) == 1
+
+
+def test_it_goes_on_where_it_stopped(cli, model):
+    whole = cli("interview", model, "--user", "whole", stdin="4\n2\n5\n3\n")
+    cli("interview", model, "--user", "parts", stdin="4\n2\n")
+    second = cli("interview", model, "--user", "parts", stdin="z\n2\n5\n3\n")
+    assert "strategy a-optimal, 2 kept from before" in second.out
+    told = Learner.load(model).told
+    assert [(a.item_id, a.value) for a in told["parts"]] == [(a.item_id, a.value) for a in told["whole"]]
+    assert whole.out.split("The list now:")[1] == second.out.split("The list now:")[1]
+
+
+def test_what_is_no_answer_is_asked_again(cli, model):
+    result = cli("interview", model, "--user", "ann", stdin=b"9\nhello\n\xff\xfe\n\n  3  \nQ\n")
+    assert result.code == 0
+    assert "'hello' is no answer here: 1 2 3 4 5 rate, or u s z q." in result.out
+    assert [answer.value for answer in kept(model)] == [3.0]
+
+
+def test_the_end_of_the_input_is_the_end_of_the_talk(cli, model):
+    assert cli("interview", model, "--user", "ann", stdin="").code == 0
+    assert kept(model) == []
+
+
+def test_when_everything_is_answered_it_ends(cli, model):
+    result = cli("interview", model, "--user", "ann", stdin="u\n" * 60)
+    assert (result.code, len(kept(model))) == (0, 40)
+    assert "Nothing is left to ask: every item has an answer." in result.out
+    assert "40 answers of ann kept. The list now:\n   Nothing is left to show." in result.out
+
+
+def test_as_json_the_talk_is_on_standard_error(cli, model):
+    result = cli("interview", model, "--user", "ann", "--json", stdin="4\nu\nz\nq\n")
+    document = result.json
+    assert set(document) == {"user", "strategy", "answers", "answers_kept", "recommendations"}
+    assert [answer["value"] for answer in document["answers"]] == [4.0]
+    assert len(document["recommendations"]) == 5
+    assert "Kept: 4" in result.err
+
+
+def test_an_unknown_strategy_is_an_error_before_the_first_question(cli, model):
+    result = cli("interview", model, "--user", "ann", "--strategy", "epik", stdin="4\n")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "Error: strategy 'epik' is unknown. Did you mean epig?\n"
+
+
+def test_an_answer_that_another_process_took_back_is_no_error(cli, model, monkeypatch):
+    from palate.cli import interview
+
+    lines = iter(["4", "z", "q"])
+
+    def read() -> str:
+        answer = next(lines)
+        if answer == "z":
+            with LabelLog.open(log_path(model)) as other:
+                other.retract(kept(model)[-1].key)
+        return answer
+
+    monkeypatch.setattr(interview, "keys", lambda console: nullcontext(read))
+    result = cli("interview", model, "--user", "ann")
+    assert result.code == 0
+    assert "has already been retracted" in result.out
+    assert kept(model) == []
+
+
+def test_ctrl_c_keeps_what_was_said(cli, model, monkeypatch):
+    from palate.cli import interview
+
+    lines = iter(["4", KeyboardInterrupt()])
+
+    def read() -> str:
+        answer = next(lines)
+        if isinstance(answer, KeyboardInterrupt):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(interview, "keys", lambda console: nullcontext(read))
+    result = cli("interview", model, "--user", "ann")
+    assert (result.code, result.err) == (130, "Interrupted.\n")
+    assert "1 answer of ann kept." in result.out
+    assert len(kept(model)) == 1
+
+
+def test_how_an_entry_moved():
+    before = {"a": 0, "b": 1, "c": 2}
+    assert [moved(item, place, before).plain for place, item in enumerate("cabd")] == ["↑2", "↓1", "↓1", "new"]
+    assert moved("a", 0, before).plain == ""
+    assert moved("a", 0, None).plain == ""
+
+
+def _at_this_terminal() -> None:
+    """In the child, so that Ctrl-C reaches it: also where the tests themselves run in the background."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+class Terminal:
+    """A talk on a terminal of its own, key by key."""
+
+    def __init__(self, model: Path) -> None:
+        self.end, far = pty.openpty()
+        self.process = subprocess.Popen(
+            [*COMMAND, str(model), "--user", "ann"],
+            stdin=far,
+            stdout=far,
+            stderr=far,
+            env=ENVIRONMENT,
+            start_new_session=True,
+            preexec_fn=_at_this_terminal,
+        )
+        os.close(far)
+        self.seen = ""
+
+    def press(self, keys: str) -> None:
+        os.write(self.end, keys.encode())
+
+    def wait_for(self, text: str, seconds: float = 30.0) -> None:
+        """Until the text has appeared since the last call."""
+        deadline = time.monotonic() + seconds
+        while text not in self.seen:
+            ready, _, _ = select.select([self.end], [], [], 0.2)
+            if ready:
+                self.seen += self._read()
+            assert time.monotonic() < deadline, f"{text!r} did not appear in {self.seen!r}"
+        self.seen = self.seen.partition(text)[2]
+
+    def _read(self) -> str:
+        try:
+            return os.read(self.end, 65536).decode(errors="replace")
+        except OSError as error:
+            if error.errno == errno.EIO:  # the other end is closed
+                return ""
+            raise
+
+
+@pytest.fixture
+def terminal(model):
+    opened = Terminal(model)
+    yield opened
+    opened.process.kill()
+    opened.process.wait()
+    os.close(opened.end)
+
+
+def test_keys_pressed_early_are_kept(terminal, model):
+    terminal.wait_for("> ")
+    terminal.press("4雪5uq")
+    assert terminal.process.wait(20) == 0
+    assert [answer.value for answer in kept(model)] == [4.0, 5.0, None]
+
+
+def test_single_keys_on_a_terminal(terminal, model):
+    terminal.wait_for("> ")
+    terminal.press("4")
+    terminal.wait_for("Kept: 4")
+    terminal.wait_for("> ")
+    terminal.press("\x1b[A")  # an arrow key means nothing
+    terminal.wait_for("is no answer here")
+    terminal.wait_for("> ")
+    terminal.press("z")
+    terminal.wait_for("Taken back")
+    terminal.wait_for("> ")
+    terminal.press("q")
+    assert terminal.process.wait(20) == 0
+    assert kept(model) == []
+
+
+@pytest.mark.parametrize(("key", "code"), [("\x03", 130), ("\x04", 0)], ids=["ctrl-c", "ctrl-d"])
+def test_ctrl_c_and_ctrl_d_on_a_terminal(terminal, model, key, code):
+    terminal.wait_for("> ")
+    terminal.press("5")
+    terminal.wait_for("Kept: 5")
+    terminal.wait_for("> ")
+    terminal.press(key)
+    assert terminal.process.wait(20) == code
+    assert [answer.value for answer in kept(model)] == [5.0]

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+SMALL = ["--strategies", "a-optimal", "--budget", 4, "--seeds", 1, "--encoder", "none"]
+
+
+def test_simulate(cli, planted, tmp_path):
+    result = cli("simulate", planted, *SMALL, "--out", tmp_path / "s", "--json")
+    assert result.code == 0, result.err
+    document = result.json
+    assert document == json.loads((tmp_path / "s" / "simulate.json").read_text())
+    assert set(document) == {"palate", "command", "dataset", "protocol", "budgets", "strategies"}
+    assert document["budgets"] == [0, 1, 2, 3, 4]
+    assert set(document["strategies"]) == {"random", "popularity", "a-optimal", "answerable-random", "ceiling"}
+    assert {"rmse.png", "ndcg.png", "report.html", "simulate.json"} <= {
+        path.name for path in (tmp_path / "s").iterdir()
+    }
+    assert "<script" not in (tmp_path / "s" / "report.html").read_text()
+
+
+def test_simulate_for_people_ends_with_the_headline(cli, planted, tmp_path):
+    shown = cli("simulate", planted, *SMALL, "--out", tmp_path / "s").out
+    assert "answerable-random" in shown
+    assert shown.splitlines()[-1].startswith(f"{planted.name}, people never seen: ")
+
+
+def test_seeds_are_counted_from_the_seed(cli, planted, tmp_path):
+    options = ["--strategies", "random", "--budget", 1, "--encoder", "none", "--json"]
+    document = cli("simulate", planted, *options, "--seeds", 2, "--seed", 5, "--out", tmp_path).json
+    assert document["protocol"]["seeds"] == [5, 6]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--strategies", "epik"], "strategy 'epik' is unknown. Did you mean epig?"),
+        (["--protocol", "old-users"], "protocol 'old-users' is unknown."),
+        (["--pool", "full"], "pool 'full' is unknown."),
+        (["--budget", "0"], "Invalid value for '--budget'"),
+    ],
+)
+def test_wrong_options_are_found_before_the_work(cli, tmp_path, options, message):
+    result = cli("simulate", tmp_path / "not-even-there", "--out", tmp_path / "s", *options)
+    assert result.code == 2
+    assert result.err.startswith(f"Error: {message}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_data_without_ratings_cannot_be_simulated(cli, tmp_path):
+    (tmp_path / "interactions.csv").write_text("user_id,item_id,event\nu1,i1,view\nu2,i2,view\n")
+    result = cli("simulate", tmp_path, "--out", tmp_path / "s")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert not (tmp_path / "s").exists()
+
+
+def test_evaluate(cli, planted, tmp_path):
+    options = ["--split", "random", "--models", "palate,popularity", "-k", 5, "--out", tmp_path / "e", "--json"]
+    result = cli("evaluate", planted, *options)
+    assert result.code == 0, result.err
+    document = result.json
+    assert document == json.loads((tmp_path / "e" / "evaluate.json").read_text())
+    assert set(document["models"]) == {"palate", "popularity"}
+    assert (document["k"], document["split"]) == (5, "random")
+    assert 0 < document["models"]["popularity"]["metrics"]["ndcg@5"]["mean"] < 1
+    assert (tmp_path / "e" / "report.html").exists()
+
+
+def test_evaluate_for_people(cli, planted, tmp_path):
+    shown = cli("evaluate", planted, "--split", "random", "--models", "popularity", "--out", tmp_path / "e").out
+    assert "NDCG" in shown
+    assert shown.splitlines()[-1].startswith("Best of 1 by NDCG@10: popularity with ")

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palate.entities import MAX_ID_BYTES, Answer, AnswerKind, normalise_id
+from palate.errors import AnswerError, IdError, PalateError
+
+
+def rating(value: object) -> Answer:
+    return Answer("ann", "x", AnswerKind.RATING, value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (float("nan"), "nan"),
+        (float("inf"), "inf"),
+        (-float("inf"), "-inf"),
+        (10**400, "of more than 40 digits"),
+        pytest.param(-(10**5000), "of more than 40 digits", id="5001 digits"),
+        ("5", "'5'"),
+        (b"5", "b'5'"),
+        (True, "True"),
+        (np.True_, "np.True_"),
+        ([4], r"\[4\]"),
+        ({}, r"\{\}"),
+        (np.array([1.0, 2.0]), r"array\(\[1., 2.\]\)"),
+        (1j, "1j"),
+        (Decimal(4), r"Decimal\('4'\)"),
+        (np.float64("nan"), r"np.float64\(nan\)"),
+        (Fraction(10**400, 3), r"Fraction\(10{30,}"),
+        ("x" * 1000, "'x{30,39}"),
+    ],
+)
+def test_IN_01_a_rating_that_is_no_number(value: object, shown: str) -> None:
+    with pytest.raises(AnswerError, match=rf"^the rating {shown} is not a finite number\. Give a number on the data's scale\.$"):
+        rating(value)
+
+
+@pytest.mark.parametrize("value", [4, 4.0, np.float32(4), np.int8(4), np.float64(4), 2**63, Fraction(8, 2)])
+def test_a_rating_is_kept_as_a_float(value: object) -> None:
+    kept = rating(value).value
+    assert type(kept) is float and kept == float(value)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["liked", "", None, 3, ["rating"], True])
+def test_a_kind_that_is_none(kind: object) -> None:
+    message = r"^an answer has the kind .{1,20}\. Give one of rating, no-opinion, unknown, skipped\.$"
+    with pytest.raises(AnswerError, match=message):
+        Answer("ann", "x", kind)  # type: ignore[arg-type]
+
+
+def test_a_kind_may_be_given_as_text() -> None:
+    assert Answer("ann", "x", "unknown").kind is AnswerKind.UNKNOWN  # type: ignore[arg-type]
+
+
+def test_only_a_rating_has_a_value() -> None:
+    with pytest.raises(AnswerError, match=r"^an answer of kind 'skipped' has value 4\.0\. Only a rating has a value\.$"):
+        Answer("ann", "x", AnswerKind.SKIPPED, 4)
+    with pytest.raises(AnswerError, match=r"^an answer of kind 'rating' has value None\. Only a rating has a value\.$"):
+        Answer("ann", "x", AnswerKind.RATING)
+    assert rating(0.0).is_rating and not Answer("ann", "x", AnswerKind.UNKNOWN).is_rating
+
+
+def test_IN_01_ids_of_an_answer_are_normalised_and_checked() -> None:
+    answer = Answer(" ann ", 7, AnswerKind.UNKNOWN)  # type: ignore[arg-type]
+    assert (answer.user_id, answer.item_id) == ("ann", "7")
+    with pytest.raises(IdError, match=r"^user_id is a number of more than 256 digits\. Ids have at most 256 bytes\.$"):
+        Answer(10**5000, "x", AnswerKind.UNKNOWN)  # type: ignore[arg-type]
+    with pytest.raises(IdError, match=r"^item_id True is a bool\. Ids are text or whole numbers\.$"):
+        Answer("ann", True, AnswerKind.UNKNOWN)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("", "is empty"),
+        ("  \n", "is empty"),
+        (1.5, r"1\.5 is a float"),
+        (float("nan"), "nan is a float"),
+        (2.0**60, "is a float"),
+        (None, "None is a NoneType"),
+        (b"x", r"b'x' is a bytes"),
+        ("a\x00b", "holds a control character"),
+        ("\ud800", "half a surrogate pair"),
+        ("x" * 257, "has 257 bytes"),
+        ("é" * 129, "has 258 bytes"),
+        (10**256, "more than 256 digits"),
+        (-(10**256), "more than 256 digits"),
+        (-(10**255), "has 257 bytes"),
+    ],
+)
+def test_ids_that_cannot_be_kept(value: object, message: str) -> None:
+    with pytest.raises(IdError, match=rf"^id.*{message}.*\. [A-Z].*\.$"):
+        normalise_id(value)
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [(" a\t", "a"), (7, "7"), (7.0, "7"), (-3, "-3"), ("e\u0301", "é"), (10**255, "1" + "0" * 255), ("x" * 256, "x" * 256)],
+)
+def test_ids_in_their_normal_form(value: object, kept: str) -> None:
+    assert normalise_id(value) == kept
+    assert normalise_id(kept) == kept
+
+
+@given(st.one_of(st.text(), st.integers(), st.floats(), st.none(), st.binary(), st.booleans()))
+def test_an_id_is_kept_or_refused_and_then_stays_the_same(value: object) -> None:
+    try:
+        kept = normalise_id(value)
+    except PalateError as error:
+        assert "\n" not in str(error)
+    else:
+        assert 1 <= len(kept.encode()) <= MAX_ID_BYTES and normalise_id(kept) == kept
+
+
+@given(st.one_of(st.floats(), st.integers(), st.text(), st.none(), st.complex_numbers(), st.decimals(), st.fractions()))
+def test_a_rating_is_kept_as_a_finite_float_or_refused(value: object) -> None:
+    try:
+        kept = rating(value).value
+    except AnswerError as error:
+        assert len(str(error)) < 140
+    else:
+        assert isinstance(kept, float) and np.isfinite(kept)
