@@ -21,11 +21,11 @@ Written by `python docs/generate_commands.py` from the commands themselves; `pal
 
 - Results go to standard output. Progress, warnings and errors go to standard error.
 - `--json` prints one JSON document on standard output and nothing else there.
-- Where something is drawn, `--seed` fixes it: the same seed gives the same result. The other commands take `--seed` too,
-  so that a script can give it to all, and do not need it.
-- The exit code is 0 for success, 2 for wrong use or wrong input, 130 after Ctrl-C, and 1 for anything else. An error is one
-  line: fact, value, remedy. `PALATE_DEBUG=1` adds the traceback.
-- A file or folder is written whole or not at all, Ctrl-C included.
+- Where something is drawn, `--seed` fixes it: the same seed gives the same result. The other commands take `--seed`
+  too, so that a script can give it to all, and do not need it.
+- The exit code is 0 for success, 2 for wrong use or wrong input, 130 after Ctrl-C, and 1 for anything else. An error
+  is one line: fact, value, remedy. `PALATE_DEBUG=1` adds the traceback.
+- A file is written whole or not at all, Ctrl-C included.
 """
 
 
@@ -49,13 +49,13 @@ def _section(name: str, command: Any) -> str:
     context = typer.Context(command, info_name=name)
     records = [parameter.get_help_record(context) for parameter in command.params]
     rows = "\n".join(f"| `{_cell(what)}` | {_cell(says)} |" for what, says in filter(None, records))
-    usage = command.get_usage(context).removeprefix("Usage: ")
+    usage = command.get_usage(context).removeprefix("Usage: ").replace("{", "").replace("}", "")
     table = f"| argument or option | |\n| --- | --- |\n{rows}"
     return f"## {name}\n\n{command.help}\n\n    {usage}\n\n{table}\n\n{_example(command.epilog)}\n"
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|")
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _example(epilog: str) -> str:

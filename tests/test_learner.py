@@ -82,7 +82,9 @@ def test_replay_gives_the_same_as_hearing_it_online_to_the_bit(kind: str, user: 
     online, draw = learner(kind), rng(1)
     for turn in range(12):
         (question,) = online.ask(user, strategy="random", rng=draw)
-        answer = good(kind) if turn % 3 else [AnswerKind.UNKNOWN, AnswerKind.SKIPPED, AnswerKind.NO_OPINION][turn // 3 % 3]
+        answer = (
+            good(kind) if turn % 3 else [AnswerKind.UNKNOWN, AnswerKind.SKIPPED, AnswerKind.NO_OPINION][turn // 3 % 3]
+        )
         online = online.tell(online.answer(question, answer))
         online.state(user)
     assert_same_state(online.state(user), replayed(online, user))
@@ -175,7 +177,11 @@ def test_an_answer_without_a_key_gets_its_own() -> None:
         (rating("i002", 5.5), AnswerError, r"^the rating 5\.5 is off the scale\. Give a number from 1 to 5\.$"),
         (rating("i002", 0.0), AnswerError, r"^the rating 0 is off the scale\. Give a number from 1 to 5\.$"),
         (rating("i02", 4.0), UnknownItem, r"^item 'i02' is not in the model \(120 items\)\. Did you mean 'i\d+'\?$"),
-        (other("nothing", AnswerKind.SKIPPED), UnknownItem, r"^item 'nothing' is not in the model \(120 items\)\. Add it"),
+        (
+            other("nothing", AnswerKind.SKIPPED),
+            UnknownItem,
+            r"^item 'nothing' is not in the model \(120 items\)\. Add it",
+        ),
     ],
 )
 def test_of_a_list_with_a_wrong_answer_nothing_is_taken(bad: Answer, error: type[Exception], message: str) -> None:
@@ -226,10 +232,14 @@ def test_a_late_repeat_of_an_undone_answer_changes_nothing() -> None:
 
 
 def test_undo_of_nothing_is_refused() -> None:
-    with pytest.raises(AnswerError, match=r"^user 'newcomer' has told nothing that could be undone\. Tell an answer first\.$"):
+    with pytest.raises(
+        AnswerError, match=r"^user 'newcomer' has told nothing that could be undone\. Tell an answer first\.$"
+    ):
         learner().undo("newcomer")
     told = learner().tell(rating("i001", 5.0, key="k1"))
-    with pytest.raises(AnswerError, match=r"^user 'newcomer' has no answer with the key 'k2'\. Undo one of 1 there are\.$"):
+    with pytest.raises(
+        AnswerError, match=r"^user 'newcomer' has no answer with the key 'k2'\. Undo one of 1 there are\.$"
+    ):
         told.undo("newcomer", "k2")
 
 
@@ -264,7 +274,9 @@ def test_only_candidates_are_asked() -> None:
     assert sorted(question.item_id for question in questions) == ["i005", "i009"]
     assert learner().ask("newcomer", candidates=[], rng=rng()) == ()
     told = learner().tell(rating("i005", 3.0))
-    assert [question.item_id for question in told.ask("newcomer", k=10, candidates=["i005", "i009"], rng=rng())] == ["i009"]
+    assert [question.item_id for question in told.ask("newcomer", k=10, candidates=["i005", "i009"], rng=rng())] == [
+        "i009"
+    ]
 
 
 def test_asking_for_the_unknown_is_refused() -> None:
@@ -407,7 +419,11 @@ NEW = pl.DataFrame(
     {
         "item_id": ["new-jazz", "new-cake", "new-blank"],
         "title": ["Quiet Quartet", "Grand Chocolate Cake", ""],
-        "text": ["A jazz album with brushed drums and a long piano solo.", "A recipe to bake at home with melted butter.", ""],
+        "text": [
+            "A jazz album with brushed drums and a long piano solo.",
+            "A recipe to bake at home with melted butter.",
+            "",
+        ],
         "category": ["jazz", "baking", ""],
         "year": [2024, 2025, 2026],
     }
@@ -427,7 +443,9 @@ def test_a_new_item_is_what_its_text_says() -> None:
     assert cosine(items.factors[120], jazz) > 0.8
     assert cosine(items.factors[120], jazz) > cosine(items.factors[121], jazz)
     # one without any text is the average item
-    np.testing.assert_allclose(items.factors[122], more.model.prior.predict(catalogue.content[:120].mean(0)[None], 1)[0, 1:], atol=1e-5)
+    np.testing.assert_allclose(
+        items.factors[122], more.model.prior.predict(catalogue.content[:120].mean(0)[None], 1)[0, 1:], atol=1e-5
+    )
 
 
 def test_a_new_item_is_less_certain_than_any_that_was_rated() -> None:
@@ -457,7 +475,9 @@ def test_new_items_leave_beliefs_and_answers_as_they_were() -> None:
         assert np.array_equal(one.belief.mean, two.belief.mean) and one.asked == two.asked
     before = {one.item_id: one for one in told.recommend("newcomer", k=200)}
     for after in more.recommend("newcomer", k=200, exclude=NEW["item_id"].to_list()):
-        assert (after.score, after.std) == pytest.approx((before[after.item_id].score, before[after.item_id].std), rel=1e-12)
+        assert (after.score, after.std) == pytest.approx(
+            (before[after.item_id].score, before[after.item_id].std), rel=1e-12
+        )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -471,7 +491,9 @@ def test_new_items_in_every_kind_of_model(kind: str, encoder: str) -> None:
 
 
 def test_new_items_of_the_same_id_are_refused() -> None:
-    with pytest.raises(DataError, match=r"^item 'i001' is in the model already\. Leave it out, or refit with its new text\.$"):
+    with pytest.raises(
+        DataError, match=r"^item 'i001' is in the model already\. Leave it out, or refit with its new text\.$"
+    ):
         learner().with_items(pl.DataFrame({"item_id": ["new", "i001"]}))
     with pytest.raises(DataError, match="'new' has a row already"):
         learner().with_items(pl.DataFrame({"item_id": ["new", "new"]}))
@@ -513,7 +535,9 @@ def test_labels_count_in_the_fit_and_are_told_again() -> None:
 def test_a_label_about_a_pair_of_the_data_takes_its_place() -> None:
     user, position = "u007", learner().state("u007").rated[0]
     item = learner().model.catalogue.ids[position]
-    fitted = Learner.fit(data(), encoder="none", dim=4, labels=[rating(item, 5.0, user), other("i001", AnswerKind.UNKNOWN)])
+    fitted = Learner.fit(
+        data(), encoder="none", dim=4, labels=[rating(item, 5.0, user), other("i001", AnswerKind.UNKNOWN)]
+    )
     plain = Learner.fit(data(), encoder="none", dim=4)
     assert np.array_equal(fitted.model.catalogue.counts, plain.model.catalogue.counts)
     assert fitted.state(user).values[-1] == 5.0 and len(fitted.state(user).rated) == len(plain.state(user).rated)
@@ -602,11 +626,15 @@ def test_IN_10_an_item_of_the_table_that_nobody_rated_is_in_the_catalogue() -> N
 def test_IN_10_an_unknown_user_and_one_without_answers_start_alike() -> None:
     of = learner()
     assert of.recommend("nobody") == of.recommend("somebody else")
-    users = pl.concat([data("both").interactions, data("both").interactions[:1].with_columns(user_id=pl.lit("quiet"), rating=None)])
+    users = pl.concat(
+        [data("both").interactions, data("both").interactions[:1].with_columns(user_id=pl.lit("quiet"), rating=None)]
+    )
     quiet = Learner.fit(replace(data("both"), interactions=users), encoder="none", dim=4)
     assert "quiet" in quiet.model.user_ids and quiet.knows("quiet")
     for one, two in zip(quiet.recommend("quiet"), quiet.recommend("nobody"), strict=True):
-        assert one.item_id == two.item_id and one.score == pytest.approx(two.score) and one.std == pytest.approx(two.std)
+        assert (
+            one.item_id == two.item_id and one.score == pytest.approx(two.score) and one.std == pytest.approx(two.std)
+        )
 
 
 def test_ids_are_normalised_everywhere() -> None:

@@ -44,7 +44,7 @@ def _direction(word: str, dim: int) -> NDArray[np.float32]:
 
 def words():
     """While this lasts, the encoder ``words`` can be named like any other."""
-    return mock.patch("palate.batch.load_encoder", lambda name: Words())
+    return mock.patch("palate.batch.load_encoder", return_value=Words())
 
 
 @cache

@@ -17,7 +17,19 @@ from palate.datasets.tables import Dataset
 from palate.encoders.cache import Cached
 from palate.encoders.history import encode_histories, liking
 from palate.encoders.registry import load_encoder
-from palate.entities import CATEGORY, EVENT, ITEM, NEGATIVE_EVENTS, POSITIVE_EVENTS, RATING, TEXT, TIMESTAMP, TITLE, USER, Answer
+from palate.entities import (
+    CATEGORY,
+    EVENT,
+    ITEM,
+    NEGATIVE_EVENTS,
+    POSITIVE_EVENTS,
+    RATING,
+    TEXT,
+    TIMESTAMP,
+    TITLE,
+    USER,
+    Answer,
+)
 from palate.errors import DataError, OptionError
 from palate.model import Events, Model, Scale
 from palate.posteriors.answerability import Answerability
@@ -35,14 +47,25 @@ _log = logging.getLogger(__name__)
 
 
 def fit_model(
-    data: Dataset, *, encoder: str, likelihood: str, dim: int, labels: Sequence[Answer], seed: int, progress: Progress | None
+    data: Dataset,
+    *,
+    encoder: str,
+    likelihood: str,
+    dim: int,
+    labels: Sequence[Answer],
+    seed: int,
+    progress: Progress | None,
 ) -> Model:
     """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`)."""
     chosen = choose_likelihood(data, likelihood)
     values: Literal["rating", "event"] = "event" if chosen.kind == "implicit" else "rating"
-    coded = (as_events(data) if chosen.kind == "implicit" else as_likes(data) if chosen.kind == "probit" else data).coded(values)
+    coded = (
+        as_events(data) if chosen.kind == "implicit" else as_likes(data) if chosen.kind == "probit" else data
+    ).coded(values)
     if len(coded.values) == 0:
-        raise DataError(f"data set {data.name!r} has no {values} to fit: 0 of {data.interactions.height} rows. Give at least one.")
+        raise DataError(
+            f"data set {data.name!r} has no {values} to fit: 0 of {data.interactions.height} rows. Give at least one."
+        )
     shape = (len(coded.user_ids), len(coded.item_ids))
     answers = Answers.build(coded.users, coded.items, coded.values, shape)
     table = item_table(data, coded.item_ids)
@@ -106,7 +129,10 @@ def choose_likelihood(data: Dataset, name: str) -> Likelihood:
     ratings = data.interactions[RATING].drop_nulls()
     if ratings.is_empty():
         return IMPLICIT
-    are_likes = set(ratings.unique()) == {0.0, 1.0}  # other two levels keep their unit: answers come on the data's scale
+    are_likes = set(ratings.unique()) == {
+        0.0,
+        1.0,
+    }  # other two levels keep their unit: answers come on the data's scale
     return Likelihood("probit" if are_likes else "gaussian")
 
 
@@ -180,7 +206,11 @@ def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array | None, n_i
     noise[rated] = fitted.noise
     form = Spread.form_within(n_items, means.shape[1], MEMORY_BYTES)
     _log.info("keeping the %s covariances of %d items with %d dimensions", form, *means.shape)
-    unrated = fitted.prior.covariance * fitted.prior.spread(encodings, n_items)[:, None, None] if len(rated) < n_items else None
+    unrated = (
+        fitted.prior.covariance * fitted.prior.spread(encodings, n_items)[:, None, None]
+        if len(rated) < n_items
+        else None
+    )
     if unrated is None:
         return Items.build(means, fitted.covariances, noise, form)
     unrated[rated] = fitted.covariances
@@ -261,7 +291,9 @@ def extend(model: Model, items: Any) -> Model:
         mean = model.catalogue.content.mean(0)
         content, revision = encode(table, model.encoder[0], None, mean)
         if content is not None and revision != model.encoder[1]:
-            raise OptionError(f"encoder {model.encoder[0]!r} is now {revision!r}, the model has {model.encoder[1]!r}. Refit.")
+            raise OptionError(
+                f"encoder {model.encoder[0]!r} is now {revision!r}, the model has {model.encoder[1]!r}. Refit."
+            )
         if content is None:
             content = np.broadcast_to(mean, (len(table), len(mean)))
     return _appended(model, table, content)

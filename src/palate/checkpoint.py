@@ -16,7 +16,7 @@ from palate.catalogue import Catalogue
 from palate.entities import ITEM, USER
 from palate.errors import AnswerError, ModelFolderError, OptionError, UnknownItem
 from palate.learner import Learner
-from palate.model import Events, History, Model, Scale
+from palate.model import Events, Model, Scale
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.prior import LinearPrior
@@ -35,10 +35,14 @@ def log_path(folder: Path) -> Path:
 
 
 def save(learner: Learner, folder: Path) -> None:
-    """Write a learner; what was told and is not yet in the folder's log is appended to it first, and what was undone."""
+    """Write a learner; what was told or undone and is not yet in the folder's log is appended first."""
     model = learner.model
     histories = pl.DataFrame(
-        [(user, model.catalogue.ids[i], w) for user, h in learner.histories.items() for i, w in zip(h.items, h.liking, strict=True)],
+        [
+            (user, model.catalogue.ids[i], w)
+            for user, h in learner.histories.items()
+            for i, w in zip(h.items, h.liking, strict=True)
+        ],
         schema={USER: pl.String, ITEM: pl.String, "liking": pl.Float64},
         orient="row",
     )
@@ -59,11 +63,18 @@ def save(learner: Learner, folder: Path) -> None:
             "covariance": model.taste.items.spread.form,
             "scale": {"levels": list(model.scale.levels), "like": model.scale.like},
             "encoder": {"name": model.encoder[0], "revision": model.encoder[1]},
-            "strength": {"items": model.prior.strength, "history": model.history_prior and model.history_prior.strength},
+            "strength": {
+                "items": model.prior.strength,
+                "history": model.history_prior and model.history_prior.strength,
+            },
             "data": model.fingerprint,
         },
         arrays={"taste": _taste_arrays(model), "answers": _answer_arrays(model)},
-        tables={"items": model.catalogue.table, "users": pl.DataFrame({USER: model.user_ids}, schema={USER: pl.String}), "histories": histories},
+        tables={
+            "items": model.catalogue.table,
+            "users": pl.DataFrame({USER: model.user_ids}, schema={USER: pl.String}),
+            "histories": histories,
+        },
     )
 
 
@@ -93,12 +104,18 @@ def _taste_arrays(model: Model) -> Arrays:
 def _answer_arrays(model: Model) -> Arrays:
     arrays: Arrays = _csr(model.answers, "answers")
     if model.events is not None:
-        arrays |= _csr(model.events.liking, "events") | {"events.times": np.nan_to_num(model.events.timestamps.data, nan=_NO_TIME)}
+        arrays |= _csr(model.events.liking, "events") | {
+            "events.times": np.nan_to_num(model.events.timestamps.data, nan=_NO_TIME)
+        }
     return arrays
 
 
 def _csr(matrix: sparse.csr_matrix, name: str) -> Arrays:
-    return {f"{name}.values": matrix.data, f"{name}.items": matrix.indices, f"{name}.start": matrix.indptr.astype(np.int64)}
+    return {
+        f"{name}.values": matrix.data,
+        f"{name}.items": matrix.indices,
+        f"{name}.start": matrix.indptr.astype(np.int64),
+    }
 
 
 def load(folder: Path) -> Learner:
@@ -179,7 +196,12 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
 def _prior(taste: Arrays, name: str, strength: float, size: int) -> LinearPrior:
     prior = LinearPrior(**{part: taste[f"{name}.{part}"] for part in _PRIOR}, strength=float(strength))
     encoding = len(prior.centre)
-    for part, shape in (("mean", (size,)), ("covariance", (size, size)), ("coefficients", (encoding, size)), ("axes", (encoding, encoding))):
+    for part, shape in (
+        ("mean", (size,)),
+        ("covariance", (size, size)),
+        ("coefficients", (encoding, size)),
+        ("axes", (encoding, encoding)),
+    ):
         _check(getattr(prior, part).shape, shape, f"shape of {name}.{part}")
     return prior
 

@@ -130,7 +130,9 @@ class Answer:
         if self.value is not None:
             object.__setattr__(self, "value", _rating(self.value))
         if (self.kind is AnswerKind.RATING) != (self.value is not None):
-            raise AnswerError(f"an answer of kind {self.kind.value!r} has value {self.value!r}. Only a rating has a value.")
+            raise AnswerError(
+                f"an answer of kind {self.kind.value!r} has value {self.value!r}. Only a rating has a value."
+            )
 
     @property
     def is_rating(self) -> bool:
@@ -156,10 +158,13 @@ def _rating(value: object) -> float:
 
 
 def _shown(value: object) -> str:
-    """A value in a message: short, and never the traceback of a number too long to print."""
+    """A value in a message, short; Python refuses to print a number of over 4,300 digits, alone or inside another value."""
     if isinstance(value, int) and abs(value) >= 10**40:
         return "of more than 40 digits"
-    return repr(value)[:40]
+    try:
+        return repr(value)[:40]
+    except ValueError:
+        return f"(a {type(value).__name__})"
 
 
 @dataclass(frozen=True, slots=True)

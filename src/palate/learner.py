@@ -1,4 +1,4 @@
-"""The loop: ask, tell, undo. A learner is never changed; each answer gives the next one, and the old one still works."""
+"""The loop: ask, tell, undo. A learner never changes; each answer gives the next one, and the old one still works."""
 
 from __future__ import annotations
 
@@ -75,8 +75,8 @@ class Learner:
         Args:
             data: Ratings, events, items.
             encoder: Name of a text encoder (``palate encoders``), or ``none``.
-            likelihood: ``gaussian`` ratings, ``probit`` likes, ``implicit`` events, or ``auto``: implicit where there is
-                no rating, probit where ratings are 0 and 1, gaussian otherwise.
+            likelihood: ``gaussian`` ratings, ``probit`` likes, ``implicit`` events, or ``auto``: implicit where there
+                is no rating, probit where ratings are 0 and 1, gaussian otherwise.
             dim: Taste dimensions at the start; those the data does not support are dropped.
             labels: Answers kept since; they count in the fit and are told again after it.
             progress: Called with (what, done, of).
@@ -216,7 +216,9 @@ class Learner:
         key = answers[-1].key if key is None else key
         left = tuple(answer for answer in answers if answer.key != key)
         if len(left) == len(answers):
-            raise AnswerError(f"user {user_id!r} has no answer with the key {key!r}. Undo one of {len(answers)} there are.")
+            raise AnswerError(
+                f"user {user_id!r} has no answer with the key {key!r}. Undo one of {len(answers)} there are."
+            )
         told = {**self.told, user_id: left}
         if not left:
             del told[user_id]
@@ -237,7 +239,9 @@ class Learner:
         items = self.model.catalogue.positions(item_ids)
         weights = np.asarray(liking, dtype=np.float64)
         if weights.ndim and weights.shape != items.shape:
-            raise OptionError(f"there are {weights.size} likings for {items.size} items. Give one for all, or one an item.")
+            raise OptionError(
+                f"there are {weights.size} likings for {items.size} items. Give one for all, or one an item."
+            )
         weights = np.broadcast_to(weights, items.shape).copy()
         bad = ~(np.abs(weights) <= 1.0)  # true for NaN too
         if bad.any():
@@ -292,7 +296,5 @@ class Learner:
 def _why(gain: float, known: float) -> str:
     if known >= 0.995:
         return f"an answer lowers the uncertainty about what you may be shown by {gain:.0%}"
-    return f"an answer lowers the uncertainty about what you may be shown by {gain:.0%}; you know it with a chance of {known:.0%}"
-
-
-
+    gained = f"an answer lowers the uncertainty about what you may be shown by {gain:.0%}"
+    return f"{gained}; you know it with a chance of {known:.0%}"

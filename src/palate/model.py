@@ -62,7 +62,9 @@ class Scale:
             AnswerError: If not.
         """
         if not self.low <= value <= self.high:
-            raise AnswerError(f"the rating {value:g} is off the scale. Give a number from {self.low:g} to {self.high:g}.")
+            raise AnswerError(
+                f"the rating {value:g} is off the scale. Give a number from {self.low:g} to {self.high:g}."
+            )
         return value
 
 

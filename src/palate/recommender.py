@@ -115,13 +115,20 @@ def recommend(
         shortlist = _diverse(model, score, shortlist, k, diversity)
     pulls = _pulls(model, state)
     return [
-        Recommendation(model.catalogue.ids[item], model.catalogue.title(item), float(score[item]), float(std[item]), reason)
+        Recommendation(
+            model.catalogue.ids[item], model.catalogue.title(item), float(score[item]), float(std[item]), reason
+        )
         for item, reason in ((item, _reason(model, state, pulls, item)) for item in shortlist.tolist())
     ]
 
 
 def _open(
-    model: Model, state: UserState, exclude: Sequence[str], allow: Sequence[str] | None, category: str | None, include_seen: bool
+    model: Model,
+    state: UserState,
+    exclude: Sequence[str],
+    allow: Sequence[str] | None,
+    category: str | None,
+    include_seen: bool,
 ) -> NDArray[np.bool_]:
     catalogue = model.catalogue
     is_open = np.ones(len(catalogue), dtype=bool)

@@ -21,7 +21,14 @@ def fixed(scores: list[float] | np.ndarray, **flags: bool) -> Strategy:
     return Strategy("fixed", lambda belief, candidates, *, rng: np.array(scores), "", "", "", **flags)
 
 
-def pick(strategy: Strategy, k: int = 1, *, allowed: np.ndarray | None = None, seed: int = 0, candidates: Candidates | None = None):
+def pick(
+    strategy: Strategy,
+    k: int = 1,
+    *,
+    allowed: np.ndarray | None = None,
+    seed: int = 0,
+    candidates: Candidates | None = None,
+):
     return select(
         strategy, WORLD.one, candidates or WORLD.candidates, k=k, allowed=allowed, rng=np.random.default_rng(seed)
     )
@@ -58,7 +65,9 @@ def test_fewer_than_one_question_is_refused(k: int) -> None:
 
 
 def test_equal_scores_are_drawn_evenly() -> None:
-    counts = np.bincount([pick(fixed(np.ones(ITEMS)), candidates=certain(), seed=s)[0].item for s in range(2_400)], minlength=ITEMS)
+    counts = np.bincount(
+        [pick(fixed(np.ones(ITEMS)), candidates=certain(), seed=s)[0].item for s in range(2_400)], minlength=ITEMS
+    )
     # χ² with 11 degrees of freedom; 31.3 is passed by chance once in a thousand times
     assert ((counts - 200.0) ** 2 / 200.0).sum() < 31.3
 
@@ -74,7 +83,9 @@ def test_propensity_of_a_random_question_is_that_of_its_draw() -> None:
     allowed = np.arange(ITEMS) < 5
     chosen = pick(STRATEGIES["random"], 3, allowed=allowed)
     assert [choice.propensity for choice in chosen] == pytest.approx([1 / 5, 1 / 4, 1 / 3])
-    drawn = np.bincount([pick(STRATEGIES["random"], allowed=allowed, seed=s)[0].item for s in range(1_000)], minlength=ITEMS)
+    drawn = np.bincount(
+        [pick(STRATEGIES["random"], allowed=allowed, seed=s)[0].item for s in range(1_000)], minlength=ITEMS
+    )
     assert ((drawn[:5] - 200.0) ** 2 / 200.0).sum() < 18.5 and drawn[5:].sum() == 0
 
 
@@ -140,7 +151,9 @@ def test_two_items_that_tell_the_same_are_not_asked_together() -> None:
     assert {first.item, second.item} == {0, 1}
     assert second.value < 0.8 * first.value, "the second of two twins is worth as much as the first"
     others = scores[2:].max() / scores[0]
-    reach = np.array([1.0, 1.0, *(np.full(2, 0.9 / others))])  # nearly as good as the first twin, better than the second
+    reach = np.array(
+        [1.0, 1.0, *(np.full(2, 0.9 / others))]
+    )  # nearly as good as the first twin, better than the second
     first, second = pick(STRATEGIES["bald"], 2, candidates=replace(twin, reach=reach))
     assert first.item in (0, 1) and second.item in (2, 3)
 

@@ -154,7 +154,9 @@ def test_bald_of_likes_is_the_mutual_information(mean: float) -> None:
 
     for i in range(2):
         s, spread = means[i], np.sqrt(covariance[i, i])
-        unsure = quad(lambda x, s=s, v=spread: norm.pdf(x, s, v) * coin(norm.cdf(x)), s - 12 * spread, s + 12 * spread)[0]
+        unsure = quad(lambda x, s=s, v=spread: norm.pdf(x, s, v) * coin(norm.cdf(x)), s - 12 * spread, s + 12 * spread)[
+            0
+        ]
         assert found[i] == pytest.approx(coin(norm.cdf(s / np.sqrt(1 + spread**2))) - unsure, abs=2e-6)
 
 

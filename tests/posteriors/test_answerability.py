@@ -92,7 +92,11 @@ def test_a_probability_stays_one(model: Answerability) -> None:
         for item in range(10):
             belief = model.observe(belief, item, True)
     far = Belief(1e3 * belief.mean, belief.covariance)
-    for found in (model.probability(belief), model.probability(far), model.probability(Belief(-far.mean, far.covariance))):
+    for found in (
+        model.probability(belief),
+        model.probability(far),
+        model.probability(Belief(-far.mean, far.covariance)),
+    ):
         assert ((found >= LOWEST) & (found <= 1.0)).all()
 
 

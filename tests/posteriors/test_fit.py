@@ -44,7 +44,11 @@ def planted(kind: Kind = "gaussian") -> tuple[Answers, Array]:
     """Answers of the planted world, and the encodings of its items."""
     whole = world()
     coded = whole.dataset.coded()
-    values = {"gaussian": coded.values, "probit": (coded.values >= 4).astype(float), "implicit": np.ones(len(coded.values))}
+    values = {
+        "gaussian": coded.values,
+        "probit": (coded.values >= 4).astype(float),
+        "implicit": np.ones(len(coded.values)),
+    }
     shape = (len(coded.user_ids), len(coded.item_ids))
     content = Words().encode(whole.dataset.item_texts()).astype(np.float64)
     return Answers.build(coded.users, coded.items, values[kind], shape), content
@@ -100,7 +104,10 @@ def test_a_change_of_coordinates_leaves_predictions_unchanged(kind: Kind) -> Non
         return of.factors[:, 0] + of.means @ of.factors[:, 1:].T
 
     def prior(of: fitting._State) -> Array:
-        return of.prior.predict(CONTENT["some"], ITEMS)[:, 0] + of.means @ of.prior.predict(CONTENT["some"], ITEMS)[:, 1:].T
+        return (
+            of.prior.predict(CONTENT["some"], ITEMS)[:, 0]
+            + of.means @ of.prior.predict(CONTENT["some"], ITEMS)[:, 1:].T
+        )
 
     np.testing.assert_allclose(mean(state), mean(before), atol=1e-10)
     np.testing.assert_allclose(prior(state), prior(before), atol=1e-10)
@@ -190,9 +197,15 @@ def test_content_that_predicts_factors_lowers_the_error_on_unrated_items() -> No
     seen = Answers(answers.values[:, shown])
     truth = world().expected()[:, hidden]
     errors = {}
-    for name, encoding in (("content", content), ("nothing", None), ("noise", np.random.default_rng(1).normal(size=(120, 48)))):
+    for name, encoding in (
+        ("content", content),
+        ("nothing", None),
+        ("noise", np.random.default_rng(1).normal(size=(120, 48))),
+    ):
         fitted = run(seen, content=None if encoding is None else encoding[shown])
-        tastes = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), Likelihood()).believe(seen.values)
+        tastes = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), Likelihood()).believe(
+            seen.values
+        )
         prior = fitted.prior.predict(None if encoding is None else encoding[hidden], len(hidden))
         errors[name] = float(np.sqrt(np.mean((prior[:, 0] + tastes.score(prior[:, 1:]) - truth) ** 2)))
     assert errors["content"] < 0.9 * errors["nothing"], errors
@@ -223,7 +236,9 @@ def reference_sweep(answers: Answers, state: fitting._State, likelihood: Likelih
     """One sweep on dense matrices with loops, equation by equation (no content), and its bound from the definition."""
     rated, values = answers.values.toarray() != 0, answers.values.toarray()
     users, items, dim = *values.shape, state.factors.shape[1] - 1
-    precision_of = np.where(rated, likelihood.confidence, likelihood.background)  # of each pair, before the item's noise
+    precision_of = np.where(
+        rated, likelihood.confidence, likelihood.background
+    )  # of each pair, before the item's noise
     second = [np.outer(f, f) + c for f, c in zip(state.factors, state.covariances, strict=True)]
     means, covariances = np.zeros((users, dim)), np.zeros((users, dim, dim))
     for u in range(users):
@@ -259,8 +274,8 @@ def reference_sweep(answers: Answers, state: fitting._State, likelihood: Likelih
     counts = rated.sum(0)
     if likelihood.learns_noise:
         common = items / (1 / noise).sum()
-        noise = (squares + 20 * common) / (counts + 20)
-        bound += 10 * np.sum(np.log(common / noise) - common / noise) - 0.5 * counts @ np.log(2 * np.pi * noise)
+        noise = (squares + 100 * common) / (counts + 100)
+        bound += 50 * np.sum(np.log(common / noise) - common / noise) - 0.5 * counts @ np.log(2 * np.pi * noise)
     bound -= 0.5 * np.sum(squares / noise)
     for m, s in zip(means, covariances, strict=True):
         bound -= 0.5 * (np.trace(s) + m @ m - dim - np.linalg.slogdet(s)[1])
@@ -289,7 +304,9 @@ def test_two_sweeps_agree_with_the_slow_reference(kind: Kind) -> None:
     np.testing.assert_allclose(fitted.factors[:, 1:] @ fitted.factors[:, 1:].T, products, atol=1e-6)
     for place in (np.s_[:, 0, 0], np.s_[:, 1:, 1:]):
         found, slow = fitted.covariances[place], state.covariances[place]
-        np.testing.assert_allclose(np.linalg.norm(found.reshape(ITEMS, -1), axis=1), np.linalg.norm(slow.reshape(ITEMS, -1), axis=1), rtol=1e-5)
+        np.testing.assert_allclose(
+            np.linalg.norm(found.reshape(ITEMS, -1), axis=1), np.linalg.norm(slow.reshape(ITEMS, -1), axis=1), rtol=1e-5
+        )
 
 
 def test_factors_come_uncorrelated_and_largest_first() -> None:

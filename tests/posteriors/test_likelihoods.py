@@ -29,14 +29,18 @@ def moments(chance, mean: float, variance: float) -> tuple[float, float]:
 @pytest.mark.parametrize("variance", [0.05, 1.0, 9.0])
 @pytest.mark.parametrize("liked", [0.0, 1.0])
 @pytest.mark.parametrize("share", [1.0, 0.6])
-def test_the_moved_belief_has_the_moments_of_the_exact_one(mean: float, variance: float, liked: float, share: float) -> None:
+def test_the_moved_belief_has_the_moments_of_the_exact_one(
+    mean: float, variance: float, liked: float, share: float
+) -> None:
     def chance(s: float) -> float:
         return share * norm.cdf(s) if liked else 1.0 - share * norm.cdf(s)
 
     first, second = assumed_density(np.array(mean), np.array(variance), np.array(liked), share)
     exact_mean, exact_variance = moments(chance, mean, variance)
     assert mean + variance * first == pytest.approx(exact_mean, abs=1e-7)
-    if exact_variance <= variance:  # an answer that may stay away by chance can widen the belief; it is held where it was
+    if (
+        exact_variance <= variance
+    ):  # an answer that may stay away by chance can widen the belief; it is held where it was
         assert variance + variance**2 * second == pytest.approx(exact_variance, rel=1e-6)
     else:
         assert share < 1.0
@@ -73,7 +77,9 @@ def test_inverse_mills_of_a_sure_like_is_nothing() -> None:
 def test_a_like_is_seen_as_the_mean_of_its_latent_value(s: float, liked: float) -> None:
     latent, bound = Likelihood("probit").targets(np.array([liked]), np.array([s]))
     sign = 1.0 if liked else -1.0
-    on_its_side = quad(lambda y: y * norm.pdf(y, s), 0.0, sign * 30.0, points=[sign * 5.0])[0] * sign / norm.cdf(sign * s)
+    on_its_side = (
+        quad(lambda y: y * norm.pdf(y, s), 0.0, sign * 30.0, points=[sign * 5.0])[0] * sign / norm.cdf(sign * s)
+    )
     assert latent[0] == pytest.approx(on_its_side, rel=1e-7)
     assert bound[0] - 0.5 * (latent[0] - s) ** 2 == pytest.approx(norm.logcdf(sign * s), rel=1e-12)
 

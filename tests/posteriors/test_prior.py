@@ -19,7 +19,9 @@ def planted(encoding: int, *, signal: float, seed: int = 0) -> tuple[np.ndarray,
     """Content (I, E), factors (I, A) of which content explains a part, and the prior they teach."""
     rng = np.random.default_rng(seed)
     content = rng.normal(size=(ITEMS, encoding))
-    factors = 2.0 + signal * content @ rng.normal(size=(encoding, SIZE)) / np.sqrt(encoding) + rng.normal(size=(ITEMS, SIZE))
+    factors = (
+        2.0 + signal * content @ rng.normal(size=(encoding, SIZE)) / np.sqrt(encoding) + rng.normal(size=(ITEMS, SIZE))
+    )
     prior = LinearPrior.start(np.zeros(SIZE), np.eye(SIZE), content)
     for _ in range(5):
         prior, _ = prior.refit(factors, np.zeros((SIZE, SIZE)), content, 1e-9)
@@ -35,7 +37,9 @@ def test_without_content_all_items_share_the_mean() -> None:
 
 def test_without_content_refit_takes_mean_and_covariance_of_the_beliefs() -> None:
     factors = np.array([[1.0, 0.0, 2.0], [3.0, 0.0, 0.0]])
-    prior, divergence = LinearPrior.start(np.zeros(SIZE), np.eye(SIZE), None).refit(factors, 2.0 * np.eye(SIZE), None, 0.0)
+    prior, divergence = LinearPrior.start(np.zeros(SIZE), np.eye(SIZE), None).refit(
+        factors, 2.0 * np.eye(SIZE), None, 0.0
+    )
     assert prior.mean.tolist() == [2.0, 0.0, 1.0]
     assert prior.covariance.tolist() == [[2.0, 0.0, -1.0], [0.0, 1.0, 0.0], [-1.0, 0.0, 2.0]]
     assert divergence == 0.0

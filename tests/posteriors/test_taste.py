@@ -40,7 +40,11 @@ def answered(kind: Kind, seed: int, users: int = 4) -> sparse.csr_matrix:
     indices = [rng.permutation(ITEMS)[: rng.integers(1, ITEMS)] for _ in range(users - 1)] + [np.zeros(0, dtype=int)]
     start = np.concatenate([[0], np.cumsum([len(row) for row in indices])])
     items = np.concatenate(indices)
-    values = {"gaussian": rng.normal(3, 1, len(items)), "probit": rng.integers(0, 2, len(items)), "implicit": np.ones(len(items))}
+    values = {
+        "gaussian": rng.normal(3, 1, len(items)),
+        "probit": rng.integers(0, 2, len(items)),
+        "implicit": np.ones(len(items)),
+    }
     return sparse.csr_matrix((values[kind].astype(float), items, start), shape=(users, ITEMS))
 
 
@@ -257,7 +261,7 @@ def test_predicted_mean_and_variance_against_draws() -> None:
 
 def test_noise_of_an_answer_is_that_for_a_taste_from_the_population() -> None:
     of = taste()
-    full = np.array([[c for c in row] for row in of.items.spread.expected(np.eye(DIM + 1))[None]])[0]
+    full = np.array([list(row) for row in of.items.spread.expected(np.eye(DIM + 1))[None]])[0]
     np.testing.assert_allclose(of.items.answer_noise, of.items.noise + full)
     _, variance = of.items.predict(of.start)
     np.testing.assert_allclose(of.items.answer_noise + of.start.variance(of.items.factors), variance)

@@ -28,7 +28,9 @@ def bald(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) ->
         return 0.5 * np.log1p(of_taste / candidates.noise)
     unit = np.sqrt(candidates.noise)
     mean, deviation = (items.level + belief.score(items.factors)) / unit, np.sqrt(of_taste) / unit
-    given = sum(weight * _binary_entropy(ndtr(mean + node * deviation)) for node, weight in zip(_NODES, _WEIGHTS, strict=True))
+    given = sum(
+        weight * _binary_entropy(ndtr(mean + node * deviation)) for node, weight in zip(_NODES, _WEIGHTS, strict=True)
+    )
     return _binary_entropy(ndtr(mean / np.sqrt(1.0 + deviation**2))) - given
 
 

@@ -23,10 +23,10 @@ class Candidates:
         likelihood: How answers come about.
         counts: Ratings each has, (I,).
         levels: Share of each rating level among its ratings, (I, R); a row of an unrated item is 0.
-        targets: Probability that an item is one the user will be shown, (I,) or (n, I), summing to 1 over the items: the
+        targets: Probability that an item is one the user will be shown, (I,) or (n, I), summing to 1 over items: the
             ``q`` of targeted strategies.
         reach: P(the user can answer) times what an answer of theirs is worth, (I,) or (n, I)
-            (:meth:`palate.posteriors.answerability.Answerability.reach`); all one where every candidate can be answered.
+            (:meth:`palate.posteriors.answerability.Answerability.reach`); all one where everything can be answered.
     """
 
     items: Items

@@ -30,13 +30,15 @@ def epig(belief: Belief, candidates: Candidates, *, rng: np.random.Generator, n_
         return information(belief, candidates, _draw(candidates.targets, uniform))
     targets = np.broadcast_to(candidates.targets, (len(belief.mean), len(candidates)))
     users = zip(belief.mean, belief.covariance, targets, strict=True)  # (n, I, targets) at once would not fit
-    return np.stack([information(Belief(mean, covariance), candidates, _draw(q, uniform)) for mean, covariance, q in users])
+    return np.stack(
+        [information(Belief(mean, covariance), candidates, _draw(q, uniform)) for mean, covariance, q in users]
+    )
 
 
 def _draw(probabilities: Array, uniform: Array) -> NDArray[np.intp]:
     """Positions drawn by inverting the distribution: users with the same targets get the same draw."""
     cumulative = np.cumsum(probabilities)
-    return np.minimum(np.searchsorted(cumulative, uniform * cumulative[-1]), len(cumulative) - 1)
+    return np.asarray(np.minimum(np.searchsorted(cumulative, uniform * cumulative[-1]), len(cumulative) - 1))
 
 
 def _of_ratings(belief: Belief, candidates: Candidates, targets: NDArray[np.intp]) -> Array:
@@ -49,7 +51,7 @@ def _of_ratings(belief: Belief, candidates: Candidates, targets: NDArray[np.intp
 
 
 def _of_likes(belief: Belief, candidates: Candidates, targets: NDArray[np.intp]) -> Array:
-    """Mutual information of two probit answers: the first latent value by quadrature, the second given it in closed form."""
+    """Mutual information of two probit answers: the first latent value by quadrature, the second in closed form."""
     items = candidates.items
     unit = np.sqrt(candidates.noise)
     factors = items.factors / unit[:, None]

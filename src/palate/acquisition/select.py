@@ -1,4 +1,4 @@
-"""From scores to questions: masks, prices in answers, breaks ties, builds batches. No strategy does any of this itself."""
+"""From scores to questions: masks, prices in answers, breaks ties, builds batches. No strategy does any of this."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ class Choice:
 
 
 def values(strategy: Strategy, belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """What each question is worth, (I,) or (n, I): the score, times the chance of an answer where the strategy weighs it."""
+    """What each question is worth, (I,) or (n, I): the score, times the reach where the strategy weighs it."""
     scores = strategy.score(belief, candidates, rng=rng)
     return scores * candidates.reach if strategy.weighs_answerability else scores
 
 
-def best(scores: Array, allowed: NDArray[np.bool_], *, rng: np.random.Generator) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def best(
+    scores: Array, allowed: NDArray[np.bool_], *, rng: np.random.Generator
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """The largest allowed score of each row, equal ones broken by ``rng``, and how many were equal, (n,) each.
 
     Rows without an allowed candidate give -1. A score that is not finite counts as the lowest, never as the best.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import sys
 import termios
 import tty
@@ -24,6 +25,7 @@ def keys(console: Console) -> Iterator[Callable[[], str]]:
     Where the input is no terminal a key is a line. A terminal hands over its keys at once while the block runs and is
     then as it was; keys pressed early are kept for the next question, and Ctrl-C interrupts as ever.
     """
+    signal.siginterrupt(signal.SIGINT, True)  # Polars' handler would let the waiting read go on after Ctrl-C
     if not sys.stdin.isatty():
         yield _read_line
         return

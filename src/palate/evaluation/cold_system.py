@@ -66,7 +66,9 @@ def play_cold_system(
             runs[name] = _everything(system, budget)
         else:
             strategy = STRATEGIES["random" if name == "answerable-random" else name]
-            runs[name] = _rounds(system, strategy, pool="answered" if name == "answerable-random" else pool, budget=budget, rng=rng)
+            runs[name] = _rounds(
+                system, strategy, pool="answered" if name == "answerable-random" else pool, budget=budget, rng=rng
+            )
         if progress is not None:
             progress(done, len(names))
     facts = {"fit_users": 0, "test_users": len(users), "like": system.scale.like, "per_round": PER_ROUND}
@@ -123,7 +125,9 @@ def _ask_everybody(
         asked[rows, picks[rows]] = True
         got = system.answerable[everyone, np.maximum(picks, 0)] & (picks >= 0)
         known[everyone[got], picks[got]] = True
-        moved = taste.observe(belief, np.maximum(picks, 0), np.nan_to_num(system.ratings[everyone, np.maximum(picks, 0)]))
+        moved = taste.observe(
+            belief, np.maximum(picks, 0), np.nan_to_num(system.ratings[everyone, np.maximum(picks, 0)])
+        )
         mean = np.where(got[:, None], moved.mean, belief.mean)
         belief = Belief(mean, np.where(got[:, None, None], moved.covariance, belief.covariance))
         if answerability is not None and exposure is not None:

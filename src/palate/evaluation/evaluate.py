@@ -1,4 +1,4 @@
-"""Recommendation quality, offline: lists against tuned baselines, and predicted ratings with how honest their intervals are."""
+"""Recommendation quality, offline: lists against tuned baselines, predicted ratings, honest intervals."""
 
 from __future__ import annotations
 
@@ -65,7 +65,9 @@ def evaluate(
     if models is not None:
         grids = {name: grids[name] for name in (_known(name, grids, left_out) for name in models)}
         left_out = {}
-    document = evaluate_ranking(grids, train, validation, test, k=k, rng=derive_rng(seed, "evaluate"), progress=progress)
+    document = evaluate_ranking(
+        grids, train, validation, test, k=k, rng=derive_rng(seed, "evaluate"), progress=progress
+    )
     if data.interactions[RATING].drop_nulls().len():
         progress("ratings")
         document["ratings"] = rating_quality(_split(data, split, seed), encoder=encoder, seed=seed)
@@ -118,7 +120,7 @@ def rating_quality(parts: Split, *, encoder: str, seed: int) -> dict[str, Any]:
     """Predicted ratings of the test rows by a model fitted on the others, and by damped item means.
 
     Returns:
-        ``rmse``, ``mae``, accuracy, precision, recall and F1 of "will like", ``coverage_95``: the share of ratings inside
+        ``rmse``, ``mae``, accuracy, precision, recall, F1 of "will like", ``coverage_95``: the share of ratings inside
         central 95 % intervals; for likes ``calibration_error`` of P(like); ``item_means``: RMSE of the means.
     """
     train = parts.train

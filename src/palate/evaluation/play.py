@@ -104,7 +104,7 @@ class Judge:
         self._length = np.minimum(present.sum(1), K)
         has_list = (self._positives > 0).astype(np.float64)
         ratings = present.sum(1).astype(np.float64)
-        self.weights = {name: ratings for name in PER_RATING} | {name: has_list for name in PER_LIST}
+        self.weights = dict.fromkeys(PER_RATING, ratings) | dict.fromkeys(PER_LIST, has_list)
         ideal = np.concatenate([[0.0], np.cumsum(_DISCOUNTS)])
         self._ideal = np.maximum(ideal[np.minimum(self._positives, K)], 1e-12)
 

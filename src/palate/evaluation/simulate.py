@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate import __version__
-from palate.acquisition import STRATEGIES, Strategy, get_strategy
+from palate.acquisition import STRATEGIES, get_strategy
 from palate.datasets.tables import Dataset
 from palate.entities import USER
 from palate.errors import DataError, OptionError
@@ -72,7 +72,9 @@ def simulate(
         DataError: If the data has no ratings or too few people.
     """
     if data.coded().values.size == 0:
-        raise DataError(f"data set {data.name!r} has no ratings to simulate answers from. Give data with a rating column.")
+        raise DataError(
+            f"data set {data.name!r} has no ratings to simulate answers from. Give data with a rating column."
+        )
     names = (*REFERENCES[:2], *(name for name in options.strategies if name not in REFERENCES), *REFERENCES[2:])
     played: dict[str, list[Played]] = {name: [] for name in names}
     people: list[list[str]] = []
@@ -119,7 +121,11 @@ def _part(progress: Callable[[int, int], None], number: int, parts: int) -> Call
 
 
 def _play_all(
-    world: World, names: Sequence[str], options: SimulationOptions, seed: int, progress: Callable[[int, int], None] | None
+    world: World,
+    names: Sequence[str],
+    options: SimulationOptions,
+    seed: int,
+    progress: Callable[[int, int], None] | None,
 ) -> dict[str, Played]:
     runs = {}
     for done, name in enumerate(names, 1):
@@ -154,7 +160,7 @@ def _ask_times(world: World, names: Sequence[str]) -> dict[str, dict[str, float]
 
 
 def _by_person(runs: Sequence[Played], people: Sequence[Sequence[str]]) -> Played:
-    """Sums over the seeds of everything a person took part in, so that the bootstrap draws people, not (person, seed)."""
+    """Sums over the seeds of everything a person took part in, so that the bootstrap draws people."""
     place = {person: row for row, person in enumerate(sorted({person for seed in people for person in seed}))}
     rows = np.array([place[person] for seed in people for person in seed])
 
@@ -210,7 +216,8 @@ def _share_of_gain(own: Played, best: Played) -> list[float]:
     weight = own.weights["rmse"].sum()
     curve = _level("rmse", own.sums["rmse"].sum(0), weight)
     lowest = _level("rmse", best.sums["rmse"].sum(0), weight)
-    return ((curve[0] - curve) / max(curve[0] - lowest[-1], 1e-12)).tolist()
+    share: list[float] = ((curve[0] - curve) / max(curve[0] - lowest[-1], 1e-12)).tolist()
+    return share
 
 
 def _by_activity(own: Played, everything: Played) -> dict[str, list[float]]:
@@ -218,7 +225,8 @@ def _by_activity(own: Played, everything: Played) -> dict[str, list[float]]:
     order = np.argsort(everything.answered[:, -1] / np.maximum(everything.plays, 1), kind="stable")
     thirds = zip(("least", "middle", "most"), np.array_split(order, 3), strict=True)
     return {
-        name: _level("rmse", own.sums["rmse"][rows].sum(0), own.weights["rmse"][rows].sum()).tolist() for name, rows in thirds
+        name: _level("rmse", own.sums["rmse"][rows].sum(0), own.weights["rmse"][rows].sum()).tolist()
+        for name, rows in thirds
     }
 
 
@@ -238,7 +246,7 @@ def questions_needed(curves: Array, target: Array) -> Array:
 
 
 def labels_saved(random: Played, own: Played, budget: int | None = None) -> dict[str, object]:
-    """How many times fewer questions than random a strategy needs for the RMSE that random has at ``budget`` (the last one)."""
+    """How many times fewer questions than random for the RMSE that random has at ``budget`` (the last one)."""
 
     def ratio(a: Array, b: Array, weight: Array) -> Array:
         reference, curve = _level("rmse", a, weight), _level("rmse", b, weight)
@@ -247,7 +255,9 @@ def labels_saved(random: Played, own: Played, budget: int | None = None) -> dict
         return questions_needed(reference, target) / np.maximum(needed, 1e-9)
 
     def needed(a: Array, b: Array, weight: Array) -> Array:
-        return questions_needed(_level("rmse", b, weight), _level("rmse", a, weight)[:, -1 if budget is None else budget])
+        return questions_needed(
+            _level("rmse", b, weight), _level("rmse", a, weight)[:, -1 if budget is None else budget]
+        )
 
     tables = [random.sums["rmse"], own.sums["rmse"], own.weights["rmse"]]
     saved = ratio_interval(tables, ratio, rng=derive_rng(0, "bootstrap"))

@@ -111,7 +111,7 @@ def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
 
 
 def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> World:
-    """A fifth of the items is new, their content known: whom to ask about them. The sides are exchanged, the code is not."""
+    """A fifth of the items is new, their content known: whom to ask about them. Only the sides are exchanged."""
     rng = derive_rng(seed, "new-items")
     data = _at_most(_complete(data), max_users, rng)
     split = new_items(data, share=0.2, rng=rng)
@@ -134,7 +134,9 @@ def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
     )
 
 
-def everybody(data: Dataset, *, seed: int, max_users: int) -> tuple[Dataset, list[str], Array, NDArray[np.bool_], HeldOut]:
+def everybody(
+    data: Dataset, *, seed: int, max_users: int
+) -> tuple[Dataset, list[str], Array, NDArray[np.bool_], HeldOut]:
     """All users as if nobody were known: the data, the users, their ratings (n, I), what can be asked, the test."""
     data = _at_most(_complete(data), max_users, derive_rng(seed, "cold-system"))
     coded = data.coded()
@@ -190,7 +192,7 @@ def _halves(ratings: Array, subjects: list[str]) -> tuple[NDArray[np.bool_], NDA
 
 
 def _users_as_candidates(model: Model) -> Items:
-    """The fitted users, as what a new item is asked about: factors are (1, taste), what is not known of them is noise."""
+    """The fitted users, as what a new item is asked about: factors are (1, taste), the rest is noise."""
     taste = model.taste
     belief = taste.believe(model.answers)
     factors = np.concatenate([np.ones((len(belief.mean), 1)), belief.mean], 1)

@@ -1,10 +1,10 @@
-"""Who can answer what: a linear factor model of the matrix "has rated", moved by every answer and every "don't know it".
+"""Who can answer what: a linear factor model of the matrix "has rated", moved by answers and by "don't know it".
 
     P(user u can answer item i) = share · (rate_i + l_i · x_u),        x_u ~ N(0, I)
 
 Taste is untouched by it, and it by taste. "Binary prediction" in Elahi, Ricci, Rubens, *A survey of active learning in
-collaborative filtering recommender systems*, Computer Science Review 20, 2016. Linear, not logistic: on MovieLens-100K a
-probit model of the same matrix obtained no more answers (docs/lab-notes.md) and cost thirty times the time.
+collaborative filtering recommender systems*, Computer Science Review 20, 2016. Linear, not logistic: on MovieLens-100K
+a probit model of the same matrix obtained no more answers and took longer (docs/lab-notes.md).
 """
 
 from __future__ import annotations
@@ -96,7 +96,7 @@ class Answerability:
         return np.clip(self.rate + belief.mean @ self.loadings.T, LOWEST, 1.0)
 
     def targets(self, belief: Belief) -> Array:
-        """Probability that an item is one the user will be shown, (I,) or (n, I): by what the user is likely to know."""
+        """Probability that an item is one the user will be shown, (I,) or (n, I): by what the user may know."""
         probability = self.probability(belief)
         return np.asarray(probability / probability.sum(-1, keepdims=True))
 

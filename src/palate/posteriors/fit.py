@@ -1,9 +1,9 @@
 """The batch fit: variational Bayes by coordinate ascent (model.md, section 2).
 
 Each sweep is a map over chunks of users to :class:`Statistics`, a sum, and one update of all items; memory is linear in
-the answers plus ``(I + chunk) P``. The evidence lower bound never falls: every step, the change of coordinates included,
+the answers plus ``(I + chunk) P``. The evidence lower bound never falls: each step, the change of coordinates included,
 maximises it in what it touches. That is why Λ is a full matrix here. Rescaling tastes so that ``E[z zᵀ] = I`` turns a
-diagonal prior of the factors into a full one, and forcing it back to a diagonal would lose bound; one rotation at the end
+diagonal prior of the factors into a full one, and forcing it back to a diagonal would lose bound; a rotation at the end
 makes the factor part of ``E[w wᵀ]`` diagonal, which is where relevance is read off.
 
 Factor analysis by variational Bayes: Bishop, *Variational principal components*, ICANN 1999; parameter expansion: Liu,
@@ -83,7 +83,14 @@ class Answers:
     weights: Array | None = None
 
     @classmethod
-    def build(cls, users: NDArray[np.int32], items: NDArray[np.int32], values: Array, shape: tuple[int, int], weights: Array | None = None) -> Answers:
+    def build(
+        cls,
+        users: NDArray[np.int32],
+        items: NDArray[np.int32],
+        values: Array,
+        shape: tuple[int, int],
+        weights: Array | None = None,
+    ) -> Answers:
         """From codes, each (N,), without duplicates."""
         if len(values) == 0:
             raise DataError("there is no answer to fit: 0 rows with a value. Give at least one rated interaction.")
@@ -217,10 +224,14 @@ def fit(
     """
     if not np.isfinite(answers.values.data).all():
         bad = int((~np.isfinite(answers.values.data)).sum())
-        raise DataError(f"{bad} of {answers.values.nnz} answers are not finite. Remove them or read the data with rejects.")
+        raise DataError(
+            f"{bad} of {answers.values.nnz} answers are not finite. Remove them or read the data with rejects."
+        )
     if content is not None and not (np.abs(content) < _LARGEST_ENCODING).all():  # false for NaN too
         bad = int((~(np.abs(content) < _LARGEST_ENCODING)).any(1).sum())
-        raise DataError(f"{bad} of {len(content)} encodings hold NaN or a number of {_LARGEST_ENCODING:g} or more. Scale them.")
+        raise DataError(
+            f"{bad} of {len(content)} encodings hold NaN or a number of {_LARGEST_ENCODING:g} or more. Scale them."
+        )
     unit = _unit(answers, likelihood)
     state = _start(answers, likelihood, options.dim, unit, content, rng)
     in_units = 0.5 * answers.values.nnz * float(np.log(unit))  # so that the scale of the ratings moves nothing
@@ -242,7 +253,9 @@ def _unit(answers: Answers, likelihood: Likelihood) -> float:
     return variance if variance > 0.0 else 1.0
 
 
-def _start(answers: Answers, likelihood: Likelihood, dim: int, unit: float, content: Array | None, rng: np.random.Generator) -> _State:
+def _start(
+    answers: Answers, likelihood: Likelihood, dim: int, unit: float, content: Array | None, rng: np.random.Generator
+) -> _State:
     n_users, n_items = answers.values.shape
     factors = rng.normal(0.0, 0.1 * np.sqrt(unit), (n_items, dim + 1))
     factors[:, 1] = 0.4 * np.sqrt(unit)  # most data has a direction in which users say yes or no to everything
@@ -299,7 +312,9 @@ def _rescale(state: _State, total: Statistics) -> Statistics:
     )
 
 
-def _item_half(state: _State, total: Statistics, likelihood: Likelihood, content: Array | None, *, floor: float) -> float:
+def _item_half(
+    state: _State, total: Statistics, likelihood: Likelihood, content: Array | None, *, floor: float
+) -> float:
     """Every item's belief given the users, then the prior and the noise; returns the bound."""
     n_items = len(state.factors)
     moment = unpack(total.moment) + likelihood.background * total.gram
@@ -331,7 +346,7 @@ def _noise(noise: Array, squares: Array, answers: Array, floor: float) -> tuple[
 
 
 def _canonical(state: _State, prune: float, bounds: tuple[float, ...]) -> Fitted:
-    """Rotate so that the factors are uncorrelated over the items, largest first, and drop what the data does not support."""
+    """Rotate so that factors are uncorrelated over the items, largest first; drop what the data does not support."""
     centred = state.factors[:, 1:]
     values, vectors = np.linalg.eigh((centred.T @ centred + state.covariances[:, 1:, 1:].sum(0)) / len(centred))
     keep = max(1, int((values > prune * values[-1]).sum()))

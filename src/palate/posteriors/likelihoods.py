@@ -75,7 +75,7 @@ class Likelihood:
 def assumed_density(mean: Array, variance: Array, liked: Array, share: float = 1.0) -> tuple[Array, Array]:
     """First and second derivative of ``log P(answer)`` in the mean of ``s ~ N(mean, variance)``.
 
-    ``P(yes | s) = share Φ(s)`` and ``P(no | s) = 1 − share Φ(s)``: with share 1 the plain probit, below 1 an answer that
+    ``P(yes | s) = share Φ(s)`` and ``P(no | s) = 1 − share Φ(s)``: with share 1 a plain probit, below 1 an answer that
     stays away by chance although it could be given. The moments of the moved belief follow from the derivatives:
     mean + variance·first, variance + variance²·second (Opper, Winther, 1998; Minka, UAI 2001).
 

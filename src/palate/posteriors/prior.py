@@ -69,7 +69,9 @@ class LinearPrior:
         along = (content - self.centre) @ self.axes
         return np.asarray(1.0 + (along**2 / (self.energy + self.strength)).sum(1))
 
-    def refit(self, factors: Array, covariances: Array, content: Array | None, floor: float) -> tuple[LinearPrior, float]:
+    def refit(
+        self, factors: Array, covariances: Array, content: Array | None, floor: float
+    ) -> tuple[LinearPrior, float]:
         """The prior that makes the bound largest, given the beliefs about the items.
 
         Args:

@@ -50,7 +50,9 @@ class Belief:
         """Variance of ``w · z`` for known factors, (I,) or (n, I)."""
         return quadratic(factors, self.covariance)
 
-    def update(self, factors: Array, error: Array | float, noise: Array | float, answered: Array | bool = True) -> Belief:
+    def update(
+        self, factors: Array, error: Array | float, noise: Array | float, answered: Array | bool = True
+    ) -> Belief:
         """The belief after one Gaussian answer by each user: an exact rank-one (Kalman) step, O(D²).
 
         Args:
@@ -75,7 +77,7 @@ class Belief:
         return self._moved(along, first / unit, second / noise, True)
 
     def _moved(self, along: Array, first: Array, second: Array, where: Array | bool) -> Belief:
-        """Mean moved by ``first`` and covariance by ``second`` along a direction; a symmetric change stays symmetric."""
+        """Mean moved by ``first`` and covariance by ``second`` along a direction; a symmetric step stays so."""
         first = np.where(where, first, 0.0)[..., None]
         second = np.where(where, second, 0.0)[..., None, None]
         outer = along[..., :, None] * along[..., None, :]  # first, so that rounding cannot break the symmetry
@@ -114,7 +116,7 @@ class Spread:
         return "diagonal" if 8 * n_items * size <= memory_bytes else "isotropic"
 
     def expected(self, second: Array) -> Array:
-        """``tr(C_i E[t tᵀ])``, for second moments (A, A) to (I,), (n, A, A) to (n, I): what not knowing an item adds."""
+        """``tr(C_i E[t tᵀ])``, for second moments (A, A) to (I,), (n, A, A) to (n, I): what not knowing it adds."""
         if self.form == "full":
             weights = pack(2.0 * second - second * np.eye(second.shape[-1]))
         elif self.form == "diagonal":
@@ -256,6 +258,8 @@ class Taste:
         for turn in range(int(counts.max(initial=0))):
             users = np.flatnonzero(counts > turn)
             entries = answers.indptr[users] + turn
-            moved = self.observe(Belief(mean[users], covariance[users]), answers.indices[entries], answers.data[entries])
+            moved = self.observe(
+                Belief(mean[users], covariance[users]), answers.indices[entries], answers.data[entries]
+            )
             mean[users], covariance[users] = moved.mean, moved.covariance
         return replace(belief, mean=mean, covariance=covariance)

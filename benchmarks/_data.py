@@ -1,0 +1,58 @@
+"""The data sets of the benchmarks: MovieLens-100K is fetched, the others lie in a folder that ``PALATE_DATA`` names."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from palate import Dataset
+from palate.datasets.fetch import fetch
+from palate.errors import DataError
+
+POLIS = ("scoop-hivemind.biodiversity", "scoop-hivemind.affordable-housing", "american-assembly.bowling-green")
+_BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def load(name: str) -> Dataset:
+    """A data set by name; ``polis/NAME`` is one conversation, accepted statements only."""
+    if name.startswith("polis/"):
+        return _polis(name.removeprefix("polis/"))
+    folder = _folder(name)
+    return Dataset.load(folder if folder.exists() else fetch(name))
+
+
+def _folder(name: str) -> Path:
+    return Path(os.environ.get("PALATE_DATA", _BESIDE)) / name
+
+
+def _polis(conversation: str) -> Dataset:
+    folder = _folder("polis")
+    if not folder.exists():
+        raise DataError(f"the folder {folder} is missing. Name the folder of the data sets in PALATE_DATA.")
+    here = pl.col("conversation") == conversation
+    items = pl.read_parquet(folder / "items.parquet").filter(here & (pl.col("moderated") == 1))
+    votes = pl.read_parquet(folder / "votes.parquet").filter(here & pl.col("item_id").is_in(items["item_id"].implode()))
+    ratings = votes.select("user_id", "item_id", pl.col("vote").cast(pl.Float64).alias("rating"))
+    return Dataset.from_tables(ratings, items.select("item_id", "text"), name=f"polis/{conversation}")
+
+
+def main(name: str, run: Callable[[int], dict[str, Any]], seeds: int) -> None:
+    """Run one benchmark: its document on standard output with ``--json``, a short form otherwise."""
+    parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
+    parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
+    parser.add_argument("--seeds", type=int, default=seeds)
+    options = parser.parse_args()
+    document = {
+        "command": f"python -m benchmarks.{name} --json --seeds {options.seeds}",
+        "seeds": list(range(options.seeds)),
+        **run(options.seeds),
+    }
+    json.dump(document, sys.stdout, indent=None if options.json else 1, allow_nan=False)
+    print()

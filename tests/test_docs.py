@@ -1,0 +1,207 @@
+"""What the documents show is run, and what they show of it is what comes out."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import pytest
+
+from palate.acquisition import DEFAULT, STRATEGIES
+
+ROOT = Path(__file__).resolve().parents[1]
+DOCS, EXAMPLES, RESULTS = ROOT / "docs", ROOT / "examples", ROOT / "benchmarks" / "results"
+READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
+PAGES = (*READMES, *sorted(DOCS.glob("*.md")))
+NEW_USERS = RESULTS / "new_users.json"
+
+HEADLINE = re.compile(r"<!-- headline -->\s*(.*?)\s*<!-- /headline -->", re.DOTALL)
+LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
+
+
+def script(name: str) -> ModuleType:
+    """A script of the documents as a module."""
+    specification = importlib.util.spec_from_file_location(f"docs_{name}", DOCS / f"{name}.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module  # dataclasses look themselves up there
+    specification.loader.exec_module(module)
+    return module
+
+
+pages = script("run_pages")
+
+
+@pytest.fixture
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An empty folder to work in, a terminal of 100 columns, and a registry of strategies that is put back."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "100")
+    for name in ("NO_COLOR", "FORCE_COLOR", "PALATE_DEBUG"):
+        monkeypatch.delenv(name, raising=False)
+    with mock.patch.dict(STRATEGIES):
+        yield
+
+
+def run_page(path: Path) -> dict[str, Any]:
+    """Every block of a page in order; the namespace they leave."""
+    text, namespace = path.read_text(encoding="utf-8"), {"__name__": "page"}
+    for block in pages.blocks(text):
+        printed = pages.run_block(block, namespace, path)
+        if block.shown is not None:
+            shown = text[block.shown]
+            what = f"{path.name}:{block.line} shows\n{shown}\nbut it prints\n{printed}"
+            assert pages.agrees(shown, printed), f"{what}\nTry: python docs/run_pages.py {path}"
+    return namespace
+
+
+def rules_of(contract: type) -> list[str]:
+    return [name for name, _ in inspect.getmembers(contract, inspect.isfunction) if name.startswith("test_")]
+
+
+# --- pages that are run ---------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("_elsewhere")
+def test_the_tutorial_does_what_it_shows() -> None:
+    namespace = run_page(DOCS / "tutorial.md")
+    contracts = [namespace["TestExtremes"], namespace["TestLetters"]]
+    for contract in contracts:
+        assert len(rules_of(contract)) >= 8
+        for rule in rules_of(contract):
+            getattr(contract(), rule)()
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
+@pytest.mark.usefixtures("_elsewhere")
+def test_the_readme_does_what_it_shows(readme: Path) -> None:
+    found = list(pages.blocks(readme.read_text(encoding="utf-8")))
+    assert [block.language for block in found] == ["python"]
+    assert len(found[0].code.strip().splitlines()) <= 12
+    run_page(readme)
+
+
+def test_both_readmes_show_the_same_code() -> None:
+    first, second = (re.findall(r"^```python\n(.*?)^```", path.read_text("utf-8"), re.M | re.S) for path in READMES)
+    assert first == second
+
+
+def test_a_page_that_shows_something_else_is_noticed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint(1 + 1)\n```\n```text\n3\n```\n", encoding="utf-8")
+    with pytest.raises(AssertionError, match="shows\n3\n\nbut it prints\n2\n"):
+        run_page(page)
+    assert "```text\n2\n```" in pages.rewritten(page)
+
+
+def test_commands_of_a_page_are_run_with_what_is_typed(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(
+        "```console\n$ palate --version\npalate 0...\n$ palate nothing\nError: ...\n```\n", encoding="utf-8"
+    )
+    run_page(page)
+    page.write_text("```console\n$ palate nothing\n```\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="exit code 2"):
+        run_page(page)
+
+
+# --- pages that are checked against the code ------------------------------------------------------
+
+
+def test_the_commands_are_those_of_the_command_line() -> None:
+    shown = (DOCS / "commands.md").read_text(encoding="utf-8")
+    assert shown == script("generate_commands").page(), "Try: python docs/generate_commands.py"
+
+
+def test_the_strategies_are_those_of_the_registry() -> None:
+    text = (DOCS / "strategies.md").read_text(encoding="utf-8")
+    rows = [[cell.strip() for cell in row.strip("|").split("|")] for row in re.findall(r"^\| `.*", text, re.MULTILINE)]
+    weighs = {True: "yes", False: "no"}
+    expected = [
+        [f"`{name}`", strategy.unit or "–", strategy.cost, weighs[strategy.weighs_answerability], strategy.source]
+        for name, strategy in STRATEGIES.items()
+    ]
+    assert [[row[0], *row[2:]] for row in rows] == expected
+    assert [name for name in STRATEGIES if f"## {name}\n" not in text] == []
+    assert f"The default is `{DEFAULT}`" in text
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
+    broken = []
+    for target in LINK.findall(page.read_text(encoding="utf-8")):
+        name, _, anchor = target.partition("#")
+        if "://" in target:
+            continue
+        aim = (page.parent / name).resolve() if name else page
+        if not aim.exists() or (anchor and anchor not in anchors(aim)):
+            broken.append(target)
+    assert broken == []
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub gives to headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_module_that_the_model_page_names_exists() -> None:
+    text = (DOCS / "model.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", text))
+    assert len(named) >= 12
+    assert [name for name in sorted(named) if not (ROOT / "src" / "palate" / name).is_file()] == []
+
+
+# --- figures --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
+def test_the_headline_is_the_measured_one(readme: Path) -> None:
+    [shown] = HEADLINE.findall(readme.read_text(encoding="utf-8"))
+    measured = json.loads(NEW_USERS.read_text(encoding="utf-8"))["headline"] if NEW_USERS.exists() else ""
+    assert shown == measured
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
+def test_every_result_is_linked_beside_its_command(readme: Path) -> None:
+    """A file of results that the README links must exist, and so must the benchmark that wrote it."""
+    names = re.findall(r"benchmarks/results/(\w+)\.json", readme.read_text(encoding="utf-8"))
+    missing = [name for name in names if not (RESULTS / f"{name}.json").is_file() or not benchmark(name).is_file()]
+    assert missing == []
+
+
+def benchmark(name: str) -> Path:
+    return ROOT / "benchmarks" / f"{name}.py"
+
+
+# --- examples -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+def test_an_example_runs_and_says_what_it_did(example: Path, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "error"}
+    command = [sys.executable, str(example)]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) >= 5
+    assert list(tmp_path.iterdir()) == [], "an example leaves nothing behind"
+
+
+def test_there_are_three_examples() -> None:
+    assert sorted(path.name for path in EXAMPLES.glob("*.py")) == [
+        "compare_strategies.py",
+        "own_data.py",
+        "quickstart.py",
+    ]
