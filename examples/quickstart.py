@@ -18,7 +18,7 @@ NEWCOMER = 0  # the world knows this person's taste; the learner never sees them
 
 def main() -> None:
     rng = np.random.default_rng(0)
-    world = planted_world(users=300, items=120, rng=rng)
+    world = planted_world(users=200, items=100, rng=rng)
     newcomer = world.user_ids[NEWCOMER]
     data = world.dataset.filter(world.dataset.interactions["user_id"] != newcomer)
     learner = Learner.fit(data)

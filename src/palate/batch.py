@@ -129,10 +129,8 @@ def choose_likelihood(data: Dataset, name: str) -> Likelihood:
     ratings = data.interactions[RATING].drop_nulls()
     if ratings.is_empty():
         return IMPLICIT
-    are_likes = set(ratings.unique()) == {
-        0.0,
-        1.0,
-    }  # other two levels keep their unit: answers come on the data's scale
+    # other two levels keep their unit, since answers come on the data's scale
+    are_likes = set(ratings.unique()) == {0.0, 1.0}
     return Likelihood("probit" if are_likes else "gaussian")
 
 

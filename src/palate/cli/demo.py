@@ -127,7 +127,7 @@ class Story:
         for user in _three(learner, self.seed):
             items = learner.recommend(user, k=SHOWN)
             liked = _liked(learner, user)
-            line(self.console, f"User {user}, who liked {', '.join(liked)}:")
+            line(self.console, f"User {user}, who liked {'; '.join(liked)}:")
             self.console.print(recommendation_table(items[:3]))
             people.append({"user": user, "liked": liked, "items": [asdict(item) for item in items]})
         return people

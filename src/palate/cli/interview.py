@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from palate.store.log import LabelStore
 
 SHOWN = 5  # places of the list
-SNIPPET = 300  # characters of an item's text
+SNIPPET = 1_000  # characters of an item's text: a joke without its end cannot be rated
 INDENT = (0, 0, 0, 3)
 UNKNOWN, SKIP, UNDO, QUIT = "u", "s", "z", "q"
 
@@ -135,7 +135,7 @@ class Interview:
         self._say(f"Why: {question.why}.", style="dim")
 
     def _say(self, text: str, style: str = "") -> None:
-        self.console.print(Padding(Text(text, style=style), INDENT))
+        self.console.print(Padding(Text(text, style=style), INDENT, expand=False))
 
     def _valid(self, read_key: Callable[[], str]) -> str:
         """The next key that means something; the end of the input means to quit."""
@@ -190,7 +190,7 @@ class Interview:
         for place, item in enumerate(items):
             score = f"{item.score:.2f} ± {item.std:.2f}"
             grid.add_row(str(place + 1), score, moved(item.item_id, place, places), short(item.title))
-        self.console.print(Padding(grid, INDENT))
+        self.console.print(Padding(grid, INDENT, expand=False))
 
 
 def moved(item_id: str, place: int, before: Mapping[str, int] | None) -> Text:

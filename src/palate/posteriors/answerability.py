@@ -53,7 +53,7 @@ class Answerability:
             dtype=np.float64,
         )
         _, singular, right = svds(centred, k=dim, v0=rng.normal(size=min(n_users, n_items)))
-        loadings = right[::-1].T * singular[::-1] / np.sqrt(n_users)
+        loadings = np.ascontiguousarray(right[::-1].T) * singular[::-1] / np.sqrt(n_users)  # as a saved one comes back
         return cls(rate, loadings, np.maximum(rate * (1 - rate) - (loadings**2).sum(1), LOWEST))
 
     def shared(self, share: float) -> Answerability:
