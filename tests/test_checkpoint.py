@@ -203,7 +203,9 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before_and_says_so(tmp_path:
     learner("ratings", "none").save(folder)
     more = learner("ratings", "none").with_items(pl.DataFrame({"item_id": ["new"]})).tell(rating("new", 5.0))
     more.save(folder)
-    (newest,) = (name for name in json.loads((folder / "config.json").read_text())["files"] if name.startswith("taste-"))
+    (newest,) = (
+        name for name in json.loads((folder / "config.json").read_text())["files"] if name.startswith("taste-")
+    )
     (folder / newest).write_bytes((folder / newest).read_bytes()[:-1])
     with pytest.warns(UserWarning, match="do not fit|was loaded instead") as caught:
         back = Learner.load(folder)
@@ -250,7 +252,11 @@ WRONG: list[tuple[str, Change, str]] = [
     ("a billion items", set_config(items=10**9), r"the rows of items is 120, config\.json says 1000000000\."),
     ("items as text", set_config(items="120"), r"the rows of items is 120, config\.json says 120\."),
     ("a billion users", set_config(users=10**9), r"the rows of users is 300, config\.json says 1000000000\."),
-    ("a billion dimensions", set_config(dim=10**9), r"the shape of factors is \(120, 4\), .* says \(120, 1000000000\)\."),
+    (
+        "a billion dimensions",
+        set_config(dim=10**9),
+        r"the shape of factors is \(120, 4\), .* says \(120, 1000000000\)\.",
+    ),
     ("another form", set_config(covariance="diagonal"), r"the shape of spread is \(120, 15\), .* says \(120, 5\)\."),
     ("an unknown form", set_config(covariance="sparse"), PROMISE.format(r"KeyError\('sparse'\)")),
     ("an unknown likelihood", set_config(likelihood={"kind": "poisson"}), PROMISE.format("OptionError")),
@@ -261,13 +267,33 @@ WRONG: list[tuple[str, Change, str]] = [
     ("fewer levels", set_array("level", lambda a: a[:-1]), r"the shape of level is \(119,\), .* says \(120,\)\."),
     ("fewer shares", set_array("levels", lambda a: a[:-1]), r"the rows of levels is 119, config\.json says 120\."),
     ("noise in columns", set_array("noise", lambda a: a[:, None]), r"the shape of noise is \(120, 1\), .* \(120,\)\."),
-    ("fewer loadings", set_array("loadings", lambda a: a[:-1]), r"the rows of loadings is 119, config\.json says 120\."),
+    (
+        "fewer loadings",
+        set_array("loadings", lambda a: a[:-1]),
+        r"the rows of loadings is 119, config\.json says 120\.",
+    ),
     ("a shorter start", set_array("start.mean", lambda a: a[:-1]), r"the shape of start\.mean is \(3,\), .* \(4,\)\."),
-    ("fewer encodings", set_array("content", lambda a: a[:-1]), r"the shape of content is \(119, 48\), .* \(120, 48\)\."),
-    ("other encodings", set_array("content", lambda a: a[:, :9]), r"the shape of content is \(120, 9\), .* \(120, 48\)\."),
+    (
+        "fewer encodings",
+        set_array("content", lambda a: a[:-1]),
+        r"the shape of content is \(119, 48\), .* \(120, 48\)\.",
+    ),
+    (
+        "other encodings",
+        set_array("content", lambda a: a[:, :9]),
+        r"the shape of content is \(120, 9\), .* \(120, 48\)\.",
+    ),
     ("no encodings", drop_array("content"), r"the shape of content is None, config\.json says \(120, 48\)\."),
-    ("another map", set_array("prior.coefficients", lambda a: a[:, :2]), r"the shape of prior\.coefficients is \(48, 2\)"),
-    ("other histories", set_array("history.centre", lambda a: a[:9]), r"the length of history\.centre is 9, .* says 48\."),
+    (
+        "another map",
+        set_array("prior.coefficients", lambda a: a[:, :2]),
+        r"the shape of prior\.coefficients is \(48, 2\)",
+    ),
+    (
+        "other histories",
+        set_array("history.centre", lambda a: a[:9]),
+        r"the length of history\.centre is 9, .* says 48\.",
+    ),
     ("no factors", drop_array("factors"), PROMISE.format(r"KeyError\('factors'\)")),
     ("answers to no item", set_array("answers.items", lambda a: a + 120, "answers"), PROMISE.format("ValueError")),
     ("answers of no user", set_array("answers.start", lambda a: a[:-1], "answers"), PROMISE.format("ValueError")),
@@ -312,7 +338,8 @@ def test_MF_05_a_sick_model_is_not_saved(tmp_path: Path) -> None:
         factors = items.factors.copy()
         factors[3, 1] = bad
         sick: Model = replace(
-            learner().model, taste=replace(learner().model.taste, items=Items(items.level, factors, items.spread, items.noise))
+            learner().model,
+            taste=replace(learner().model.taste, items=Items(items.level, factors, items.spread, items.noise)),
         )
         with pytest.raises(ModelFolderError, match="factors"):
             Learner(sick).save(tmp_path / "model")

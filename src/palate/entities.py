@@ -158,7 +158,7 @@ def _rating(value: object) -> float:
 
 
 def _shown(value: object) -> str:
-    """A value in a message, short; Python refuses to print a number of over 4,300 digits, alone or inside another value."""
+    """A value in a message, short; Python refuses to print a number of over 4,300 digits, even inside another value."""
     if isinstance(value, int) and abs(value) >= 10**40:
         return "of more than 40 digits"
     try:
