@@ -16,7 +16,12 @@ from palate import Dataset
 from palate.datasets.fetch import fetch
 from palate.errors import DataError
 
-POLIS = ("scoop-hivemind.biodiversity", "scoop-hivemind.affordable-housing", "american-assembly.bowling-green")
+POLIS = (
+    "scoop-hivemind.biodiversity",
+    "scoop-hivemind.affordable-housing",
+    "american-assembly.bowling-green",
+    "ssis.land-bank-farmland.2rumnecbeh",
+)
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 

@@ -40,6 +40,12 @@ class Scale:
     def high(self) -> float:
         return self.levels[-1]
 
+    @property
+    def cut(self) -> float:
+        """Expected rating from which "will like" is predicted: half-way between ``like`` and the level below it."""
+        below = [level for level in self.levels if level < self.like]
+        return (below[-1] + self.like) / 2 if below and self.like in self.levels else self.like
+
     @classmethod
     def of(cls, values: Array) -> Scale:
         """The scale of these ratings, (N,)."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 _SHORTLIST = 10  # times k, of which a diverse list is made
 _TITLE_WIDTH = 48
+_TINY = float(np.finfo(np.float64).tiny)  # no unit of ratings is as small
 _LIFT = 1e-3  # standard deviations of an answer; less is no reason
 
 
@@ -149,7 +150,7 @@ def _certainty(model: Model, state: UserState) -> Array:
     """Share of the variance of ``w · z`` that the answers have resolved, (I,)."""
     factors = model.taste.items.factors
     before = model.taste.start.variance(factors)
-    return 1.0 - state.belief.variance(factors) / np.maximum(before, 1e-12)
+    return 1.0 - state.belief.variance(factors) / np.maximum(before, _TINY)
 
 
 def _top(score: Array, k: int) -> NDArray[np.intp]:
@@ -181,7 +182,7 @@ def _diverse(model: Model, score: Array, shortlist: NDArray[np.intp], k: int, di
 
 
 def _unit(rows: Array) -> Array:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-12))
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY))
 
 
 def _pulls(model: Model, state: UserState) -> Array:
@@ -198,7 +199,7 @@ def _reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
     """The answers that lift an item most; without any, what most people think or what its text says."""
     catalogue, items = model.catalogue, model.taste.items
     lifts = pulls @ items.factors[item] if len(pulls) else np.zeros(0)
-    best = [int(answer) for answer in np.argsort(-lifts)[:2] if lifts[answer] > 0.1 * max(lifts.max(), 1e-12)]
+    best = [int(answer) for answer in np.argsort(-lifts)[:2] if lifts[answer] > 0.1 * max(lifts.max(), 0.0)]
     if best and lifts[best[0]] > _LIFT * np.sqrt(items.answer_noise[item]):
         titles = [_short(catalogue.title(state.rated[answer])) for answer in best]
         words = [_words(model, state.values[answer]) for answer in best]

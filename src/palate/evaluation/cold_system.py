@@ -81,7 +81,7 @@ def _rounds(system: _System, strategy: Strategy, *, pool: str, budget: int, rng:
     asked = ~system.answerable if pool == "answered" else np.zeros_like(known)
     taste = _ignorant(system)
     belief = _believe(taste, system, known)
-    row = Judge(taste, system.held_out, system.scale.like)(belief)
+    row = Judge(taste, system.held_out, system.scale)(belief)
     rows, answered = [row], [np.zeros(n)]
     for first in range(0, budget, PER_ROUND):
         count = min(PER_ROUND, budget - first)
@@ -91,11 +91,11 @@ def _rounds(system: _System, strategy: Strategy, *, pool: str, budget: int, rng:
         # between two fits nothing is known that was not known before
         rows += [row] * (count - 1)
         answered += [answered[-1]] * (count - 1)
-        row = Judge(taste, system.held_out, system.scale.like)(belief)
+        row = Judge(taste, system.held_out, system.scale)(belief)
         rows.append(row)
         answered.append(known.sum(1).astype(np.float64))
     sums = {name: np.stack([part[name] for part in rows], 1) for name in row}
-    judge = Judge(taste, system.held_out, system.scale.like)
+    judge = Judge(taste, system.held_out, system.scale)
     return Played(sums, judge.weights, np.stack(answered, 1), np.ones(n))
 
 
@@ -136,7 +136,7 @@ def _ask_everybody(
 
 def _everything(system: _System, budget: int) -> Played:
     taste = _refit(system, system.answerable)
-    judge = Judge(taste, system.held_out, system.scale.like)
+    judge = Judge(taste, system.held_out, system.scale)
     row = judge(_believe(taste, system, system.answerable))
     sums = {name: np.repeat(value[:, None], budget + 1, 1) for name, value in row.items()}
     answered = np.repeat(system.answerable.sum(1)[:, None].astype(np.float64), budget + 1, 1)

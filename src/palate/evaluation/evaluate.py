@@ -133,10 +133,15 @@ def rating_quality(parts: Split, *, encoder: str, seed: int) -> dict[str, Any]:
     document |= {"rmse": metrics.rmse(mean, observed), "mae": metrics.mae(mean, observed)}
     if model.taste.likelihood.kind == "probit":
         document["calibration_error"] = metrics.expected_calibration_error(mean, observed)
-        return document | metrics.will_like(mean, observed, threshold=0.5)
+        return document | _will_like(model, mean, observed)
     document["coverage_95"] = metrics.interval_coverage(mean, std, observed)
     document["item_means"] = metrics.rmse(_item_means(model)[columns], observed)
-    return document | metrics.will_like(mean, observed, threshold=model.scale.like)
+    return document | _will_like(model, mean, observed)
+
+
+def _will_like(model: Model, mean: Array, observed: Array) -> dict[str, float]:
+    """Accuracy and so on of "will like": expected at or above the cut, rated at or above ``like``."""
+    return metrics.will_like(mean - model.scale.cut, np.where(observed >= model.scale.like, 1.0, -1.0), threshold=0.0)
 
 
 def held_out_rows(model: Model, test: Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -44,5 +43,4 @@ class Palate:
 
 def grid() -> Sequence[Palate]:
     """The settings to try."""
-    pairs = ((10.0, 2.5), (20.0, 5.0), (40.0, 10.0), (20.0, 3.0), (30.0, 10.0))
-    return [Palate(*pair, dim) for pair, dim in itertools.product(pairs, (32, 64))]
+    return [Palate(12.0, 4.0), Palate(16.0, 5.0), Palate(20.0, 5.0), Palate(24.0, 6.0), Palate(20.0, 5.0, 48)]

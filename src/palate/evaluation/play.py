@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from palate.acquisition import Strategy, best, values
 from palate.evaluation.world import HeldOut, World
+from palate.model import Scale
 from palate.posteriors.taste import Belief, Taste
 
 Array = NDArray[np.float64]
@@ -47,7 +49,7 @@ def play(world: World, strategy: Strategy, *, pool: str, budget: int, rng: np.ra
     if pool == "answered":  # what can be answered is known, so what else the subject knows can be told from it
         exposure = world.answerability.believe(sparse.csr_matrix(world.answerable))
     allowed = world.answerable.copy() if pool == "answered" else np.ones_like(world.answerable)
-    judge = Judge(world.taste, world.held_out, world.like)
+    judge = Judge(world.taste, world.held_out, world.scale)
     rows = [judge(belief)]
     answered = np.zeros((n, budget + 1))
     for turn in range(budget):
@@ -67,11 +69,18 @@ def play(world: World, strategy: Strategy, *, pool: str, budget: int, rng: np.ra
     return Played(sums, judge.weights, answered, np.ones(n))
 
 
+def average(plays: Sequence[Played]) -> Played:
+    """The mean of several plays by the same subjects."""
+    first, share = plays[0], 1.0 / len(plays)
+    sums = {name: share * np.sum([play.sums[name] for play in plays], axis=0) for name in first.sums}
+    return Played(sums, first.weights, np.mean([play.answered for play in plays], axis=0), first.plays)
+
+
 def ceiling(world: World, budget: int) -> Played:
     """Everything answerable known from the start."""
     known = np.nonzero(world.answerable)
     matrix = sparse.csr_matrix((world.ratings[known], known), shape=world.ratings.shape)
-    judge = Judge(world.taste, world.held_out, world.like)
+    judge = Judge(world.taste, world.held_out, world.scale)
     row = judge(world.taste.believe(matrix, world.start))
     sums = {name: np.repeat(value[:, None], budget + 1, 1) for name, value in row.items()}
     answered = np.repeat(world.answerable.sum(1)[:, None].astype(np.float64), budget + 1, 1)
@@ -92,14 +101,14 @@ class Judge:
     whole catalogue instead would count an unrated item as disliked. Subjects with nothing relevant have no list.
     """
 
-    def __init__(self, taste: Taste, held_out: HeldOut, like: float) -> None:
-        self._held_out, self._like = held_out, like
+    def __init__(self, taste: Taste, held_out: HeldOut, scale: Scale) -> None:
+        self._held_out, self._like, self._cut = held_out, scale.like, scale.cut
         self._likelihood = taste.likelihood
         self._level = taste.items.level[held_out.columns]
         self._factors = taste.items.factors[held_out.columns]
         self._noise = taste.items.answer_noise[held_out.columns]
         present = held_out.present
-        self._relevant = present & (held_out.values >= like)
+        self._relevant = present & (held_out.values >= scale.like)
         self._positives = self._relevant.sum(1)
         self._length = np.minimum(present.sum(1), K)
         has_list = (self._positives > 0).astype(np.float64)
@@ -110,12 +119,12 @@ class Judge:
 
     def __call__(self, belief: Belief) -> dict[str, Array]:
         present = self._held_out.present
-        predicted, threshold = self._level + np.einsum("nd,ntd->nt", belief.mean, self._factors), self._like
+        predicted = self._level + np.einsum("nd,ntd->nt", belief.mean, self._factors)
         if self._likelihood.kind == "probit":
             of_taste = np.einsum("ntd,nde,nte->nt", self._factors, belief.covariance, self._factors, optimize=True)
-            predicted, threshold = self._likelihood.probability(predicted, of_taste + self._noise - 1.0), 0.5
+            predicted = self._likelihood.probability(predicted, of_taste + self._noise - 1.0)
         squared = np.where(present, (predicted - self._held_out.values) ** 2, 0.0).sum(1)
-        right = present & ((predicted >= threshold) == (self._held_out.values >= self._like))
+        right = present & ((predicted >= self._cut) == (self._held_out.values >= self._like))
         return {"rmse": squared, "accuracy": right.sum(1).astype(np.float64), **self._lists(predicted)}
 
     def _lists(self, predicted: Array) -> dict[str, Array]:

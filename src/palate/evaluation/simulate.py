@@ -17,12 +17,13 @@ from palate.entities import USER
 from palate.errors import DataError, OptionError
 from palate.evaluation.cold_system import play_cold_system
 from palate.evaluation.intervals import ratio_interval
-from palate.evaluation.play import Played, ceiling, play
+from palate.evaluation.play import Played, average, ceiling, play
 from palate.evaluation.world import WORLDS, World
 from palate.random import derive_rng
 
 Array = NDArray[np.float64]
 REFERENCES = ("random", "popularity", "answerable-random", "ceiling")
+RANDOM_PLAYS = 5  # averaged: the luck of one random asker would be in every comparison
 _TIMED_USERS = 60
 
 
@@ -87,7 +88,7 @@ def simulate(
         else:
             world = WORLDS[options.protocol](data, encoder=options.encoder, seed=seed, max_users=options.max_users)
             runs, subjects = _play_all(world, names, options, seed, report), world.subjects
-            facts = {"fit_users": world.fitted_users, "test_users": len(subjects), "like": world.like}
+            facts = {"fit_users": world.fitted_users, "test_users": len(subjects), "like": world.scale.like}
             timings = timings or _ask_times(world, names)
         people.append(subjects)
         for name in names:
@@ -132,8 +133,13 @@ def _play_all(
         rng = derive_rng(seed, "play", name)
         if name == "ceiling":
             runs[name] = ceiling(world, options.budget)
-        elif name == "answerable-random":
-            runs[name] = play(world, STRATEGIES["random"], pool="answered", budget=options.budget, rng=rng)
+        elif name in ("random", "answerable-random"):
+            pool = options.pool if name == "random" else "answered"
+            plays = [
+                play(world, STRATEGIES["random"], pool=pool, budget=options.budget, rng=rng)
+                for _ in range(RANDOM_PLAYS)
+            ]
+            runs[name] = average(plays)
         else:
             runs[name] = play(world, STRATEGIES[name], pool=options.pool, budget=options.budget, rng=rng)
         if progress is not None:

@@ -16,7 +16,7 @@ from palate.datasets.tables import Dataset
 from palate.entities import ITEM, USER
 from palate.errors import DataError
 from palate.learner import Learner
-from palate.model import Model
+from palate.model import Model, Scale
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.taste import Belief, Items, Spread, Taste
 from palate.random import derive_rng
@@ -61,7 +61,7 @@ class World:
         ratings: (n, I), NaN where there is none.
         answerable: (n, I).
         held_out: The test.
-        like: Rating from which a subject counts as liking.
+        scale: Of the ratings.
         fitted_users: Users the model was fitted on.
         learner: Of the fit, for timing; None where the sides are exchanged.
     """
@@ -74,7 +74,7 @@ class World:
     ratings: Array
     answerable: NDArray[np.bool_]
     held_out: HeldOut
-    like: float
+    scale: Scale
     fitted_users: int
     learner: Learner | None
 
@@ -104,7 +104,7 @@ def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
         ratings=ratings,
         answerable=answerable,
         held_out=HeldOut.build(ratings, test),
-        like=model.scale.like,
+        scale=model.scale,
         fitted_users=len(model.user_ids),
         learner=learner,
     )
@@ -128,7 +128,7 @@ def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
         ratings=by_item,
         answerable=answerable,
         held_out=HeldOut.build(by_item, test),
-        like=model.scale.like,
+        scale=model.scale,
         fitted_users=len(model.user_ids),
         learner=None,
     )

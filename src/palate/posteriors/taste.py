@@ -19,7 +19,7 @@ from palate.posteriors.statistics import augmented_moments, pack, unpack
 
 Array = NDArray[np.float64]
 Form = Literal["full", "diagonal", "isotropic"]
-_LEAST_NOISE = 1e-9  # of an answer, as a share of its variance over the population
+_LEAST_NOISE = 1e-12  # of an answer, as a share of its variance over the population
 
 
 def quadratic(factors: Array, matrices: Array) -> Array:
@@ -125,6 +125,12 @@ class Spread:
             weights = np.einsum("...aa->...", second)[..., None]
         return weights @ self.values.T
 
+    def total(self, size: int) -> Array:
+        """Sum of the covariances, (A, A)."""
+        if self.form == "full":
+            return unpack(self.values.sum(0))
+        return np.diag(np.broadcast_to(self.values.sum(0), size))
+
     def take(self, items: NDArray[np.intp]) -> Spread:
         return Spread(self.form, self.values[items])
 
@@ -195,9 +201,11 @@ class Taste:
         dim = items.dim
         start = Belief(np.zeros(dim), np.eye(dim))
         if likelihood.background:
-            precision = np.eye(dim) + likelihood.background * items.factors.T @ items.factors
+            level = np.concatenate([items.level[:, None], items.factors], 1)
+            shared = likelihood.background * (level.T @ level + items.spread.total(dim + 1))
+            precision = np.eye(dim) + shared[1:, 1:]
             covariance = np.asarray(np.linalg.inv(precision))
-            pull = -likelihood.background * items.factors.T @ items.level
+            pull = -shared[1:, 0]
             start = Belief(covariance @ pull, covariance)
         return cls(items, likelihood, start)
 
