@@ -163,12 +163,16 @@ def test_each_user_may_start_elsewhere(kind: Kind) -> None:
 
 
 def test_implicit_belief_is_weighted_least_squares_over_the_whole_catalogue() -> None:
-    """Hu, Koren, Volinsky: used items weigh 20 and want a 1, all others weigh 5 and want a 0."""
+    """Hu, Koren, Volinsky: used items weigh 20 and want a 1, all others weigh 5 and want a 0.
+
+    What is not known of the items counts in the weak zeros that all share.
+    """
     of, answers = taste("implicit"), answered("implicit", 1)
     used = answers.toarray()[0] > 0
     weights, items = np.where(used, 20.0, 5.0), of.items
-    precision = np.eye(DIM) + (items.factors.T * weights) @ items.factors
-    mean = np.linalg.solve(precision, items.factors.T @ (weights * (used - items.level)))
+    unknown = 5.0 * items.spread.total(DIM + 1)
+    precision = np.eye(DIM) + (items.factors.T * weights) @ items.factors + unknown[1:, 1:]
+    mean = np.linalg.solve(precision, items.factors.T @ (weights * (used - items.level)) - unknown[1:, 0])
     belief = of.believe(answers)
     np.testing.assert_allclose(belief.mean[0], mean, atol=1e-10)
     np.testing.assert_allclose(belief.covariance[0], np.linalg.inv(precision), atol=1e-10)
@@ -179,9 +183,10 @@ def test_a_history_replaces_the_population_and_keeps_the_background() -> None:
     mean, covariance = rng.normal(size=DIM), spd(rng, DIM, DIM)
     found = of.prior(mean, covariance)
     factors, level = of.items.factors, of.items.level
-    precision = np.linalg.inv(covariance) + 5.0 * factors.T @ factors
+    unknown = 5.0 * of.items.spread.total(DIM + 1)
+    precision = np.linalg.inv(covariance) + 5.0 * factors.T @ factors + unknown[1:, 1:]
     np.testing.assert_allclose(found.covariance, np.linalg.inv(precision), atol=1e-10)
-    pull = np.linalg.solve(covariance, mean) - 5.0 * factors.T @ level
+    pull = np.linalg.solve(covariance, mean) - 5.0 * factors.T @ level - unknown[1:, 0]
     np.testing.assert_allclose(found.mean, np.linalg.solve(precision, pull), atol=1e-10)
 
 
@@ -217,6 +222,18 @@ def test_what_not_knowing_an_item_adds_by_form(form: Form) -> None:
     np.testing.assert_allclose(Spread.build(full, form).expected(second[0]), slow[0])
     # on covariances that are of a form already, it loses nothing
     np.testing.assert_allclose(Spread.build(kept, form).expected(second), Spread.build(kept).expected(second))
+
+
+@pytest.mark.parametrize("form", get_args(Form))
+def test_the_sum_of_the_covariances_by_form(form: Form) -> None:
+    full = spd(np.random.default_rng(0), ITEMS, DIM + 1, DIM + 1)
+    total = full.sum(0)
+    kept = {
+        "full": total,
+        "diagonal": np.diag(np.diag(total)),
+        "isotropic": np.eye(DIM + 1) * np.trace(total) / (DIM + 1),
+    }
+    np.testing.assert_allclose(Spread.build(full, form).total(DIM + 1), kept[form])
 
 
 def test_an_unknown_form_is_refused() -> None:

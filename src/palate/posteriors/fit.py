@@ -257,14 +257,14 @@ def _start(
     answers: Answers, likelihood: Likelihood, dim: int, unit: float, content: Array | None, rng: np.random.Generator
 ) -> _State:
     n_users, n_items = answers.values.shape
-    factors = rng.normal(0.0, 0.1 * np.sqrt(unit), (n_items, dim + 1))
-    factors[:, 1] = 0.4 * np.sqrt(unit)  # most data has a direction in which users say yes or no to everything
+    # as large as real factors are: from a tenth of the answers' deviation, small data falls back to no taste at all
+    factors = rng.normal(0.0, 0.3 * np.sqrt(unit), (n_items, dim + 1))
     factors[:, 0] = 0.0
     if likelihood.kind == "gaussian":
         counts = np.bincount(answers.values.indices, minlength=n_items)
         sums = np.bincount(answers.values.indices, answers.values.data, minlength=n_items)
         factors[:, 0] = (sums + 5 * answers.values.data.mean()) / (counts + 5)
-    covariance = np.diag(np.concatenate([[unit / 4], np.full(dim, 0.02 * unit)]))
+    covariance = np.diag(np.concatenate([[unit / 4], np.full(dim, 0.09 * unit)]))
     covariances = np.tile(0.01 * unit * np.eye(dim + 1), (n_items, 1, 1))
     noise = np.full(n_items, unit if likelihood.learns_noise else 1.0)
     prior = LinearPrior.start(factors.mean(0), covariance, content)
