@@ -440,7 +440,7 @@ def test_a_new_item_is_what_its_text_says() -> None:
     def cosine(a: np.ndarray, b: np.ndarray) -> float:
         return float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
 
-    assert cosine(items.factors[120], jazz) > 0.8
+    assert cosine(items.factors[120], jazz) > 0.6
     assert cosine(items.factors[120], jazz) > cosine(items.factors[121], jazz)
     # one without any text is the average item
     np.testing.assert_allclose(

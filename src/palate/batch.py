@@ -204,15 +204,11 @@ def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array | None, n_i
     noise[rated] = fitted.noise
     form = Spread.form_within(n_items, means.shape[1], MEMORY_BYTES)
     _log.info("keeping the %s covariances of %d items with %d dimensions", form, *means.shape)
-    unrated = (
-        fitted.prior.covariance * fitted.prior.spread(encodings, n_items)[:, None, None]
-        if len(rated) < n_items
-        else None
-    )
-    if unrated is None:
-        return Items.build(means, fitted.covariances, noise, form)
-    unrated[rated] = fitted.covariances
-    return Items.build(means, unrated, noise, form)
+    covariances = fitted.covariances
+    if len(rated) < n_items:
+        covariances = fitted.prior.covariances(encodings, n_items)
+        covariances[rated] = fitted.covariances
+    return Items.build(means, covariances, noise, form)
 
 
 def level_shares(values: sparse.csr_matrix, scale: Scale) -> Array:
@@ -301,7 +297,7 @@ def _appended(model: Model, table: pl.DataFrame, content: NDArray[np.float32] | 
     old, n = model.taste.items, len(table)
     encodings = None if content is None else content.astype(np.float64)
     means = model.prior.predict(encodings, n)
-    covariances = model.prior.covariance * model.prior.spread(encodings, n)[:, None, None]
+    covariances = model.prior.covariances(encodings, n)
     added = Items.build(means, covariances, np.full(n, float(np.median(old.noise))), old.spread.form)
     joined = Items(
         np.append(old.level, added.level),

@@ -26,7 +26,7 @@ from palate.store.log import LabelLog, active
 
 LOG = "labels.sqlite"
 _NO_TIME = -1e20  # NaN is no number to keep, and before 1970 times are negative
-_PRIOR = ("mean", "covariance", "coefficients", "centre", "axes", "energy")
+_PRIOR = ("mean", "covariance", "coefficients", "centre", "axes", "energy", "signal")
 
 
 def log_path(folder: Path) -> Path:
@@ -63,10 +63,6 @@ def save(learner: Learner, folder: Path) -> None:
             "covariance": model.taste.items.spread.form,
             "scale": {"levels": list(model.scale.levels), "like": model.scale.like},
             "encoder": {"name": model.encoder[0], "revision": model.encoder[1]},
-            "strength": {
-                "items": model.prior.strength,
-                "history": model.history_prior and model.history_prior.strength,
-            },
             "data": model.fingerprint,
         },
         arrays={"taste": _taste_arrays(model), "answers": _answer_arrays(model)},
@@ -181,9 +177,9 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
     return Model(
         catalogue=Catalogue(tables["items"], taste.get("content"), taste["counts"], taste["levels"]),
         taste=Taste(items, Likelihood(**config["likelihood"]), Belief(taste["start.mean"], taste["start.covariance"])),
-        prior=_prior(taste, "prior", config["strength"]["items"], size),
+        prior=_prior(taste, "prior", size),
         answerability=Answerability(taste["rate"], taste["loadings"], taste["exposure_noise"]),
-        history_prior=_prior(taste, "history", config["strength"]["history"], dim) if "history.mean" in taste else None,
+        history_prior=_prior(taste, "history", dim) if "history.mean" in taste else None,
         user_ids=tables["users"][USER].to_list(),
         answers=_matrix(answers, "answers", shape),
         events=events,
@@ -193,14 +189,15 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
     )
 
 
-def _prior(taste: Arrays, name: str, strength: float, size: int) -> LinearPrior:
-    prior = LinearPrior(**{part: taste[f"{name}.{part}"] for part in _PRIOR}, strength=float(strength))
+def _prior(taste: Arrays, name: str, size: int) -> LinearPrior:
+    prior = LinearPrior(**{part: taste[f"{name}.{part}"] for part in _PRIOR})
     encoding = len(prior.centre)
     for part, shape in (
         ("mean", (size,)),
         ("covariance", (size, size)),
         ("coefficients", (encoding, size)),
         ("axes", (encoding, encoding)),
+        ("signal", (size, size)),
     ):
         _check(getattr(prior, part).shape, shape, f"shape of {name}.{part}")
     return prior

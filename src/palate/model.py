@@ -215,8 +215,7 @@ def _start(model: Model, history: History | None) -> Belief:
     if not encoded.any():
         return model.taste.start
     prior = model.history_prior
-    spread = float(prior.spread(encoded, 1)[0])
-    return model.taste.prior(prior.predict(encoded, 1)[0], spread * prior.covariance)
+    return model.taste.prior(prior.predict(encoded, 1)[0], prior.covariances(encoded, 1)[0])
 
 
 def told(model: Model, state: UserState, answer: Answer) -> UserState:

@@ -148,7 +148,7 @@ def test_the_unit_of_the_ratings_does_not_matter(scale: float) -> None:
     assert len(fitted.bounds) == len(plain.bounds)
     np.testing.assert_allclose(fitted.factors, plain.factors * scale, atol=1e-7 * scale)
     np.testing.assert_allclose(fitted.noise, plain.noise * scale**2, rtol=1e-6)
-    assert fitted.prior.strength == pytest.approx(plain.prior.strength)
+    np.testing.assert_allclose(fitted.prior.coefficients, plain.prior.coefficients * scale, atol=1e-6 * scale)
 
 
 def replace_values(answers: Answers, values: Array) -> Answers:
@@ -220,7 +220,7 @@ def test_intervals_of_unrated_items_hold_what_they_promise() -> None:
     fitted = run(seen, content=content[shown])
     known = Items.build(fitted.factors, fitted.covariances, fitted.noise)
     tastes = Taste.build(known, Likelihood()).believe(seen.values)
-    covariances = fitted.prior.covariance * fitted.prior.spread(content[hidden], 40)[:, None, None]
+    covariances = fitted.prior.covariances(content[hidden], 40)
     means = fitted.prior.predict(content[hidden], 40)
     new = Items.build(means, covariances, np.full(40, float(np.median(fitted.noise))))
     mean, variance = new.predict(tastes)

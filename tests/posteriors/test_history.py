@@ -10,7 +10,9 @@ from palate.posteriors.taste import Items, Taste
 USERS, ITEMS, DIM, HISTORY = 400, 40, 3, 5
 
 
-def world(seed: int = 0, *, signal: float = 1.0) -> tuple[Taste, sparse.csr_matrix, np.ndarray, np.ndarray]:
+def world(
+    seed: int = 0, *, signal: float = 1.0, rated: float = 0.3
+) -> tuple[Taste, sparse.csr_matrix, np.ndarray, np.ndarray]:
     """Items, ratings of users, their histories, and the part of the tastes that the histories tell."""
     rng = np.random.default_rng(seed)
     factors = np.concatenate([rng.normal(3, 0.3, (ITEMS, 1)), rng.normal(size=(ITEMS, DIM))], 1)
@@ -19,8 +21,8 @@ def world(seed: int = 0, *, signal: float = 1.0) -> tuple[Taste, sparse.csr_matr
     told = signal * histories @ rng.normal(size=(HISTORY, DIM)) * 0.35
     tastes = told + 0.6 * rng.normal(size=(USERS, DIM))
     ratings = factors[:, 0] + tastes @ factors[:, 1:].T + np.sqrt(0.5) * rng.normal(size=(USERS, ITEMS))
-    rated = sparse.csr_matrix(np.where(rng.random((USERS, ITEMS)) < 0.3, ratings, 0.0))
-    return Taste.build(items, Likelihood()), rated, histories, told
+    labels = sparse.csr_matrix(np.where(rng.random((USERS, ITEMS)) < rated, ratings, 0.0))
+    return Taste.build(items, Likelihood()), labels, histories, told
 
 
 def test_a_planted_map_is_recovered() -> None:
@@ -31,6 +33,18 @@ def test_a_planted_map_is_recovered() -> None:
     assert np.corrcoef(found.ravel(), told.ravel())[0, 1] > 0.97
     # what histories leave open is less than all of a taste: 0.6² of it
     np.testing.assert_allclose(np.diag(prior.covariance), 0.36, rtol=0.35)
+
+
+def test_few_labels_do_not_pull_the_map_towards_the_population() -> None:
+    """What N(0, I) says of a taste must not count beside what the history says: about three ratings each."""
+    slopes = []
+    for seed in range(4):
+        taste, ratings, histories, told = world(seed, rated=0.07)
+        prior = fit_history(taste, ratings, histories)
+        assert prior is not None
+        found = prior.predict(histories, USERS)
+        slopes.append(float((found * told).sum() / (told**2).sum()))
+    assert np.mean(slopes) > 0.93, slopes
 
 
 def test_a_planted_map_makes_newcomers_predictable() -> None:
@@ -46,7 +60,8 @@ def test_a_history_of_noise_is_switched_off() -> None:
     prior = fit_history(taste, ratings, histories)
     assert prior is not None
     assert np.mean((prior.predict(histories, USERS) - prior.mean) ** 2) < 0.01
-    assert prior.spread(histories, USERS).max() < 1.1
+    doubt = prior.covariances(histories, USERS) - prior.covariance
+    assert np.linalg.eigvalsh(doubt).max() < 0.1 * np.linalg.eigvalsh(prior.covariance).max()
 
 
 def test_too_few_to_learn_from() -> None:

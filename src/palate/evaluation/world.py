@@ -205,8 +205,8 @@ def _items_as_subjects(model: Model, rows: NDArray[np.intp]) -> Belief:
     """What is believed of items before anybody rated them."""
     content = model.catalogue.content
     encodings = None if content is None else content[rows].astype(np.float64)
-    covariance = model.prior.covariance * model.prior.spread(encodings, len(rows))[:, None, None]
-    return Belief(np.array(model.prior.predict(encodings, len(rows))), covariance)
+    means = np.array(model.prior.predict(encodings, len(rows)))
+    return Belief(means, model.prior.covariances(encodings, len(rows)))
 
 
 def _exchanged(model: Model) -> Candidates:

@@ -1,11 +1,13 @@
 """What an encoding says before any answer: a linear map from content to item factors, or from history to taste.
 
-    w̃_i ~ N(mean + coefficientsᵀ x_i, Λ),        coefficients ~ MN(0, I/ρ, Λ)
+    w̃_i ~ N(mean + coefficientsᵀ x_i, Λ),        coefficients ~ MN(0, I, Γ)
 
-``x_i`` (E,) is the item's centred encoding, ``w̃_i`` (A,) its level and factors. Marginalising the coefficients gives
-an unseen item the covariance ``Λ (1 + xᵀ V x)``, ``V = (XᵀX + ρI)⁻¹``: the further from anything fitted, the less sure.
-The strength ρ maximises the collapsed bound (empirical Bayes; MacKay, Neural Computation 4(3), 1992), so an encoding
-that says nothing is switched off.
+``x_i`` (E,) is the item's centred encoding, ``w̃_i`` (A,) its level and factors. In the coordinates where Λ is the
+identity and Γ diagonal, direction a is a ridge regression of strength ``ρ_a = 1 / Γ_aa``. Marginalising its coefficients
+adds ``xᵀ V_a x``, ``V_a = (XᵀX + ρ_a I)⁻¹``, to the variance of an unseen item: the further from anything fitted, the
+less sure. Each ρ_a maximises the collapsed bound (empirical Bayes; MacKay, Neural Computation 4(3), 1992), so content
+that says nothing of a direction is switched off there. One strength for all would let the many directions that no data
+supports outvote the few that content explains (docs/lab-notes.md).
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ class LinearPrior:
         centre: Mean encoding, (E,).
         axes: Principal directions of the fitted encodings, (E, E), one a column.
         energy: Sum of squares along each of them, (E,).
-        strength: ρ.
+        signal: Γ, (A, A).
     """
 
     mean: Array
@@ -40,7 +42,7 @@ class LinearPrior:
     centre: Array
     axes: Array
     energy: Array
-    strength: float
+    signal: Array
 
     @classmethod
     def start(cls, mean: Array, covariance: Array, content: Array | None) -> LinearPrior:
@@ -50,7 +52,9 @@ class LinearPrior:
         centre = content.mean(0)
         energy, axes = np.linalg.eigh((content - centre).T @ (content - centre)) if len(centre) else (centre, np.eye(0))
         coefficients = np.zeros((len(centre), len(mean)))
-        return cls(mean, covariance, coefficients, centre, axes, np.maximum(energy, 0.0), 1.0)
+        lower = np.linalg.cholesky(covariance)
+        signal = (lower * np.linspace(1.0, 2.0, len(mean))) @ lower.T  # unequal, so that its directions are definite
+        return cls(mean, covariance, coefficients, centre, axes, np.maximum(energy, 0.0), signal)
 
     @property
     def uses_content(self) -> bool:
@@ -62,12 +66,21 @@ class LinearPrior:
             return np.broadcast_to(self.mean, (n_items, len(self.mean)))
         return self.mean + (content - self.centre) @ self.coefficients
 
-    def spread(self, content: Array | None, n_items: int) -> Array:
-        """By how much each item's prior covariance exceeds Λ for not knowing the coefficients, (I,), at least 1."""
+    def covariances(self, content: Array | None, n_items: int) -> Array:
+        """Prior covariance of each item, the coefficients not being known, (I, A, A); at least Λ."""
         if not self.uses_content or content is None:
-            return np.ones(n_items)
+            return np.tile(self.covariance, (n_items, 1, 1))
+        _, back, strengths = self._directions()
         along = (content - self.centre) @ self.axes
-        return np.asarray(1.0 + (along**2 / (self.energy + self.strength)).sum(1))
+        doubt = along**2 @ (1.0 / (self.energy[:, None] + strengths))  # (I, A), in units of Λ along each direction
+        return self.covariance + (back * doubt[:, None, :]) @ back.T
+
+    def _directions(self) -> tuple[Array, Array, Array]:
+        """Where Λ is the identity and Γ diagonal: to there and back, (A, A) each, and the strengths, (A,)."""
+        lower = np.linalg.cholesky(self.covariance)
+        half = np.linalg.inv(lower)
+        signal, vectors = np.linalg.eigh(half @ self.signal @ half.T)
+        return vectors.T @ half, lower @ vectors, 1.0 / np.maximum(signal, 1e-30)
 
     def refit(
         self, factors: Array, covariances: Array, content: Array | None, floor: float
@@ -85,35 +98,49 @@ class LinearPrior:
         n_items, size = factors.shape
         mean = factors.mean(0)
         deviation = factors - mean
-        explained, divergence, prior = np.zeros((size, size)), 0.0, replace(self, mean=mean)
+        doubt, divergence, prior = np.zeros((size, size)), 0.0, replace(self, mean=mean)
         if self.uses_content and content is not None:
             centred = content - self.centre
             projected = self.axes.T @ (centred.T @ deviation)  # (E, A)
-            strength = self._best_strength(projected)
-            along = projected / (self.energy + strength)[:, None]
-            coefficients = self.axes @ along
+            # two sets of directions to choose from: those of before, so that the bound cannot fall, and Λ's own
+            choices = [(to, back, *self._best_strengths(projected @ to.T)) for to, back in self._bases()]
+            to, back, strengths, _ = max(choices, key=lambda choice: choice[3])
+            precision = self.energy[:, None] + strengths
+            along = projected @ to.T / precision
+            coefficients = self.axes @ along @ back.T
             deviation = deviation - centred @ coefficients
-            explained = strength * along.T @ along
-            divergence = 0.5 * size * np.log1p(self.energy / strength).sum()
-            prior = replace(prior, coefficients=coefficients, strength=strength)
-        covariance = (covariances + deviation.T @ deviation + explained) / n_items
-        return replace(prior, covariance=covariance + floor * np.eye(size)), float(divergence)
+            doubt = (back * (self.energy[:, None] / precision).sum(0)) @ back.T
+            squares = strengths * (along**2 + 1.0 / precision) - 1.0
+            divergence = 0.5 * float((squares + np.log(precision / strengths)).sum())
+            prior = replace(prior, coefficients=coefficients, signal=(back / strengths) @ back.T)
+        covariance = (covariances + deviation.T @ deviation + doubt) / n_items
+        return replace(prior, covariance=covariance + floor * np.eye(size)), divergence
 
-    def _best_strength(self, projected: Array) -> float:
-        """ρ that makes the collapsed bound largest, on a grid of quarter e-folds relative to the mean energy."""
-        size = projected.shape[1]
-        signal = np.einsum("ea,ab,eb->e", projected, np.linalg.inv(self.covariance), projected)
+    def _bases(self) -> list[tuple[Array, Array]]:
+        to, back, _ = self._directions()
+        values, vectors = np.linalg.eigh(self.covariance)
+        roots = np.sqrt(values)
+        return [(to, back), ((vectors / roots).T, vectors * roots)]
+
+    def _best_strengths(self, projected: Array) -> tuple[Array, float]:
+        """The strengths that make the collapsed bound largest, (A,), on a grid of quarter e-folds; and twice its gain."""
         scale = self.energy.mean() if self.energy.mean() > _CONSTANT else 1.0
-        grid = _STRENGTHS[:, None] * scale
-        gain = signal / (self.energy + grid) - size * np.log1p(self.energy / grid)
-        return float(grid[::-1][gain[::-1].sum(1).argmax(), 0])  # of equal ones the strongest: constant content is off
+        grid = _STRENGTHS[::-1, None] * scale  # of equal ones the strongest: constant content is off
+        gain = (1.0 / (self.energy + grid)) @ projected**2 - np.log1p(self.energy / grid).sum(1)[:, None]
+        best = gain.max(0)
+        return np.asarray(grid[(gain >= best - 1e-9).argmax(0), 0]), float(best.sum())
 
     def transform(self, matrix: Array) -> LinearPrior:
         """The same prior where level and factors are ``matrix @ w̃``, matrix (A, A)."""
-        covariance = matrix @ self.covariance @ matrix.T
         return replace(
             self,
             mean=matrix @ self.mean,
-            covariance=(covariance + covariance.T) / 2,
+            covariance=_congruent(matrix, self.covariance),
             coefficients=self.coefficients @ matrix.T,
+            signal=_congruent(matrix, self.signal),
         )
+
+
+def _congruent(matrix: Array, symmetric: Array) -> Array:
+    product = matrix @ symmetric @ matrix.T
+    return np.asarray((product + product.T) / 2)
