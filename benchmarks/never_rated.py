@@ -1,4 +1,4 @@
-"""Items nobody has rated: RMSE with a content prior (the embedded encoder, MiniLM) and without, a fifth of the items hidden."""
+"""Items nobody has rated: RMSE with a content prior (the embedded encoder) and without, a fifth of them hidden."""
 
 from __future__ import annotations
 

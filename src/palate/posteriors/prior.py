@@ -3,7 +3,7 @@
     w̃_i ~ N(mean + coefficientsᵀ x_i, Λ),        coefficients ~ MN(0, I, Γ)
 
 ``x_i`` (E,) is the item's centred encoding, ``w̃_i`` (A,) its level and factors. In the coordinates where Λ is the
-identity and Γ diagonal, direction a is a ridge regression of strength ``ρ_a = 1 / Γ_aa``. Marginalising its coefficients
+identity and Γ diagonal, direction a is a ridge regression of strength ``ρ_a = 1 / Γ_aa``. Marginalising its weights
 adds ``xᵀ V_a x``, ``V_a = (XᵀX + ρ_a I)⁻¹``, to the variance of an unseen item: the further from anything fitted, the
 less sure. Each ρ_a maximises the collapsed bound (empirical Bayes; MacKay, Neural Computation 4(3), 1992), so content
 that says nothing of a direction is switched off there. One strength for all would let the many directions that no data
@@ -123,7 +123,7 @@ class LinearPrior:
         return [(to, back), ((vectors / roots).T, vectors * roots)]
 
     def _best_strengths(self, projected: Array) -> tuple[Array, float]:
-        """The strengths that make the collapsed bound largest, (A,), on a grid of quarter e-folds; and twice its gain."""
+        """The strengths that make the collapsed bound largest, (A,), on a grid of quarter e-folds; twice the gain."""
         scale = self.energy.mean() if self.energy.mean() > _CONSTANT else 1.0
         grid = _STRENGTHS[::-1, None] * scale  # of equal ones the strongest: constant content is off
         gain = (1.0 / (self.energy + grid)) @ projected**2 - np.log1p(self.energy / grid).sum(1)[:, None]
