@@ -82,7 +82,7 @@ def fit_model(
         taste=taste,
         prior=prior,
         answerability=Answerability.fit(joined.values, rng=np.random.default_rng(seed)),
-        history_prior=_history_prior(taste, answers.values, events, coded.timestamps, coded.users, content, scale),
+        history_prior=_history_prior(taste, answers.values, events, coded.timestamps, coded.users, content),
         user_ids=coded.user_ids,
         answers=answers.values,
         events=events,
@@ -247,7 +247,6 @@ def _history_prior(
     timestamps: Array,
     users: NDArray[np.int32],
     content: NDArray[np.float32] | None,
-    scale: Scale,
 ) -> LinearPrior | None:
     """The prior of taste given history, from events and ratings or, without events, from halves of the ratings."""
     if content is None or taste.likelihood.kind == "implicit":

@@ -43,4 +43,4 @@ class Palate:
 
 def grid() -> Sequence[Palate]:
     """The settings to try."""
-    return [Palate(12.0, 4.0), Palate(16.0, 5.0), Palate(20.0, 5.0), Palate(24.0, 6.0), Palate(20.0, 5.0, 48)]
+    return [Palate(2.0, 1.0), Palate(8.0, 4.0), Palate(16.0, 5.0), Palate(20.0, 5.0), Palate(20.0, 5.0, 48)]

@@ -198,7 +198,7 @@ def _summary(name: str, totals: dict[str, Played], timing: dict[str, float] | No
     asked = np.maximum(np.arange(own.answered.shape[1]), 1) * own.plays.sum()
     summary["answered"] = (own.answered.sum(0) / asked).tolist()
     summary["rmse_minus"] = {other: _difference(own, totals[other]) for other in REFERENCES[:2] if other != name}
-    summary["share_of_gain"] = _share_of_gain(own, totals["ceiling"])
+    summary["share_of_gain"] = _share_of_gain(own, totals["random"], totals["ceiling"])
     summary["by_activity"] = _by_activity(own, totals["ceiling"])
     if name != "ceiling":
         summary["labels_saved"] = labels_saved(totals["random"], own)
@@ -217,12 +217,13 @@ def _difference(own: Played, other: Played) -> dict[str, object]:
     ).as_dict()
 
 
-def _share_of_gain(own: Played, best: Played) -> list[float]:
+def _share_of_gain(own: Played, start: Played, best: Played) -> list[float]:
     """Of the fall in RMSE that all answers together bring, the share had so far."""
     weight = own.weights["rmse"].sum()
     curve = _level("rmse", own.sums["rmse"].sum(0), weight)
     lowest = _level("rmse", best.sums["rmse"].sum(0), weight)
-    share: list[float] = ((curve[0] - curve) / max(curve[0] - lowest[-1], 1e-12)).tolist()
+    highest = _level("rmse", start.sums["rmse"].sum(0), weight)[0]
+    share: list[float] = ((highest - curve) / max(highest - lowest[-1], 1e-12)).tolist()
     return share
 
 

@@ -72,25 +72,19 @@ class Likelihood:
         return np.asarray(ndtr(mean / np.sqrt(1.0 + variance)))
 
 
-def assumed_density(mean: Array, variance: Array, liked: Array, share: float = 1.0) -> tuple[Array, Array]:
+def assumed_density(mean: Array, variance: Array, liked: Array) -> tuple[Array, Array]:
     """First and second derivative of ``log P(answer)`` in the mean of ``s ~ N(mean, variance)``.
 
-    ``P(yes | s) = share Φ(s)`` and ``P(no | s) = 1 − share Φ(s)``: with share 1 a plain probit, below 1 an answer that
-    stays away by chance although it could be given. The moments of the moved belief follow from the derivatives:
-    mean + variance·first, variance + variance²·second (Opper, Winther, 1998; Minka, UAI 2001).
+    The moments of the moved belief follow from the derivatives: mean + variance·first, variance + variance²·second
+    (Opper, Winther, 1998; Minka, UAI 2001).
 
     Returns:
         first, second: each of the shape of ``mean``; second is in [-1, 0].
     """
     scale = np.sqrt(1.0 + variance)
     z = mean / scale
-    density = np.exp(-0.5 * z * z) / np.sqrt(2 * np.pi)
-    yes = liked > 0.5
-    if share == 1.0:
-        sign = np.where(yes, 1.0, -1.0)
-        ratio = sign * inverse_mills(sign * z)
-    else:
-        ratio = np.where(yes, inverse_mills(z), -share * density / (1.0 - share * ndtr(z)))
+    sign = np.where(liked > 0.5, 1.0, -1.0)
+    ratio = sign * inverse_mills(sign * z)
     second = -ratio * (z + ratio)
     return ratio / scale, np.clip(second, -1.0, 0.0) / scale**2  # beyond -1 lies rounding, and a negative variance
 

@@ -1,0 +1,213 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+
+from palate.acquisition import STRATEGIES, Strategy
+from palate.datasets import Dataset, planted_world
+from palate.entities import RATING
+from palate.errors import DataError, OptionError
+from palate.evaluation.play import Played, average, ceiling, play
+from palate.evaluation.simulate import SimulationOptions, labels_saved, questions_needed, simulate
+from palate.evaluation.world import World, items_world, users_world
+
+METRICS = ("rmse", "accuracy", "ndcg@10", "recall@10", "precision@10", "f1@10")
+
+
+@pytest.fixture(scope="module")
+def data() -> Dataset:
+    return planted_world(users=160, items=60, rng=np.random.default_rng(0)).dataset
+
+
+@pytest.fixture(scope="module")
+def world(data: Dataset) -> World:
+    return users_world(data, encoder="none", seed=0, max_users=2000)
+
+
+def options(**changes: object) -> SimulationOptions:
+    given = {"strategies": ("a-optimal",), "budget": 6, "seeds": (0,), "encoder": "none", **changes}
+    return SimulationOptions(**given)  # type: ignore[arg-type]
+
+
+def recorded(name: str) -> tuple[Strategy, list[np.ndarray]]:
+    """A strategy that keeps the scores it gave."""
+    kept: list[np.ndarray] = []
+
+    def score(belief, candidates, *, rng):
+        kept.append(np.array(STRATEGIES[name].score(belief, candidates, rng=rng)))
+        return kept[-1]
+
+    return replace(STRATEGIES[name], score=score), kept
+
+
+@pytest.mark.parametrize("pool", ["open", "answered"])
+@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "random"])
+def test_no_answer_leaks_into_the_first_question(world: World, name: str, pool: str) -> None:
+    """The answerable ratings are shuffled: what is asked first stays, what is asked second does not."""
+    strategy, kept = recorded(name)
+    for one in (world, world.shuffled(np.random.default_rng(1))):
+        play(one, strategy, pool=pool, budget=2, rng=np.random.default_rng(0))
+    first, second, other_first, other_second = kept
+    np.testing.assert_array_equal(first, other_first)
+    personal = name in ("a-optimal", "bald", "epig", "variance")
+    if personal and pool == "answered":
+        # the covariance of a Gaussian belief does not hang on the answers, only on which item was asked
+        np.testing.assert_allclose(second, other_second)
+
+
+def test_the_answers_do_reach_the_belief(world: World) -> None:
+    plays = [
+        play(one, STRATEGIES["a-optimal"], pool="answered", budget=3, rng=np.random.default_rng(0)).sums["rmse"]
+        for one in (world, world.shuffled(np.random.default_rng(1)))
+    ]
+    np.testing.assert_array_equal(plays[0][:, 0], plays[1][:, 0])
+    assert plays[0][:, 3].sum() < plays[1][:, 3].sum()
+
+
+def test_new_users_are_not_among_the_fitted(world: World) -> None:
+    assert world.learner is not None
+    assert not set(world.subjects) & set(world.learner.model.user_ids)
+    assert len(world.subjects) == 40 and world.fitted_users == 120
+
+
+def test_what_is_answerable_is_never_test_and_the_same_for_every_seed(data: Dataset) -> None:
+    halves: dict[str, set[str]] = {}
+    for seed in (0, 1, 2):
+        one = users_world(data, encoder="none", seed=seed, max_users=2000)
+        assert one.learner is not None
+        ids = one.learner.model.catalogue.ids
+        for row, subject in enumerate(one.subjects):
+            asked = {ids[column] for column in np.flatnonzero(one.answerable[row])}
+            held = {ids[column] for column in one.held_out.columns[row][one.held_out.present[row]]}
+            assert not asked & held
+            assert halves.setdefault(subject, asked) == asked
+
+
+def test_new_items_had_no_rating_in_the_fit(data: Dataset) -> None:
+    one = items_world(data, encoder="none", seed=0, max_users=2000)
+    rated = data.interactions.filter(pl.col("item_id").is_in(one.subjects))
+    assert len(one.subjects) == 12
+    assert int((~np.isnan(one.ratings)).sum()) == rated.select("user_id", "item_id").n_unique()
+    assert one.start.mean.shape == (12, one.taste.items.dim)
+
+
+@pytest.mark.parametrize("pool", ["open", "answered"])
+def test_who_answers_and_who_does_not(world: World, pool: str) -> None:
+    played = play(world, STRATEGIES["random"], pool=pool, budget=8, rng=np.random.default_rng(0))
+    gained = np.diff(played.answered, axis=1)
+    assert set(np.unique(gained)) <= {0.0, 1.0}
+    could = world.answerable.sum(1)
+    if pool == "answered":
+        np.testing.assert_array_equal(played.answered[:, -1], np.minimum(could, 8))
+    else:
+        assert played.answered[:, -1].sum() < np.minimum(could, 8).sum()
+
+
+def test_a_whole_budget_brings_everybody_to_the_ceiling(world: World) -> None:
+    everything = play(world, STRATEGIES["random"], pool="open", budget=60, rng=np.random.default_rng(0))
+    best = ceiling(world, 60)
+    np.testing.assert_allclose(everything.sums["rmse"][:, -1], best.sums["rmse"][:, -1], rtol=1e-6)
+    np.testing.assert_array_equal(everything.answered[:, -1], best.answered[:, -1])
+
+
+def test_the_average_of_plays() -> None:
+    one = Played({"rmse": np.array([[2.0, 4.0]])}, {"rmse": np.ones(1)}, np.array([[0.0, 1.0]]), np.ones(1))
+    other = replace(one, sums={"rmse": np.array([[4.0, 0.0]])}, answered=np.array([[0.0, 0.0]]))
+    mean = average([one, other])
+    assert mean.sums["rmse"].tolist() == [[3.0, 2.0]] and mean.answered.tolist() == [[0.0, 0.5]]
+    assert mean.weights is one.weights and mean.plays.tolist() == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("curve", "target", "needed"),
+    [
+        ([1.0, 0.8, 0.6, 0.5], 0.7, 1.5),
+        ([1.0, 0.8, 0.6, 0.5], 0.8, 1.0),
+        ([1.0, 0.8, 0.6, 0.5], 0.5, 3.0),
+        ([1.0, 0.8, 0.6, 0.5], 0.4, np.inf),
+        ([1.0, 0.8, 0.6, 0.5], 1.1, 0.0),
+        ([1.0, 0.7, 0.9, 0.5], 0.75, 1.0 - 0.05 / 0.3),
+    ],
+)
+def test_questions_needed(curve: list[float], target: float, needed: float) -> None:
+    assert questions_needed(np.array([curve]), np.array([target]))[0] == pytest.approx(needed)
+
+
+def test_labels_saved_by_hand() -> None:
+    def played(curve: list[float]) -> Played:
+        squares = np.tile(np.square(curve), (5, 1))
+        return Played({"rmse": squares}, {"rmse": np.ones(5)}, np.zeros((5, len(curve))), np.ones(5))
+
+    random, good, bad = played([1.0, 0.9, 0.8, 0.7]), played([1.0, 0.7, 0.6, 0.5]), played([1.0, 1.0, 1.0, 0.9])
+    saved = labels_saved(random, good)
+    assert saved["ratio"] == pytest.approx(3.0) and saved["questions"] == pytest.approx(1.0)
+    assert saved["low"] == saved["high"] == pytest.approx(3.0)
+    assert labels_saved(random, random)["ratio"] == pytest.approx(1.0)
+    assert labels_saved(random, bad)["ratio"] is None
+    assert labels_saved(random, good, 1)["questions"] == pytest.approx(1.0 / 3.0)
+
+
+@pytest.mark.parametrize("protocol", ["new-users", "new-items", "cold-system"])
+@pytest.mark.parametrize("pool", ["open", "answered"])
+def test_the_document(data: Dataset, protocol: str, pool: str) -> None:
+    document = simulate(data, options(protocol=protocol, pool=pool, seeds=(0, 1)))
+    json.dumps(document, allow_nan=False)
+    assert document["budgets"] == list(range(7))
+    assert list(document["strategies"]) == ["random", "popularity", "a-optimal", "answerable-random", "ceiling"]
+    assert document["protocol"]["name"] == protocol and document["protocol"]["seeds"] == [0, 1]
+    for name, summary in document["strategies"].items():
+        for metric in METRICS:
+            parts = [np.array(summary[metric][end]) for end in ("low", "mean", "high")]
+            assert all(part.shape == (7,) for part in parts), (name, metric)
+            assert (parts[0] <= parts[1] + 1e-9).all() and (parts[1] <= parts[2] + 1e-9).all(), (name, metric)
+        assert summary["answered"][0] >= 0 and len(summary["answered"]) == 7
+    best, random = document["strategies"]["ceiling"], document["strategies"]["random"]
+    assert best["rmse"]["mean"][-1] < random["rmse"]["mean"][-1]
+    assert random["rmse"]["mean"][-1] < random["rmse"]["mean"][0]
+    assert best["share_of_gain"][-1] == pytest.approx(1.0)
+
+
+def test_two_runs_with_one_seed_agree(data: Dataset) -> None:
+    def curves() -> list[object]:
+        return [summary["rmse"] for summary in simulate(data, options(strategies=("epig",)))["strategies"].values()]
+
+    assert curves() == curves()
+
+
+def test_asking_well_beats_asking_at_random_on_a_planted_world(data: Dataset) -> None:
+    document = simulate(data, options(pool="answered", seeds=(0, 1, 2, 3)))
+    difference = document["strategies"]["a-optimal"]["rmse_minus"]["random"]
+    assert difference["high"][3] < 0
+
+
+def test_likes_are_simulated_too(data: Dataset) -> None:
+    liked = (pl.col(RATING) >= 4).cast(pl.Float64).alias(RATING)
+    likes = replace(data, interactions=data.interactions.with_columns(liked))
+    document = simulate(likes, options(strategies=("bald", "epig"), pool="answered"))
+    assert document["strategies"]["ceiling"]["accuracy"]["mean"][-1] > 0.55
+    assert document["strategies"]["ceiling"]["rmse"]["mean"][-1] < document["strategies"]["random"]["rmse"]["mean"][0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategies": ("epic",)}, r"^strategy 'epic' is unknown\. Did you mean epig"),
+        ({"budget": 0}, r"^budget 0 and 1 seeds: both must be at least 1\.$"),
+        ({"seeds": ()}, r"^budget 6 and 0 seeds: both must be at least 1\.$"),
+        ({"protocol": "old-users"}, r"^protocol 'old-users' is unknown\. Use new-users, new-items or cold-system\.$"),
+        ({"pool": "closed"}, r"^pool 'closed' is unknown\. Use answered or open\.$"),
+    ],
+)
+def test_wrong_options(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        options(**changes)
+
+
+def test_data_without_ratings_cannot_answer(data: Dataset) -> None:
+    silent = replace(data, interactions=data.interactions.with_columns(pl.lit(None, pl.Float64).alias(RATING)))
+    with pytest.raises(DataError, match=r"^data set 'planted' has no ratings to simulate answers from\."):
+        simulate(silent, options())
