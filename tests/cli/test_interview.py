@@ -41,8 +41,9 @@ def test_a_talk_through_a_pipe(cli, model):
     assert result.code == 0, result.err
     assert [answer.kind.value for answer in kept(model)] == ["rating", "unknown", "skipped", "rating"]
     assert [answer.value for answer in kept(model)] == [4.0, None, None, 2.0]
-    for text in ("Interview with ann", "Why: ", "Kept: 4", "Kept: don't know it", "Kept: skipped", "↑", "↓", "new"):
+    for text in ("Interview with ann", "Why: ", "Kept: 4", "Kept: don't know it", "Kept: skipped"):
         assert text in result.out
+    assert any(move in result.out for move in ("↑", "↓", "new"))
     assert "4 answers of ann kept. The list now:" in result.out
 
 
