@@ -211,3 +211,8 @@ def test_there_are_three_examples() -> None:
         "own_data.py",
         "quickstart.py",
     ]
+
+
+def test_the_results_page_is_what_was_measured() -> None:
+    shown = (DOCS / "results.md").read_text(encoding="utf-8")
+    assert shown == script("generate_results").page(), "Try: python docs/generate_results.py"

@@ -199,7 +199,11 @@ def _reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
     """The answers that lift an item most; without any, what most people think or what its text says."""
     catalogue, items = model.catalogue, model.taste.items
     lifts = pulls @ items.factors[item] if len(pulls) else np.zeros(0)
-    best = [int(answer) for answer in np.argsort(-lifts)[:2] if lifts[answer] > 0.1 * max(lifts.max(), 0.0)]
+    order = np.argsort(-lifts, kind="stable")
+    strong = [int(answer) for answer in order if lifts[answer] > 0.3 * max(lifts.max(), 0.0)]
+    # what somebody liked is the better reason; that they disliked something else is one only where nothing else is
+    liked = [answer for answer in strong if state.values[answer] >= model.scale.like]
+    best = (liked or strong)[:2]
     if best and lifts[best[0]] > _LIFT * np.sqrt(items.answer_noise[item]):
         titles = [_short(catalogue.title(state.rated[answer])) for answer in best]
         words = [_words(model, state.values[answer]) for answer in best]

@@ -111,7 +111,7 @@ def _strategies(simulation: Mapping[str, Any], proposed: str) -> Iterator[Markup
     )
     yield tag(
         "p",
-        "Labels saved: answers that random needs for the quality it has in the end, divided by the answers this "
+        "Labels saved: questions that random needs for the quality it has in the end, divided by the questions this "
         f"strategy needs for the same. {DASH} means that it never got there.",
         cls="soft",
     )
@@ -121,7 +121,7 @@ def _costs(figures: Mapping[str, Any]) -> list[Cell]:
     saved, spent = figures.get("labels_saved"), figures.get("ask_milliseconds", {})
     answered = figures.get("answered") or [None]
     return [
-        Cell(_number(answered[-1], 0, share=True)),
+        Cell(_number(answered[-1], 0, share=True)) if saved else Cell(DASH),  # the ceiling was never asked
         _ratio(saved) if saved else Cell(DASH),
         Cell(_number(spent.get("median"), 2)),
         Cell(_number(spent.get("p99"), 2)),
