@@ -53,7 +53,7 @@ class Scale:
         mean = float(values.mean())
         if len(levels) > 20:
             return cls((float(levels[0]), float(levels[-1])), mean)
-        above = levels[levels >= mean - 1e-9]
+        above = levels[levels >= mean - 1e-9 * (levels[-1] - levels[0])]  # of a mean on a level, rounding
         return cls(tuple(map(float, levels)), float(above[0] if len(above) else levels[-1]))
 
     def edges(self, n: int) -> Array:
