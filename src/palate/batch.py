@@ -42,7 +42,7 @@ from palate.posteriors.taste import Items, Spread, Taste
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 MEMORY_BYTES = 1 << 30  # for the covariances of the items; beyond it their diagonal is kept, then one number an item
-IMPLICIT = Likelihood("implicit", confidence=20.0, background=5.0)  # tuned on MovieLens-100K (benchmarks/ranking.py)
+IMPLICIT = Likelihood("implicit", confidence=18.0, background=6.0)  # tuned on MovieLens-100K (benchmarks/ranking.py)
 _log = logging.getLogger(__name__)
 
 

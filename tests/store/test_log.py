@@ -349,15 +349,21 @@ def test_threads_share_a_log(log: LabelLog) -> None:
 
 def test_two_processes_append_at_the_same_time(path: Path) -> None:
     code = """
-import sys
+import pathlib, sys, time
 from palate.entities import Answer, AnswerKind
 from palate.store.log import LabelLog
 with LabelLog.open(sys.argv[1]) as log:
     print("ready", flush=True)
+    while not pathlib.Path(sys.argv[3]).exists():
+        time.sleep(0.001)
     for number in range(150):
         log.append([Answer(sys.argv[2], str(number), AnswerKind.UNKNOWN, key=f"{sys.argv[2]}-{number}")])
 """
-    children = [child(code, path, name) for name in ("a", "b")]
+    start = path.with_name("start")
+    children = [child(code, path, name, start) for name in ("a", "b")]
+    for process in children:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    start.touch()
     results = [process.communicate(timeout=60) for process in children]
     assert [(process.returncode, err) for process, (_, err) in zip(children, results, strict=True)] == [(0, "")] * 2
     with LabelLog.open(path) as log:

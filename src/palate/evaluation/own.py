@@ -24,8 +24,8 @@ class Palate:
         dim: Taste dimensions at the start.
     """
 
-    confidence: float = 20.0
-    background: float = 5.0
+    confidence: float = 18.0
+    background: float = 6.0
     dim: int = 32
 
     def fit(self, train: Interactions, *, rng: np.random.Generator) -> Factors:
@@ -43,4 +43,4 @@ class Palate:
 
 def grid() -> Sequence[Palate]:
     """The settings to try."""
-    return [Palate(2.0, 1.0), Palate(8.0, 4.0), Palate(16.0, 5.0), Palate(20.0, 5.0), Palate(20.0, 5.0, 48)]
+    return [Palate(2.0, 1.0), Palate(8.0, 4.0), Palate(18.0, 6.0), Palate(20.0, 7.0), Palate(24.0, 8.0)]
