@@ -8,6 +8,14 @@ from palate import Learner
 
 
 @pytest.mark.slow
+def test_the_demo_needs_no_options(cli, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    result = cli("demo", "--sample", "--quick")
+    assert result.code == 0, result.err
+    assert (tmp_path / "palate-demo" / "report.html").exists()
+
+
+@pytest.mark.slow
 def test_the_demo_on_the_generated_world(cli, tmp_path):
     out = tmp_path / "demo"
     result = cli("demo", "--sample", "--quick", "--out", out)

@@ -17,12 +17,13 @@ from palate.errors import OptionError
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # two letters or more before the colon: C: is a drive
 
 
-def local_path(text: str) -> Path:
-    """A path on this machine, exactly as it was typed: nothing in it is decoded.
+def local_path(given: str | Path) -> Path:
+    """A path on this machine, exactly as it was typed: nothing in it is decoded. A default comes as a path.
 
     Raises:
         OptionError: If it is empty, a URL, or holds a NUL.
     """
+    text = str(given)
     if not text or "\x00" in text:
         raise OptionError(f"the path {text!r} is empty or holds a NUL. Give the path of a file or folder.")
     if _URL.match(text):
