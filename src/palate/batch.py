@@ -142,9 +142,11 @@ def as_events(data: Dataset) -> Dataset:
 
 
 def as_likes(data: Dataset) -> Dataset:
-    """Ratings as like (1) and dislike (0): the upper level of two, or the mean and above of more."""
+    """Ratings as like (1) and dislike (0): as they are, the upper level of two, or the mean and above of more."""
     ratings = data.interactions[RATING]
     levels = ratings.drop_nulls().unique().sort()
+    if set(levels) <= {0.0, 1.0}:
+        return data
     edge = float(levels[-1]) if len(levels) <= 2 else float(ratings.mean())  # type: ignore[arg-type]  # numeric column
     liked = (pl.col(RATING) >= edge).cast(pl.Float64)
     return replace(data, interactions=data.interactions.with_columns(liked.alias(RATING)))
@@ -186,14 +188,19 @@ def _with_labels(answers: Answers, labels: Sequence[Answer], user_ids: list[str]
     """The answers of the data with the labels since, the later one where both speak of the same pair."""
     rows = {user: row for row, user in enumerate(user_ids)}
     columns = {item: column for column, item in enumerate(item_ids)}
-    coo = answers.values.tocoo()
-    pairs = dict(zip(zip(coo.row.tolist(), coo.col.tolist(), strict=True), coo.data.tolist(), strict=True))
+    since: dict[tuple[int, int], float] = {}
     for label in labels:
         if label.value is not None and label.item_id in columns:
-            row = rows.setdefault(label.user_id, len(rows))
-            pairs[row, columns[label.item_id]] = label.value
-    users, items = np.array(list(pairs), dtype=np.int32).T
-    return Answers.build(users, items, np.array(list(pairs.values())), (len(rows), len(item_ids)))
+            since[rows.setdefault(label.user_id, len(rows)), columns[label.item_id]] = label.value
+    if not since:
+        return answers
+    new = np.array(list(since), dtype=np.int64)
+    before = answers.values.tocoo()
+    stays = ~np.isin(before.row.astype(np.int64) * len(item_ids) + before.col, new @ [len(item_ids), 1])
+    users = np.concatenate([before.row[stays], new[:, 0]]).astype(np.int32)
+    items = np.concatenate([before.col[stays], new[:, 1]]).astype(np.int32)
+    values = np.concatenate([before.data[stays], list(since.values())])
+    return Answers.build(users, items, values, (len(rows), len(item_ids)))
 
 
 def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array | None, n_items: int) -> Items:

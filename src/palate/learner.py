@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate import model as models
-from palate.acquisition import DEFAULT, get_strategy, select
-from palate.acquisition.a_optimal import a_optimal
+from palate.acquisition import DEFAULT, Candidates, get_strategy, select
 from palate.entities import USER, Answer, AnswerKind, Question, normalise_id
 from palate.errors import AnswerError, OptionError
 from palate.model import History, Model, UserState
+from palate.posteriors.taste import Belief, quadratic
 
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
@@ -135,7 +135,7 @@ class Learner:
         on_offer = self.model.candidates(state.exposure)
         choices = select(chosen, state.belief, on_offer, k=k, allowed=allowed, rng=rng)
         known = self.model.answerability.probability(state.exposure)
-        gains = self._shares_gained(state, rng)
+        gains = _shares_gained(state.belief, on_offer, [choice.item for choice in choices])
         return tuple(
             Question(
                 user_id=user_id,
@@ -144,16 +144,10 @@ class Learner:
                 value=choice.value,
                 answerable=float(known[choice.item]),
                 propensity=choice.propensity,
-                why=_why(float(gains[choice.item]), float(known[choice.item])),
+                why=_why(float(gain), float(known[choice.item])),
             )
-            for choice in choices
+            for choice, gain in zip(choices, gains, strict=True)
         )
-
-    def _shares_gained(self, state: UserState, rng: np.random.Generator) -> Array:
-        """By which share an answer lowers the mean variance of what the user may be shown, (I,)."""
-        candidates = self.model.candidates(state.exposure)
-        total = float(candidates.targets @ state.belief.variance(candidates.items.factors))
-        return a_optimal(state.belief, candidates, rng=rng) / max(total, np.finfo(np.float64).tiny)
 
     def answer(self, question: Question, value: float | AnswerKind, *, source: str = "person") -> Answer:
         """An answer to a question, ready for :meth:`tell`."""
@@ -291,6 +285,15 @@ class Learner:
         from palate.checkpoint import load
 
         return load(Path(folder))
+
+
+def _shares_gained(belief: Belief, candidates: Candidates, items: list[int]) -> Array:
+    """By which share an answer about each item lowers the mean variance of what the user may be shown, (k,)."""
+    moment = candidates.target_moment()
+    asked = candidates.take(np.array(items, dtype=np.intp))
+    moved = belief.covariance @ moment @ belief.covariance
+    total = float(np.trace(moment @ belief.covariance))
+    return quadratic(asked.items.factors, moved) * asked.gain(belief) / max(total, np.finfo(np.float64).tiny)
 
 
 def _why(gain: float, known: float) -> str:

@@ -47,7 +47,7 @@ def recorded(name: str) -> tuple[Strategy, list[np.ndarray]]:
 @pytest.mark.parametrize("pool", ["open", "answered"])
 @pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "random"])
 def test_no_answer_leaks_into_the_first_question(world: World, name: str, pool: str) -> None:
-    """The answerable ratings are shuffled: what is asked first stays, what is asked second does not."""
+    """The answerable ratings are shuffled: no score of the first question may change."""
     strategy, kept = recorded(name)
     for one in (world, world.shuffled(np.random.default_rng(1))):
         play(one, strategy, pool=pool, budget=2, rng=np.random.default_rng(0))

@@ -64,6 +64,8 @@ class Candidates:
     def target_moment(self) -> Array:
         """``Q = Σ_j q_j w_j w_jᵀ``, (D, D) or (n, D, D)."""
         factors = self.items.factors
+        if self.targets.ndim == 1:
+            return np.asarray((factors * self.targets[:, None]).T @ factors)
         return unpack(self.targets @ pack(factors[:, :, None] * factors[:, None, :]))
 
     def gain(self, belief: Belief) -> Array:

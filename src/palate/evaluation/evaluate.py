@@ -146,9 +146,7 @@ def _will_like(model: Model, mean: Array, observed: Array) -> dict[str, float]:
 
 def held_out_rows(model: Model, test: Dataset) -> tuple[NDArray[np.intp], NDArray[np.intp], Array]:
     """Rows of the test whose user and item the model knows: positions of both, and the rating, (N,) each."""
-    from palate.batch import as_likes
-
-    coded = (as_likes(test) if model.taste.likelihood.kind == "probit" else test).coded()
+    coded = test.coded()
     users = {user: row for row, user in enumerate(model.user_ids)}
     rows = np.array([users.get(user, -1) for user in coded.user_ids], dtype=np.intp)[coded.users]
     columns = np.array(

@@ -150,7 +150,7 @@ def _user(user: Mapping[str, Any]) -> Iterator[Markup]:
         ),
     )
     if user.get("profile"):
-        yield tag("p", "Interest by category: expected rating, 95 % interval in brackets", cls="soft")
+        yield tag("p", "Interest by category, against the average person: 95 % interval in brackets", cls="soft")
         yield facts((entry["category"], _interest(entry)) for entry in user["profile"])
 
 

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
-from palate.batch import as_likes, level_shares
+from palate.batch import level_shares
 from palate.datasets.splits import new_items, new_users
 from palate.datasets.tables import Dataset
 from palate.entities import ITEM, USER
@@ -168,7 +168,7 @@ def _at_most(data: Dataset, max_users: int, rng: np.random.Generator) -> Dataset
 
 def _matrix(test: Dataset, rows: str, columns: str, model: Model) -> tuple[list[str], Array]:
     """Ratings of the test side, (n, I) in the order of the model's other side, NaN where there is none."""
-    coded = (as_likes(test) if model.taste.likelihood.kind == "probit" else test).coded()
+    coded = test.coded()
     order = model.catalogue.ids if columns == ITEM else model.user_ids
     place = {name: position for position, name in enumerate(order)}
     names = {USER: (coded.users, coded.user_ids), ITEM: (coded.items, coded.item_ids)}
