@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
+from palate.acquisition.population import Given, Population
 from palate.catalogue import Catalogue
 from palate.entities import Answer
 from palate.errors import AnswerError
@@ -110,7 +112,7 @@ class Events:
         )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Model:
     """All a batch fit finds; nothing here changes with an answer.
 
@@ -140,17 +142,23 @@ class Model:
     encoder: tuple[str, str]
     fingerprint: str
 
-    def candidates(self, exposure: Belief | None = None) -> Candidates:
+    @cached_property
+    def population(self) -> Population:
+        """Who the model was fitted on, as strategies see them."""
+        levels = self.scale.edges(self.catalogue.levels.shape[1])
+        return Population(self.answers, levels, self.taste, self.catalogue.content)
+
+    def candidates(self, exposure: Belief | None = None, given: Given | None = None) -> Candidates:
         """Everything in the catalogue, as a strategy sees it for a user of whom this exposure is believed."""
-        catalogue = self.catalogue
         exposure = exposure or self.answerability.start()
-        return Candidates(
-            items=self.taste.items,
-            likelihood=self.taste.likelihood,
-            counts=catalogue.counts,
-            levels=catalogue.levels,
+        return Candidates.of_all(
+            self.population,
+            self.catalogue.levels,
             targets=self.answerability.targets(exposure),
+            counts=self.catalogue.counts,
+            known=self.answerability.probability(exposure),
             reach=self.answerability.reach(exposure),
+            given=given,
         )
 
 

@@ -18,23 +18,31 @@ def test_some_candidates_keep_what_belongs_to_them() -> None:
     assert some.counts.tolist() == candidates.counts[[3, 1]].tolist()
     assert some.reach.tolist() == candidates.reach[[3, 1]].tolist()
     assert np.array_equal(some.levels, candidates.levels[[3, 1]])
-    q = candidates.targets[[3, 1]]
-    assert some.targets.tolist() == pytest.approx((q / q.sum()).tolist())
+    assert some.columns.tolist() == [3, 1]
+
+
+def test_what_may_be_shown_stays_when_less_is_on_offer() -> None:
+    candidates = make_world().candidates
+    some = candidates.take(np.array([3, 1]))
+    assert np.array_equal(some.targets, candidates.targets)
+    assert np.array_equal(some.target_moment(), candidates.target_moment())
 
 
 def test_some_candidates_for_several_users() -> None:
-    candidates = make_world().candidates
-    q = np.random.default_rng(0).dirichlet(np.ones(12), size=3)
     reach = np.random.default_rng(1).random((3, 12))
-    some = replace(candidates, targets=q, reach=reach).take(np.array([3, 1]))
-    np.testing.assert_allclose(some.targets, q[:, [3, 1]] / q[:, [3, 1]].sum(1, keepdims=True))
+    some = replace(make_world().candidates, reach=reach, known=reach).take(np.array([3, 1]))
     assert np.array_equal(some.reach, reach[:, [3, 1]])
+    assert np.array_equal(some.known, reach[:, [3, 1]])
 
 
-def test_targets_that_are_none_of_these_are_all_of_them() -> None:
-    candidates = make_world().candidates
-    only = replace(candidates, targets=(np.arange(12) == 0).astype(float))
-    assert only.take(np.array([3, 1])).targets.tolist() == [0.5, 0.5]
+def test_one_of_several_users_has_their_own() -> None:
+    world = make_world()
+    q = np.random.default_rng(0).dirichlet(np.ones(12), size=3)
+    one = replace(world.candidates, targets=q, reach=q, known=q).of(2)
+    assert np.array_equal(one.targets, q[2])
+    assert np.array_equal(one.reach, q[2])
+    assert np.array_equal(one.known, q[2])
+    assert one.given.columns.tolist() == [5, 3]
 
 
 def test_target_moment_is_the_weighted_sum() -> None:

@@ -6,10 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.sparse as sparse
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from palate.acquisition import STRATEGIES, Candidates
+from palate.acquisition import Candidates, Population
 from palate.acquisition.a_optimal import a_optimal
 from palate.acquisition.bald import bald
 from palate.acquisition.entropy import entropy
@@ -19,54 +20,9 @@ from palate.acquisition.random import random
 from palate.acquisition.variance import variance
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.taste import Belief, Items, Taste
-from palate.testing import StrategyContract
 from palate.testing.strategies import World, make_world
 
 IMPLICIT = Likelihood("implicit", confidence=20.0, background=5.0)
-
-
-class TestAOptimal(StrategyContract):
-    def make(self):
-        return a_optimal
-
-
-class TestBald(StrategyContract):
-    def make(self):
-        return bald
-
-
-class TestEntropy(StrategyContract):
-    def make(self):
-        return entropy
-
-
-class TestPopularity(StrategyContract):
-    def make(self):
-        return popularity
-
-
-class TestVariance(StrategyContract):
-    def make(self):
-        return variance
-
-
-class TestEpig(StrategyContract):
-    draws = True  # of the targets; that users and orders do not matter is tested below with the targets held
-
-    def make(self):
-        return epig
-
-
-class TestRandom(StrategyContract):
-    draws = True
-
-    def make(self):
-        return random
-
-
-def test_every_strategy_has_its_contract() -> None:
-    tested = {c().make() for c in StrategyContract.__subclasses__() if c.__module__ == __name__}
-    assert tested == {strategy.score for strategy in STRATEGIES.values()}
 
 
 def pair(kind: str = "gaussian", *, mean: float = 0.4) -> tuple[Belief, Candidates]:
@@ -75,7 +31,13 @@ def pair(kind: str = "gaussian", *, mean: float = 0.4) -> tuple[Belief, Candidat
     means = np.array([[0.2, 1.1, 0.4], [-0.3, 0.8, -1.2]])
     items = Items.build(means, np.tile(0.05 * np.eye(3), (2, 1, 1)), np.array([1.0, 1.0 if kind == "probit" else 0.7]))
     likelihood = IMPLICIT if kind == "implicit" else Likelihood(kind)
-    return belief, Candidates(items, likelihood, np.ones(2), np.ones((2, 1)), np.array([0.0, 1.0]), np.ones(2))
+    return belief, offered(items, likelihood)
+
+
+def offered(items: Items, likelihood: Likelihood) -> Candidates:
+    """Everything to a new user, who will be shown the second item."""
+    nobody = Population(sparse.csr_matrix((1, 2)), np.array([0.0, 1.0]), Taste.build(items, likelihood))
+    return Candidates.of_all(nobody, np.ones((2, 1)), targets=np.array([0.0, 1.0]))
 
 
 def latent(belief: Belief, candidates: Candidates) -> tuple[np.ndarray, np.ndarray]:
@@ -228,7 +190,7 @@ def test_an_item_that_has_nothing_to_do_with_the_targets_tells_nothing_of_them()
     means = np.array([[0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
     items = Items.build(means, np.zeros((2, 3, 3)), np.ones(2))
     for likelihood in (Likelihood(), Likelihood("probit")):
-        candidates = Candidates(items, likelihood, np.ones(2), np.ones((2, 1)), np.array([0.0, 1.0]), np.ones(2))
+        candidates = offered(items, likelihood)
         assert epig_of(belief, candidates)[0] == pytest.approx(0.0, abs=1e-12)
         assert epig_of(belief, candidates)[1] > 0.05
         assert a_optimal(belief, candidates, rng=np.random.default_rng(0))[0] == pytest.approx(0.0, abs=1e-12)

@@ -72,6 +72,7 @@ def of_the_crowd(belief: Belief, candidates: Candidates, *, rng: np.random.Gener
 BROKEN = [
     (one_too_many, "test_one_finite_score_per_item_for_one_user"),
     (needs_ratings, "test_one_finite_score_per_item_for_one_user"),
+    (needs_ratings, "test_finite_scores_where_nobody_has_rated_or_answered_anything"),
     (for_one, "test_one_finite_score_per_user_and_item_for_several"),
     (standardised, "test_a_single_candidate_has_a_score"),
     (standardised, "test_a_taste_that_is_known_has_finite_scores"),

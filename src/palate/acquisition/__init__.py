@@ -1,7 +1,20 @@
 """What to ask: a belief and candidates in, a score per candidate out; :func:`select` turns scores into questions."""
 
 from palate.acquisition.candidates import Candidates
+from palate.acquisition.population import Given, Population
 from palate.acquisition.registry import DEFAULT, STRATEGIES, Strategy, get_strategy
 from palate.acquisition.select import Choice, best, select, values
 
-__all__ = ["DEFAULT", "STRATEGIES", "Candidates", "Choice", "Strategy", "best", "get_strategy", "select", "values"]
+__all__ = [
+    "DEFAULT",
+    "STRATEGIES",
+    "Candidates",
+    "Choice",
+    "Given",
+    "Population",
+    "Strategy",
+    "best",
+    "get_strategy",
+    "select",
+    "values",
+]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.acquisition.population import Given, Population
 from palate.posteriors.likelihoods import Likelihood, expected_curvature
 from palate.posteriors.statistics import pack, unpack
 from palate.posteriors.taste import Belief, Items
@@ -23,37 +24,84 @@ class Candidates:
         likelihood: How answers come about.
         counts: Ratings each has, (I,).
         levels: Share of each rating level among its ratings, (I, R); a row of an unrated item is 0.
-        targets: Probability that an item is one the user will be shown, (I,) or (n, I), summing to 1 over items: the
+        shown: Beliefs about the J items that may be shown: all there are, where ``items`` may be a part of them.
+        targets: Probability that an item is one the user will be shown, (J,) or (n, J), summing to 1 over items: the
             ``q`` of targeted strategies.
-        reach: P(the user can answer) times what an answer of theirs is worth, (I,) or (n, I)
+        known: P(the user can answer), (I,) or (n, I).
+        reach: The same times what an answer of theirs is worth, (I,) or (n, I)
             (:meth:`palate.posteriors.answerability.Answerability.reach`); all one where everything can be answered.
+        columns: Positions of the items in the population, (I,).
+        population: Who the model was fitted on.
+        given: What the user has been asked so far.
     """
 
     items: Items
     likelihood: Likelihood
     counts: Array
     levels: Array
+    shown: Items
     targets: Array
+    known: Array
     reach: Array
+    columns: NDArray[np.intp]
+    population: Population
+    given: Given
 
     def __len__(self) -> int:
         return len(self.items)
 
-    def aimed(self, targets: Array, reach: Array) -> Candidates:
-        """The same for users who will be shown other items, or have another chance of answering."""
-        return replace(self, targets=targets, reach=reach)
+    @classmethod
+    def of_all(
+        cls,
+        population: Population,
+        levels: Array,
+        *,
+        targets: Array,
+        counts: Array | None = None,
+        known: Array | None = None,
+        reach: Array | None = None,
+        given: Given | None = None,
+    ) -> Candidates:
+        """Everything there is, to one user or to n; without ``known``, everything can be answered."""
+        items = population.taste.items
+        everything = np.ones(len(items)) if known is None else known
+        return cls(
+            items=items,
+            likelihood=population.taste.likelihood,
+            counts=population.counts if counts is None else counts,
+            levels=levels,
+            shown=items,
+            targets=targets,
+            known=everything,
+            reach=everything if reach is None else reach,
+            columns=np.arange(len(items)),
+            population=population,
+            given=given or Given.nothing(),
+        )
+
+    def aimed(self, targets: Array, known: Array, reach: Array, given: Given) -> Candidates:
+        """The same for users who will be shown other items, have another chance of answering, and have answered."""
+        return replace(self, targets=targets, known=known, reach=reach, given=given)
+
+    def of(self, user: int) -> Candidates:
+        """The same for one of n users."""
+
+        def row(values: Array) -> Array:
+            return values[user] if values.ndim == 2 else values
+
+        given = self.given.of(user) if self.given.columns.ndim == 2 else self.given
+        return self.aimed(row(self.targets), row(self.known), row(self.reach), given)
 
     def take(self, items: NDArray[np.intp]) -> Candidates:
-        """Some of them, in the order given; the targets stay what they are among these."""
-        targets = self.targets[..., items]
-        total = targets.sum(-1, keepdims=True)
-        return Candidates(
-            self.items.take(items),
-            self.likelihood,
-            self.counts[items],
-            self.levels[items],
-            np.where(total > 0, targets / np.where(total > 0, total, 1.0), 1.0 / max(1, len(items))),
-            self.reach[..., items],
+        """Some of them, in the order given; what may be shown stays."""
+        return replace(
+            self,
+            items=self.items.take(items),
+            counts=self.counts[items],
+            levels=self.levels[items],
+            known=self.known[..., items],
+            reach=self.reach[..., items],
+            columns=self.columns[items],
         )
 
     @property
@@ -63,7 +111,7 @@ class Candidates:
 
     def target_moment(self) -> Array:
         """``Q = Σ_j q_j w_j w_jᵀ``, (D, D) or (n, D, D)."""
-        factors = self.items.factors
+        factors = self.shown.factors
         if self.targets.ndim == 1:
             return np.asarray((factors * self.targets[:, None]).T @ factors)
         return unpack(self.targets @ pack(factors[:, :, None] * factors[:, None, :]))

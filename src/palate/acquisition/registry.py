@@ -38,6 +38,7 @@ class Strategy:
         unit: Of the score.
         weighs_answerability: Whether the score is multiplied by the chance of an answer.
         is_random: Whether every candidate is as likely as every other.
+        shortlist: How many candidates are scored, the most promising by ``a-optimal``; 0 for all.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Strategy:
     unit: str
     weighs_answerability: bool = True
     is_random: bool = False
+    shortlist: int = 0
 
 
 DEFAULT = "a-optimal"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.acquisition.a_optimal import a_optimal
 from palate.acquisition.candidates import Array, Candidates
 from palate.errors import OptionError
 from palate.posteriors.taste import Belief
@@ -31,10 +32,43 @@ class Choice:
     propensity: float
 
 
-def values(strategy: Strategy, belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """What each question is worth, (I,) or (n, I): the score, times the reach where the strategy weighs it."""
-    scores = strategy.score(belief, candidates, rng=rng)
-    return scores * candidates.reach if strategy.weighs_answerability else scores
+def values(
+    strategy: Strategy,
+    belief: Belief,
+    candidates: Candidates,
+    *,
+    allowed: NDArray[np.bool_] | None = None,
+    rng: np.random.Generator,
+) -> Array:
+    """What each question is worth, (I,) or (n, I): the score, times the reach where the strategy weighs it.
+
+    A strategy with a shortlist scores only the most promising of what is ``allowed`` (all if None, of the shape of the
+    result); the others are worth -inf.
+    """
+    if not 0 < strategy.shortlist < len(candidates):
+        scores = strategy.score(belief, candidates, rng=rng)
+        return scores * candidates.reach if strategy.weighs_answerability else scores
+    if allowed is None:
+        allowed = np.ones((*belief.mean.shape[:-1], len(candidates)), dtype=bool)
+    if belief.mean.ndim == 1:
+        return _of_shortlist(strategy, belief, candidates, allowed, rng)
+    rows = [
+        _of_shortlist(strategy, Belief(mean, covariance), candidates.of(user), allowed[user], rng)
+        for user, (mean, covariance) in enumerate(zip(belief.mean, belief.covariance, strict=True))
+    ]
+    return np.stack(rows)
+
+
+def _of_shortlist(
+    strategy: Strategy, belief: Belief, candidates: Candidates, allowed: NDArray[np.bool_], rng: np.random.Generator
+) -> Array:
+    cheap = np.where(allowed, a_optimal(belief, candidates, rng=rng) * candidates.reach, -np.inf)
+    first = np.argsort(-cheap, kind="stable")[: strategy.shortlist]
+    few = candidates.take(first)
+    scores = strategy.score(belief, few, rng=rng)
+    worth = np.full(len(candidates), -np.inf)
+    worth[first] = scores * few.reach if strategy.weighs_answerability else scores
+    return worth
 
 
 def best(
@@ -78,7 +112,7 @@ def select(
     free = np.ones(len(candidates), dtype=bool) if allowed is None else allowed.copy()
     choices: list[Choice] = []
     while len(choices) < k and free.any():
-        scores = values(strategy, belief, candidates, rng=rng)
+        scores = values(strategy, belief, candidates, allowed=free, rng=rng)
         picks, equal = best(scores[None], free[None], rng=rng)
         item = int(picks[0])
         chance = 1.0 / (int(free.sum()) if strategy.is_random else int(equal[0]))

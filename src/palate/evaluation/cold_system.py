@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from palate.acquisition import STRATEGIES, Candidates, Strategy, best, values
+from palate.acquisition import STRATEGIES, Candidates, Given, Population, Strategy, best, values
 from palate.batch import choose_likelihood, encode, fit_taste, item_table, level_shares
 from palate.datasets.tables import Dataset
 from palate.evaluation.play import Judge, Played
@@ -116,18 +116,20 @@ def _ask_everybody(
     candidates = _candidates(system, taste, matrix)
     answerability = Answerability.fit(matrix, rng=rng) if known.any() else None
     exposure = None if answerability is None else answerability.start(len(known))
+    given = Given.nothing(len(known))  # since this round's fit, which knows all answers before
     for _ in range(count):
-        offered = candidates
+        offered = candidates.aimed(candidates.targets, candidates.known, candidates.reach, given)
         if pool == "open" and answerability is not None and exposure is not None:
-            offered = candidates.aimed(answerability.targets(exposure), answerability.reach(exposure))
-        picks, _ = best(values(strategy, belief, offered, rng=rng), ~asked, rng=rng)
+            known_to = answerability.probability(exposure)
+            offered = candidates.aimed(answerability.targets(exposure), known_to, answerability.reach(exposure), given)
+        picks, _ = best(values(strategy, belief, offered, allowed=~asked, rng=rng), ~asked, rng=rng)
         rows = everyone[picks >= 0]
         asked[rows, picks[rows]] = True
         got = system.answerable[everyone, np.maximum(picks, 0)] & (picks >= 0)
         known[everyone[got], picks[got]] = True
-        moved = taste.observe(
-            belief, np.maximum(picks, 0), np.nan_to_num(system.ratings[everyone, np.maximum(picks, 0)])
-        )
+        answers = np.where(got, system.ratings[everyone, np.maximum(picks, 0)], np.nan)
+        given = given.added(picks, answers)
+        moved = taste.observe(belief, np.maximum(picks, 0), np.nan_to_num(answers))
         mean = np.where(got[:, None], moved.mean, belief.mean)
         belief = Belief(mean, np.where(got[:, None, None], moved.covariance, belief.covariance))
         if answerability is not None and exposure is not None:
@@ -172,11 +174,6 @@ def _believe(taste: Taste, system: _System, known: NDArray[np.bool_]) -> Belief:
 
 def _candidates(system: _System, taste: Taste, answers: sparse.csr_matrix) -> Candidates:
     counts = np.bincount(answers.indices, minlength=answers.shape[1]).astype(np.float64)
-    return Candidates(
-        items=taste.items,
-        likelihood=system.likelihood,
-        counts=counts,
-        levels=level_shares(answers, system.scale) if answers.nnz else np.zeros((len(counts), 1)),
-        targets=(counts + 1.0) / (counts + 1.0).sum(),
-        reach=np.ones(len(counts)),
-    )
+    levels = level_shares(answers, system.scale) if answers.nnz else np.zeros((len(counts), len(system.scale.levels)))
+    population = Population(answers, system.scale.edges(levels.shape[1]), taste, system.content)
+    return Candidates.of_all(population, levels, targets=(counts + 1.0) / (counts + 1.0).sum())

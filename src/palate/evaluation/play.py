@@ -9,7 +9,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from palate.acquisition import Strategy, best, values
+from palate.acquisition import Given, Strategy, best, values
 from palate.evaluation.world import HeldOut, World
 from palate.model import Scale
 from palate.posteriors.taste import Belief, Taste
@@ -51,16 +51,19 @@ def play(world: World, strategy: Strategy, *, pool: str, budget: int, rng: np.ra
     allowed = world.answerable.copy() if pool == "answered" else np.ones_like(world.answerable)
     judge = Judge(world.taste, world.held_out, world.scale)
     rows = [judge(belief)]
-    answered = np.zeros((n, budget + 1))
+    answered, given = np.zeros((n, budget + 1)), Given.nothing(n)
     for turn in range(budget):
-        reach = world.answerability.reach(exposure) if pool == "open" else np.ones(allowed.shape)
-        candidates = world.candidates.aimed(world.answerability.targets(exposure), reach)
-        picks, _ = best(values(strategy, belief, candidates, rng=rng), allowed, rng=rng)
+        known = world.answerability.probability(exposure) if pool == "open" else np.ones(allowed.shape)
+        reach = world.answerability.reach(exposure) if pool == "open" else known
+        candidates = world.candidates.aimed(world.answerability.targets(exposure), known, reach, given)
+        picks, _ = best(values(strategy, belief, candidates, allowed=allowed, rng=rng), allowed, rng=rng)
         asked = picks >= 0
         picks = np.maximum(picks, 0)
         got = asked & world.answerable[everyone, picks]
         allowed[everyone[asked], picks[asked]] = False
-        belief = _where(got, world.taste.observe(belief, picks, np.nan_to_num(world.ratings[everyone, picks])), belief)
+        answers = np.where(got, world.ratings[everyone, picks], np.nan)
+        given = given.added(np.where(asked, picks, -1), answers)
+        belief = _where(got, world.taste.observe(belief, picks, np.nan_to_num(answers)), belief)
         if pool == "open":
             exposure = _where(asked, world.answerability.observe(exposure, picks, got), exposure)
         answered[:, turn + 1] = answered[:, turn] + got

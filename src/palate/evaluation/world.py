@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
+from palate.acquisition.population import Population
 from palate.batch import level_shares
 from palate.datasets.splits import new_items, new_users
 from palate.datasets.tables import Dataset
@@ -119,11 +120,12 @@ def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
     subjects, by_item = _matrix(split.test, ITEM, USER, model)
     answerable, test = _halves(by_item, subjects)
     rows = model.catalogue.positions(subjects)
+    taste = Taste.build(_users_as_candidates(model), model.taste.likelihood)
     return World(
         subjects=subjects,
-        taste=Taste.build(_users_as_candidates(model), model.taste.likelihood),
+        taste=taste,
         start=_items_as_subjects(model, rows),
-        candidates=_exchanged(model),
+        candidates=_exchanged(model, taste),
         answerability=Answerability.fit(model.answers.T.tocsr(), rng=rng).shared(ANSWERABLE),
         ratings=by_item,
         answerable=answerable,
@@ -209,16 +211,11 @@ def _items_as_subjects(model: Model, rows: NDArray[np.intp]) -> Belief:
     return Belief(means, model.prior.covariances(encodings, len(rows)))
 
 
-def _exchanged(model: Model) -> Candidates:
-    counts = np.diff(model.answers.indptr).astype(np.float64)
-    return Candidates(
-        items=_users_as_candidates(model),
-        likelihood=model.taste.likelihood,
-        counts=counts,
-        levels=level_shares(model.answers.T.tocsr(), model.scale),
-        targets=np.full(len(counts), 1.0 / len(counts)),
-        reach=np.ones(len(counts)),
-    )
+def _exchanged(model: Model, taste: Taste) -> Candidates:
+    by_item = model.answers.T.tocsr()
+    levels = level_shares(by_item, model.scale)
+    population = Population(by_item, model.scale.edges(levels.shape[1]), taste)
+    return Candidates.of_all(population, levels, targets=np.full(len(levels), 1.0 / len(levels)))
 
 
 WORLDS: dict[str, Callable[..., World]] = {"new-users": users_world, "new-items": items_world}

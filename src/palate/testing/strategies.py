@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from palate.posteriors.likelihoods import Kind
     from palate.posteriors.taste import Belief
 
-USERS, ITEMS, DIMENSIONS, LEVELS = 3, 12, 4, 5
+USERS, ITEMS, DIMENSIONS, LEVELS, FITTED = 3, 12, 4, 5, 40
 TOLERANCE = 1e-9  # relative; sums in another order
 
 
@@ -30,27 +30,52 @@ class World:
 
     one: Belief
     several: Belief
-    candidates: Candidates
+    candidates: Candidates  # offered to all three
+
+    @property
+    def offered(self) -> Candidates:
+        """What is offered to the first user."""
+        return self.candidates.of(0)
 
 
-def make_world(kind: Kind = "gaussian", seed: int = 0) -> World:
-    """Beliefs about three users and twelve items, one of them never rated and one that everybody rates alike."""
+def make_world(kind: Kind = "gaussian", seed: int = 0, *, rated: bool = True) -> World:
+    """Beliefs about three users and twelve items, one of them never rated and one that everybody rates alike.
+
+    With ``rated`` False no item has a rating and no user has been asked anything.
+    """
+    import scipy.sparse as sparse
+
     from palate.acquisition.candidates import Candidates
+    from palate.acquisition.population import Given, Population
     from palate.posteriors.likelihoods import Likelihood
-    from palate.posteriors.taste import Belief, Items
+    from palate.posteriors.taste import Belief, Items, Taste
 
     rng = np.random.default_rng(seed)
     root = rng.normal(size=(USERS, DIMENSIONS, DIMENSIONS)) / np.sqrt(DIMENSIONS)
     several = Belief(rng.normal(size=(USERS, DIMENSIONS)), root @ root.transpose(0, 2, 1) + 0.1 * np.eye(DIMENSIONS))
     spread = rng.uniform(0.01, 0.2, (ITEMS, 1, 1)) * np.eye(DIMENSIONS + 1)
     items = Items.build(rng.normal(size=(ITEMS, DIMENSIONS + 1)), spread, np.ones(ITEMS))
-    counts = rng.integers(1, 100, (ITEMS, LEVELS)).astype(float)
-    counts[0], counts[1, 1:] = 0.0, 0.0
-    rated = counts.sum(1)
-    levels = counts / np.maximum(rated, 1.0)[:, None]
+    ratings = _ratings(kind, rng) if rated else np.full((FITTED, ITEMS), -1.0)
+    known = ratings >= 0
+    scale = np.array([0.0, 1.0]) if kind == "probit" else np.arange(LEVELS, dtype=float)
+    levels = (ratings[:, :, None] == scale).sum(0) / np.maximum(known.sum(0), 1)[:, None]
+    cells = np.nonzero(known)
+    answers = sparse.csr_matrix((ratings[cells], cells), shape=ratings.shape)
+    content = rng.normal(size=(ITEMS, 6)).astype(np.float32)
+    population = Population(answers, scale, Taste.build(items, Likelihood(kind)), content)
     targets, reach = rng.dirichlet(np.ones(ITEMS)), rng.uniform(0.1, 1.0, ITEMS)
-    candidates = Candidates(items, Likelihood(kind), rated, levels, targets, reach)
+    columns = np.array([[3, 7, 9], [4, -1, -1], [5, 3, -1]])
+    given = Given(columns, np.where((columns < 0) | (columns == 9), np.nan, 1.0)) if rated else Given.nothing(USERS)
+    candidates = Candidates.of_all(population, levels, targets=targets, known=reach, reach=reach, given=given)
     return World(Belief(several.mean[0], several.covariance[0]), several, candidates)
+
+
+def _ratings(kind: Kind, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Of ``FITTED`` users: -1 where there is none. Nobody rated the first item, all rate the second one alike."""
+    ratings = rng.integers(0, 2 if kind == "probit" else LEVELS, (FITTED, ITEMS)).astype(float)
+    ratings[rng.random((FITTED, ITEMS)) < np.linspace(0.2, 0.8, ITEMS)] = -1.0
+    ratings[:, 0], ratings[:, 1] = -1.0, 1.0
+    return ratings
 
 
 class StrategyContract(ABC):
@@ -78,7 +103,7 @@ class StrategyContract(ABC):
     def test_one_finite_score_per_item_for_one_user(self) -> None:
         for kind in KINDS:
             world = make_world(kind)
-            _expect(self.scores(world.one, world.candidates), (ITEMS,), kind)
+            _expect(self.scores(world.one, world.offered), (ITEMS,), kind)
 
     def test_one_finite_score_per_user_and_item_for_several(self) -> None:
         for kind in KINDS:
@@ -88,7 +113,7 @@ class StrategyContract(ABC):
     def test_a_single_candidate_has_a_score(self) -> None:
         for kind in KINDS:
             world = make_world(kind)
-            _expect(self.scores(world.one, world.candidates.take(np.array([2]))), (1,), kind)
+            _expect(self.scores(world.one, world.offered.take(np.array([2]))), (1,), kind)
 
     def test_a_taste_that_is_known_has_finite_scores(self) -> None:
         from palate.posteriors.taste import Belief
@@ -96,7 +121,12 @@ class StrategyContract(ABC):
         for kind in KINDS:
             world = make_world(kind)
             known = Belief(world.one.mean, np.zeros_like(world.one.covariance))
-            _expect(self.scores(known, world.candidates), (ITEMS,), kind)
+            _expect(self.scores(known, world.offered), (ITEMS,), kind)
+
+    def test_finite_scores_where_nobody_has_rated_or_answered_anything(self) -> None:
+        for kind in KINDS:
+            world = make_world(kind, rated=False)
+            _expect(self.scores(world.one, world.offered), (ITEMS,), kind)
 
     def test_the_same_seed_gives_the_same_scores(self) -> None:
         for kind in KINDS:
@@ -115,14 +145,14 @@ class StrategyContract(ABC):
         order = np.random.default_rng(1).permutation(ITEMS)
         for kind in () if self.draws else KINDS:
             world = make_world(kind)
-            straight = self.scores(world.one, world.candidates)
-            shuffled = self.scores(world.one, world.candidates.take(order))
+            straight = self.scores(world.one, world.offered)
+            shuffled = self.scores(world.one, world.offered.take(order))
             _expect_close(shuffled, straight[order], f"{kind}: shuffling the candidates did not shuffle the scores")
 
     def test_several_users_are_scored_as_each_alone(self) -> None:
         for kind in () if self.draws else KINDS:
             world = make_world(kind)
-            alone, together = self.scores(world.one, world.candidates), self.scores(world.several, world.candidates)
+            alone, together = self.scores(world.one, world.offered), self.scores(world.several, world.candidates)
             _expect_close(together[0], alone, f"{kind}: a user among others is scored differently")
 
 
