@@ -18,7 +18,8 @@ GROUND = {"entities", "errors", "random"}
 BELIEF = GROUND | {"datasets", "encoders", "posteriors"}
 CHOICE = BELIEF | {"store", "oracles", "acquisition", "index"}
 LOOP = CHOICE | {"learner"}
-ROOMS = {"recommender", "model", "batch", "checkpoint", "catalogue"}  # of the loop, whose door is the learner
+# of the loop, whose door is the learner
+ROOMS = {"recommender", "model", "batch", "checkpoint", "catalogue", "exchange", "system"}
 
 # What each part may import of ours, besides itself. Shells see everything below and the public list, never each other.
 MAY_IMPORT = {

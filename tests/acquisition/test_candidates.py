@@ -12,7 +12,7 @@ from palate.testing.strategies import make_world
 
 
 def test_some_candidates_keep_what_belongs_to_them() -> None:
-    candidates = make_world().candidates
+    candidates = make_world().offered
     some = candidates.take(np.array([3, 1]))
     assert len(some) == 2
     assert some.counts.tolist() == candidates.counts[[3, 1]].tolist()
@@ -46,7 +46,7 @@ def test_one_of_several_users_has_their_own() -> None:
 
 
 def test_target_moment_is_the_weighted_sum() -> None:
-    candidates = make_world().candidates
+    candidates = make_world().offered
     slow = sum(q * np.outer(w, w) for q, w in zip(candidates.targets, candidates.items.factors, strict=True))
     np.testing.assert_allclose(candidates.target_moment(), slow)
 
@@ -54,7 +54,7 @@ def test_target_moment_is_the_weighted_sum() -> None:
 @pytest.mark.parametrize("likelihood", [Likelihood(), Likelihood("implicit", 20.0, 5.0)], ids=lambda one: one.kind)
 def test_conditioning_on_a_question_is_what_any_answer_does_to_the_covariance(likelihood: Likelihood) -> None:
     world = make_world()
-    candidates = replace(world.candidates, likelihood=likelihood)
+    candidates = replace(world.offered, likelihood=likelihood)
     taste = Taste.build(candidates.items, likelihood)
     for item in range(len(candidates)):
         asked = candidates.condition(world.one, item)
@@ -67,7 +67,7 @@ def test_conditioning_on_a_question_is_what_any_answer_does_to_the_covariance(li
 
 def test_conditioning_on_a_like_is_what_both_answers_do_on_average() -> None:
     world = make_world("probit")
-    candidates = world.candidates
+    candidates = world.offered
     taste = Taste.build(candidates.items, candidates.likelihood)
     mean = candidates.items.level + world.one.score(candidates.items.factors)
     chance = norm.cdf(mean / np.sqrt(candidates.noise + world.one.variance(candidates.items.factors)))

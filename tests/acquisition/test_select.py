@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.acquisition import STRATEGIES, Candidates, best, get_strategy, select, values
+from palate.acquisition.pool import Form
 from palate.acquisition.registry import Strategy
+from palate.acquisition.select import chances
 from palate.errors import OptionError
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import ITEMS, make_world
@@ -30,19 +32,19 @@ def pick(
     candidates: Candidates | None = None,
 ):
     return select(
-        strategy, WORLD.one, candidates or WORLD.candidates, k=k, allowed=allowed, rng=np.random.default_rng(seed)
+        strategy, WORLD.one, candidates or WORLD.offered, k=k, allowed=allowed, rng=np.random.default_rng(seed)
     )
 
 
 def certain() -> Candidates:
-    return replace(WORLD.candidates, reach=np.ones(ITEMS))
+    return replace(WORLD.offered, reach=np.ones(ITEMS))
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
 @pytest.mark.parametrize("kind", ["gaussian", "probit", "implicit"])
 def test_no_question_comes_twice(name: str, kind: str) -> None:
     world = make_world(kind)
-    chosen = select(STRATEGIES[name], world.one, world.candidates, k=ITEMS, rng=np.random.default_rng(0))
+    chosen = select(STRATEGIES[name], world.one, world.offered, k=ITEMS, rng=np.random.default_rng(0))
     assert sorted(choice.item for choice in chosen) == list(range(ITEMS))
 
 
@@ -101,7 +103,7 @@ def test_a_score_that_is_no_number_is_never_best(bad: float) -> None:
 def test_answerability_counts_where_the_strategy_weighs_it() -> None:
     reach = np.where(np.arange(ITEMS) == 4, 1.0, 0.1)
     scores = np.where(np.arange(ITEMS) == 0, 5.0, 1.0)
-    candidates = replace(WORLD.candidates, reach=reach)
+    candidates = replace(WORLD.offered, reach=reach)
     assert pick(fixed(scores), candidates=candidates)[0].item == 4
     assert pick(fixed(scores, weighs_answerability=False), candidates=candidates)[0].item == 0
     rng = np.random.default_rng(0)
@@ -131,7 +133,7 @@ def test_best_of_each_row(seed: int, users: int, items: int) -> None:
 
 def test_a_batch_is_chosen_as_if_each_answer_were_in() -> None:
     """For ratings the covariance after an answer does not depend on it, so asking one by one chooses the same."""
-    candidates, strategy = WORLD.candidates, STRATEGIES["a-optimal"]
+    candidates, strategy = WORLD.offered, STRATEGIES["a-optimal"]
     batch = [choice.item for choice in pick(strategy, 5)]
     taste = Taste.build(candidates.items, candidates.likelihood)
     belief, free, rng, one_by_one = WORLD.one, np.ones(ITEMS, dtype=bool), np.random.default_rng(1), []
@@ -144,7 +146,7 @@ def test_a_batch_is_chosen_as_if_each_answer_were_in() -> None:
 
 
 def test_two_items_that_tell_the_same_are_not_asked_together() -> None:
-    twin = WORLD.candidates.take(np.array([0, 0, 5, 6]))
+    twin = WORLD.offered.take(np.array([0, 0, 5, 6]))
     scores = values(STRATEGIES["bald"], WORLD.one, replace(twin, reach=np.ones(4)), rng=np.random.default_rng(0))
     assert scores[0] == scores[1]
     first, second = pick(STRATEGIES["bald"], 2, candidates=replace(twin, reach=np.array([1.0, 1.0, 1e-9, 1e-9])))
@@ -163,7 +165,8 @@ def test_strategies_by_name() -> None:
         assert get_strategy(name) is strategy
         assert strategy.name == name and strategy.cost and strategy.source
     assert [s.name for s in STRATEGIES.values() if s.is_random] == ["random"]
-    assert {s.name for s in STRATEGIES.values() if not s.weighs_answerability} == {"random", "popularity"}
+    assert not STRATEGIES["popularity"].weighs_answerability
+    assert STRATEGIES["a-optimal"].weighs_answerability
 
 
 def test_an_unknown_strategy_is_refused_with_the_nearest() -> None:
@@ -171,3 +174,68 @@ def test_an_unknown_strategy_is_refused_with_the_nearest() -> None:
         get_strategy("a_optimal")
     with pytest.raises(OptionError, match=r"^strategy 'zzz' is unknown\. There are random, popularity, entropy, "):
         get_strategy("zzz")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.05, 1.0])
+def test_a_random_share_is_in_the_propensity(share: float) -> None:
+    scores = np.where(np.arange(ITEMS) == 4, 2.0, 1.0)
+    drawn = [
+        select(fixed(scores), WORLD.one, certain(), random_share=share, rng=np.random.default_rng(seed))[0]
+        for seed in range(600)
+    ]
+    for choice in drawn:
+        assert choice.propensity == pytest.approx(share / ITEMS + (1 - share) * (choice.item == 4))
+    best_share = (1 - share) + share / ITEMS
+    assert np.mean([choice.item == 4 for choice in drawn]) == pytest.approx(best_share, abs=0.06)
+
+
+@pytest.mark.parametrize(
+    ("form", "expected"),
+    [
+        ("power", [0.0, 1 / 10, 2 / 10, 3 / 10, 4 / 10]),
+        ("softmax", np.exp(range(5)) / np.exp(range(5)).sum()),
+        ("softrank", np.array([1 / 5, 1 / 4, 1 / 3, 1 / 2, 1.0]) / (1 / 5 + 1 / 4 + 1 / 3 + 1 / 2 + 1.0)),
+        ("greedy", [0, 0, 0, 0, 1]),
+    ],
+)
+def test_chances_of_each_form(form: Form, expected: list[float]) -> None:
+    np.testing.assert_allclose(chances(np.arange(5.0), form, 1.0), expected)
+
+
+@pytest.mark.parametrize("form", ["greedy", "power", "softmax", "softrank"])
+@pytest.mark.parametrize("scores", [[0.0, 0.0, 0.0], [np.nan, np.nan, -np.inf], [np.inf, 0.0, np.nan]])
+def test_chances_of_degenerate_scores_add_up(form: Form, scores: list[float]) -> None:
+    found = chances(np.array(scores), form, 2.0)
+    assert found.sum() == pytest.approx(1.0)
+    assert found.min() >= 0.0
+
+
+def test_a_drawn_batch_records_each_draw_given_the_earlier_ones() -> None:
+    scores = np.where(np.arange(ITEMS) < 3, [1.0, 2.0, 3.0] * 4, 0.0)
+    chosen = select(fixed(scores), WORLD.one, certain(), k=3, form="power", rng=np.random.default_rng(1))
+    left = 6.0
+    for choice in chosen:
+        assert choice.propensity == pytest.approx(scores[choice.item] / left)
+        left -= scores[choice.item]
+
+
+@pytest.mark.parametrize("share", [-0.1, 1.5, np.nan])
+def test_a_random_share_that_is_no_share_is_refused(share: float) -> None:
+    with pytest.raises(OptionError, match=r"^random_share is .*\. Give a share from 0 to 1\.$"):
+        select(fixed(np.ones(ITEMS)), WORLD.one, certain(), random_share=share, rng=np.random.default_rng(0))
+
+
+def test_a_shortlist_scores_the_most_promising_only() -> None:
+    seen: list[int] = []
+
+    def costly(belief, candidates, *, rng):
+        seen.append(len(candidates))
+        return np.ones(len(candidates))
+
+    short = Strategy("costly", costly, "", "", "", weighs_answerability=False, shortlist=4)
+    allowed = np.arange(ITEMS) != 2
+    one = values(short, WORLD.one, WORLD.offered, allowed=allowed, rng=np.random.default_rng(0))
+    both = values(short, WORLD.several, WORLD.offered, rng=np.random.default_rng(0))
+    assert seen == [4, 4, 4, 4]
+    assert np.isfinite(one).sum() == 4 and one[2] == -np.inf
+    assert (np.isfinite(both).sum(1) == 4).all()

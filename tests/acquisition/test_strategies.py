@@ -12,9 +12,11 @@ from scipy.stats import norm
 
 from palate.acquisition import Candidates, Population
 from palate.acquisition.a_optimal import a_optimal
+from palate.acquisition.a_optimal_relative import a_optimal_relative, relative
 from palate.acquisition.bald import bald
 from palate.acquisition.entropy import entropy
 from palate.acquisition.epig import epig
+from palate.acquisition.lookahead import lookahead
 from palate.acquisition.popularity import popularity
 from palate.acquisition.random import random
 from palate.acquisition.variance import variance
@@ -168,7 +170,7 @@ def test_epig_does_not_hang_on_order_or_company_once_the_targets_are_held(kind: 
     world = make_world(kind)
     target = np.zeros(len(world.candidates))
     target[4] = 1.0
-    candidates = replace(world.candidates, targets=target)
+    candidates = replace(world.offered, targets=target)
     straight = epig_of(world.one, candidates)
     order = np.random.default_rng(1).permutation(len(target))
     np.testing.assert_allclose(epig_of(world.one, candidates.take(order)), straight[order], atol=1e-12)
@@ -177,12 +179,12 @@ def test_epig_does_not_hang_on_order_or_company_once_the_targets_are_held(kind: 
 
 def test_epig_draws_its_targets_from_q() -> None:
     world = make_world()
-    scores = np.mean([epig(world.one, world.candidates, rng=np.random.default_rng(s)) for s in range(200)], 0)
+    scores = np.mean([epig(world.one, world.offered, rng=np.random.default_rng(s)) for s in range(200)], 0)
     each = []
     for j in range(len(world.candidates)):
         one_hot = (np.arange(len(world.candidates)) == j).astype(float)
-        each.append(epig_of(world.one, replace(world.candidates, targets=one_hot)))
-    np.testing.assert_allclose(scores, world.candidates.targets @ np.array(each), rtol=0.05)
+        each.append(epig_of(world.one, replace(world.offered, targets=one_hot)))
+    np.testing.assert_allclose(scores, world.offered.targets @ np.array(each), rtol=0.05)
 
 
 def test_an_item_that_has_nothing_to_do_with_the_targets_tells_nothing_of_them() -> None:
@@ -200,7 +202,7 @@ def test_an_item_that_has_nothing_to_do_with_the_targets_tells_nothing_of_them()
 
 
 def of_world(world: World) -> tuple[Belief, Candidates, Taste]:
-    return world.one, world.candidates, Taste.build(world.candidates.items, world.candidates.likelihood)
+    return world.one, world.offered, Taste.build(world.candidates.items, world.candidates.likelihood)
 
 
 def target_variance(belief: Belief, candidates: Candidates) -> float:
@@ -238,3 +240,50 @@ def test_targets_of_each_user_are_their_own() -> None:
         belief = Belief(world.several.mean[user], world.several.covariance[user])
         alone = a_optimal(belief, replace(world.candidates, targets=q[user]), rng=np.random.default_rng(0))
         np.testing.assert_allclose(together[user], alone, rtol=1e-10)
+
+
+# ---- against their own variance, and two steps ahead ----------------------------------------------------------------
+
+
+def test_a_optimal_relative_is_the_mean_squared_correlation() -> None:
+    world = make_world()
+    belief, candidates, _ = of_world(world)
+    found = a_optimal_relative(belief, candidates, rng=np.random.default_rng(0))
+    factors = candidates.items.factors
+    joint = factors @ belief.covariance @ factors.T
+    spread = joint.diagonal() + candidates.noise
+    squared = joint**2 / (spread[:, None] * spread)
+    np.testing.assert_allclose(found, squared @ candidates.targets, rtol=1e-9)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "probit"])
+def test_lookahead_is_the_best_of_two_questions_played_out(kind: str) -> None:
+    """Every question and both outcomes by what the belief and the exposure really become."""
+    world = make_world(kind)
+    belief, candidates, _ = of_world(world)
+    found = lookahead(belief, candidates, rng=np.random.default_rng(0))
+    answerability, exposure = candidates.answerability, candidates.exposure
+    worth = candidates.reach / candidates.known
+
+    def values_at(covariance: np.ndarray) -> np.ndarray:
+        aimed = relative(belief, candidates)  # the targets count by what is known before the first question
+        return a_optimal(Belief(belief.mean, covariance), aimed, rng=np.random.default_rng(0)) * worth
+
+    now = values_at(belief.covariance)
+    for item in range(len(candidates)):
+        asked = candidates.condition(belief, item)
+        others = np.arange(len(candidates)) != item
+        known = [answerability.probability(answerability.observe(exposure, item, got)) for got in (False, True)]
+        p = candidates.known[item]
+        best_after = (known[1] * values_at(asked.covariance))[others].max()
+        best_without = (known[0] * now)[others].max()
+        assert found[item] == pytest.approx(p * now[item] + p * best_after + (1 - p) * best_without, rel=1e-9)
+
+
+def test_lookahead_where_everything_can_be_answered() -> None:
+    belief, candidates = pair()
+    found = lookahead(belief, candidates, rng=np.random.default_rng(0))
+    one_step = a_optimal_relative(belief, candidates, rng=np.random.default_rng(0))
+    assert (found > one_step).all()
+    # two questions about two items are the same two, whichever comes first
+    assert found[0] == pytest.approx(found[1], rel=1e-9)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.acquisition.population import Given, Population
+from palate.posteriors.answerability import Answerability
 from palate.posteriors.likelihoods import Likelihood, expected_curvature
 from palate.posteriors.statistics import pack, unpack
 from palate.posteriors.taste import Belief, Items
@@ -30,6 +31,8 @@ class Candidates:
         known: P(the user can answer), (I,) or (n, I).
         reach: The same times what an answer of theirs is worth, (I,) or (n, I)
             (:meth:`palate.posteriors.answerability.Answerability.reach`); all one where everything can be answered.
+        answerability: How P(can answer) of one item moves with the answer about another; None where nothing moves it.
+        exposure: What is believed of the user in it.
         columns: Positions of the items in the population, (I,).
         population: Who the model was fitted on.
         given: What the user has been asked so far.
@@ -43,6 +46,8 @@ class Candidates:
     targets: Array
     known: Array
     reach: Array
+    answerability: Answerability | None
+    exposure: Belief | None
     columns: NDArray[np.intp]
     population: Population
     given: Given
@@ -58,13 +63,10 @@ class Candidates:
         *,
         targets: Array,
         counts: Array | None = None,
-        known: Array | None = None,
-        reach: Array | None = None,
-        given: Given | None = None,
     ) -> Candidates:
-        """Everything there is, to one user or to n; without ``known``, everything can be answered."""
+        """Everything there is, to a user who can answer everything and has been asked nothing."""
         items = population.taste.items
-        everything = np.ones(len(items)) if known is None else known
+        everything = np.ones(len(items))
         return cls(
             items=items,
             likelihood=population.taste.likelihood,
@@ -73,15 +75,32 @@ class Candidates:
             shown=items,
             targets=targets,
             known=everything,
-            reach=everything if reach is None else reach,
+            reach=everything,
+            answerability=None,
+            exposure=None,
             columns=np.arange(len(items)),
             population=population,
-            given=given or Given.nothing(),
+            given=Given.nothing(),
         )
 
-    def aimed(self, targets: Array, known: Array, reach: Array, given: Given) -> Candidates:
-        """The same for users who will be shown other items, have another chance of answering, and have answered."""
-        return replace(self, targets=targets, known=known, reach=reach, given=given)
+    def aimed(
+        self, answerability: Answerability, exposure: Belief, given: Given, *, answerable: bool = False
+    ) -> Candidates:
+        """The same for a user, or n, of whom this exposure is believed and who have been asked so much.
+
+        Args:
+            answerable: Whether only what they can answer is on offer, so that P(can answer) is 1.
+        """
+        known = np.ones((*exposure.mean.shape[:-1], len(self))) if answerable else answerability.probability(exposure)
+        return replace(
+            self,
+            targets=answerability.targets(exposure),
+            known=known,
+            reach=known if answerable else answerability.reach(exposure),
+            answerability=None if answerable else answerability,
+            exposure=None if answerable else exposure,
+            given=given,
+        )
 
     def of(self, user: int) -> Candidates:
         """The same for one of n users."""
@@ -89,8 +108,17 @@ class Candidates:
         def row(values: Array) -> Array:
             return values[user] if values.ndim == 2 else values
 
-        given = self.given.of(user) if self.given.columns.ndim == 2 else self.given
-        return self.aimed(row(self.targets), row(self.known), row(self.reach), given)
+        exposure = self.exposure
+        if exposure is not None and exposure.mean.ndim == 2:
+            exposure = Belief(exposure.mean[user], exposure.covariance[user])
+        return replace(
+            self,
+            targets=row(self.targets),
+            known=row(self.known),
+            reach=row(self.reach),
+            exposure=exposure,
+            given=self.given.of(user) if self.given.columns.ndim == 2 else self.given,
+        )
 
     def take(self, items: NDArray[np.intp]) -> Candidates:
         """Some of them, in the order given; what may be shown stays."""
@@ -118,12 +146,14 @@ class Candidates:
 
     def gain(self, belief: Belief) -> Array:
         """By how much an answer shrinks the covariance along ``S w``: 1 / v for ratings, (I,) or (n, I)."""
-        variance = belief.variance(self.items.factors)
+        return self.gain_at(belief.score(self.items.factors), belief.variance(self.items.factors))
+
+    def gain_at(self, score: Array, variance: Array) -> Array:
+        """The same where ``w · z`` has this mean and variance, (..., I) each."""
         if self.likelihood.kind != "probit":
             return 1.0 / (variance + self.noise)
         unit = self.noise
-        mean = (self.items.level + belief.score(self.items.factors)) / np.sqrt(unit)
-        return expected_curvature(mean, variance / unit) / unit
+        return expected_curvature((self.items.level + score) / np.sqrt(unit), variance / unit) / unit
 
     def condition(self, belief: Belief, item: int) -> Belief:
         """The belief once the item is asked, before the answer is known: its mean stays, its covariance shrinks."""

@@ -9,10 +9,12 @@ from typing import Protocol
 import numpy as np
 
 from palate.acquisition.a_optimal import a_optimal
+from palate.acquisition.a_optimal_relative import a_optimal_relative
 from palate.acquisition.bald import bald
 from palate.acquisition.candidates import Array, Candidates
 from palate.acquisition.entropy import entropy
 from palate.acquisition.epig import epig
+from palate.acquisition.lookahead import lookahead
 from palate.acquisition.popularity import popularity
 from palate.acquisition.random import random
 from palate.acquisition.variance import variance
@@ -62,6 +64,16 @@ STRATEGIES: dict[str, Strategy] = {
         Strategy("variance", variance, "O(D²)", "Cohn et al. 1996", "squared rating"),
         Strategy("bald", bald, "O(D²)", "Houlsby et al. 2011", "nats"),
         Strategy("a-optimal", a_optimal, "O(D²)", "Chaloner & Verdinelli 1995; Cohn et al. 1996", "squared rating"),
+        Strategy("a-optimal-relative", a_optimal_relative, "O(D²)", "Bickford Smith et al. 2023, first order", ""),
+        Strategy(
+            "lookahead",
+            lookahead,
+            "O(I + D²)",
+            "DeGroot 1970; Bickford Smith et al. 2023",
+            "",
+            weighs_answerability=False,
+            shortlist=48,
+        ),
         Strategy("epig", epig, "O(D J)", "Bickford Smith et al. 2023", "nats"),
     )
 }

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.acquisition.a_optimal import a_optimal
+from palate.acquisition.a_optimal_relative import a_optimal_relative
 from palate.acquisition.candidates import Array, Candidates
+from palate.acquisition.pool import Form, log_weights
 from palate.errors import OptionError
 from palate.posteriors.taste import Belief
 
@@ -24,7 +25,7 @@ class Choice:
     Attributes:
         item: Its position among the candidates.
         value: Its score, times the candidate's reach where the strategy weighs it.
-        propensity: Probability of this choice given the scores: 1 over the number of equal best, or the uniform draw's.
+        propensity: Probability of this choice given the scores and the choices before.
     """
 
     item: int
@@ -62,7 +63,7 @@ def values(
 def _of_shortlist(
     strategy: Strategy, belief: Belief, candidates: Candidates, allowed: NDArray[np.bool_], rng: np.random.Generator
 ) -> Array:
-    cheap = np.where(allowed, a_optimal(belief, candidates, rng=rng) * candidates.reach, -np.inf)
+    cheap = np.where(allowed, a_optimal_relative(belief, candidates, rng=rng) * candidates.reach, -np.inf)
     first = np.argsort(-cheap, kind="stable")[: strategy.shortlist]
     few = candidates.take(first)
     scores = strategy.score(belief, few, rng=rng)
@@ -95,28 +96,54 @@ def select(
     *,
     k: int = 1,
     allowed: NDArray[np.bool_] | None = None,
+    random_share: float = 0.0,
+    form: Form = "greedy",
+    beta: float = 1.0,
     rng: np.random.Generator,
 ) -> list[Choice]:
     """Up to ``k`` different questions for one user, best first.
 
-    A batch is greedy: after each pick the belief is what it would be once that answer is in. For ratings its covariance
-    does not depend on the answer, so the greedy batch is exact.
+    A batch is built one by one: after each pick the belief is what it would be once that answer is in. For ratings its
+    covariance does not depend on the answer, so the greedy batch is exact.
 
     Args:
         allowed: Candidates that may be asked, (I,); all if None.
+        random_share: Probability that a question is drawn uniformly instead. It gives every candidate a propensity
+            above 0, without which nothing about the others can be estimated from the answers.
+        form: ``greedy`` takes the best; ``power``, ``softmax`` and ``softrank`` draw, the closer to greedy the larger
+            ``beta`` (:func:`palate.acquisition.pool.choose`).
     Raises:
-        OptionError: If k is below 1.
+        OptionError: If k is below 1, or random_share is not in [0, 1].
     """
     if k < 1:
         raise OptionError(f"k is {k}. Ask for at least 1 question.")
+    if not 0.0 <= random_share <= 1.0:
+        raise OptionError(f"random_share is {random_share:g}. Give a share from 0 to 1.")
     free = np.ones(len(candidates), dtype=bool) if allowed is None else allowed.copy()
     choices: list[Choice] = []
     while len(choices) < k and free.any():
         scores = values(strategy, belief, candidates, allowed=free, rng=rng)
-        picks, equal = best(scores[None], free[None], rng=rng)
-        item = int(picks[0])
-        chance = 1.0 / (int(free.sum()) if strategy.is_random else int(equal[0]))
-        choices.append(Choice(item, float(scores[item]), chance))
+        open_items = np.flatnonzero(free)
+        share = 1.0 if strategy.is_random else random_share
+        chance = (1.0 - share) * chances(scores[open_items], form, beta) + share / len(open_items)
+        place = int(rng.choice(len(open_items), p=chance / chance.sum()))
+        item = int(open_items[place])
+        choices.append(Choice(item, float(scores[item]), float(chance[place])))
         free[item] = False
         belief = candidates.condition(belief, item)
     return choices
+
+
+def chances(scores: Array, form: Form, beta: float) -> Array:
+    """Probability with which each of these is chosen, (I,); a score that is not finite is worth the least."""
+    finite = np.isfinite(scores)
+    if form == "greedy" or not finite.any():
+        worth = np.where(finite, scores, np.finfo(np.float64).min)
+        top = worth == worth.max()
+        return np.asarray(top / top.sum())
+    logs = np.full(len(scores), -np.inf)
+    logs[finite] = log_weights(scores[finite], form, beta)
+    if np.isneginf(logs).all():
+        return np.full(len(scores), 1.0 / len(scores))
+    weights = np.exp(logs - logs.max())
+    return np.asarray(weights / weights.sum())

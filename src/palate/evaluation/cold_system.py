@@ -7,7 +7,7 @@ perspective*, ACM TIST 5(1), 2014: quality is over all people, since what one an
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -118,10 +118,9 @@ def _ask_everybody(
     exposure = None if answerability is None else answerability.start(len(known))
     given = Given.nothing(len(known))  # since this round's fit, which knows all answers before
     for _ in range(count):
-        offered = candidates.aimed(candidates.targets, candidates.known, candidates.reach, given)
+        offered = replace(candidates, given=given)
         if pool == "open" and answerability is not None and exposure is not None:
-            known_to = answerability.probability(exposure)
-            offered = candidates.aimed(answerability.targets(exposure), known_to, answerability.reach(exposure), given)
+            offered = candidates.aimed(answerability, exposure, given)
         picks, _ = best(values(strategy, belief, offered, allowed=~asked, rng=rng), ~asked, rng=rng)
         rows = everyone[picks >= 0]
         asked[rows, picks[rows]] = True

@@ -53,9 +53,7 @@ def play(world: World, strategy: Strategy, *, pool: str, budget: int, rng: np.ra
     rows = [judge(belief)]
     answered, given = np.zeros((n, budget + 1)), Given.nothing(n)
     for turn in range(budget):
-        known = world.answerability.probability(exposure) if pool == "open" else np.ones(allowed.shape)
-        reach = world.answerability.reach(exposure) if pool == "open" else known
-        candidates = world.candidates.aimed(world.answerability.targets(exposure), known, reach, given)
+        candidates = world.candidates.aimed(world.answerability, exposure, given, answerable=pool == "answered")
         picks, _ = best(values(strategy, belief, candidates, allowed=allowed, rng=rng), allowed, rng=rng)
         asked = picks >= 0
         picks = np.maximum(picks, 0)

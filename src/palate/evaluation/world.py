@@ -10,16 +10,15 @@ import polars as pl
 from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
-from palate.acquisition.population import Population
-from palate.batch import level_shares
 from palate.datasets.splits import new_items, new_users
 from palate.datasets.tables import Dataset
 from palate.entities import ITEM, USER
 from palate.errors import DataError
+from palate.exchange import exchanged, items_as_users
 from palate.learner import Learner
 from palate.model import Model, Scale
 from palate.posteriors.answerability import Answerability
-from palate.posteriors.taste import Belief, Items, Spread, Taste
+from palate.posteriors.taste import Belief, Taste
 from palate.random import derive_rng
 
 Array = NDArray[np.float64]
@@ -120,12 +119,12 @@ def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
     subjects, by_item = _matrix(split.test, ITEM, USER, model)
     answerable, test = _halves(by_item, subjects)
     rows = model.catalogue.positions(subjects)
-    taste = Taste.build(_users_as_candidates(model), model.taste.likelihood)
+    offered = exchanged(model, model.taste.believe(model.answers), model.answers)
     return World(
         subjects=subjects,
-        taste=taste,
-        start=_items_as_subjects(model, rows),
-        candidates=_exchanged(model, taste),
+        taste=offered.population.taste,
+        start=items_as_users(model, rows),
+        candidates=offered,
         answerability=Answerability.fit(model.answers.T.tocsr(), rng=rng).shared(ANSWERABLE),
         ratings=by_item,
         answerable=answerable,
@@ -191,31 +190,6 @@ def _halves(ratings: Array, subjects: list[str]) -> tuple[NDArray[np.bool_], NDA
     known = ~np.isnan(ratings)
     coin = np.stack([derive_rng(0, "answerable", name).random(ratings.shape[1]) for name in subjects])
     return known & (coin < ANSWERABLE), known & (coin >= ANSWERABLE)
-
-
-def _users_as_candidates(model: Model) -> Items:
-    """The fitted users, as what a new item is asked about: factors are (1, taste), the rest is noise."""
-    taste = model.taste
-    belief = taste.believe(model.answers)
-    factors = np.concatenate([np.ones((len(belief.mean), 1)), belief.mean], 1)
-    second = taste.items.factors.T @ taste.items.factors / len(taste.items)
-    noise = np.median(taste.items.noise) + np.einsum("nde,ed->n", belief.covariance, second)
-    return Items(np.zeros(len(factors)), factors, Spread("isotropic", np.zeros((len(factors), 1))), noise)
-
-
-def _items_as_subjects(model: Model, rows: NDArray[np.intp]) -> Belief:
-    """What is believed of items before anybody rated them."""
-    content = model.catalogue.content
-    encodings = None if content is None else content[rows].astype(np.float64)
-    means = np.array(model.prior.predict(encodings, len(rows)))
-    return Belief(means, model.prior.covariances(encodings, len(rows)))
-
-
-def _exchanged(model: Model, taste: Taste) -> Candidates:
-    by_item = model.answers.T.tocsr()
-    levels = level_shares(by_item, model.scale)
-    population = Population(by_item, model.scale.edges(levels.shape[1]), taste)
-    return Candidates.of_all(population, levels, targets=np.full(len(levels), 1.0 / len(levels)))
 
 
 WORLDS: dict[str, Callable[..., World]] = {"new-users": users_world, "new-items": items_world}

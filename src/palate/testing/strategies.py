@@ -47,6 +47,7 @@ def make_world(kind: Kind = "gaussian", seed: int = 0, *, rated: bool = True) ->
 
     from palate.acquisition.candidates import Candidates
     from palate.acquisition.population import Given, Population
+    from palate.posteriors.answerability import Answerability
     from palate.posteriors.likelihoods import Likelihood
     from palate.posteriors.taste import Belief, Items, Taste
 
@@ -63,10 +64,13 @@ def make_world(kind: Kind = "gaussian", seed: int = 0, *, rated: bool = True) ->
     answers = sparse.csr_matrix((ratings[cells], cells), shape=ratings.shape)
     content = rng.normal(size=(ITEMS, 6)).astype(np.float32)
     population = Population(answers, scale, Taste.build(items, Likelihood(kind)), content)
-    targets, reach = rng.dirichlet(np.ones(ITEMS)), rng.uniform(0.1, 1.0, ITEMS)
     columns = np.array([[3, 7, 9], [4, -1, -1], [5, 3, -1]])
     given = Given(columns, np.where((columns < 0) | (columns == 9), np.nan, 1.0)) if rated else Given.nothing(USERS)
-    candidates = Candidates.of_all(population, levels, targets=targets, known=reach, reach=reach, given=given)
+    loadings = rng.normal(0.0, 0.1, (ITEMS, 2))
+    answerability = Answerability(rng.uniform(0.1, 0.9, ITEMS), loadings, np.full(ITEMS, 0.2))
+    exposure = Belief(rng.normal(size=(USERS, 2)), np.tile(np.diag([1.0, 0.3]), (USERS, 1, 1)))
+    everything = Candidates.of_all(population, levels, targets=np.full(ITEMS, 1.0 / ITEMS))
+    candidates = everything.aimed(answerability, exposure, given)
     return World(Belief(several.mean[0], several.covariance[0]), several, candidates)
 
 
