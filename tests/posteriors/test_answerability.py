@@ -130,12 +130,32 @@ def test_a_share_of_what_is_known(model: Answerability) -> None:
     np.testing.assert_allclose(total, half.rate * (1 - half.rate))
 
 
-def test_new_items_are_as_well_known_as_the_median_one(model: Answerability) -> None:
+def test_new_items_are_known_like_the_average_one_by_those_who_know_much(model: Answerability) -> None:
     more = model.extended(2)
-    np.testing.assert_allclose(more.probability(more.start())[-2:], np.median(model.rate))
-    moved = more.observe(more.start(), ITEMS, False)
-    np.testing.assert_allclose(more.probability(moved), more.probability(more.start()))
-    np.testing.assert_allclose(more.noise[:ITEMS], np.maximum(model.rate * (1 - model.rate), model.noise))
+    np.testing.assert_allclose(more.probability(more.start())[-2:], model.rate.mean())
+    knows_much = model.believe(sparse.csr_matrix(np.ones((1, ITEMS))))
+    knows_little = model.believe(sparse.csr_matrix((1, ITEMS)))
+    assert more.probability(knows_much)[0, -1] > model.rate.mean() > more.probability(knows_little)[0, -1]
+    np.testing.assert_array_equal(more.probability(knows_much)[:, :ITEMS], model.probability(knows_much))
+    np.testing.assert_array_equal(more.noise[:ITEMS], model.noise)
+
+
+def test_who_knows_a_new_item_shows_in_its_content(model: Answerability) -> None:
+    """Content says which circle an item belongs to: the newcomers are known like that circle's items."""
+    circle = (np.arange(ITEMS) >= ITEMS // 2).astype(float)[:, None]
+    rng = np.random.default_rng(1)
+    old = np.concatenate([circle + 0.05 * rng.normal(size=(ITEMS, 1)), rng.normal(size=(ITEMS, 3))], 1)
+    new = np.array([[0.0, 0.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]])
+    more = model.extended(2, (old, new))
+    first_circle = model.believe(sparse.csr_matrix((circle[:, 0] == 0).astype(float)[None]))
+    first, second = more.probability(first_circle)[0, -2:]
+    assert first > 0.5 > 0.3 > second
+
+
+def test_content_that_says_nothing_leaves_new_items_near_the_average(model: Answerability) -> None:
+    rng = np.random.default_rng(2)
+    more = model.extended(40, (rng.normal(size=(ITEMS, 3)), rng.normal(size=(40, 3))))
+    assert np.abs(more.probability(more.start())[ITEMS:] - model.rate.mean()).max() < 0.1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5), (5, 1), (2, 2), (3, 3), (4, 30)])

@@ -3,55 +3,21 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from typing import Protocol
 
-import numpy as np
-
+from palate.acquisition import classic, personal
 from palate.acquisition.a_optimal import a_optimal
 from palate.acquisition.a_optimal_relative import a_optimal_relative
 from palate.acquisition.bald import bald
-from palate.acquisition.candidates import Array, Candidates
 from palate.acquisition.entropy import entropy
 from palate.acquisition.epig import epig
 from palate.acquisition.lookahead import lookahead
 from palate.acquisition.popularity import popularity
 from palate.acquisition.random import random
+from palate.acquisition.strategy import Score, Strategy
 from palate.acquisition.variance import variance
 from palate.errors import OptionError
-from palate.posteriors.taste import Belief
 
-
-class Score(Protocol):
-    """A strategy is its equation: a belief and candidates in, a score per candidate out. Stability: Caller."""
-
-    def __call__(self, belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Strategy:
-    """A way to choose what to ask.
-
-    Attributes:
-        name: As on the command line.
-        score: (I,) for a belief about one user, (n, I) for n.
-        cost: Of scoring one candidate; D taste dimensions, R rating levels, J targets.
-        source: Where it comes from.
-        unit: Of the score.
-        weighs_answerability: Whether the score is multiplied by the chance of an answer.
-        is_random: Whether every candidate is as likely as every other.
-        shortlist: How many candidates are scored, the most promising by ``a-optimal``; 0 for all.
-    """
-
-    name: str
-    score: Score
-    cost: str
-    source: str
-    unit: str
-    weighs_answerability: bool = True
-    is_random: bool = False
-    shortlist: int = 0
-
+__all__ = ["DEFAULT", "STRATEGIES", "Score", "Strategy", "get_strategy"]
 
 DEFAULT = "a-optimal"
 
@@ -75,6 +41,8 @@ STRATEGIES: dict[str, Strategy] = {
             shortlist=48,
         ),
         Strategy("epig", epig, "O(D J)", "Bickford Smith et al. 2023", "nats"),
+        *classic.ENTRIES,
+        *personal.ENTRIES,
     )
 }
 

@@ -9,7 +9,7 @@ a probit model of the same matrix obtained no more answers and took longer (docs
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -61,14 +61,25 @@ class Answerability:
         rate, loadings = share * self.rate, share * self.loadings
         return Answerability(rate, loadings, np.maximum(rate * (1 - rate) - (loadings**2).sum(1), LOWEST))
 
-    def extended(self, n_items: int) -> Answerability:
-        """With ``n_items`` new items that nobody could rate so far: as well known as the median one, until told."""
-        rate = np.append(self.rate, np.full(n_items, np.median(self.rate) if len(self.rate) else 0.5))
-        loadings = np.concatenate([self.loadings, np.zeros((n_items, self.loadings.shape[1]))])
-        return replace(self, rate=rate, loadings=loadings, noise=np.maximum(rate * (1 - rate), self._floor(n_items)))
+    def extended(self, n_items: int, content: tuple[Array, Array] | None = None) -> Answerability:
+        """With ``n_items`` new items that nobody could rate so far.
 
-    def _floor(self, n_items: int) -> Array:
-        return np.append(self.noise, np.full(n_items, LOWEST))
+        Args:
+            content: Encodings of the old items, (I, E), and of the new ones, (n_items, E). Who knows a new item is
+                then predicted from who knows items of similar content; without, it is known like the average item,
+                by those who know much.
+        """
+        rated = self.rate > 0  # the others are new themselves, or what nobody knows
+        seen = rated if rated.any() else np.ones(len(self.rate), dtype=bool)
+        table = np.concatenate([self.rate[:, None], self.loadings], 1)
+        if content is None:
+            predicted = np.broadcast_to(table[seen].mean(0), (n_items, table.shape[1]))
+        else:
+            predicted = _by_content(content[0][seen], table[seen], content[1])
+        rate = np.append(self.rate, np.clip(predicted[:, 0], LOWEST, 1.0))
+        loadings = np.concatenate([self.loadings, predicted[:, 1:]])
+        noise = np.maximum(rate * (1 - rate) - (loadings**2).sum(1), LOWEST)
+        return Answerability(rate, loadings, np.append(self.noise, noise[len(self.noise) :]))
 
     def start(self, n_users: int | None = None) -> Belief:
         """Belief about somebody never asked, or about n of them."""
@@ -111,3 +122,22 @@ class Answerability:
         size = np.maximum(average + belief.mean @ mean_loading, 0.3 * average)[..., None]
         together = np.einsum("...ef,f->...e", belief.covariance, mean_loading) @ self.loadings.T
         return np.asarray(np.clip(self.rate + belief.mean @ self.loadings.T + together / size, LOWEST, None))
+
+
+def _by_content(known: Array, table: Array, new: Array) -> Array:
+    """Ridge regression of a table (I, K) on encodings, its strength by generalised cross-validation, at new ones."""
+    centre, base = known.mean(0), table.mean(0)
+    left, singular, right = np.linalg.svd(known - centre, full_matrices=False)
+    along = left.T @ (table - base)
+
+    def shrunk(strength: float) -> Array:
+        return singular**2 / (singular**2 + strength)
+
+    def loss(strength: float) -> float:
+        shrink = shrunk(strength)
+        residual = table - base - left @ (shrink[:, None] * along)
+        return float((residual**2).sum() / max(1.0 - (shrink.sum() + 1.0) / len(table), 1e-3) ** 2)
+
+    strength = min(10.0 ** np.arange(-2, 5), key=loss)
+    spread = np.where(singular > 1e-9, singular, np.inf)
+    return np.asarray(base + (new - centre) @ right.T @ ((shrunk(strength) / spread)[:, None] * along))

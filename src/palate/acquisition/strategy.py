@@ -1,0 +1,42 @@
+"""What a strategy is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from palate.acquisition.candidates import Array, Candidates
+from palate.posteriors.taste import Belief
+
+
+class Score(Protocol):
+    """A strategy is its equation: a belief and candidates in, a score per candidate out. Stability: Caller."""
+
+    def __call__(self, belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Strategy:
+    """A way to choose what to ask.
+
+    Attributes:
+        name: As on the command line.
+        score: (I,) for a belief about one user, (n, I) for n.
+        cost: Of scoring one candidate; D taste dimensions, R rating levels, J targets.
+        source: Where it comes from.
+        unit: Of the score.
+        weighs_answerability: Whether the score is multiplied by the chance of an answer.
+        is_random: Whether every candidate is as likely as every other.
+        shortlist: How many candidates are scored, the most promising by ``a-optimal``; 0 for all.
+    """
+
+    name: str
+    score: Score
+    cost: str
+    source: str
+    unit: str
+    weighs_answerability: bool = True
+    is_random: bool = False
+    shortlist: int = 0
