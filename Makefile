@@ -5,6 +5,7 @@ WORKERS ?= 2# processes for the tests
 
 VENV := .venv
 BIN  := $(VENV)/bin
+PEERS := .venv-peers
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
 # What a platform's build of torch is made of; left out of the hashed lock and to pip (see requirements/torch.txt).
 TORCH_BUILD := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
@@ -33,7 +34,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy --strict src/palate
 
 # One after another, so that no timing is disturbed by its neighbour; names with _ in front are shared helpers.
-bench: $(VENV)/.dev
+bench: $(VENV)/.hf $(PEERS)/.made
 	@set -e; for file in benchmarks/[a-z]*.py; do \
 	    name=$$(basename $$file .py); echo "benchmarks.$$name"; \
 	    $(BIN)/python -m benchmarks.$$name --json > benchmarks/results/$$name.json.part; \
@@ -46,9 +47,11 @@ lock: $(VENV)/.dev
 	$(LOCK) $(UPGRADE) --extra dev --extra peers --constraint requirements/light.txt --output-file requirements/dev.txt
 	$(LOCK) $(UPGRADE) --extra hf --extra dev-hf --constraint requirements/dev.txt --output-file requirements/hf.txt \
 	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
+	$(BIN)/uv pip compile requirements/peers.in --quiet --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command "make lock" $(UPGRADE) --output-file requirements/peers.txt
 
 clean:
-	rm -rf $(VENV) palate-demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) palate-demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- set-up: each stamp needs the one before, so that `make -j` never runs two installations at once ----
@@ -74,6 +77,12 @@ $(VENV)/.hf: $(VENV)/.dev requirements/hf.txt requirements/torch.txt
 	$(PIP) install --quiet --require-hashes --no-deps -r requirements/hf.txt
 	$(PIP) install --quiet -r requirements/torch.txt
 	$(PIP) check
+	@touch $@
+
+# Peers whose versions do not go with ours; the benchmarks run them as processes of their own.
+$(PEERS)/.made: requirements/peers.txt
+	$(PYTHON) -m venv --clear $(PEERS)
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/peers.txt
 	@touch $@
 
 # strace injects the disk errors of the fault tests; where it cannot be had they are skipped and say so.
