@@ -22,6 +22,15 @@ POLIS = (
     "american-assembly.bowling-green",
     "ssis.land-bank-farmland.2rumnecbeh",
 )
+ALL_POLIS = (
+    *POLIS,
+    "canadian-electoral-reform",
+    "football-concussions",
+    "15-per-hour-seattle",
+    "brexit-consensus",
+    "vtaiwan.uberx",
+    "austria-climate.2vkxcncppn",
+)
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -29,16 +38,18 @@ def load(name: str) -> Dataset:
     """A data set by name; ``polis/NAME`` is one conversation, accepted statements only."""
     if name.startswith("polis/"):
         return _polis(name.removeprefix("polis/"))
-    folder = _folder(name)
+    folder = folder_of(name)
+    if (folder / "ratings.parquet").exists() and name in ("young-people-survey", "dog-aesthetics", "coat"):
+        return _rated(name)
     return Dataset.load(folder if folder.exists() else fetch(name))
 
 
-def _folder(name: str) -> Path:
+def folder_of(name: str) -> Path:
     return Path(os.environ.get("PALATE_DATA", _BESIDE)) / name
 
 
 def _polis(conversation: str) -> Dataset:
-    folder = _folder("polis")
+    folder = folder_of("polis")
     if not folder.exists():
         raise DataError(f"the folder {folder} is missing. Name the folder of the data sets in PALATE_DATA.")
     here = pl.col("conversation") == conversation
@@ -46,6 +57,17 @@ def _polis(conversation: str) -> Dataset:
     votes = pl.read_parquet(folder / "votes.parquet").filter(here & pl.col("item_id").is_in(items["item_id"].implode()))
     ratings = votes.select("user_id", "item_id", pl.col("vote").cast(pl.Float64).alias("rating"))
     return Dataset.from_tables(ratings, items.select("item_id", "text"), name=f"polis/{conversation}")
+
+
+def _rated(name: str) -> Dataset:
+    """A folder of ratings and items; of a pair rated twice the first (dog-aesthetics) or the random one (coat)."""
+    folder = folder_of(name)
+    ratings = pl.read_parquet(folder / "ratings.parquet").sort(
+        pl.col("block" if name == "dog-aesthetics" else "split" if name == "coat" else "item_id"), maintain_order=True
+    )
+    ratings = ratings.unique(["user_id", "item_id"], keep="first", maintain_order=True)
+    columns = ["user_id", "item_id", pl.col("rating").cast(pl.Float64)]
+    return Dataset.from_tables(ratings.select(columns), pl.read_parquet(folder / "items.parquet"), name=name)
 
 
 def main(name: str, run: Callable[[int], dict[str, Any]], seeds: int) -> None:

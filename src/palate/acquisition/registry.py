@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from palate.acquisition import classic, personal
+from palate.acquisition import classic, personal, structured
 from palate.acquisition.a_optimal import a_optimal
 from palate.acquisition.a_optimal_relative import a_optimal_relative
 from palate.acquisition.bald import bald
@@ -43,6 +43,7 @@ STRATEGIES: dict[str, Strategy] = {
         Strategy("epig", epig, "O(D J)", "Bickford Smith et al. 2023", "nats"),
         *classic.ENTRIES,
         *personal.ENTRIES,
+        *structured.ENTRIES,
     )
 }
 

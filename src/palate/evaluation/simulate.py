@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate import __version__
-from palate.acquisition import STRATEGIES, get_strategy
+from palate.acquisition import DEFAULT, STRATEGIES, get_strategy
 from palate.datasets.tables import Dataset
 from palate.entities import USER
 from palate.errors import DataError, OptionError
@@ -62,10 +62,17 @@ class SimulationOptions:
 
 
 def simulate(
-    data: Dataset, options: SimulationOptions, *, progress: Callable[[int, int], None] | None = None
+    data: Dataset,
+    options: SimulationOptions,
+    *,
+    build: Callable[..., World] | None = None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Play every strategy on every seed.
 
+    Args:
+        build: Makes the world of a seed, with the arguments of :func:`palate.evaluation.world.users_world`; that of the
+            protocol if None.
     Returns:
         The document of ``simulate.json``: curves by metric with 95 % intervals (bootstrap over people, paired), the
         difference to random and popularity, the answers saved, the time to ask.
@@ -86,7 +93,8 @@ def simulate(
         if options.protocol == "cold-system":
             runs, subjects, facts = play_cold_system(data, names, **_common(options), seed=seed, progress=report)
         else:
-            world = WORLDS[options.protocol](data, encoder=options.encoder, seed=seed, max_users=options.max_users)
+            make = build or WORLDS[options.protocol]
+            world = make(data, encoder=options.encoder, seed=seed, max_users=options.max_users)
             runs, subjects = _play_all(world, names, options, seed, report), world.subjects
             facts = {"fit_users": world.fitted_users, "test_users": len(subjects), "like": world.scale.like}
             timings = timings or _ask_times(world, names)
@@ -197,7 +205,8 @@ def _summary(name: str, totals: dict[str, Played], timing: dict[str, float] | No
         summary[metric] = interval.as_dict()
     asked = np.maximum(np.arange(own.answered.shape[1]), 1) * own.plays.sum()
     summary["answered"] = (own.answered.sum(0) / asked).tolist()
-    summary["rmse_minus"] = {other: _difference(own, totals[other]) for other in REFERENCES[:2] if other != name}
+    others = [other for other in (*REFERENCES[:2], DEFAULT) if other != name and other in totals]
+    summary["rmse_minus"] = {other: _difference(own, totals[other]) for other in others}
     summary["share_of_gain"] = _share_of_gain(own, totals["random"], totals["ceiling"])
     summary["by_activity"] = _by_activity(own, totals["ceiling"])
     if name != "ceiling":

@@ -6,7 +6,7 @@ import numpy as np
 
 from palate.acquisition.candidates import Array, Candidates
 from palate.acquisition.classic.tables import over_raters
-from palate.acquisition.personal.each import for_each
+from palate.acquisition.users import for_each
 from palate.posteriors.taste import Belief
 
 

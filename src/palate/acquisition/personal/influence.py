@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from palate.acquisition.candidates import Array, Candidates
-from palate.acquisition.personal.each import for_each
+from palate.acquisition.users import for_each
 from palate.posteriors.taste import Belief
 
 SHORTLIST = 200

@@ -6,9 +6,9 @@ import numpy as np
 
 from palate.acquisition.candidates import Array, Candidates
 from palate.acquisition.classic.tables import mean_over_ratings
-from palate.acquisition.personal.each import for_each
 from palate.acquisition.personal.predicted import ends, expected_answer
 from palate.acquisition.population import Population
+from palate.acquisition.users import for_each
 from palate.posteriors.taste import Belief
 
 
