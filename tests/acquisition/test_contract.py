@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from palate.acquisition import STRATEGIES, Strategy
+from palate.acquisition import STRATEGIES, Strategy, pooled
 from palate.testing import StrategyContract
 
 # Their scores hang on draws, so that two calls with other company or order fall differently.
-DRAWS = {"random", "epig"}
+DRAWS = {"random", "epig"} | {entry.name for entry in pooled.ENTRIES}
 
 
 def _contract(strategy: Strategy) -> type[StrategyContract]:

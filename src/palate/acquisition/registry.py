@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from palate.acquisition import classic, personal, structured
+from palate.acquisition import classic, personal, pooled, structured
 from palate.acquisition.a_optimal import a_optimal
 from palate.acquisition.a_optimal_relative import a_optimal_relative
 from palate.acquisition.bald import bald
@@ -44,6 +44,7 @@ STRATEGIES: dict[str, Strategy] = {
         *classic.ENTRIES,
         *personal.ENTRIES,
         *structured.ENTRIES,
+        *pooled.ENTRIES,
     )
 }
 

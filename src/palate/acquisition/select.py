@@ -120,6 +120,8 @@ def select(
     if not 0.0 <= random_share <= 1.0:
         raise OptionError(f"random_share is {random_share:g}. Give a share from 0 to 1.")
     free = np.ones(len(candidates), dtype=bool) if allowed is None else allowed.copy()
+    if k > 1 and strategy.pool is not None and strategy.pool.choose is not None and free.any():
+        return _batch(strategy, belief, candidates, k, free, rng)
     choices: list[Choice] = []
     while len(choices) < k and free.any():
         scores = values(strategy, belief, candidates, allowed=free, rng=rng)
@@ -132,6 +134,27 @@ def select(
         free[item] = False
         belief = candidates.condition(belief, item)
     return choices
+
+
+def _batch(
+    strategy: Strategy,
+    belief: Belief,
+    candidates: Candidates,
+    k: int,
+    free: NDArray[np.bool_],
+    rng: np.random.Generator,
+) -> list[Choice]:
+    """A batch that is chosen as a whole, from the shortlist."""
+    from palate.acquisition.pooled import batch_of
+
+    assert strategy.pool is not None
+    cheap = a_optimal_relative(belief, candidates, rng=rng) * candidates.reach
+    few = np.argsort(-np.where(free, cheap, -np.inf), kind="stable")[: min(int(free.sum()), max(k, strategy.shortlist))]
+    batch = batch_of(strategy.pool, belief, candidates.take(few), k, rng=rng)
+    return [
+        Choice(int(few[item]), float(cheap[few[item]]), float(propensity))
+        for item, propensity in zip(batch.items, batch.propensities, strict=True)
+    ]
 
 
 def chances(scores: Array, form: Form, beta: float) -> Array:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from palate.acquisition.candidates import Array, Candidates
+from palate.acquisition.pool import PoolStrategy
 from palate.posteriors.taste import Belief
 
 
@@ -29,7 +30,8 @@ class Strategy:
         unit: Of the score.
         weighs_answerability: Whether the score is multiplied by the chance of an answer.
         is_random: Whether every candidate is as likely as every other.
-        shortlist: How many candidates are scored, the most promising by ``a-optimal``; 0 for all.
+        shortlist: How many candidates are scored, the most promising by ``a-optimal-relative``; 0 for all.
+        pool: The general strategy this is made of, which chooses its batches itself; None where there is none.
     """
 
     name: str
@@ -40,3 +42,4 @@ class Strategy:
     weighs_answerability: bool = True
     is_random: bool = False
     shortlist: int = 0
+    pool: PoolStrategy | None = None
