@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.entities import MAX_ID_BYTES, Answer, AnswerKind, normalise_id
-from palate.errors import AnswerError, IdError, PalateError
+from palate.entities import MAX_ID_BYTES, Answer, AnswerKind, Form, Question, normalise_id
+from palate.errors import AnswerError, IdError, OptionError, PalateError
 
 
 def rating(value: object) -> Answer:
@@ -142,3 +142,79 @@ def test_a_rating_is_kept_as_a_finite_float_or_refused(value: object) -> None:
         assert len(str(error)) < 140  # noqa: PT017 - either way is right, so pytest.raises does not fit
     else:
         assert isinstance(kept, float) and np.isfinite(kept)
+
+
+@pytest.mark.parametrize(
+    ("changes", "error", "message"),
+    [
+        ({"form": "pair"}, AnswerError, r"^a pair has 1 items\. Give 2 different ones\.$"),
+        ({"form": "pair", "others": ("b", "c")}, AnswerError, r"^a pair has 3 items\. Give 2 different ones\.$"),
+        (
+            {"form": "pair", "others": (" a ",)},
+            AnswerError,
+            r"^item 'a' comes twice in a pair\. Give different items\.$",
+        ),
+        ({"form": "group", "value": None}, AnswerError, r"^a group has 1 item\. Give at least 2 different ones\.$"),
+        ({"form": "group", "others": ("b", "b")}, AnswerError, r"^item 'b' comes twice in a group\."),
+        (
+            {"form": "group", "others": ("b",), "tapped": ("c",), "value": None},
+            AnswerError,
+            r"^item 'c' was tapped and not offered\. Give items of the group\.$",
+        ),
+        (
+            {"form": "group", "others": ("b",), "tapped": ("b",), "value": 2.0},
+            AnswerError,
+            r"^the value of a group is 2, 1 are tapped\. Leave it out\.$",
+        ),
+        (
+            {"tapped": ("a",)},
+            AnswerError,
+            r"^item 'a' was tapped in no group\. Only the answer to a group has such items\.$",
+        ),
+        (
+            {"form": "group", "others": ("b",), "tapped": ("b",), "kind": "unknown", "value": None},
+            AnswerError,
+            r"^item 'b' was tapped in no group\.",
+        ),
+        ({"others": ("b",)}, AnswerError, r"^a rate question has 2 items\. It is about one\.$"),
+        ({"form": "concept", "others": ("b",)}, AnswerError, r"^a concept question has 2 items\. It is about one\.$"),
+        (
+            {"form": "pair", "others": ("b",), "value": 0.5},
+            AnswerError,
+            r"^the answer to a pair is 0\.5\. Give 1 for the first, 0 for the second\.$",
+        ),
+        (
+            {"form": "preview", "value": 4.0},
+            AnswerError,
+            r"^the answer to a preview is 4\. Give 1 for yes, 0 for no\.$",
+        ),
+        ({"form": "essay"}, OptionError, r"^the kind of question 'essay' is unknown\. Give one of rate, pair, group,"),
+        ({"form": "pair", "others": ("",)}, IdError, r"^item_id is empty"),
+    ],
+)
+def test_an_answer_fits_its_form(changes: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        Answer(**{"user_id": "ann", "item_id": "a", "kind": AnswerKind.RATING, "value": 1.0} | changes)  # type: ignore[arg-type]
+
+
+def test_a_group_counts_its_taps() -> None:
+    answer = Answer("ann", "a", AnswerKind.RATING, form=Form.GROUP, others=("b", "c"), tapped=(" c ", "c", "a"))
+    assert (answer.value, answer.tapped, answer.items) == (2.0, ("c", "a"), ("a", "b", "c"))
+    assert Answer("ann", "a", AnswerKind.RATING, form=Form.GROUP, others=("b",)).value == 0.0
+
+
+def test_a_concept_is_about_no_item() -> None:
+    assert Answer("ann", "comedy", AnswerKind.RATING, 1, form=Form.CONCEPT).items == ()
+
+
+def test_the_subject_does_not_hang_on_the_order() -> None:
+    one = Answer("ann", "a", AnswerKind.RATING, 1, form=Form.PAIR, others=("b",))
+    two = Answer("ann", "b", AnswerKind.RATING, 1, form=Form.PAIR, others=("a",))
+    group = Answer("ann", "a", AnswerKind.RATING, form=Form.GROUP, others=("b",))
+    assert one.subject == two.subject != group.subject
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_question_takes_time(seconds: float) -> None:
+    with pytest.raises(OptionError, match=rf"^a question takes {seconds:g} seconds\. Give a finite number above 0\.$"):
+        Question("ann", "a", "random", 0.0, 1.0, 1.0, seconds=seconds)

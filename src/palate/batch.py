@@ -29,6 +29,7 @@ from palate.entities import (
     TITLE,
     USER,
     Answer,
+    Form,
 )
 from palate.errors import DataError, OptionError
 from palate.model import Events, Model, Scale
@@ -184,13 +185,30 @@ def encode(
     return content, cached.revision
 
 
+def encode_words(words: str, encoder: tuple[str, str]) -> Array:
+    """The encoding of some words, (E,), by the encoder of a model, name and revision.
+
+    Raises:
+        OptionError: If the encoder has another revision by now.
+    """
+    cached = Cached(load_encoder(encoder[0]))
+    check_revision(encoder, cached.revision)
+    return np.asarray(cached.encode([words], None)[0], dtype=np.float64)
+
+
+def check_revision(encoder: tuple[str, str], revision: str) -> None:
+    """Raises OptionError unless the encoder is the one that the model was fitted with."""
+    if revision != encoder[1]:
+        raise OptionError(f"encoder {encoder[0]!r} is now {revision!r}, the model has {encoder[1]!r}. Refit.")
+
+
 def _with_labels(answers: Answers, labels: Sequence[Answer], user_ids: list[str], item_ids: list[str]) -> Answers:
-    """The answers of the data with the labels since, the later one where both speak of the same pair."""
+    """The answers of the data with the ratings since, the later one where both speak of the same pair."""
     rows = {user: row for row, user in enumerate(user_ids)}
     columns = {item: column for column, item in enumerate(item_ids)}
     since: dict[tuple[int, int], float] = {}
     for label in labels:
-        if label.value is not None and label.item_id in columns:
+        if label.form is Form.RATE and label.value is not None and label.item_id in columns:
             since[rows.setdefault(label.user_id, len(rows)), columns[label.item_id]] = label.value
     if not since:
         return answers
@@ -290,10 +308,8 @@ def extend(model: Model, items: Any) -> Model:
     if model.catalogue.content is not None:
         mean = model.catalogue.content.mean(0)
         content, revision = encode(table, model.encoder[0], None, mean)
-        if content is not None and revision != model.encoder[1]:
-            raise OptionError(
-                f"encoder {model.encoder[0]!r} is now {revision!r}, the model has {model.encoder[1]!r}. Refit."
-            )
+        if content is not None:
+            check_revision(model.encoder, revision)
         if content is None:
             content = np.broadcast_to(mean, (len(table), len(mean)))
     return _appended(model, table, content)
@@ -322,10 +338,14 @@ def _appended(model: Model, table: pl.DataFrame, content: NDArray[np.float32] | 
             np.concatenate([catalogue.levels, np.zeros((n, catalogue.levels.shape[1]))]),
         ),
         taste=replace(model.taste, items=joined),
-        answerability=model.answerability.extended(n),
+        answerability=model.answerability.extended(n, _both(catalogue.content, content)),
         answers=_wider(model.answers, shape),
         events=model.events and Events(_wider(model.events.liking, shape), _wider(model.events.timestamps, shape)),
     )
+
+
+def _both(old: NDArray[np.float32] | None, new: NDArray[np.float32] | None) -> tuple[Array, Array] | None:
+    return None if old is None or new is None else (old.astype(np.float64), new.astype(np.float64))
 
 
 def _wider(matrix: sparse.csr_matrix, shape: tuple[int, int]) -> sparse.csr_matrix:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from numbers import Real
 
-from palate.errors import AnswerError, IdError
+from palate.errors import AnswerError, IdError, OptionError
 
 USER = "user_id"
 ITEM = "item_id"
@@ -60,8 +60,21 @@ def normalise_id(value: object, what: str = "id") -> str:
     return text
 
 
+class Form(StrEnum):
+    """The kinds of question."""
+
+    RATE = "rate"  # an item, on the data's scale
+    PAIR = "pair"  # this one or that one
+    GROUP = "group"  # tap the ones you like
+    CONCEPT = "concept"  # yes or no to a category, or to something said in words
+    PREVIEW = "preview"  # would you? Of an item shown so that somebody who does not know it can tell
+
+
 class AnswerKind(StrEnum):
-    """The four answers, never merged: only a rating moves taste."""
+    """The four answers, never merged: only a rating moves taste.
+
+    What answers a question of another form (the first of a pair, those tapped, yes or no) counts as a rating here.
+    """
 
     RATING = "rating"
     NO_OPINION = "no-opinion"  # knows it, has no view of it
@@ -81,13 +94,17 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """One item worth asking one person about.
+    """One question worth asking one user.
 
     Attributes:
-        value: Acquisition score; its unit is the strategy's (nats for epig and bald, squared rating for a-optimal).
-        answerable: Probability that this person can answer, in [0, 1].
-        propensity: Probability with which this item was chosen, given everything before it.
+        item_id: The item; the first of several; the name of the concept.
+        value: Acquisition score; its unit is the strategy's (nats for epig and bald, squared rating for a-optimal,
+            squared rating per second where several forms are compared).
+        answerable: Probability that this user can answer, in [0, 1].
+        propensity: Probability with which this question was chosen, given everything before it.
         why: The reason in words.
+        others: The further items of a pair or a group.
+        seconds: Of the user's time that it is expected to take (:mod:`palate.posteriors.seconds`).
     """
 
     user_id: str
@@ -97,6 +114,19 @@ class Question:
     answerable: float
     propensity: float
     why: str = ""
+    form: Form = Form.RATE
+    others: tuple[str, ...] = ()
+    seconds: float = 3.65
+
+    def __post_init__(self) -> None:
+        _check_items(self)
+        if not 0.0 < self.seconds < math.inf:
+            raise OptionError(f"a question takes {self.seconds:g} seconds. Give a finite number above 0.")
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """All items of it; none where it is about a concept."""
+        return () if self.form is Form.CONCEPT else (self.item_id, *self.others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +134,17 @@ class Answer:
     """What an oracle says to a question.
 
     Attributes:
-        value: The rating on the data's own scale, for ``kind`` rating; ``None`` for the other kinds.
+        item_id: As in the question: the item, the first of several, or the name of the concept.
+        value: For ``kind`` rating: the rating on the data's own scale; 1 for the first of a pair and 0 for the second;
+            1 for yes and 0 for no; how many were tapped. ``None`` for the other kinds.
         source: Who answered: ``person``, ``simulated``, an annotator's name.
         propensity: Probability with which the question was asked; ``None`` where nobody asked.
         key: Client-made key; a second answer with the same key changes nothing. Empty: one is made.
         question: The strategy that asked, empty where nobody did.
         asked_at, answered_at: Seconds since the epoch as the client claims them; ``None`` if unknown.
+        form: Of the question.
+        others: The further items of a pair or a group.
+        tapped: Those of a group that were tapped.
     """
 
     user_id: str
@@ -122,21 +157,93 @@ class Answer:
     question: str = ""
     asked_at: float | None = None
     answered_at: float | None = None
+    form: Form = Form.RATE
+    others: tuple[str, ...] = ()
+    tapped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
         object.__setattr__(self, "item_id", normalise_id(self.item_id, ITEM))
         object.__setattr__(self, "kind", _kind(self.kind))
+        _check_items(self)
         if self.value is not None:
             object.__setattr__(self, "value", _rating(self.value))
+        _check_tapped(self)
         if (self.kind is AnswerKind.RATING) != (self.value is not None):
             raise AnswerError(
                 f"an answer of kind {self.kind.value!r} has value {self.value!r}. Only a rating has a value."
             )
+        if self.form in _YES_NO and self.value not in (None, 0.0, 1.0):
+            raise AnswerError(f"the answer to a {self.form.value} is {self.value:g}. Give {_YES_NO[self.form]}.")
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """All items it speaks of; none where it is about a concept."""
+        return () if self.form is Form.CONCEPT else (self.item_id, *self.others)
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """What was asked, however the items were ordered: of several answers with one subject the last counts."""
+        return (self.form.value, *sorted((self.item_id, *self.others)))
 
     @property
     def is_rating(self) -> bool:
+        """Whether it moves taste; what it says of it hangs on the form."""
         return self.kind is AnswerKind.RATING
+
+
+_YES_NO = {
+    Form.PAIR: "1 for the first, 0 for the second",
+    Form.CONCEPT: "1 for yes, 0 for no",
+    Form.PREVIEW: "1 for yes, 0 for no",
+}
+
+
+def _check_items(asked: Question | Answer) -> None:
+    """As many different items as the form has, by their normal names."""
+    form = form_of(asked.form)
+    others = tuple(normalise_id(other, ITEM) for other in asked.others)
+    object.__setattr__(asked, "form", form)
+    object.__setattr__(asked, "others", others)
+    if form is Form.PAIR and len(others) != 1:
+        raise AnswerError(f"a pair has {1 + len(others)} items. Give 2 different ones.")
+    if form is Form.GROUP and not others:
+        raise AnswerError("a group has 1 item. Give at least 2 different ones.")
+    if form not in (Form.PAIR, Form.GROUP) and others:
+        raise AnswerError(f"a {form.value} question has {1 + len(others)} items. It is about one.")
+    items = (asked.item_id, *others)
+    if len(set(items)) < len(items):
+        twice = next(item for item in items if items.count(item) > 1)
+        raise AnswerError(f"item {_shown(twice)} comes twice in a {form.value}. Give different items.")
+
+
+def _check_tapped(answer: Answer) -> None:
+    """Only a group has tapped items, all of them were offered, and their number is its value."""
+    tapped = tuple(dict.fromkeys(normalise_id(item, ITEM) for item in answer.tapped))
+    object.__setattr__(answer, "tapped", tapped)
+    if tapped and (answer.form is not Form.GROUP or answer.kind is not AnswerKind.RATING):
+        raise AnswerError(
+            f"item {_shown(tapped[0])} was tapped in no group. Only the answer to a group has such items."
+        )
+    strange = [item for item in tapped if item not in answer.items]
+    if strange:
+        raise AnswerError(f"item {_shown(strange[0])} was tapped and not offered. Give items of the group.")
+    if answer.form is Form.GROUP and answer.kind is AnswerKind.RATING:
+        if answer.value not in (None, float(len(tapped))):
+            raise AnswerError(f"the value of a group is {answer.value:g}, {len(tapped)} are tapped. Leave it out.")
+        object.__setattr__(answer, "value", float(len(tapped)))
+
+
+def form_of(value: object) -> Form:
+    """The form of that name.
+
+    Raises:
+        OptionError: If there is none.
+    """
+    forms = [form.value for form in Form]
+    if not isinstance(value, str) or value not in forms:
+        raise OptionError(f"the kind of question {_shown(value)} is unknown. Give one of {', '.join(forms)}.")
+    return Form(value)
 
 
 def _kind(value: object) -> AnswerKind:

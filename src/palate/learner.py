@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate import model as models
-from palate.acquisition import DEFAULT, Candidates, get_strategy, select
-from palate.entities import USER, Answer, AnswerKind, Question, normalise_id
+from palate import hearing
+from palate.acquisition import DEFAULT
+from palate.asking import ask_forms, ask_items, check_form, forms_of
+from palate.entities import USER, Answer, AnswerKind, Form, Question, normalise_id
 from palate.errors import AnswerError, OptionError
 from palate.model import History, Model, UserState
-from palate.posteriors.taste import Belief, quadratic
+from palate.posteriors.seconds import Seconds
 
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
@@ -96,7 +97,7 @@ class Learner:
         user_id = normalise_id(user_id, USER)
         if user_id not in self._states:
             row, answers = self._rows.get(user_id), self.told.get(user_id, ())
-            self._states[user_id] = models.replay(self.model, row, self._history(user_id), answers)
+            self._states[user_id] = hearing.replay(self.model, row, self._history(user_id), answers)
         return self._states[user_id]
 
     def knows(self, user_id: str) -> bool:
@@ -116,49 +117,62 @@ class Learner:
         *,
         k: int = 1,
         strategy: str = DEFAULT,
+        kinds: Sequence[str] = (Form.RATE,),
         candidates: Sequence[str] | None = None,
+        concepts: Sequence[str] | None = None,
+        seconds: Seconds | None = None,
         rng: np.random.Generator,
     ) -> tuple[Question, ...]:
         """Up to ``k`` questions worth asking a user now, best first. Reads only.
 
         Args:
+            strategy: How items to rate are chosen. Where other kinds are asked too, all are compared by one measure:
+                the expected fall of the uncertainty about what the user may be shown, per second.
+            kinds: Of question: ``rate``, ``pair``, ``group``, ``concept``, ``preview``.
             candidates: Ids that may be asked; the whole catalogue if None. What the user has answered is left out.
+            concepts: Names of categories, or other words, that may be asked; all categories if None.
+            seconds: What each kind costs; None: the assumptions of :mod:`palate.posteriors.seconds`.
             rng: Breaks ties, and draws where the strategy does.
+        Raises:
+            UnknownItem, OptionError: If a candidate, a concept, the strategy or a kind is unknown or does not fit.
         """
-        user_id = normalise_id(user_id, USER)
-        chosen, state, catalogue = get_strategy(strategy), self.state(user_id), self.model.catalogue
-        allowed = np.ones(len(catalogue), dtype=bool)
-        if candidates is not None:
-            allowed[:] = False
-            allowed[catalogue.positions(candidates)] = True
-        allowed[list(state.asked)] = False
-        on_offer = self.model.candidates(state.exposure)
-        choices = select(chosen, state.belief, on_offer, k=k, allowed=allowed, rng=rng)
-        known = self.model.answerability.probability(state.exposure)
-        gains = _shares_gained(state.belief, on_offer, [choice.item for choice in choices])
-        return tuple(
-            Question(
-                user_id=user_id,
-                item_id=catalogue.ids[choice.item],
-                strategy=strategy,
-                value=choice.value,
-                answerable=float(known[choice.item]),
-                propensity=choice.propensity,
-                why=_why(float(gain), float(known[choice.item])),
-            )
-            for choice, gain in zip(choices, gains, strict=True)
+        user_id, forms = normalise_id(user_id, USER), forms_of(kinds)
+        if forms == (Form.RATE,):
+            return ask_items(self, user_id, k=k, strategy=strategy, candidates=candidates, rng=rng)
+        return ask_forms(
+            self,
+            user_id,
+            forms=forms,
+            k=k,
+            strategy=strategy,
+            candidates=candidates,
+            concepts=concepts,
+            seconds=seconds or Seconds(),
+            rng=rng,
         )
 
-    def answer(self, question: Question, value: float | AnswerKind, *, source: str = "person") -> Answer:
-        """An answer to a question, ready for :meth:`tell`."""
+    def answer(
+        self, question: Question, value: float | AnswerKind | Sequence[str], *, source: str = "person"
+    ) -> Answer:
+        """An answer to a question, ready for :meth:`tell`.
+
+        Args:
+            value: The rating; 1 for the first of a pair, 0 for the second; 1 for yes, 0 for no; the ids tapped in a
+                group, which may be none; or one of the answers that are no rating.
+        """
+        is_other = isinstance(value, AnswerKind)
+        is_group = question.form is Form.GROUP and not is_other
         return Answer(
             user_id=question.user_id,
             item_id=question.item_id,
             kind=value if isinstance(value, AnswerKind) else AnswerKind.RATING,
-            value=None if isinstance(value, AnswerKind) else value,
+            value=None if is_other or is_group else value,  # type: ignore[arg-type]  # a group counts its taps itself
             source=source,
             propensity=question.propensity,
             question=question.strategy,
+            form=question.form,
+            others=question.others,
+            tapped=_ids(value) if is_group else (),
         )
 
     def tell(self, answers: Answer | Iterable[Answer]) -> Learner:
@@ -178,21 +192,28 @@ class Learner:
                 continue
             told[answer.user_id] = (*before, answer)
             state = states.pop(answer.user_id, None)
-            item = self.model.catalogue.position(answer.item_id)
-            if state is not None and item not in state.asked:
-                states[answer.user_id] = models.told(self.model, state, answer)
+            if state is not None and not self._answered(state, before, answer):
+                states[answer.user_id] = hearing.told(self.model, state, answer)
         return replace(self, told=told, _states=states)
+
+    def _answered(self, state: UserState, before: tuple[Answer, ...], answer: Answer) -> bool:
+        """Whether the question had an answer already, so that all are to be replayed."""
+        if answer.form is Form.RATE and self.model.catalogue.position(answer.item_id) in state.asked:
+            return True
+        return any(answer.subject == earlier.subject for earlier in before)
 
     def check(self, answer: Answer) -> Answer:
         """The answer with a key, if this model can take it.
 
         Raises:
-            UnknownItem: If the model does not hold the item.
-            AnswerError: If the rating is off the scale.
+            UnknownItem: If the model does not hold an item, or cannot read a concept.
+            AnswerError: If the rating is off the scale, or the model knows events and cannot take this kind of answer.
         """
-        self.model.catalogue.position(answer.item_id)
-        if answer.value is not None:
+        self.model.catalogue.positions(answer.items)
+        if answer.form is Form.RATE and answer.value is not None:
             self.model.scale.check(answer.value)
+        if answer.form is not Form.RATE:
+            check_form(self.model, answer)
         return answer if answer.key else replace(answer, key=uuid.uuid4().hex)
 
     def undo(self, user_id: str, key: str | None = None) -> Learner:
@@ -205,6 +226,8 @@ class Learner:
         """
         user_id = normalise_id(user_id, USER)
         answers = self.told.get(user_id, ())
+        if key is not None and key in self.undone:
+            raise AnswerError(f"the answer {key!r} has already been undone. There is nothing left to undo.")
         if not answers:
             raise AnswerError(f"user {user_id!r} has told nothing that could be undone. Tell an answer first.")
         key = answers[-1].key if key is None else key
@@ -287,17 +310,8 @@ class Learner:
         return load(Path(folder))
 
 
-def _shares_gained(belief: Belief, candidates: Candidates, items: list[int]) -> Array:
-    """By which share an answer about each item lowers the mean variance of what the user may be shown, (k,)."""
-    moment = candidates.target_moment()
-    asked = candidates.take(np.array(items, dtype=np.intp))
-    moved = belief.covariance @ moment @ belief.covariance
-    total = float(np.trace(moment @ belief.covariance))
-    return quadratic(asked.items.factors, moved) * asked.gain(belief) / max(total, np.finfo(np.float64).tiny)
-
-
-def _why(gain: float, known: float) -> str:
-    if known >= 0.995:
-        return f"an answer lowers the uncertainty about what you may be shown by {gain:.0%}"
-    gained = f"an answer lowers the uncertainty about what you may be shown by {gain:.0%}"
-    return f"{gained}; you know it with a chance of {known:.0%}"
+def _ids(tapped: object) -> tuple[str, ...]:
+    """The items tapped in a group; a number says how many, and not which."""
+    if isinstance(tapped, str) or not isinstance(tapped, Sequence):
+        raise AnswerError(f"the answer to a group is {tapped!r}. Give the ids that were tapped, in a list.")
+    return tuple(tapped)

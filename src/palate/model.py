@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,12 +12,15 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
+from palate.acquisition.offers import Setting
 from palate.acquisition.population import Given, Population
 from palate.catalogue import Catalogue
-from palate.entities import Answer
-from palate.errors import AnswerError
+from palate.entities import normalise_id
+from palate.errors import AnswerError, IdError, UnknownItem
 from palate.posteriors.answerability import Answerability
+from palate.posteriors.concepts import Concept, Concepts
 from palate.posteriors.prior import LinearPrior
+from palate.posteriors.seconds import Seconds
 from palate.posteriors.taste import Belief, Taste
 
 Array = NDArray[np.float64]
@@ -41,6 +45,11 @@ class Scale:
     @property
     def high(self) -> float:
         return self.levels[-1]
+
+    @property
+    def step(self) -> float:
+        """Smallest distance of two levels; 0 where the scale is continuous, or has only its ends."""
+        return float(np.diff(self.levels).min()) if len(self.levels) > 2 else 0.0
 
     @property
     def cut(self) -> float:
@@ -151,15 +160,104 @@ class Model:
     def candidates(self, exposure: Belief | None = None, given: Given | None = None) -> Candidates:
         """Everything in the catalogue, as a strategy sees it for a user of whom this exposure is believed."""
         exposure = exposure or self.answerability.start()
-        return Candidates.of_all(
+        everything = Candidates.of_all(
             self.population,
             self.catalogue.levels,
             targets=self.answerability.targets(exposure),
             counts=self.catalogue.counts,
-            known=self.answerability.probability(exposure),
-            reach=self.answerability.reach(exposure),
-            given=given,
         )
+        return everything.aimed(self.answerability, exposure, given or Given.nothing())
+
+    @cached_property
+    def concepts(self) -> Concepts:
+        """Its categories as directions of taste, learnt from the fitted users; made when first needed."""
+        return Concepts.learn(self.taste, self.answers, _by_normal_name(self.catalogue.categories))
+
+    @cached_property
+    def _said(self) -> dict[str, Concept]:
+        return {}  # a cache: encoding gives the same
+
+    def concept(self, name: str) -> Concept:
+        """A category, or something in other words, as a direction of taste.
+
+        Raises:
+            UnknownItem: If it is no category, and the model has no encoder that could read it.
+        """
+        if name in self.concepts.names:
+            return self.concepts.of(name)
+        if self.catalogue.content is None:
+            known = ", ".join(self.concepts.names[:12]) or "none"
+            raise UnknownItem(
+                f"concept {name!r} is unknown: the model has no encoder to read it. The categories are: {known}."
+            )
+        if name not in self._said:
+            self._said[name] = self.concepts.said(self.prior, self._encoded(name))
+        return self._said[name]
+
+    def _encoded(self, words: str) -> Array:
+        from palate.batch import encode_words
+
+        return encode_words(words, self.encoder)
+
+    @property
+    def like_cut(self) -> float:
+        """Expected answer from which an item is liked, as beliefs see it."""
+        return 0.0 if self.taste.likelihood.kind == "probit" else self.scale.cut
+
+    @property
+    def preview_noise(self) -> float:
+        """Variance of what somebody makes of a preview, on top of a rating's.
+
+        They see the content, so what it does not say of level and factors they do not know either: ``E[tᵀ Λ t]``, for
+        a taste from the population.
+        """
+        return float(np.trace(self.prior.covariance))
+
+    def concepts_named(self, names: Sequence[str] | None) -> Concepts:
+        """Those of these names, categories or other words; all categories if None.
+
+        Raises:
+            UnknownItem: If one of them cannot be read.
+        """
+        if names is None:
+            return self.concepts
+        normal = dict.fromkeys(normalise_id(name, "concept") for name in names)
+        return self.concepts.named({name: self.concept(name) for name in normal})
+
+    def setting(
+        self,
+        candidates: Candidates,
+        belief: Belief,
+        allowed: NDArray[np.bool_],
+        *,
+        seconds: Seconds,
+        concepts: Concepts,
+        open_concepts: NDArray[np.bool_],
+        preview_reach: Array,
+    ) -> Setting:
+        """What questions of all forms to n users are made of (:class:`palate.acquisition.offers.Setting`)."""
+        return Setting(
+            candidates=candidates,
+            belief=belief,
+            allowed=allowed,
+            seconds=seconds,
+            cut=self.like_cut,
+            step=self.scale.step,
+            concepts=concepts,
+            open_concepts=open_concepts,
+            preview_noise=self.preview_noise,
+            preview_reach=preview_reach,
+        )
+
+
+def _by_normal_name(categories: Mapping[str, NDArray[np.intp]]) -> dict[str, NDArray[np.intp]]:
+    """Those whose name can be told in an answer, by its normal form."""
+    named: dict[str, NDArray[np.intp]] = {}
+    for name, members in categories.items():
+        with suppress(IdError):
+            normal = normalise_id(name, "concept")
+            named[normal] = np.union1d(named.get(normal, members), members)
+    return named
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +270,9 @@ class UserState:
         exposure: Belief about what the user can answer.
         rated: Positions of the rated items, in order.
         values: Their ratings.
-        asked: Positions of items that need not be asked again: rated, or answered in any other way.
+        asked: Positions of items that need not be asked again, nor shown: rated, tapped, or answered in any other way.
+        posed: Positions of those that were in an answered pair, group or preview: not asked again either, but shown.
+        concepts: Names of the concepts answered.
     """
 
     start: Belief
@@ -181,6 +281,8 @@ class UserState:
     rated: tuple[int, ...]
     values: tuple[float, ...]
     asked: frozenset[int]
+    posed: frozenset[int] = frozenset()
+    concepts: frozenset[str] = frozenset()
 
 
 def fresh_state(model: Model, row: int | None, history: History | None, without: frozenset[int]) -> UserState:
@@ -224,28 +326,3 @@ def _start(model: Model, history: History | None) -> Belief:
         return model.taste.start
     prior = model.history_prior
     return model.taste.prior(prior.predict(encoded, 1)[0], prior.covariances(encoded, 1)[0])
-
-
-def told(model: Model, state: UserState, answer: Answer) -> UserState:
-    """The state after one more answer about an item that had no rating so far. Only a rating moves taste."""
-    item = model.catalogue.position(answer.item_id)
-    answered = answer.is_rating
-    exposure = model.answerability.observe(state.exposure, item, answered or answer.kind == "no-opinion")
-    if answer.kind == "skipped":  # says nothing, not even that the item is unknown
-        exposure = state.exposure
-    if not answered or answer.value is None:
-        return UserState(state.start, state.belief, exposure, state.rated, state.values, state.asked | {item})
-    belief = model.taste.observe(state.belief, item, model.scale.check(answer.value))
-    rated, values = (*state.rated, item), (*state.values, answer.value)
-    return UserState(state.start, belief, exposure, rated, values, state.asked | {item})
-
-
-def replay(model: Model, row: int | None, history: History | None, answers: Sequence[Answer]) -> UserState:
-    """The state from the data and all answers told since, in order; of several about one item the last counts."""
-    last = {answer.item_id: answer for answer in answers}
-    again = frozenset(model.catalogue.position(item) for item, answer in last.items() if answer.is_rating)
-    state = fresh_state(model, row, history, again)
-    for answer in answers:
-        if last[answer.item_id] is answer:
-            state = told(model, state, answer)
-    return state

@@ -245,3 +245,24 @@ def test_ctrl_c_and_ctrl_d_on_a_terminal(terminal, model, key, code):
     terminal.press(key)
     assert terminal.process.wait(20) == code
     assert [answer.value for answer in kept(model)] == [5.0]
+
+
+def test_a_talk_of_groups_and_concepts(cli, model):
+    result = cli("interview", model, "--user", "ann", "--kinds", "group,concept", stdin="2\n1\n2\nd\n1\nz\n7\nq\n")
+    assert result.code == 0, result.err
+    (answer,) = kept(model)
+    assert (answer.form.value, answer.question, len(answer.tapped)) == ("group", "gain-per-second", 1)
+    assert answer.tapped == (answer.item_id,)  # the second was tapped, and the tap was taken back
+    assert "which of these do you like: " in result.out
+    assert "not liked: " in result.out
+    assert "Kept: yes" in result.out and "Taken back: do you like " in result.out
+    assert "'7' is no answer here: 1 yes · 0 no, or u s z q." in result.out
+
+
+def test_a_talk_of_pairs_and_previews(cli, model):
+    result = cli("interview", model, "--user", "ann", "--kinds", "pair", stdin="2\nq\n")
+    (answer,) = kept(model)
+    assert (answer.form.value, answer.value, len(answer.others)) == ("pair", 0.0, 1)
+    assert "1 the first · 2 the second" in result.out and "Kept: rather " in result.out
+    cli("interview", model, "--user", "bob", "--kinds", "preview", stdin="1\nq\n")
+    assert [(a.form.value, a.value) for a in kept(model) if a.user_id == "bob"] == [("preview", 1.0)]

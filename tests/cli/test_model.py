@@ -159,7 +159,8 @@ def test_ask_as_json(cli, model):
     assert (result.json["strategy"], result.json["unit"], result.json["notes"]) == ("epig", "nats", ["unknown-user"])
     for question in result.json["questions"]:
         assert set(question) == {
-            "user_id", "item_id", "title", "strategy", "value", "answerable", "propensity", "why"
+            "user_id", "item_id", "title", "strategy", "value", "answerable", "propensity", "why",
+            "form", "others", "seconds",
         }  # fmt: skip
         assert 0 < question["answerable"] <= 1
     assert len({question["item_id"] for question in result.json["questions"]}) == 3
@@ -315,3 +316,60 @@ def test_json_is_plain_ascii(cli, model):
     out = cli("recommend", model, "--user", "雪国", "--json").out
     assert out.isascii()
     assert json.loads(out)["user"] == "雪国"
+
+
+KINDS = "rate,pair,group,concept,preview"
+
+
+def test_ask_compares_kinds_by_what_they_tell_per_second(cli, model):
+    result = cli("ask", model, "--user", "ann", "-k", 4, "--kinds", KINDS, "--json").json
+    assert (result["strategy"], result["unit"]) == ("gain-per-second", "squared rating per second")
+    values = [question["value"] for question in result["questions"]]
+    assert values == sorted(values, reverse=True) and len(values) == 4
+    assert {question["form"] for question in result["questions"]} <= set(KINDS.split(","))
+    two = cli("ask", model, "--user", "ann", "-k", 6, "--kinds", "group,concept", "--json").json["questions"]
+    assert {question["form"] for question in two} == {"group", "concept"}
+
+
+def test_ask_for_an_unknown_kind_is_an_error(cli, model):
+    result = cli("ask", model, "--user", "ann", "--kinds", "rate,essay")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        "Error: the kind of question 'essay' is unknown. Give one of rate, pair, group, concept, preview.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "kept"),
+    [
+        (["--item", "i01", "--others", "i02", "--kind", "pair", "--answer", "0"], ("pair", ["i02"], [], 0.0)),
+        (
+            ["--item", "i01", "--others", "i02,i03", "--kind", "group", "--answer", "i03,i01"],
+            ("group", ["i02", "i03"], ["i03", "i01"], 2.0),
+        ),
+        (["--item", "i01", "--others", "i02", "--kind", "group", "--answer", "none"], ("group", ["i02"], [], 0.0)),
+        (["--item", "crime", "--kind", "concept", "--answer", "yes"], ("concept", [], [], 1.0)),
+        (["--item", "i01", "--kind", "preview", "--answer", "unknown"], ("preview", [], [], None)),
+    ],
+)
+def test_tell_takes_answers_to_every_kind(cli, model, options, kept):
+    result = cli("tell", model, "--user", "ann", *options, "--json").json
+    assert (result["form"], result["others"], result["tapped"], result["value"]) == kept
+    told = Learner.load(model).told["ann"]
+    assert [answer.form.value for answer in told] == [kept[0]]
+    assert "Taken back" in cli("undo", model, "--user", "ann").out
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--item", "i01", "--others", "i01", "--kind", "pair", "--answer", "1"], "item 'i01' comes twice in a pair. "),
+        (["--item", "i01", "--kind", "group", "--answer", "none"], "a group has 1 item. "),
+        (["--item", "i01", "--others", "i02", "--kind", "pair", "--answer", "4"], "the answer '4' is unknown. Give 1"),
+        (["--item", "opera", "--kind", "concept", "--answer", "1"], "concept 'opera' is unknown: the model has no"),
+    ],
+)
+def test_tell_says_what_is_wrong_with_an_answer_to_a_kind(cli, model, options, message):
+    result = cli("tell", model, "--user", "ann", *options)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"Error: {message}")

@@ -1,12 +1,27 @@
-from palate.entities import AnswerKind, Question
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from palate.entities import AnswerKind, Form, Question
+from palate.errors import OptionError
 from palate.oracles import Simulated
+from palate.posteriors.seconds import Seconds
+
+RATINGS = {"ann": {"a": 4.0, "b": 2.0, "c": 4.0, "d": 3.0}}
+GENRES = {"drama": ["a", "c", "x"], "comedy": ["b", "d"], "western": ["a", "x"]}
 
 
-def question(item: str) -> Question:
-    return Question("ann", item, "epig", value=0.2, answerable=0.5, propensity=0.25)
+def question(item: str, form: Form = Form.RATE, *others: str) -> Question:
+    return Question("ann", item, "epig", value=0.2, answerable=0.5, propensity=0.25, form=form, others=others)
 
 
-def test_answers_with_the_rating_it_has_and_says_so_where_it_has_none():
+def said(item: str, form: Form, *others: str) -> tuple[AnswerKind, float | None, tuple[str, ...]]:
+    (answer,) = Simulated(RATINGS, like=4.0, cut=3.5, categories=GENRES).answer([question(item, form, *others)])
+    return answer.kind, answer.value, answer.tapped
+
+
+def test_answers_with_the_rating_it_has_and_says_so_where_it_has_none() -> None:
     answers = Simulated({"ann": {"a": 4.0}}).answer([question("b"), question("a")])
     assert [(answer.item_id, answer.kind, answer.value) for answer in answers] == [
         ("b", AnswerKind.UNKNOWN, None),
@@ -16,6 +31,61 @@ def test_answers_with_the_rating_it_has_and_says_so_where_it_has_none():
     assert {(answer.propensity, answer.question) for answer in answers} == {(0.25, "epig")}
 
 
-def test_a_user_without_ratings_knows_nothing():
+def test_a_user_without_ratings_knows_nothing() -> None:
     (answer,) = Simulated({}).answer([question("a")])
     assert answer.kind is AnswerKind.UNKNOWN
+
+
+RATING, NONE, UNKNOWN = AnswerKind.RATING, AnswerKind.NO_OPINION, AnswerKind.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("item", "form", "others", "expected"),
+    [
+        ("a", Form.PAIR, ["b"], (RATING, 1.0, ())),
+        ("b", Form.PAIR, ["d"], (RATING, 0.0, ())),
+        ("a", Form.PAIR, ["c"], (NONE, None, ())),  # rated the same
+        ("a", Form.PAIR, ["x"], (UNKNOWN, None, ())),
+        ("a", Form.GROUP, ["x", "b", "c"], (RATING, 2.0, ("a", "c"))),
+        ("x", Form.GROUP, ["b"], (RATING, 0.0, ())),
+        ("drama", Form.CONCEPT, [], (RATING, 1.0, ())),  # 4 against 3.25
+        ("comedy", Form.CONCEPT, [], (RATING, 0.0, ())),  # 2.5
+        ("western", Form.CONCEPT, [], (UNKNOWN, None, ())),  # one rating is no view
+        ("space opera", Form.CONCEPT, [], (UNKNOWN, None, ())),  # ratings say nothing of words
+        ("a", Form.PREVIEW, [], (RATING, 1.0, ())),
+        ("d", Form.PREVIEW, [], (RATING, 0.0, ())),
+        ("x", Form.PREVIEW, [], (UNKNOWN, None, ())),  # what they would have said nobody knows
+    ],
+)
+def test_real_ratings_answer_every_form(item: str, form: Form, others: list[str], expected: object) -> None:
+    assert said(item, form, *others) == expected
+
+
+def test_a_preview_is_noisier_than_a_rating() -> None:
+    oracle = Simulated(RATINGS, like=4.0, cut=3.5, preview_noise=4.0, rng=np.random.default_rng(0))
+    would = [answer.value for answer in oracle.answer([question("a", Form.PREVIEW)] * 400)]
+    assert np.mean(would) == pytest.approx(0.6, abs=0.07)  # Φ(0.5 / 2)
+    with pytest.raises(OptionError, match=r"^preview_noise is 4 and there is no rng to draw it\. Give rng\.$"):
+        Simulated(RATINGS, like=4.0, preview_noise=4.0).answer([question("a", Form.PREVIEW)])
+
+
+def test_what_is_liked_has_to_be_said() -> None:
+    with pytest.raises(OptionError, match=r"^the rating from which an item is liked is not given\. Give like"):
+        Simulated(RATINGS).answer([question("a", Form.GROUP, "b")])
+
+
+def test_answers_take_the_seconds_of_their_form() -> None:
+    asked = [
+        question("a"),
+        question("a", Form.PAIR, "b"),
+        question("a", Form.GROUP, "b", "c"),
+        question("a", Form.PREVIEW),
+    ]
+    answers = Simulated(RATINGS, like=4.0).answer(asked)
+    seconds = Seconds()
+    assert [answer.answered_at - answer.asked_at for answer in answers] == [
+        seconds.rate,
+        seconds.pair,
+        seconds.of(Form.GROUP, 3, 2),
+        seconds.preview,
+    ]

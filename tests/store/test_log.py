@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import palate
-from palate.entities import Answer, AnswerKind, Label
+from palate.entities import Answer, AnswerKind, Form, Label
 from palate.errors import AnswerError, IdError, StoreError
 from palate.store import lock
 from palate.store.log import LabelLog, LabelStore, active
@@ -206,7 +206,7 @@ def test_large_and_numpy_numbers_come_back_equal(log: LabelLog) -> None:
         "DELETE FROM labels",
         "INSERT OR REPLACE INTO labels SELECT * FROM labels",
         "INSERT OR REPLACE INTO labels SELECT seq + 9, key, user_id, item_id, kind, 5, source, propensity, question, "
-        "asked_at, answered_at, recorded_at, retracts FROM labels",
+        "asked_at, answered_at, recorded_at, retracts, form, others, tapped FROM labels",
     ],
 )
 def test_no_program_can_change_a_row(log: LabelLog, path: Path, statement: str) -> None:
@@ -220,10 +220,12 @@ def test_no_program_can_change_a_row(log: LabelLog, path: Path, statement: str) 
 
 def test_the_table_checks_what_another_program_writes(log: LabelLog, path: Path) -> None:
     other = sqlite3.connect(path)
-    row = "INSERT INTO labels VALUES (1, 'k', 'ann', 'film', ?, ?, 'x', NULL, '', NULL, NULL, 0, NULL)"
+    row = "INSERT INTO labels VALUES (1, 'k', 'ann', 'film', ?, ?, 'x', NULL, '', NULL, NULL, 0, NULL, ?, '[]', '[]')"
     for kind, value in (("rating", None), ("rating", float("nan")), ("unknown", 3.0), ("liked", None)):
         with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
-            other.execute(row, (kind, value))
+            other.execute(row, (kind, value, "rate"))
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
+        other.execute(row, ("unknown", None, "essay"))
     other.close()
 
 
@@ -245,10 +247,69 @@ def test_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         LabelLog.open(path)
     assert str(caught.value) == (
-        f"{path} is a label log of version 7; this Palate reads version 1. "
+        f"{path} is a label log of version 7; this Palate reads version 2. "
         "Install a newer Palate: pip install -U palate"
     )
     assert path.read_bytes() == before
+
+
+OF_VERSION_1 = """
+    CREATE TABLE labels (
+        seq INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE CHECK (key <> ''), user_id TEXT NOT NULL,
+        item_id TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('rating', 'no-opinion', 'unknown', 'skipped')),
+        value REAL CHECK ((value IS NOT NULL) = (kind = 'rating')), source TEXT NOT NULL,
+        propensity REAL CHECK (propensity BETWEEN 0 AND 1), question TEXT NOT NULL, asked_at REAL, answered_at REAL,
+        recorded_at REAL NOT NULL, retracts TEXT UNIQUE
+    ) STRICT;
+    CREATE TRIGGER labels_no_update BEFORE UPDATE ON labels BEGIN SELECT RAISE(ABORT, 'the label log only grows'); END;
+    PRAGMA application_id = 1346456660;
+    PRAGMA user_version = 1;
+"""
+WRITTEN_BY_1 = (
+    "INSERT INTO labels (key, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at, "
+    "recorded_at, retracts) VALUES (?, 'ann', 'film', 'rating', 4.0, 'person', 0.5, 'epig', NULL, NULL, 7.0, NULL)"
+)
+
+
+def test_a_log_of_version_1_gets_the_new_columns_and_keeps_its_rows(path: Path) -> None:
+    old = sqlite3.connect(path)
+    old.executescript(OF_VERSION_1)
+    old.execute(WRITTEN_BY_1, ("k",))
+    old.commit()
+    with LabelLog.open(path) as log:
+        (first,) = log.labels()
+        assert first == Label(
+            1, Answer("ann", "film", AnswerKind.RATING, 4.0, propensity=0.5, key="k", question="epig"), 7.0
+        )
+        old.execute(WRITTEN_BY_1, ("still",))  # by a process that opened it before
+        old.commit()
+        pair = Answer("ann", "film", AnswerKind.RATING, 1.0, key="p", form=Form.PAIR, others=("book",))
+        log.append([pair])
+        assert [label.answer.form for label in log.labels()] == [Form.RATE, Form.RATE, Form.PAIR]
+        with pytest.raises(sqlite3.IntegrityError, match="the label log only grows"):
+            old.execute("UPDATE labels SET form = 'pair'")
+    old.close()
+    again = sqlite3.connect(path)
+    assert again.execute("PRAGMA user_version").fetchone() == (2,)
+    again.close()
+    with LabelLog.open(path) as log:
+        assert [label.answer.key for label in log.labels()] == ["k", "still", "p"]
+
+
+def test_answers_of_every_form_come_back_equal_and_can_be_taken_back(log: LabelLog) -> None:
+    sent = [
+        Answer("ann", "film", AnswerKind.RATING, 1.0, key="p", form=Form.PAIR, others=("book",)),
+        Answer("ann", "a", AnswerKind.RATING, key="g", form=Form.GROUP, others=('b"],', "ü"), tapped=("ü", "a")),
+        Answer("ann", "comedy", AnswerKind.RATING, 0.0, key="c", form=Form.CONCEPT),
+        Answer("ann", "film", AnswerKind.UNKNOWN, key="v", form=Form.PREVIEW),
+    ]
+    assert [label.answer for label in log.append(sent)] == sent
+    assert [label.answer for label in log.labels()] == sent
+    undo = log.retract("g")
+    assert (undo.answer.form, undo.answer.others, undo.answer.tapped) == (Form.GROUP, ('b"],', "ü"), ("ü", "a"))
+    assert [label.answer.key for label in active(log.labels())] == ["p", "c", "v"]
+    with pytest.raises(AnswerError, match="the label key 'p' is taken: the log holds others \\('book',\\) under it"):
+        log.append([Answer("ann", "film", AnswerKind.RATING, 1.0, key="p", form=Form.PAIR, others=("tune",))])
 
 
 def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from palate.entities import AnswerKind
+from palate.entities import Answer, AnswerKind, Form, form_of
 from palate.errors import AnswerError
 
 if TYPE_CHECKING:
@@ -36,6 +37,31 @@ def parse_answer(text: str, model: Model) -> float | AnswerKind:
     if not math.isfinite(value):
         raise AnswerError(f"the answer {text[:40]!r} is unknown. Give {_expected(model)}, {', '.join(WORDS)}.")
     return model.scale.check(value)
+
+
+def given_answer(
+    model: Model, user: str, item: str, text: str, kind: str, others: Sequence[str], key: str = ""
+) -> Answer:
+    """The answer that somebody typed to a question of some kind.
+
+    Args:
+        text: As in :func:`parse_answer`; 1 or 0 to a pair, a concept or a preview; ids, or ``none``, to a group.
+        others: The other items of a pair or a group.
+    """
+    form, word = form_of(kind), text.strip().lower()
+    if form is Form.GROUP and word not in WORDS:
+        tapped = () if word == "none" else tuple(filter(None, (part.strip() for part in text.split(","))))
+        return Answer(user, item, AnswerKind.RATING, key=key, form=form, others=tuple(others), tapped=tapped)
+    said = parse_answer(text, model) if form is Form.RATE or word in WORDS else _yes_or_no(word)
+    answered = AnswerKind.RATING if isinstance(said, float) else said
+    value = said if isinstance(said, float) else None
+    return Answer(user, item, answered, value, key=key, form=form, others=tuple(others))
+
+
+def _yes_or_no(word: str) -> float:
+    if word not in ("1", "0", "yes", "no"):
+        raise AnswerError(f"the answer {word[:40]!r} is unknown. Give 1 or 0, {', '.join(WORDS)}.")
+    return float(word in ("1", "yes"))
 
 
 def _liking(word: str, model: Model) -> float:

@@ -12,13 +12,14 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from palate.cli.answers import in_words, keys_of, legend
+from palate.cli.answers import keys_of, legend
 from palate.cli.console import errors, line, output, print_json, short
 from palate.cli.files import load_model
 from palate.cli.keys import keys
+from palate.cli.kinds import DONE, Kinds, about, keys_for, kinds_of, legend_for, said_in_words, titles_of
 from palate.cli.model import question_rng
 from palate.cli.options import Json, Model, Seed, Strategy, User
-from palate.entities import AnswerKind
+from palate.entities import AnswerKind, Form
 from palate.errors import AnswerError
 
 if TYPE_CHECKING:
@@ -34,7 +35,12 @@ UNKNOWN, SKIP, UNDO, QUIT = "u", "s", "z", "q"
 
 
 def interview(
-    model: Model, user: User, strategy: Strategy = "a-optimal", as_json: Json = False, seed: Seed = 0
+    model: Model,
+    user: User,
+    strategy: Strategy = "a-optimal",
+    kinds: Kinds = None,
+    as_json: Json = False,
+    seed: Seed = 0,
 ) -> None:
     """Answer questions one by one and see the list move.
 
@@ -49,7 +55,7 @@ def interview(
     learner = load_model(model)
     console = errors() if as_json else output()
     with LabelLog.open(log_path(model)) as log:
-        talk = Interview(learner, log, user, strategy, seed, console)
+        talk = Interview(learner, log, user, strategy, seed, console, kinds=kinds_of(kinds))
         try:
             with keys(console) as read_key:
                 talk.run(read_key)
@@ -70,6 +76,7 @@ class Interview:
     seed: int
     console: Console
     given: list[Answer] = field(default_factory=list)
+    kinds: Sequence[str] = ("rate",)
 
     def run(self, read_key: Callable[[], str]) -> None:
         """Ask until the user quits, the input ends, or nothing is left to ask."""
@@ -77,13 +84,14 @@ class Interview:
         while questions := self._ask():
             self._show(questions[0])
             asked_at = time.time()
-            key = self._valid(read_key)
+            key, tapped = self._valid(read_key, questions[0])
             if key == QUIT:
                 return
             if key == UNDO:
                 self._undo()
             else:
-                self._keep(replace(self._answer(questions[0], key), asked_at=asked_at, answered_at=time.time()))
+                answer = self._answer(questions[0], key, tapped)
+                self._keep(replace(answer, asked_at=asked_at, answered_at=time.time()))
         self.console.print("Nothing is left to ask: every item has an answer.")
 
     def close(self) -> None:
@@ -111,7 +119,7 @@ class Interview:
 
     def _ask(self) -> Sequence[Question]:
         rng = question_rng(self.learner, self.user, self.seed)
-        return self.learner.ask(self.user, strategy=self.strategy, rng=rng)
+        return self.learner.ask(self.user, strategy=self.strategy, kinds=self.kinds, rng=rng)
 
     def _welcome(self) -> None:
         kept = len(self._told())
@@ -124,43 +132,62 @@ class Interview:
 
     def _show(self, question: Question) -> None:
         catalogue = self.learner.model.catalogue
-        place = catalogue.position(question.item_id)
-        row = catalogue.table.row(place, named=True)
-        heading = Text(f"\n{len(self._told()) + 1}. {short(catalogue.title(place))}", style="bold")
-        if row["category"]:
-            heading.append(f"  {short(row['category'].replace('|', ', '))}", style="not bold dim")
+        heading = Text(f"\n{len(self._told()) + 1}. {about(catalogue, question)}", style="bold")
+        row = None
+        if question.form in (Form.RATE, Form.PREVIEW):
+            row = catalogue.table.row(catalogue.position(question.item_id), named=True)
+            if row["category"]:
+                heading.append(f"  {short(row['category'].replace('|', ', '))}", style="not bold dim")
         self.console.print(heading)
-        if row["text"]:
+        if row is not None and row["text"]:
             self._say(short(row["text"], SNIPPET))
+        if question.form is not Form.RATE:
+            for key, title in zip(keys_for(question, self.learner.model), titles_of(catalogue, question), strict=False):
+                if question.others:
+                    self._say(f"{key} {title}")
+            self._say(f"{legend_for(question, self.learner.model)}, or u s z q", style="cyan")
         self._say(f"Why: {question.why}.", style="dim")
 
     def _say(self, text: str, style: str = "") -> None:
         self.console.print(Padding(Text(text, style=style), INDENT, expand=False))
 
-    def _valid(self, read_key: Callable[[], str]) -> str:
-        """The next key that means something; the end of the input means to quit."""
-        digits = keys_of(self.learner.model)
+    def _valid(self, read_key: Callable[[], str], question: Question) -> tuple[str, list[str]]:
+        """The next key that means something, and what was tapped before it; the end of the input means to quit."""
+        values, is_group = keys_for(question, self.learner.model), question.form is Form.GROUP
+        tapped: list[str] = []
         while True:
             try:
                 key = read_key().strip().lower()
             except EOFError:
-                return QUIT
-            if key in digits or key in (UNKNOWN, SKIP, UNDO, QUIT):
-                return key
-            if key:
-                self._say(f"{short(key, 20)!r} is no answer here: {self._legend()}, or u s z q.", style="yellow")
+                return QUIT, tapped
+            if is_group and key in values:
+                self._tap(question.items[int(values[key])], tapped)
+            elif key in values or key in (UNKNOWN, SKIP, UNDO, QUIT) or (is_group and key == DONE):
+                return key, tapped
+            elif key:
+                known = legend_for(question, self.learner.model)
+                self._say(f"{short(key, 20)!r} is no answer here: {known}, or u s z q.", style="yellow")
 
-    def _answer(self, question: Question, key: str) -> Answer:
+    def _tap(self, item: str, tapped: list[str]) -> None:
+        """Tap an item of a group, or take the tap back."""
+        catalogue = self.learner.model.catalogue
+        (tapped.remove if item in tapped else tapped.append)(item)
+        state = "liked" if item in tapped else "not liked"
+        self._say(f"{state}: {short(catalogue.title(catalogue.position(item)))}")
+
+    def _answer(self, question: Question, key: str, tapped: Sequence[str]) -> Answer:
         if key in (UNKNOWN, SKIP):
             return self.learner.answer(question, AnswerKind.UNKNOWN if key == UNKNOWN else AnswerKind.SKIPPED)
-        return self.learner.answer(question, keys_of(self.learner.model)[key])
+        if key == DONE:
+            return self.learner.answer(question, tapped)
+        return self.learner.answer(question, keys_for(question, self.learner.model)[key])
 
     def _keep(self, answer: Answer) -> None:
         before = self._top()
         (label,) = self.log.append([self.learner.check(answer)])  # on the disk; only now it counts
         self.learner = self.learner.tell(label.answer)
         self.given.append(label.answer)
-        self._say(f"Kept: {in_words(answer.kind, answer.value, self.learner.model)}", style="green")
+        self._say(f"Kept: {said_in_words(answer, self.learner.model)}", style="green")
         if label.answer.is_rating:
             self._list(self._top(), before)
 
@@ -175,8 +202,7 @@ class Interview:
             self._say(str(error), style="yellow")
         self.learner = self.learner.undo(self.user, last.key)
         self.given = [answer for answer in self.given if answer.key != last.key]
-        catalogue = self.learner.model.catalogue
-        self._say(f"Taken back: {short(catalogue.title(catalogue.position(last.item_id)))}", style="green")
+        self._say(f"Taken back: {about(self.learner.model.catalogue, last)}", style="green")
         if last.is_rating:
             self._list(self._top(), before)
 

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from palate.cli.answers import in_words, parse_answer
+from palate.cli.answers import given_answer
 from palate.cli.console import facts, line, output, print_json, progress, table
 from palate.cli.files import kept_answers, load_data, load_model, save_model
+from palate.cli.kinds import Kinds, about, kinds_of, said_in_words
 from palate.cli.options import (
     Data,
     Encoder,
@@ -27,7 +28,7 @@ from palate.cli.options import (
     local_path,
     writable,
 )
-from palate.entities import Answer, AnswerKind, normalise_id
+from palate.entities import normalise_id
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,6 +43,7 @@ NOTES = {  # why a list is not what it might be, by the code that --json gives
     "all-asked": "Nothing is left to ask: every item has an answer.",
     "no-categories": "The items have no categories.",
 }
+MEASURE = "gain-per-second"  # of several kinds of question
 Count = Annotated[int, typer.Option("-k", min=0, help="How many.")]
 
 
@@ -163,20 +165,25 @@ def ask(
     user: User,
     k: Count = 5,
     strategy: Strategy = "a-optimal",
+    kinds: Kinds = None,
     as_json: Json = False,
     seed: Seed = 0,
 ) -> None:
-    """The questions worth asking a user now, each with its value and why."""
-    learner = load_model(model)
-    questions = learner.ask(user, k=k, strategy=strategy, rng=question_rng(learner, user, seed))
-    catalogue = learner.model.catalogue
-    titles = [catalogue.title(catalogue.position(question.item_id)) for question in questions]
+    """The questions worth asking a user now, each with its value and why.
+
+    With several --kinds they are compared by what an answer tells per second.
+    """
+    learner, forms = load_model(model), kinds_of(kinds)
+    questions = learner.ask(user, k=k, strategy=strategy, kinds=forms, rng=question_rng(learner, user, seed))
+    titles = [about(learner.model.catalogue, question) for question in questions]
+    if forms != ["rate"]:
+        strategy = MEASURE
     notes = [] if learner.knows(user) else ["unknown-user"]
     notes += _shortage(k, len(questions), "all-asked")
     if as_json:
         found = [asdict(question) | {"title": title} for question, title in zip(questions, titles, strict=True)]
-        about = {"user": user, "strategy": strategy, "unit": _value_unit(strategy), "notes": notes}
-        return print_json(about | {"questions": found})
+        head = {"user": user, "strategy": strategy, "unit": _value_unit(strategy), "notes": notes}
+        return print_json(head | {"questions": found})
     rows = [
         [str(place), question.item_id, title, f"{question.value:.3g}", question.why]
         for place, (question, title) in enumerate(zip(questions, titles, strict=True), start=1)
@@ -197,7 +204,7 @@ def question_rng(learner: Learner, user: str, seed: int) -> np.random.Generator:
 def _value_unit(strategy: str) -> str:
     from palate.acquisition import get_strategy
 
-    return get_strategy(strategy).unit
+    return "squared rating per second" if strategy == MEASURE else get_strategy(strategy).unit
 
 
 def tell(
@@ -207,33 +214,38 @@ def tell(
     answer: Annotated[
         str, typer.Option(metavar="VALUE", help="A number on the scale, like, dislike, unknown, no-opinion or skip.")
     ],
+    kind: Annotated[
+        str, typer.Option(metavar="KIND", help="Of the question: rate, pair, group, concept, preview.")
+    ] = "rate",
+    others: Annotated[
+        list[str] | None, typer.Option(metavar="ID,...", help="The other item of a pair, those of a group.")
+    ] = None,
     key: Annotated[str, typer.Option(metavar="KEY", help="Makes a repeat harmless; made up if not given.")] = "",
     as_json: Json = False,
     seed: UnusedSeed = 0,
 ) -> None:
     """Keep one answer, which the next recommend sees.
 
-    It is on the disk before this says so.
+    It is on the disk before this says so. To a pair answer 1 (the first) or 0, to a concept (its name is the
+    --item) or a preview 1 (yes) or 0, to a group the ids liked with commas between, or none.
     """
     from palate.checkpoint import log_path
     from palate.store.log import LabelLog
 
     learner = load_model(model)
-    said = parse_answer(answer, learner.model)
-    kind = said if isinstance(said, AnswerKind) else AnswerKind.RATING
-    given = Answer(user, item, kind, None if isinstance(said, AnswerKind) else said, key=key)
-    given = learner.check(given)
+    given = learner.check(given_answer(learner.model, user, item, answer, kind, listed(others), key))
     with LabelLog.open(log_path(model)) as log:
         repeated = bool(key) and any(label.answer.key == normalise_id(key) for label in log.labels())
         (label,) = log.append([given])
     kept = label.answer
-    title = learner.model.catalogue.title(learner.model.catalogue.position(kept.item_id))
+    title = about(learner.model.catalogue, kept)
     if as_json:
         found = {name: getattr(kept, name) for name in ("user_id", "item_id", "kind", "value", "key")}
+        found |= {name: getattr(kept, name) for name in ("form", "others", "tapped")}
         found |= {"title": title, "seq": label.seq, "recorded_at": label.recorded_at, "repeated": repeated}
         return print_json(found)
     word = "Kept before" if repeated else "Kept"
-    said_so = in_words(kept.kind, kept.value, learner.model)
+    said_so = said_in_words(kept, learner.model)
     line(output(), f"{word}: {said_so} for {title} ({kept.item_id}), key {kept.key}.")
 
 
@@ -256,8 +268,8 @@ def undo(
     if as_json:
         found = {name: getattr(taken, name) for name in ("user_id", "item_id", "kind", "value")}
         return print_json(found | {"key": key or before[-1].key, "answers_left": len(before) - 1})
-    title = learner.model.catalogue.title(learner.model.catalogue.position(taken.item_id))
-    line(output(), f"Taken back: {in_words(taken.kind, taken.value, learner.model)} for {title} ({taken.item_id}).")
+    title = about(learner.model.catalogue, taken)
+    line(output(), f"Taken back: {said_in_words(taken, learner.model)} for {title} ({taken.item_id}).")
 
 
 def profile(model: Model, user: User, as_json: Json = False, seed: UnusedSeed = 0) -> None:

@@ -1,4 +1,9 @@
-"""Somebody whose answers are known already: real ratings stand in for a person."""
+"""Somebody whose answers are known already: real ratings stand in for a person.
+
+What the ratings do not say is not made up. Of an item without a rating nobody knows what this user would have said, be
+it shown to them or not: the answer is "don't know it", to a preview too. So a preview can look worse here than it is,
+and never better.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +11,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from palate.entities import Answer, AnswerKind, Question
+import numpy as np
+
+from palate.entities import Answer, AnswerKind, Form, Question
+from palate.errors import OptionError
+from palate.posteriors.concepts import RATED
+from palate.posteriors.seconds import Seconds
 
 
 class Oracle(Protocol):
@@ -21,24 +31,94 @@ class Oracle(Protocol):
 class Simulated:
     """Answers with the rating it has, and "don't know it" where it has none.
 
+    - A or B: the one rated higher; of equal ones "no opinion"; "don't know it" where either has no rating.
+    - A group: those rated at or above ``like`` are tapped.
+    - A concept: yes where the mean rating in the category is above the mean of all; "don't know it" with fewer than two
+      ratings there, and for words that are no category.
+    - A preview: yes where the rating, with noise, is at or above ``cut``.
+
     Attributes:
-        ratings: By user, then item.
+        ratings: By user, then item; only those that may be answered.
+        like: Rating from which an item is tapped.
+        cut: Expected rating from which somebody would; ``like`` if None.
+        categories: Ids of the items of each.
+        preview_noise: Variance of what somebody makes of a preview, on top of a rating's.
+        seconds: What an answer takes: ``answered_at`` less ``asked_at``, which starts at 0.
+        rng: Draws that noise.
     """
 
     ratings: Mapping[str, Mapping[str, float]] = field(repr=False)
+    like: float | None = None
+    cut: float | None = None
+    categories: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    preview_noise: float = 0.0
+    seconds: Seconds = field(default_factory=Seconds)
+    rng: np.random.Generator | None = None
 
     def answer(self, questions: Sequence[Question]) -> tuple[Answer, ...]:
-        """One answer a question, in the same order."""
+        """One answer a question, in the same order.
+
+        Raises:
+            OptionError: If a group or a preview is asked about and ``like`` is not given, or noise is to be drawn
+                without ``rng``.
+        """
         return tuple(self._one(question) for question in questions)
 
     def _one(self, question: Question) -> Answer:
-        value = self.ratings.get(question.user_id, {}).get(question.item_id)
+        known = self.ratings.get(question.user_id, {})
+        tapped = self._tapped(question, known) if question.form is Form.GROUP else ()
+        said = self._said(question, known)
+        kind = said if isinstance(said, AnswerKind) else AnswerKind.RATING
+        seconds = self.seconds.of(question.form, len(question.items), float(len(tapped)))
         return Answer(
             user_id=question.user_id,
             item_id=question.item_id,
-            kind=AnswerKind.UNKNOWN if value is None else AnswerKind.RATING,
-            value=value,
+            kind=kind,
+            value=None if isinstance(said, AnswerKind) else said,
             source="simulated",
             propensity=question.propensity,
             question=question.strategy,
+            asked_at=0.0,
+            answered_at=seconds,
+            form=question.form,
+            others=question.others,
+            tapped=tapped,
         )
+
+    def _said(self, question: Question, known: Mapping[str, float]) -> float | AnswerKind | None:
+        if question.form is Form.GROUP:
+            return None  # the answer counts its taps
+        if question.form is Form.CONCEPT:
+            return self._view(question.item_id, known)
+        ratings = [known.get(item) for item in question.items]
+        if None in ratings:
+            return AnswerKind.UNKNOWN
+        values = [float(rating) for rating in ratings if rating is not None]
+        if question.form is Form.PAIR:
+            return AnswerKind.NO_OPINION if values[0] == values[1] else float(values[0] > values[1])
+        return self._would(values[0]) if question.form is Form.PREVIEW else values[0]
+
+    def _tapped(self, question: Question, known: Mapping[str, float]) -> tuple[str, ...]:
+        like = self._given(self.like)
+        return tuple(item for item in question.items if item in known and known[item] >= like)
+
+    def _view(self, concept: str, known: Mapping[str, float]) -> float | AnswerKind:
+        inside = [known[item] for item in self.categories.get(concept, ()) if item in known]
+        if len(inside) < RATED:
+            return AnswerKind.UNKNOWN
+        return float(np.mean(inside) > np.mean(list(known.values())))
+
+    def _would(self, rating: float) -> float:
+        cut = self._given(self.like if self.cut is None else self.cut)
+        if self.preview_noise == 0.0:
+            return float(rating >= cut)
+        if self.rng is None:
+            raise OptionError(f"preview_noise is {self.preview_noise:g} and there is no rng to draw it. Give rng.")
+        return float(rating + np.sqrt(self.preview_noise) * self.rng.normal() >= cut)
+
+    def _given(self, like: float | None) -> float:
+        if like is None:
+            raise OptionError(
+                "the rating from which an item is liked is not given. Give like, as of the model's scale."
+            )
+        return like

@@ -72,27 +72,42 @@ class Likelihood:
         return np.asarray(ndtr(mean / np.sqrt(1.0 + variance)))
 
 
-def assumed_density(mean: Array, variance: Array, liked: Array) -> tuple[Array, Array]:
+def assumed_density(mean: Array, variance: Array, liked: Array, known: Array | float = 1.0) -> tuple[Array, Array]:
     """First and second derivative of ``log P(answer)`` in the mean of ``s ~ N(mean, variance)``.
 
     The moments of the moved belief follow from the derivatives: mean + variance·first, variance + variance²·second
     (Opper, Winther, 1998; Minka, UAI 2001).
 
+    Args:
+        known: P(the user knows it) where only what is known can be liked: a like (1) is then known, and without one (0)
+            it is disliked or not known, ``P = 1 − known Φ(s)``.
+
     Returns:
-        first, second: each of the shape of ``mean``; second is in [-1, 0].
+        first, second: each of the shape of ``mean``; second is at least -1, and at most 0 where ``known`` is 1: that
+        something may not be known can make a belief wider.
     """
     scale = np.sqrt(1.0 + variance)
     z = mean / scale
-    sign = np.where(liked > 0.5, 1.0, -1.0)
-    ratio = sign * inverse_mills(sign * z)
+    yes = np.asarray(liked) > 0.5
+    sign = np.where(yes, 1.0, -1.0)
+    ratio = sign * inverse_mills(sign * z) * np.where(yes, 1.0, known * _disliked(z, known))
     second = -ratio * (z + ratio)
-    return ratio / scale, np.clip(second, -1.0, 0.0) / scale**2  # beyond -1 lies rounding, and a negative variance
+    highest = np.where(np.less(known, 1.0), np.inf, 0.0)
+    return ratio / scale, np.clip(second, -1.0, highest) / scale**2  # beyond lies rounding, and a negative variance
 
 
-def expected_curvature(mean: Array, variance: Array) -> Array:
-    """Expected fall of the variance per squared unit of it when a probit answer is given: −E[second derivative]."""
-    scale = np.sqrt(1.0 + variance)
-    yes = ndtr(mean / scale)
-    _, if_yes = assumed_density(mean, variance, np.ones_like(mean))
-    _, if_no = assumed_density(mean, variance, np.zeros_like(mean))
-    return np.asarray(-(yes * if_yes + (1.0 - yes) * if_no))
+def _disliked(z: Array, known: Array | float) -> Array:
+    """``Φ(−z) / (1 − known Φ(z))``: over the known chance, how likely it is disliked and not just not known."""
+    no = ndtr(-z)
+    total = no + (1.0 - np.asarray(known)) * ndtr(z)
+    return np.asarray(np.divide(no, total, out=np.ones_like(total), where=total > 0.0))
+
+
+def expected_curvature(mean: Array, variance: Array, known: Array | float = 1.0) -> Array:
+    """Expected fall of the variance per squared unit of it when a probit answer is given: −E[second derivative].
+
+    It is the Fisher information ``known φ(z)² / (Φ(z) (1 − known Φ(z)) (1 + variance))``; ``known`` as above.
+    """
+    z = mean / np.sqrt(1.0 + variance)
+    information = inverse_mills(z) * inverse_mills(-z) * known * _disliked(z, known)
+    return np.asarray(information / (1.0 + variance))

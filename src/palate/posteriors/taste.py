@@ -67,13 +67,20 @@ class Belief:
         total = np.einsum("...d,...d->...", along, factors) + noise
         return self._moved(along, error / total, -1.0 / total, answered)
 
-    def update_probit(self, factors: Array, level: Array | float, liked: Array, noise: Array | float) -> Belief:
-        """The belief after one like (1) or dislike (0) by each user, by assumed-density filtering, O(D²)."""
+    def update_probit(
+        self, factors: Array, level: Array | float, liked: Array, noise: Array | float, known: Array | float = 1.0
+    ) -> Belief:
+        """The belief after one like (1) or dislike (0) by each user, by assumed-density filtering, O(D²).
+
+        Args:
+            known: P(the user knows it), where 0 also stands for what is not known
+                (:func:`palate.posteriors.likelihoods.assumed_density`).
+        """
         along = np.einsum("...de,...e->...d", self.covariance, factors)
         variance = np.einsum("...d,...d->...", along, factors)
         mean = level + np.einsum("...d,...d->...", self.mean, factors)
         unit = np.sqrt(noise)
-        first, second = assumed_density(mean / unit, variance / noise, np.asarray(liked))
+        first, second = assumed_density(mean / unit, variance / noise, np.asarray(liked), known)
         return self._moved(along, first / unit, second / noise, True)
 
     def _moved(self, along: Array, first: Array, second: Array, where: Array | bool) -> Belief:
@@ -229,6 +236,57 @@ class Taste:
         values, noise = self.as_gaussian(np.asarray(values, dtype=np.float64), noise)
         predicted = level + np.einsum("...d,...d->...", belief.mean, factors)
         return belief.update(factors, values - predicted, noise)
+
+    def observe_like(
+        self,
+        belief: Belief,
+        items: NDArray[np.intp] | int,
+        liked: Array | float,
+        *,
+        cut: float,
+        known: Array | float = 1.0,
+        noise: float = 0.0,
+    ) -> Belief:
+        """The belief after "I like it" (1) or not (0): an answer above the cut, of which no more is said.
+
+        Args:
+            cut: Expected rating from which an item is liked; 0 where the model knows likes (:meth:`like_level`).
+            known: P(the user knows it), where 0 also stands for what is not known.
+            noise: Variance that comes on top of a rating's.
+        """
+        unit = self.items.answer_noise[items] + noise
+        level = self.like_level(cut)[items]
+        return belief.update_probit(self.items.factors[items], level, np.asarray(liked), unit, known)
+
+    def like_level(self, cut: float) -> Array:
+        """Level of the items above where liking begins, (I,).
+
+        Raises:
+            OptionError: Where the model knows events only, which say nothing of disliking.
+        """
+        if self.likelihood.kind == "implicit":
+            raise OptionError("a model of events knows no dislikes. Fit ratings, or ask to rate or to tap in a group.")
+        return self.items.level if self.likelihood.kind == "probit" else self.items.level - cut
+
+    def observe_pair(
+        self,
+        belief: Belief,
+        first: NDArray[np.intp] | int,
+        second: NDArray[np.intp] | int,
+        preferred: Array | float,
+    ) -> Belief:
+        """The belief after the first (1) or the second (0) of two items is preferred.
+
+        ``P(first) = Φ((b₁ − b₂ + (w₁ − w₂) · z) / √(n₁ + n₂))``: Thurstone, *A law of comparative judgment*,
+        Psychological Review 34, 1927.
+        """
+        level, noise = self.like_level(0.0), self.items.answer_noise
+        return belief.update_probit(
+            self.items.factors[first] - self.items.factors[second],
+            level[first] - level[second],
+            np.asarray(preferred),
+            noise[first] + noise[second],
+        )
 
     def as_gaussian(self, values: Array, noise: Array) -> tuple[Array, Array]:
         """Answers as the Gaussian update sees them: their values and their variances given the taste."""

@@ -9,6 +9,7 @@ commit when two connections write and checkpoint at once (the WAL-reset bug). Op
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sqlite3
@@ -21,7 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from palate.entities import Answer, AnswerKind, Label, normalise_id
+from palate.entities import Answer, AnswerKind, Form, Label, normalise_id
 from palate.errors import AnswerError, StoreError
 from palate.store.lock import exclusive
 from palate.store.schema import prepare
@@ -30,14 +31,16 @@ WAIT_SECONDS = 30.0  # for another process that writes
 PAGE_ROWS = 1_000  # read at a time, so that a slow reader holds no transaction open and the WAL can be emptied
 
 _COLUMNS = (
-    "key, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at, recorded_at, retracts"
+    "key, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at, form, others, tapped, "
+    "recorded_at, retracts"
 )
-_INSERT = f"INSERT INTO labels ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING seq"
+_PLACES = ", ".join("?" for _ in _COLUMNS.split(","))
+_INSERT = f"INSERT INTO labels ({_COLUMNS}) VALUES ({_PLACES}) RETURNING seq"
 _BY_KEY = f"SELECT seq, {_COLUMNS} FROM labels WHERE key = ?"
 _BY_RETRACTED = f"SELECT seq, {_COLUMNS} FROM labels WHERE retracts = ?"
 _PAGE = f"SELECT seq, {_COLUMNS} FROM labels WHERE seq > ? ORDER BY seq LIMIT {PAGE_ROWS}"
 
-_CONTENT = ("user_id", "item_id", "kind", "value", "source", "propensity", "question")
+_CONTENT = ("user_id", "item_id", "kind", "value", "source", "propensity", "question", "form", "others", "tapped")
 
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "Free some disk space, then send the same answers again",
@@ -133,7 +136,17 @@ class LabelLog:
             if known is not None and known.retracts == key:
                 return known
             answer = self._retractable(key).answer
-            row = Answer(answer.user_id, answer.item_id, answer.kind, answer.value, source=source, key=retraction_key)
+            row = Answer(
+                answer.user_id,
+                answer.item_id,
+                answer.kind,
+                answer.value,
+                source=source,
+                key=retraction_key,
+                form=answer.form,
+                others=answer.others,
+                tapped=answer.tapped,
+            )
             return self._keep(_checked(row), retracts=key)
 
     def labels(self, after_seq: int = 0) -> Iterator[Label]:
@@ -288,11 +301,15 @@ def _row(answer: Answer) -> tuple[object, ...]:
         answer.question,
         answer.asked_at,
         answer.answered_at,
+        answer.form.value,
+        json.dumps(answer.others),
+        json.dumps(answer.tapped),
     )
 
 
 def _label(row: tuple[Any, ...]) -> Label:
-    seq, key, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at, now, retracts = row
+    seq, key, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at = row[:11]
+    form, others, tapped, now, retracts = row[11:]
     answer = Answer(
         user_id,
         item_id,
@@ -304,6 +321,9 @@ def _label(row: tuple[Any, ...]) -> Label:
         question=question,
         asked_at=asked_at,
         answered_at=answered_at,
+        form=Form(form),
+        others=tuple(json.loads(others)),
+        tapped=tuple(json.loads(tapped)),
     )
     return Label(seq, answer, now, retracts or "")
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from palate.entities import AnswerKind
+from palate.entities import AnswerKind, Form
 from palate.errors import StoreError
 
 APPLICATION_ID = 0x50414C54  # "PALT", in the file's header: tells our database from anybody's
-VERSION = 1
+VERSION = 2
 
 _KINDS = ", ".join(f"'{kind.value}'" for kind in AnswerKind)
+_FORMS = ", ".join(f"'{form.value}'" for form in Form)
 _REFUSE = "SELECT RAISE(ABORT, 'the label log only grows')"
 
 # The triggers make "nothing is changed" hold for every program that opens the file, not only for ours. The one on
@@ -31,7 +32,10 @@ _STATEMENTS = (
         asked_at REAL,
         answered_at REAL,
         recorded_at REAL NOT NULL,
-        retracts TEXT UNIQUE
+        retracts TEXT UNIQUE,
+        form TEXT NOT NULL DEFAULT 'rate' CHECK (form IN ({_FORMS})),
+        others TEXT NOT NULL DEFAULT '[]',
+        tapped TEXT NOT NULL DEFAULT '[]'
     ) STRICT
     """,
     f"CREATE TRIGGER labels_no_update BEFORE UPDATE ON labels BEGIN {_REFUSE}; END",
@@ -46,8 +50,19 @@ _STATEMENTS = (
 )
 
 
+# What version 2 has that version 1 had not; every answer of version 1 rates one item.
+_FROM_1 = (
+    f"ALTER TABLE labels ADD COLUMN form TEXT NOT NULL DEFAULT 'rate' CHECK (form IN ({_FORMS}))",
+    "ALTER TABLE labels ADD COLUMN others TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE labels ADD COLUMN tapped TEXT NOT NULL DEFAULT '[]'",
+    f"PRAGMA user_version = {VERSION}",
+)
+
+
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in an empty file; write nothing into one that is not a label log of this version.
+    """Make the tables in an empty file, add the new columns to a log of version 1; write nothing into any other file.
+
+    A process that opened the log before it got its columns can go on writing: they have defaults.
 
     Raises:
         StoreError: If the file is another program's database, or a log of another version.
@@ -55,7 +70,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """
     application, version, tables = _header(connection)
     if tables == 0 and application == 0:
-        _create(connection)
+        _change(connection, _STATEMENTS)
     elif application != APPLICATION_ID:
         raise StoreError(f"{path} is another program's database (application_id {application:#x}). Give another path.")
     elif version > VERSION:
@@ -63,6 +78,8 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
             f"{path} is a label log of version {version}; this Palate reads version {VERSION}. "
             "Install a newer Palate: pip install -U palate"
         )
+    elif version == 1:
+        _change(connection, _FROM_1)
     elif version < VERSION:
         raise StoreError(f"{path} has version {version}, which no Palate has written. Restore it from a backup.")
 
@@ -74,8 +91,9 @@ def _header(connection: sqlite3.Connection) -> tuple[int, int, int]:
     return application, version, tables
 
 
-def _create(connection: sqlite3.Connection) -> None:
+def _change(connection: sqlite3.Connection, statements: tuple[str, ...]) -> None:
+    """All of the statements or, when the process dies, none."""
     connection.execute("BEGIN IMMEDIATE")
-    for statement in _STATEMENTS:
+    for statement in statements:
         connection.execute(statement)
     connection.execute("COMMIT")

@@ -1,0 +1,241 @@
+"""Questions of several forms to new users, by the seconds they take: one play of a world, all users side by side.
+
+Every answer is made of real ratings, of the answerable half only. An item of which a user has no such rating is not
+known to them, a preview of it included: what somebody would have said of it nobody knows, so a preview can look worse
+here than it is, never better. Somebody with fewer than two ratings in a category has no view of it, and of two equal
+ratings neither is preferred. What the questions cost is the clock of :class:`palate.posteriors.seconds.Seconds`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.acquisition import Given
+from palate.acquisition.kinds import best_offer, offers
+from palate.acquisition.offers import Offers, Setting
+from palate.entities import Form
+from palate.errors import OptionError
+from palate.evaluation.play import Judge
+from palate.evaluation.world import World
+from palate.model import Model
+from palate.posteriors.concepts import RATED
+from palate.posteriors.seconds import Seconds
+from palate.posteriors.tapping import known_chance, like_chance, not_named
+from palate.posteriors.taste import Belief
+
+Array = NDArray[np.float64]
+Rows = NDArray[np.intp]
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What is known of each of n users after each of their questions.
+
+    Attributes:
+        clock: Seconds spent, (n, rounds + 1); it stands still once no question fits into the budget.
+        sums: By metric, summed over the user's test ratings, or its one list, (n, rounds + 1).
+        weights: By metric, what to divide by, (n,).
+        asked: Questions of each form, (n, forms).
+        answered: Those that told something of taste, (n, forms).
+        forms: Their order.
+    """
+
+    clock: Array
+    sums: dict[str, Array]
+    weights: dict[str, Array]
+    asked: Array
+    answered: Array
+    forms: tuple[Form, ...]
+
+    def at(self, seconds: Sequence[float]) -> dict[str, Array]:
+        """By metric, the sums of each user at the last question that ended by then, (n, len(seconds))."""
+        done = np.stack([(self.clock <= limit + 1e-9).sum(1) - 1 for limit in seconds], 1)
+        return {name: np.take_along_axis(values, done, 1) for name, values in self.sums.items()}
+
+
+@dataclass(slots=True)
+class _Talk:
+    """All users and what they have said so far; changed by every answer."""
+
+    world: World
+    model: Model
+    belief: Belief
+    exposure: Belief
+    allowed: NDArray[np.bool_]
+    open_concepts: NDArray[np.bool_]
+    views: Array  # by how much each user likes each category better, NaN without a view, (n, C)
+    rng: np.random.Generator
+
+    @classmethod
+    def begin(cls, world: World, model: Model, rng: np.random.Generator) -> _Talk:
+        n = len(world.subjects)
+        views = user_views(world.ratings, world.answerable, model.concepts.inside.toarray())
+        anything = np.ones_like(world.answerable)
+        concepts = np.ones((n, len(model.concepts)), dtype=bool)
+        return cls(world, model, world.start, world.answerability.start(n), anything, concepts, views, rng)
+
+    def setting(self, seconds: Seconds) -> Setting:
+        nothing = Given.nothing(len(self.allowed))
+        candidates = self.world.candidates.aimed(self.world.answerability, self.exposure, nothing)
+        reach = candidates.reach  # of a preview too: see above
+        return self.model.setting(
+            candidates,
+            self.belief,
+            self.allowed,
+            seconds=seconds,
+            concepts=self.model.concepts,
+            open_concepts=self.open_concepts,
+            preview_reach=reach,
+        )
+
+    def hear(self, offer: Offers, rows: Rows) -> tuple[NDArray[np.bool_], Array]:
+        """The answers of some users to their questions: whether they told anything of taste, and how many taps."""
+        items = offer.items[rows]
+        for column in items.T:
+            real = column >= 0
+            self.allowed[rows[real], column[real]] = False
+        if offer.form is Form.CONCEPT:
+            return self._concept(rows, offer.concept[rows]), np.zeros(len(rows))
+        if offer.form is Form.GROUP:
+            return np.ones(len(rows), dtype=bool), self._group(rows, items)
+        if offer.form is Form.PAIR:
+            return self._pair(rows, *items.T), np.zeros(len(rows))
+        hear = self._rate if offer.form is Form.RATE else self._preview
+        return hear(rows, items[:, 0]), np.zeros(len(rows))
+
+    def _of(self, rows: Rows, items: Rows) -> tuple[NDArray[np.bool_], Array]:
+        """Who has an answerable rating, and which, 0 for the others."""
+        known = self.world.answerable[rows, items]
+        return known, np.where(known, self.world.ratings[rows, items], 0.0)
+
+    def _move(self, rows: Rows, moved: Belief) -> None:
+        mean, covariance = self.belief.mean.copy(), self.belief.covariance.copy()
+        mean[rows], covariance[rows] = moved.mean, moved.covariance
+        self.belief = Belief(mean, covariance)
+
+    def _expose(self, rows: Rows, moved: Belief) -> None:
+        mean, covariance = self.exposure.mean.copy(), self.exposure.covariance.copy()
+        mean[rows], covariance[rows] = moved.mean, moved.covariance
+        self.exposure = Belief(mean, covariance)
+
+    def _rate(self, rows: Rows, items: Rows) -> NDArray[np.bool_]:
+        known, ratings = self._of(rows, items)
+        told = rows[known]
+        self._move(told, self.world.taste.observe(_rows(self.belief, told), items[known], ratings[known]))
+        self._expose(rows, self.world.answerability.observe(_rows(self.exposure, rows), items, known))
+        return known
+
+    def _preview(self, rows: Rows, items: Rows) -> NDArray[np.bool_]:
+        known, ratings = self._of(rows, items)
+        noise = self.model.preview_noise
+        would = ratings + np.sqrt(noise) * self.rng.normal(size=len(rows)) >= self.world.scale.cut
+        told = rows[known]
+        moved = self.world.taste.observe_like(
+            _rows(self.belief, told), items[known], would[known].astype(float), cut=self.model.like_cut, noise=noise
+        )
+        self._move(told, moved)
+        return known
+
+    def _pair(self, rows: Rows, first: Rows, second: Rows) -> NDArray[np.bool_]:
+        (knows_first, one), (knows_second, two) = self._of(rows, first), self._of(rows, second)
+        both = knows_first & knows_second
+        told = both & (one != two)
+        belief = _rows(self.belief, rows[told])
+        preferred = (one > two)[told].astype(float)
+        self._move(rows[told], self.world.taste.observe_pair(belief, first[told], second[told], preferred))
+        answerability = self.world.answerability
+        for items, other in ((first, second), (second, first)):
+            here = _rows(self.exposure, rows[both])
+            self._expose(rows[both], answerability.observe(here, items[both], True))
+            here = _rows(self.exposure, rows[~both])
+            chance = known_chance(answerability, here, other[~both])
+            self._expose(rows[~both], not_named(answerability, here, items[~both], chance))
+        return np.asarray(told)
+
+    def _concept(self, rows: Rows, concepts: Rows) -> NDArray[np.bool_]:
+        self.open_concepts[rows, concepts] = False
+        views, learnt = self.views[rows, concepts], self.model.concepts
+        told = ~np.isnan(views)
+        which = concepts[told]
+        belief, yes = _rows(self.belief, rows[told]), (views[told] > 0).astype(float)
+        moved = belief.update_probit(learnt.directions[which], learnt.level[which], yes, learnt.noise[which])
+        self._move(rows[told], moved)
+        return told
+
+    def _group(self, rows: Rows, items: Rows) -> Array:
+        known, ratings = self._of(rows[:, None], items)
+        tapped = (items >= 0) & known & (ratings >= self.world.scale.like)
+        turns = [(np.flatnonzero(column >= 0), place) for place, column in enumerate(items.T)]
+        for here, place in turns:
+            self._name(rows[here], items[here, place], tapped[here, place])
+        for here, place in turns:
+            self._tap(rows[here], items[here, place], tapped[here, place])
+        return np.asarray(tapped.sum(1), dtype=np.float64)
+
+    def _name(self, rows: Rows, items: Rows, tapped: NDArray[np.bool_]) -> None:
+        """What one item of a group says of what the users know."""
+        answerability, exposure = self.world.answerability, _rows(self.exposure, rows)
+        liked = like_chance(self.world.taste, _rows(self.belief, rows), items, self.model.like_cut)
+        named = answerability.observe(exposure, items, True)
+        silent = not_named(answerability, exposure, items, liked)
+        mean = np.where(tapped[:, None], named.mean, silent.mean)
+        self._expose(rows, Belief(mean, np.where(tapped[:, None, None], named.covariance, silent.covariance)))
+
+    def _tap(self, rows: Rows, items: Rows, tapped: NDArray[np.bool_]) -> None:
+        """What it says of taste."""
+        taste, cut = self.world.taste, self.model.like_cut
+        known = known_chance(self.world.answerability, _rows(self.exposure, rows), items)
+        belief = _rows(self.belief, rows)
+        self._move(rows, taste.observe_like(belief, items, tapped.astype(float), cut=cut, known=known))
+
+
+def _rows(belief: Belief, rows: Rows) -> Belief:
+    return Belief(belief.mean[rows], belief.covariance[rows])
+
+
+def user_views(ratings: Array, answerable: NDArray[np.bool_], inside: Array) -> Array:
+    """By how much each user's mean rating in a category lies above their mean over all, NaN below two, (n, C)."""
+    known = np.where(answerable, ratings, 0.0)
+    here = answerable @ inside
+    means = known.sum(1) / np.maximum(answerable.sum(1), 1)
+    views = known @ inside / np.maximum(here, 1.0) - means[:, None]
+    return np.where(here >= RATED, views, np.nan)
+
+
+def play_kinds(
+    world: World, forms: Sequence[Form], *, seconds: Seconds, budget: float, rng: np.random.Generator
+) -> Timed:
+    """Ask each user for so many seconds, each question the one worth most per second of those that still fit.
+
+    Raises:
+        OptionError: If the sides of the world are exchanged: people are asked, not items.
+    """
+    if world.learner is None:
+        raise OptionError("the kinds of question are for new users, this world has new items. Give users_world.")
+    talk = _Talk.begin(world, world.learner.model, rng)
+    judge = Judge(world.taste, world.held_out, world.scale)
+    n, spent = len(world.subjects), np.zeros(len(world.subjects))
+    clocks, rows = [spent], [judge(talk.belief)]
+    asked, answered = np.zeros((n, len(forms))), np.zeros((n, len(forms)))
+    while True:
+        found = offers(talk.setting(seconds), forms, rng=rng)
+        fits = np.stack([spent + offer.seconds <= budget for offer in found], 1)
+        chosen = best_offer(found, open_to=fits)
+        if (chosen < 0).all():
+            break
+        spent = spent.copy()
+        for place, offer in enumerate(found):
+            these = np.flatnonzero(chosen == place)
+            told, taps = talk.hear(offer, these)
+            asked[these, place] += 1
+            answered[these, place] += told
+            sizes = (offer.items[these] >= 0).sum(1)
+            spent[these] += [seconds.of(offer.form, size, tap) for size, tap in zip(sizes, taps, strict=True)]
+        clocks.append(spent)
+        rows.append(judge(talk.belief))
+    sums = {name: np.stack([row[name] for row in rows], 1) for name in rows[0]}
+    return Timed(np.stack(clocks, 1), sums, judge.weights, asked, answered, tuple(forms))
