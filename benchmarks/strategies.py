@@ -28,7 +28,6 @@ CONTENDERS = (
     "bald",
     "a-optimal",
     "a-optimal-relative",
-    "epig",
     "lookahead",
 )
 STAGES = (0, 1, 2, 3, 5, 10, 20, 40)

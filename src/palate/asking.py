@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.acquisition import DEFAULT, Candidates, get_strategy, select
+from palate.acquisition import DEFAULT, Candidates, Given, get_strategy, select
 from palate.acquisition.kinds import MEASURE, best_offer, check_forms, offers
 from palate.acquisition.offers import Offers, Setting
+from palate.acquisition.pool import Draw
 from palate.entities import Answer, Form, Question, form_of
 from palate.errors import AnswerError, MissingExtra, OptionError
 from palate.posteriors.seconds import Seconds
@@ -58,14 +59,18 @@ def ask_items(
     k: int,
     strategy: str,
     candidates: Sequence[str] | None,
+    random_share: float,
+    draw: Draw,
     rng: np.random.Generator,
 ) -> tuple[Question, ...]:
     """Items to rate, best first by a strategy."""
     chosen, state, model = get_strategy(strategy), learner.state(user_id), learner.model
-    on_offer = model.candidates(state.exposure)
+    on_offer = model.candidates(state.exposure, _given(state))
     allowed = _allowed(model, state, candidates)
-    choices = select(chosen, state.belief, on_offer, k=k, allowed=allowed, rng=rng)
-    known = model.answerability.probability(state.exposure)
+    choices = select(
+        chosen, state.belief, on_offer, k=k, allowed=allowed, random_share=random_share, draw=draw, rng=rng
+    )
+    known = on_offer.known
     gains = _shares_gained(state.belief, on_offer, [choice.item for choice in choices])
     return tuple(
         Question(
@@ -119,6 +124,13 @@ def ask_forms(
         questions.append(_question(learner.model, user_id, setting, found[best]))
         setting = _without(setting, found[best])
     return tuple(questions)
+
+
+def _given(state: UserState) -> Given:
+    """What the user has rated, in order, and what they were asked about and did not rate."""
+    unable = [item for item in sorted(state.asked) if item not in state.rated]
+    values = np.array([*state.values, *[np.nan] * len(unable)])
+    return Given(np.array([*state.rated, *unable], dtype=np.intp), values)
 
 
 def _allowed(model: Model, state: UserState, candidates: Sequence[str] | None) -> NDArray[np.bool_]:

@@ -13,6 +13,7 @@ import numpy as np
 
 from palate.entities import Answer, AnswerKind, Form
 from palate.model import History, Model, UserState, fresh_state
+from palate.oracles.pseudo import is_pseudo, weight_of, without_replaced
 from palate.posteriors.tapping import known_chance, like_chance, not_named
 from palate.posteriors.taste import Belief
 
@@ -23,7 +24,16 @@ def told(model: Model, state: UserState, answer: Answer) -> UserState:
 
 
 def replay(model: Model, row: int | None, history: History | None, answers: Sequence[Answer]) -> UserState:
-    """The state from the data and all answers told since, in order; of several to one question the last counts."""
+    """The state from the data and all answers told since, in order; of several to one question the last counts.
+
+    A pseudo-label counts as long as there is no real answer to the same question, before it or after.
+    """
+    rated = set() if row is None else set(model.answers[row].indices.tolist())
+    answers = [
+        answer
+        for answer in without_replaced(answers)
+        if not (is_pseudo(answer) and model.catalogue.position(answer.item_id) in rated)
+    ]
     last = {answer.subject: answer for answer in answers}
     again = [answer.item_id for answer in last.values() if answer.form is Form.RATE and answer.is_rating]
     state = fresh_state(model, row, history, frozenset(map(model.catalogue.position, again)))
@@ -35,6 +45,11 @@ def replay(model: Model, row: int | None, history: History | None, answers: Sequ
 
 def _rate(model: Model, state: UserState, answer: Answer) -> UserState:
     item = model.catalogue.position(answer.item_id)
+    if is_pseudo(answer):  # moves the belief a little, and leaves the question open
+        if answer.value is None:
+            return state
+        value, weight = model.scale.check(answer.value), weight_of(answer)
+        return replace(state, belief=model.taste.observe(state.belief, item, value, weight))
     state = replace(state, asked=state.asked | {item})
     if answer.kind is AnswerKind.SKIPPED:  # says nothing, not even that the item is unknown
         return state

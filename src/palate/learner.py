@@ -13,17 +13,22 @@ from numpy.typing import NDArray
 
 from palate import hearing
 from palate.acquisition import DEFAULT
+from palate.acquisition.pool import Draw
 from palate.asking import ask_forms, ask_items, check_form, forms_of
 from palate.entities import USER, Answer, AnswerKind, Form, Question, normalise_id
 from palate.errors import AnswerError, OptionError
+from palate.exchange import whom_to_ask
 from palate.model import History, Model, UserState
+from palate.oracles.pseudo import is_pseudo, weight_of
 from palate.posteriors.seconds import Seconds
+from palate.system import pairs_to_ask
 
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
     from palate.recommender import Interest, Recommendation
 
 Array = NDArray[np.float64]
+RANDOM_SHARE = 0.05  # what is never asked can never be estimated from the answers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,32 +118,63 @@ class Learner:
 
     def ask(
         self,
-        user_id: str,
+        user_id: str | None = None,
         *,
+        item: str | None = None,
+        budget: int | None = None,
         k: int = 1,
         strategy: str = DEFAULT,
         kinds: Sequence[str] = (Form.RATE,),
         candidates: Sequence[str] | None = None,
         concepts: Sequence[str] | None = None,
         seconds: Seconds | None = None,
+        users: Sequence[str] | None = None,
+        per_user: int | None = None,
+        random_share: float = RANDOM_SHARE,
+        draw: Draw = "greedy",
         rng: np.random.Generator,
     ) -> tuple[Question, ...]:
-        """Up to ``k`` questions worth asking a user now, best first. Reads only.
+        """Up to ``k`` questions worth asking now, best first. Reads only.
+
+        Give one of three: a user, to learn their taste; an ``item``, to learn what everybody will think of it; a
+        ``budget``, for the questions that tell most about all users and items together.
 
         Args:
+            item: Whom to ask about it (:func:`palate.exchange.whom_to_ask`), among ``users``.
+            budget: Questions over the whole system (:func:`palate.system.pairs_to_ask`), at most ``per_user`` to one.
             strategy: How items to rate are chosen. Where other kinds are asked too, all are compared by one measure:
                 the expected fall of the uncertainty about what the user may be shown, per second.
             kinds: Of question: ``rate``, ``pair``, ``group``, ``concept``, ``preview``.
             candidates: Ids that may be asked; the whole catalogue if None. What the user has answered is left out.
             concepts: Names of categories, or other words, that may be asked; all categories if None.
             seconds: What each kind costs; None: the assumptions of :mod:`palate.posteriors.seconds`.
+            users: Who may be asked about an item; everybody known if None.
+            random_share: Probability that a question to rate an item is drawn uniformly instead.
+            draw: ``greedy`` takes the best; ``power``, ``softmax`` and ``softrank`` draw by the scores.
             rng: Breaks ties, and draws where the strategy does.
         Raises:
             UnknownItem, OptionError: If a candidate, a concept, the strategy or a kind is unknown or does not fit.
         """
+        if sum(given is not None for given in (user_id, item, budget)) != 1:
+            raise OptionError(
+                f"a question goes to one of user_id ({user_id!r}), item ({item!r}) and budget ({budget!r}). Give one."
+            )
+        if budget is not None:
+            return pairs_to_ask(self, budget, per_user=per_user, rng=rng)
+        if item is not None:
+            return whom_to_ask(self, item, k=k, strategy=strategy, users=users, random_share=random_share, rng=rng)
         user_id, forms = normalise_id(user_id, USER), forms_of(kinds)
         if forms == (Form.RATE,):
-            return ask_items(self, user_id, k=k, strategy=strategy, candidates=candidates, rng=rng)
+            return ask_items(
+                self,
+                user_id,
+                k=k,
+                strategy=strategy,
+                candidates=candidates,
+                random_share=random_share,
+                draw=draw,
+                rng=rng,
+            )
         return ask_forms(
             self,
             user_id,
@@ -214,6 +250,8 @@ class Learner:
             self.model.scale.check(answer.value)
         if answer.form is not Form.RATE:
             check_form(self.model, answer)
+        if is_pseudo(answer):
+            weight_of(answer)
         return answer if answer.key else replace(answer, key=uuid.uuid4().hex)
 
     def undo(self, user_id: str, key: str | None = None) -> Learner:

@@ -295,7 +295,7 @@ def fresh_state(model: Model, row: int | None, history: History | None, without:
     """
     start = _start(model, history)
     if row is None:
-        return UserState(start, start, model.answerability.start(), (), (), frozenset())
+        return UserState(start, start, _met(model, model.answerability.start(), history, ()), (), (), frozenset())
     answers = model.answers[row]
     if without:
         keep = ~np.isin(answers.indices, list(without))
@@ -307,11 +307,19 @@ def fresh_state(model: Model, row: int | None, history: History | None, without:
     return UserState(
         start,
         Belief(belief.mean[0], belief.covariance[0]),
-        Belief(exposure.mean[0], exposure.covariance[0]),
+        _met(model, Belief(exposure.mean[0], exposure.covariance[0]), history, rated),
         rated,
         tuple(map(float, answers.data)),
         frozenset(rated),
     )
+
+
+def _met(model: Model, exposure: Belief, history: History | None, rated: tuple[int, ...]) -> Belief:
+    """What the user can answer, given that they have met the items of their history."""
+    for item in () if history is None else dict.fromkeys(history.items.tolist()):
+        if item not in rated:  # a rating has said so already
+            exposure = model.answerability.observe(exposure, item, True)
+    return exposure
 
 
 def _start(model: Model, history: History | None) -> Belief:

@@ -32,11 +32,11 @@ WEIGHTS = {
 }
 
 
-@pytest.mark.parametrize("form", WEIGHTS)
-def test_draws_have_the_recorded_probability(form: str) -> None:
+@pytest.mark.parametrize("draw", WEIGHTS)
+def test_draws_have_the_recorded_probability(draw: str) -> None:
     """Over all orders of two of three: how often each comes is the product of what it records."""
-    scores, weights = np.array([1.0, 2.0, 3.0]), WEIGHTS[form]
-    runs = [choose(scores, 2, rng=np.random.default_rng(seed), form=form, beta=2.0) for seed in range(3000)]
+    scores, weights = np.array([1.0, 2.0, 3.0]), WEIGHTS[draw]
+    runs = [choose(scores, 2, rng=np.random.default_rng(seed), draw=draw, beta=2.0) for seed in range(3000)]
     for order in permutations(range(3), 2):
         chance = weights[order[0]] / weights.sum() * weights[order[1]] / (weights.sum() - weights[order[0]])
         same = [run for run in runs if run.items.tolist() == list(order)]
@@ -46,19 +46,19 @@ def test_draws_have_the_recorded_probability(form: str) -> None:
 
 
 def test_equal_scores_share_a_rank() -> None:
-    batch = choose(np.array([5.0, 5.0]), 1, rng=np.random.default_rng(0), form="softrank", beta=3.0)
+    batch = choose(np.array([5.0, 5.0]), 1, rng=np.random.default_rng(0), draw="softrank", beta=3.0)
     assert batch.propensities[0] == pytest.approx(0.5)
 
 
 def test_power_of_nothing_is_uniform_after_the_rest() -> None:
-    batch = choose(np.array([0.0, 2.0, 0.0]), 3, rng=np.random.default_rng(0), form="power")
+    batch = choose(np.array([0.0, 2.0, 0.0]), 3, rng=np.random.default_rng(0), draw="power")
     assert batch.items[0] == 1
     assert batch.propensities.tolist() == pytest.approx([1.0, 0.5, 1.0])
 
 
 def test_beta_zero_is_uniform() -> None:
-    for form in WEIGHTS:
-        batch = choose(np.array([0.0, 1.0, 9.0, 4.0]), 4, rng=np.random.default_rng(0), form=form, beta=0.0)
+    for draw in WEIGHTS:
+        batch = choose(np.array([0.0, 1.0, 9.0, 4.0]), 4, rng=np.random.default_rng(0), draw=draw, beta=0.0)
         assert batch.propensities.tolist() == pytest.approx([1 / 4, 1 / 3, 1 / 2, 1])
 
 
@@ -68,8 +68,8 @@ def test_beta_zero_is_uniform() -> None:
     st.sampled_from(["greedy", "power", "softmax", "softrank"]),
     st.integers(0, 5),
 )
-def test_all_different_with_probabilities_above_zero(scores: list[float], k: int, form: str, seed: int) -> None:
-    batch = choose(np.array(scores), k, rng=np.random.default_rng(seed), form=form)
+def test_all_different_with_probabilities_above_zero(scores: list[float], k: int, draw: str, seed: int) -> None:
+    batch = choose(np.array(scores), k, rng=np.random.default_rng(seed), draw=draw)
     assert len(set(batch.items.tolist())) == len(batch) == min(k, len(scores))
     assert (batch.propensities >= 0).all()
     assert (batch.propensities <= 1 + 1e-9).all()
@@ -80,9 +80,9 @@ def test_all_different_with_probabilities_above_zero(scores: list[float], k: int
     [
         ([1.0], {"k": 0}, "k is 0. Ask for at least 1 label."),
         ([0.0, np.nan], {}, "the score of candidate 1 is nan. A score must be finite."),
-        ([-0.5, 1.0], {"form": "power"}, "the power form meets the score -0.5. Use softmax or softrank below 0."),
-        ([1.0], {"form": "power", "beta": -1.0}, "beta is -1.0. Give a finite number of at least 0."),
-        ([1.0], {"form": "best"}, "form 'best' is unknown. Use greedy, power, softmax or softrank."),
+        ([-0.5, 1.0], {"draw": "power"}, "power draws meet the score -0.5. Use softmax or softrank below 0."),
+        ([1.0], {"draw": "power", "beta": -1.0}, "beta is -1.0. Give a finite number of at least 0."),
+        ([1.0], {"draw": "best"}, "draw 'best' is unknown. Use greedy, power, softmax or softrank."),
     ],
 )
 def test_bad_input(scores: list[float], options: dict[str, object], message: str) -> None:
@@ -92,8 +92,8 @@ def test_bad_input(scores: list[float], options: dict[str, object], message: str
 
 
 def test_nothing_to_choose_from() -> None:
-    for form in ("greedy", *WEIGHTS):
-        assert len(choose(np.zeros(0), 3, rng=np.random.default_rng(0), form=form)) == 0
+    for draw in ("greedy", *WEIGHTS):
+        assert len(choose(np.zeros(0), 3, rng=np.random.default_rng(0), draw=draw)) == 0
 
 
 def test_a_batch_of_a_part_names_the_whole() -> None:

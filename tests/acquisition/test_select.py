@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.acquisition import STRATEGIES, Candidates, best, get_strategy, select, values
-from palate.acquisition.pool import Form
+from palate.acquisition.pool import Draw
 from palate.acquisition.registry import Strategy
 from palate.acquisition.select import chances
 from palate.errors import OptionError
@@ -190,7 +190,7 @@ def test_a_random_share_is_in_the_propensity(share: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("form", "expected"),
+    ("draw", "expected"),
     [
         ("power", [0.0, 1 / 10, 2 / 10, 3 / 10, 4 / 10]),
         ("softmax", np.exp(range(5)) / np.exp(range(5)).sum()),
@@ -198,21 +198,21 @@ def test_a_random_share_is_in_the_propensity(share: float) -> None:
         ("greedy", [0, 0, 0, 0, 1]),
     ],
 )
-def test_chances_of_each_form(form: Form, expected: list[float]) -> None:
-    np.testing.assert_allclose(chances(np.arange(5.0), form, 1.0), expected)
+def test_chances_of_each_form(draw: Draw, expected: list[float]) -> None:
+    np.testing.assert_allclose(chances(np.arange(5.0), draw, 1.0), expected)
 
 
-@pytest.mark.parametrize("form", ["greedy", "power", "softmax", "softrank"])
+@pytest.mark.parametrize("draw", ["greedy", "power", "softmax", "softrank"])
 @pytest.mark.parametrize("scores", [[0.0, 0.0, 0.0], [np.nan, np.nan, -np.inf], [np.inf, 0.0, np.nan]])
-def test_chances_of_degenerate_scores_add_up(form: Form, scores: list[float]) -> None:
-    found = chances(np.array(scores), form, 2.0)
+def test_chances_of_degenerate_scores_add_up(draw: Draw, scores: list[float]) -> None:
+    found = chances(np.array(scores), draw, 2.0)
     assert found.sum() == pytest.approx(1.0)
     assert found.min() >= 0.0
 
 
 def test_a_drawn_batch_records_each_draw_given_the_earlier_ones() -> None:
     scores = np.where(np.arange(ITEMS) < 3, [1.0, 2.0, 3.0] * 4, 0.0)
-    chosen = select(fixed(scores), WORLD.one, certain(), k=3, form="power", rng=np.random.default_rng(1))
+    chosen = select(fixed(scores), WORLD.one, certain(), k=3, draw="power", rng=np.random.default_rng(1))
     left = 6.0
     for choice in chosen:
         assert choice.propensity == pytest.approx(scores[choice.item] / left)

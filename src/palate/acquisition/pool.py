@@ -19,7 +19,7 @@ from palate.errors import DataError, OptionError
 
 Array = NDArray[np.float64]
 Positions = NDArray[np.intp]
-Form = Literal["greedy", "power", "softmax", "softrank"]
+Draw = Literal["greedy", "power", "softmax", "softrank"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +184,7 @@ def best(values: Array, *, rng: np.random.Generator) -> tuple[int, float]:
     return int(rng.choice(top)) if len(top) > 1 else int(top[0]), 1.0 / len(top)
 
 
-def choose(scores: Array, k: int, *, rng: np.random.Generator, form: Form = "greedy", beta: float = 1.0) -> Batch:
+def choose(scores: Array, k: int, *, rng: np.random.Generator, draw: Draw = "greedy", beta: float = 1.0) -> Batch:
     r"""Up to ``k`` candidates by their scores.
 
     ``greedy`` takes the highest. The others draw without replacement, by Gumbel top-k, which costs a sort and needs no
@@ -209,9 +209,9 @@ def choose(scores: Array, k: int, *, rng: np.random.Generator, form: Form = "gre
     if not np.isfinite(scores).all():
         place = int(np.flatnonzero(~np.isfinite(scores))[0])
         raise OptionError(f"the score of candidate {place} is {scores[place]}. A score must be finite.")
-    if form == "greedy":
+    if draw == "greedy":
         return _highest(scores, k, rng)
-    return _drawn(log_weights(scores, form, beta), k, rng)
+    return _drawn(log_weights(scores, draw, beta), k, rng)
 
 
 def _highest(scores: Array, k: int, rng: np.random.Generator) -> Batch:
@@ -223,18 +223,18 @@ def _highest(scores: Array, k: int, rng: np.random.Generator) -> Batch:
     return Batch(items, 1.0 / (equal - turn))
 
 
-def log_weights(scores: Array, form: Form, beta: float) -> Array:
+def log_weights(scores: Array, draw: Draw, beta: float) -> Array:
     """Logarithm of what each is drawn in proportion to, (N,) (:func:`choose`)."""
     if not (np.isfinite(beta) and beta >= 0):
         raise OptionError(f"beta is {beta}. Give a finite number of at least 0.")
-    if form == "softmax":
+    if draw == "softmax":
         return beta * scores
-    if form == "softrank":
+    if draw == "softrank":
         return _log_rank_weights(scores, beta)
-    if form != "power":
-        raise OptionError(f"form {form!r} is unknown. Use greedy, power, softmax or softrank.")
+    if draw != "power":
+        raise OptionError(f"draw {draw!r} is unknown. Use greedy, power, softmax or softrank.")
     if len(scores) and scores.min() < 0:
-        raise OptionError(f"the power form meets the score {scores.min():.3g}. Use softmax or softrank below 0.")
+        raise OptionError(f"power draws meet the score {scores.min():.3g}. Use softmax or softrank below 0.")
     with np.errstate(divide="ignore"):
         logs = np.log(scores)
     return np.zeros_like(scores) if beta == 0 else beta * logs

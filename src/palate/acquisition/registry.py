@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 
-from palate.acquisition import classic, personal, pooled, structured
+from palate.acquisition import bandits, classic, combined, personal, pooled, structured
 from palate.acquisition.a_optimal import a_optimal
 from palate.acquisition.a_optimal_relative import a_optimal_relative
 from palate.acquisition.bald import bald
@@ -35,7 +35,7 @@ STRATEGIES: dict[str, Strategy] = {
             "lookahead",
             lookahead,
             "O(I + D²)",
-            "DeGroot 1970; Bickford Smith et al. 2023",
+            "Howard 1966; Bickford Smith et al. 2023",
             "",
             weighs_answerability=False,
             shortlist=48,
@@ -44,6 +44,8 @@ STRATEGIES: dict[str, Strategy] = {
         *classic.ENTRIES,
         *personal.ENTRIES,
         *structured.ENTRIES,
+        *bandits.ENTRIES,
+        *combined.ENTRIES,
         *pooled.ENTRIES,
     )
 }

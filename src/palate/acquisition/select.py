@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from palate.acquisition.a_optimal_relative import a_optimal_relative
 from palate.acquisition.candidates import Array, Candidates
-from palate.acquisition.pool import Form, log_weights
+from palate.acquisition.pool import Draw, log_weights
 from palate.errors import OptionError
 from palate.posteriors.taste import Belief
 
@@ -97,7 +97,7 @@ def select(
     k: int = 1,
     allowed: NDArray[np.bool_] | None = None,
     random_share: float = 0.0,
-    form: Form = "greedy",
+    draw: Draw = "greedy",
     beta: float = 1.0,
     rng: np.random.Generator,
 ) -> list[Choice]:
@@ -110,7 +110,7 @@ def select(
         allowed: Candidates that may be asked, (I,); all if None.
         random_share: Probability that a question is drawn uniformly instead. It gives every candidate a propensity
             above 0, without which nothing about the others can be estimated from the answers.
-        form: ``greedy`` takes the best; ``power``, ``softmax`` and ``softrank`` draw, the closer to greedy the larger
+        draw: ``greedy`` takes the best; ``power``, ``softmax`` and ``softrank`` draw, the closer to greedy the larger
             ``beta`` (:func:`palate.acquisition.pool.choose`).
     Raises:
         OptionError: If k is below 1, or random_share is not in [0, 1].
@@ -127,10 +127,13 @@ def select(
         scores = values(strategy, belief, candidates, allowed=free, rng=rng)
         open_items = np.flatnonzero(free)
         share = 1.0 if strategy.is_random else random_share
-        chance = (1.0 - share) * chances(scores[open_items], form, beta) + share / len(open_items)
+        chance = (1.0 - share) * chances(scores[open_items], draw, beta) + share / len(open_items)
         place = int(rng.choice(len(open_items), p=chance / chance.sum()))
         item = int(open_items[place])
-        choices.append(Choice(item, float(scores[item]), float(chance[place])))
+        worth = float(scores[item])
+        if np.isneginf(worth):  # drawn from outside the shortlist
+            worth = float(values(strategy, belief, candidates.take(np.array([item])), rng=rng)[0])
+        choices.append(Choice(item, worth, float(chance[place])))
         free[item] = False
         belief = candidates.condition(belief, item)
     return choices
@@ -157,15 +160,15 @@ def _batch(
     ]
 
 
-def chances(scores: Array, form: Form, beta: float) -> Array:
+def chances(scores: Array, draw: Draw, beta: float) -> Array:
     """Probability with which each of these is chosen, (I,); a score that is not finite is worth the least."""
     finite = np.isfinite(scores)
-    if form == "greedy" or not finite.any():
+    if draw == "greedy" or not finite.any():
         worth = np.where(finite, scores, np.finfo(np.float64).min)
         top = worth == worth.max()
         return np.asarray(top / top.sum())
     logs = np.full(len(scores), -np.inf)
-    logs[finite] = log_weights(scores[finite], form, beta)
+    logs[finite] = log_weights(scores[finite], draw, beta)
     if np.isneginf(logs).all():
         return np.full(len(scores), 1.0 / len(scores))
     weights = np.exp(logs - logs.max())

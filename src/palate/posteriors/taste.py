@@ -227,15 +227,21 @@ class Taste:
         total = np.linalg.inv(base - np.eye(len(mean)) + precision)
         return Belief(total @ (base @ self.start.mean + precision @ mean), total)
 
-    def observe(self, belief: Belief, items: NDArray[np.intp] | int, values: Array | float) -> Belief:
-        """The belief after one more answer: one user and one item, or n users and an item each."""
+    def observe(
+        self, belief: Belief, items: NDArray[np.intp] | int, values: Array | float, weight: Array | float = 1.0
+    ) -> Belief:
+        """The belief after one more answer: one user and one item, or n users and an item each.
+
+        Args:
+            weight: Of the answer, in (0, 1]: one of weight w is an answer with the noise σ² / w.
+        """
         factors, level = self.items.factors[items], self.items.level[items]
         noise = self.items.answer_noise[items]
         if self.likelihood.kind == "probit":
-            return belief.update_probit(factors, level, np.asarray(values), noise)
+            return belief.update_probit(factors, level, np.asarray(values), noise / weight)
         values, noise = self.as_gaussian(np.asarray(values, dtype=np.float64), noise)
         predicted = level + np.einsum("...d,...d->...", belief.mean, factors)
-        return belief.update(factors, values - predicted, noise)
+        return belief.update(factors, values - predicted, noise / weight)
 
     def observe_like(
         self,

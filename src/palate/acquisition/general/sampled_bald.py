@@ -16,7 +16,7 @@ def power_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
     References:
         Kirsch et al., Stochastic batch acquisition, TMLR 2023. arXiv:2106.12059.
     """
-    return choose(bald(pool, rng=rng), k, rng=rng, form="power")
+    return choose(bald(pool, rng=rng), k, rng=rng, draw="power")
 
 
 def softmax_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
@@ -27,7 +27,7 @@ def softmax_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
     """
     scores = bald(pool, rng=rng)
     spread = float(scores.std())
-    return choose(scores, k, rng=rng, form="softmax", beta=COLDNESS / spread if spread > 1e-12 else 0.0)
+    return choose(scores, k, rng=rng, draw="softmax", beta=COLDNESS / spread if spread > 1e-12 else 0.0)
 
 
 def softrank_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
@@ -36,4 +36,4 @@ def softrank_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
     References:
         As :func:`power_bald`.
     """
-    return choose(bald(pool, rng=rng), k, rng=rng, form="softrank")
+    return choose(bald(pool, rng=rng), k, rng=rng, draw="softrank")

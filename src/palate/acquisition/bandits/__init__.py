@@ -1,0 +1,41 @@
+"""Bandits and the value of information (strategies.md calls them section 5), and ranking by expected loss."""
+
+from palate.acquisition.bandits.cofiba import cofiba
+from palate.acquisition.bandits.epsilon_greedy import epsilon_greedy
+from palate.acquisition.bandits.evoi import evoi
+from palate.acquisition.bandits.evoi_lookahead import SHORTLIST, evoi_lookahead
+from palate.acquisition.bandits.evoi_ndcg import evoi_ndcg
+from palate.acquisition.bandits.expected_loss_dcg import expected_loss_dcg
+from palate.acquisition.bandits.icf_thompson import icf_thompson
+from palate.acquisition.bandits.icf_ucb import icf_ucb
+from palate.acquisition.bandits.knn_bandit import knn_bandit
+from palate.acquisition.bandits.lin_ucb import lin_ucb
+from palate.acquisition.bandits.max_item_trait import max_item_trait
+from palate.acquisition.bandits.min_item_trait import min_item_trait
+from palate.acquisition.bandits.pebol_thompson import pebol_thompson
+from palate.acquisition.bandits.pebol_ucb import pebol_ucb
+from palate.acquisition.bandits.thompson import thompson
+from palate.acquisition.bandits.ucb1 import ucb1
+from palate.acquisition.registry import Strategy
+
+_FEW = 200  # candidates a costly strategy scores
+
+# Rewards may be below zero and rank items, so they are not multiplied by the chance of an answer; values are.
+ENTRIES: tuple[Strategy, ...] = (
+    Strategy("epsilon-greedy", epsilon_greedy, "O(1)", "Auer et al. 2002", "share of the scale", False),
+    Strategy("ucb1", ucb1, "O(1)", "Auer et al. 2002", "share of the scale", False),
+    Strategy("lin-ucb", lin_ucb, "O(D²)", "Li et al. 2010", "rating", False),
+    Strategy("thompson", thompson, "O(D)", "Chapelle & Li 2011", "rating", False),
+    Strategy("icf-ucb", icf_ucb, "O(D²)", "Zhao et al. 2013", "rating", False),
+    Strategy("icf-thompson", icf_thompson, "O(D²)", "Zhao et al. 2013", "rating", False),
+    Strategy("knn-bandit", knn_bandit, "O(1), O(U) a user", "Sanz-Cruzado et al. 2019", "likes", False),
+    Strategy("cofiba", cofiba, "O(D²), O(U D²) a user", "Li et al. 2016", "rating", False),
+    Strategy("max-item-trait", max_item_trait, "O(D)", "Christakopoulou et al. 2016", "rating", False),
+    Strategy("min-item-trait", min_item_trait, "O(D)", "Christakopoulou et al. 2016", "rating", False),
+    Strategy("pebol-thompson", pebol_thompson, "O(T E)", "Austin et al. 2024", "probability", False),
+    Strategy("pebol-ucb", pebol_ucb, "O(T E)", "Austin et al. 2024", "probability", False),
+    Strategy("evoi", evoi, "O(D J)", "Boutilier 2002; Guo & Sanner 2010", "rating", shortlist=_FEW),
+    Strategy("evoi-lookahead", evoi_lookahead, "O(M D J)", "Martin et al. 2024", "rating", shortlist=SHORTLIST),
+    Strategy("evoi-ndcg", evoi_ndcg, "O(T (D + J))", "Boutilier 2002; Long et al. 2010", "NDCG", shortlist=_FEW),
+    Strategy("expected-loss-dcg", expected_loss_dcg, "O(T log J)", "Long et al. 2010", "DCG", shortlist=_FEW),
+)

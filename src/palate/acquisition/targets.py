@@ -1,0 +1,80 @@
+"""What a targeted strategy aims at: ``q``, the chance that an item is one the user will be shown.
+
+Aim any of them anywhere: ``replace(candidates, targets=slate_targets(belief, candidates, rng=rng))``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.acquisition.candidates import Array, Candidates
+from palate.errors import OptionError
+from palate.posteriors.taste import Belief
+
+SLATE = 10
+DRAWS = 64  # a chance of 0.1 is then known to ± 0.04; the choice of item is stable well before
+_AT_ONCE = 8  # draws scored together, so that the memory is that many catalogues
+
+
+def uniform_targets(candidates: Candidates) -> Array:
+    """Every item alike, (J,)."""
+    return np.full(len(candidates.shown), 1.0 / len(candidates.shown))
+
+
+def popularity_targets(candidates: Candidates) -> Array:
+    """By the ratings each item has, (J,); every item alike where there is no rating at all."""
+    counts = candidates.population.counts
+    return counts / counts.sum() if counts.any() else uniform_targets(candidates)
+
+
+def slate_targets(
+    belief: Belief, candidates: Candidates, *, k: int = SLATE, rng: np.random.Generator, draws: int = DRAWS
+) -> Array:
+    """By how often an item is among the k best of a taste drawn from the belief, (J,) or (n, J), O(draws J D) a user.
+
+    Thompson draws: an item that may be good enters some of the slates, one that cannot be never does. What a user has
+    rated is in no slate, unless everything is rated.
+
+    Raises:
+        OptionError: If k or the number of draws is below 1.
+    References:
+        Chapelle, Li, An empirical evaluation of Thompson sampling, NIPS 2011 (the draws); Bickford Smith et al.,
+        Prediction-oriented Bayesian active learning, AISTATS 2023 (aiming at a distribution of targets).
+    """
+    if k < 1 or draws < 1:
+        raise OptionError(f"a slate of {k} items from {draws} draws: both must be at least 1.")
+    if belief.mean.ndim == 1:
+        return _of_one(belief, candidates, k, rng, draws)
+    users = enumerate(zip(belief.mean, belief.covariance, strict=True))
+    return np.stack([_of_one(Belief(*moments), candidates.of(user), k, rng, draws) for user, moments in users])
+
+
+def draw_tastes(belief: Belief, draws: int, *, rng: np.random.Generator) -> Array:
+    """Tastes drawn from a belief about one user, (draws, D)."""
+    return belief.mean + rng.standard_normal((draws, belief.dim)) @ _root(belief.covariance).T
+
+
+def showable(candidates: Candidates) -> NDArray[np.intp]:
+    """Positions of what may still be shown to one user: everything but what is rated, or everything if all is."""
+    left = np.ones(len(candidates.shown), dtype=bool)
+    left[candidates.given.rated()[0]] = False
+    return np.flatnonzero(left) if left.any() else np.arange(len(left))
+
+
+def _of_one(belief: Belief, candidates: Candidates, k: int, rng: np.random.Generator, draws: int) -> Array:
+    open_ = showable(candidates)
+    level, factors = candidates.shown.level[open_], candidates.shown.factors[open_]
+    k = min(k, len(open_))
+    tastes, entered = draw_tastes(belief, draws, rng=rng), np.zeros(len(candidates.shown))
+    for start in range(0, draws, _AT_ONCE):
+        scores = level + tastes[start : start + _AT_ONCE] @ factors.T
+        best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        entered += np.bincount(open_[best.ravel()], minlength=len(entered))
+    return np.asarray(entered / entered.sum())
+
+
+def _root(covariance: Array) -> Array:
+    """A square root R with R Rᵀ = S; by eigenvalues, because Cholesky refuses the 0 of a taste that is known."""
+    values, vectors = np.linalg.eigh(covariance)
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
