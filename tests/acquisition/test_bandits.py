@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from scipy.stats import beta, norm
 
-from palate.acquisition import Candidates, Given, Population, Strategy
-from palate.acquisition.bandits import ENTRIES
+from palate.acquisition import Candidates, Given, Population
 from palate.acquisition.bandits.cofiba import cluster, cofiba
 from palate.acquisition.bandits.epsilon_greedy import EPSILON, epsilon_greedy
 from palate.acquisition.bandits.evoi import evoi, value_of_answers
@@ -37,19 +36,10 @@ from palate.acquisition.bandits.thompson import thompson
 from palate.acquisition.bandits.ucb1 import ucb1
 from palate.posteriors.likelihoods import Kind, Likelihood
 from palate.posteriors.taste import Belief, Items, Taste
-from palate.testing import StrategyContract
 from palate.testing.strategies import make_world
 
 # Their scores hang on draws that fall otherwise for candidates in another order.
-DRAWS = {"epsilon-greedy", "icf-thompson", "pebol-thompson"}
 
-
-def _contract(strategy: Strategy) -> type[StrategyContract]:
-    members = {"make": lambda self: strategy.score, "draws": strategy.name in DRAWS, "__module__": __name__}
-    return type(f"Test_{strategy.name.replace('-', '_')}", (StrategyContract,), members)
-
-
-globals().update({contract.__name__: contract for contract in map(_contract, ENTRIES)})
 
 # Four users, three items, ratings 1 to 5; nobody rated the third item.
 RATINGS = np.array([[5.0, 1.0, 0.0], [5.0, 5.0, 0.0], [1.0, 5.0, 0.0], [1.0, 0.0, 0.0]])

@@ -10,27 +10,18 @@ import numpy as np
 import pytest
 import scipy.sparse as sparse
 
-from palate.acquisition import STRATEGIES, Candidates, Population, Strategy, select
+from palate.acquisition import STRATEGIES, Candidates, Population, select
 from palate.acquisition.classic import ENTRIES, greedy_extend
 from palate.acquisition.classic.local_representative_items import group_users
 from palate.acquisition.classic.maxvol import TOLERANCE, rectangular_maxvol, square_maxvol
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.taste import Belief, Items, Taste
-from palate.testing import StrategyContract
 from palate.testing.strategies import make_world
 from tests.acquisition.tables import NONE, offered
 
 NAMED = {strategy.name: strategy for strategy in ENTRIES}
 BIT = np.log(2.0)
 ONE = Belief(np.zeros(1), np.eye(1))
-
-
-def _contract(strategy: Strategy) -> type[StrategyContract]:
-    members = {"make": lambda self: strategy.score, "__module__": __name__}
-    return type(f"Test_{strategy.name.replace('-', '_')}", (StrategyContract,), members)
-
-
-globals().update({contract.__name__: contract for contract in map(_contract, ENTRIES)})
 
 
 def score(name: str, candidates: Candidates, belief: Belief = ONE) -> np.ndarray:

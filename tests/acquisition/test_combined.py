@@ -7,9 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palate.acquisition import Candidates, Given, Strategy
+from palate.acquisition import Candidates, Given
 from palate.acquisition.classic.log_popularity_entropy import log_popularity_entropy
-from palate.acquisition.combined import ENTRIES
 from palate.acquisition.combined.by_learning import EXPERTS, advice, by_learning, expert_chances, weights
 from palate.acquisition.combined.log_popularity_entropy_item_item import log_popularity_entropy_item_item
 from palate.acquisition.combined.members import MEMBERS, member_scores, open_to
@@ -19,19 +18,9 @@ from palate.acquisition.combined.voting import voting
 from palate.acquisition.personal.item_item import item_item
 from palate.acquisition.popularity import popularity
 from palate.posteriors.taste import Belief
-from palate.testing import StrategyContract
 from palate.testing.strategies import World, make_world
 
 # Its scores hang on draws that fall otherwise for candidates in another order.
-DRAWS = {"active-learning-by-learning"}
-
-
-def _contract(strategy: Strategy) -> type[StrategyContract]:
-    members = {"make": lambda self: strategy.score, "draws": strategy.name in DRAWS, "__module__": __name__}
-    return type(f"Test_{strategy.name.replace('-', '_')}", (StrategyContract,), members)
-
-
-globals().update({contract.__name__: contract for contract in map(_contract, ENTRIES)})
 
 
 def rng_of(seed: int = 0) -> np.random.Generator:

@@ -6,7 +6,15 @@ from palate.acquisition import STRATEGIES, Strategy, pooled
 from palate.testing import StrategyContract
 
 # Their scores hang on draws, so that two calls with other company or order fall differently.
-DRAWS = {"random", "epig"} | {entry.name for entry in pooled.ENTRIES}
+DRAWS = {
+    "random",
+    "epig",
+    "epsilon-greedy",
+    "icf-thompson",
+    "pebol-thompson",
+    "active-learning-by-learning",
+    *(entry.name for entry in pooled.ENTRIES),
+}
 
 
 def _contract(strategy: Strategy) -> type[StrategyContract]:

@@ -12,25 +12,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
-from palate.acquisition import Candidates, Given, Strategy
+from palate.acquisition import Candidates, Given
 from palate.acquisition.a_optimal import a_optimal
 from palate.acquisition.personal import ENTRIES
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.taste import Belief, Items, Taste
-from palate.testing import StrategyContract
 from palate.testing.strategies import make_world
 from tests.acquisition.tables import FOUR, NONE, offered
 
 NAMED = {strategy.name: strategy for strategy in ENTRIES}
 KINDS = ["gaussian", "probit"]
-
-
-def _contract(strategy: Strategy) -> type[StrategyContract]:
-    members = {"make": lambda self: strategy.score, "__module__": __name__}
-    return type(f"Test_{strategy.name.replace('-', '_')}", (StrategyContract,), members)
-
-
-globals().update({contract.__name__: contract for contract in map(_contract, ENTRIES)})
 
 
 def score(name: str, candidates: Candidates, belief: Belief) -> np.ndarray:

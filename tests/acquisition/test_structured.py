@@ -29,7 +29,6 @@ from palate.acquisition.structured.relative_questions import relative_questions
 from palate.acquisition.structured.user_partitioning import user_partitioning
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.taste import Belief, Items, Taste
-from palate.testing import StrategyContract
 from palate.testing.strategies import make_world
 
 Array = np.ndarray
@@ -48,14 +47,6 @@ TABLE = [
     [2, 1, 4, -1],
     [1, -1, -1, -1],
 ]
-
-
-def _contract(strategy: Strategy) -> type[StrategyContract]:
-    members = {"make": lambda self: strategy.score, "__module__": __name__}
-    return type(f"Test_{strategy.name.replace('-', '_')}", (StrategyContract,), members)
-
-
-globals().update({contract.__name__: contract for contract in map(_contract, ENTRIES)})
 
 
 def crowd(table: list[list[float]] | Array = TABLE, factors: Array | None = None, noise: float = 1.0) -> Population:

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from palate.acquisition import STRATEGIES, Strategy
+from palate.acquisition import STRATEGIES
 from palate.datasets import Dataset, planted_world
 from palate.entities import RATING
 from palate.errors import DataError, OptionError

@@ -16,7 +16,7 @@ from palate.acquisition.bandits.pebol_thompson import pebol_thompson
 from palate.acquisition.bandits.pebol_ucb import pebol_ucb
 from palate.acquisition.bandits.thompson import thompson
 from palate.acquisition.bandits.ucb1 import ucb1
-from palate.acquisition.registry import Strategy
+from palate.acquisition.strategy import Strategy
 
 _FEW = 200  # candidates a costly strategy scores
 

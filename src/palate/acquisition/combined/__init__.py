@@ -4,7 +4,7 @@ from palate.acquisition.combined.by_learning import by_learning
 from palate.acquisition.combined.log_popularity_entropy_item_item import log_popularity_entropy_item_item
 from palate.acquisition.combined.switching import switching
 from palate.acquisition.combined.voting import voting
-from palate.acquisition.registry import Strategy
+from palate.acquisition.strategy import Strategy
 
 ENTRIES: tuple[Strategy, ...] = (
     Strategy("voting", voting, "O(D²)", "Elahi et al. 2014", "votes", False),

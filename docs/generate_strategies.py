@@ -1,0 +1,124 @@
+"""Writes docs/strategies.md from the registry: ``python docs/generate_strategies.py``.
+
+A test compares the page with what this gives, so no strategy can be without its line.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from palate.acquisition import DEFAULT, STRATEGIES, Strategy
+from palate.acquisition.general import POOL_STRATEGIES, PoolStrategy
+
+PAGE = Path(__file__).with_name("strategies.md")
+
+HEAD = f"""# Strategies
+
+Written by `docs/generate_strategies.py` from the registry (`src/palate/acquisition/registry.py`). A strategy says how
+much each question is worth; the question worth most is asked. The default is `{DEFAULT}`, because of
+[the results](results.md#which-strategy): one rule for all sets. `palate strategies` prints these tables.
+
+## What they have in common
+
+The belief about a user is $z \\sim N(m, S)$; an item has the level $b_i$, the factors $w_i$ and the answer variance
+$\\sigma_i^2$ given the taste ([the model](model.md)). Then $v_i = w_i^\\top S w_i + \\sigma_i^2$ is the variance of the
+answer, and $c_{{ij}} = w_i^\\top S w_j$ the covariance of two answers. Targets have probabilities $q_j$: half of it is
+how likely the user knows the item, half is the same for all, since what the user does not know may be shown too.
+
+`select` turns scores into questions, the same way for all. It leaves out what was asked, multiplies by the *reach*
+where the table says so, breaks ties by `rng`, and builds a batch one by one: after each pick the covariance is what it
+will be once that answer is in. For ratings this does not depend on the answer, so a greedy batch needs no guess; for
+likes its expectation is taken. `form="power"`, `"softmax"` or `"softrank"` draws instead of taking the best, which
+makes a batch diverse for the price of a sort. A share of the questions (5 %, `random_share`) is drawn uniformly,
+because what is never asked can never be estimated from the answers. Each question keeps its propensity, the
+probability with which it was chosen.
+
+The reach of an item is $E[P(\\text{{can answer }} i)\\, n] / E[n]$, with $n$ the share of the catalogue that the user
+knows. It is the chance of an answer, tilted towards users who will use more of the catalogue. Once it is certain what
+somebody knows, it is the chance of an answer.
+
+A strategy with a *shortlist* scores only so many candidates: the most promising by `a-optimal-relative`.
+
+In the tables, D is the number of taste dimensions, R of rating levels, I of candidates, J of targets drawn (64), C of
+classes, T of posterior draws, K of aspects.
+"""
+
+FAMILIES = {
+    "acquisition": "The belief",
+    "classic": "The crowd's ratings",
+    "personal": "The user's ratings",
+    "structured": "A structure learnt first",
+    "bandits": "Bandits and value of information",
+    "combined": "Several strategies together",
+}
+
+FORMULAS = """## The ones built on the belief, in formulas
+
+- **variance**: $v_i$. For likes $p(1-p)$, with $p$ the probability of a like.
+- **bald**: $\\tfrac12 \\log(1 + w_i^\\top S w_i / \\sigma_i^2)$. For likes the mutual information by Gauss-Hermite
+  quadrature with 24 nodes.
+- **a-optimal**: $w_i^\\top S Q S w_i / v_i$ with $Q = \\sum_j q_j w_j w_j^\\top$, by how much the answer lowers the
+  targets' mean variance. No pass over targets. For likes $1/v_i$ is the expected shrinkage of the probit update.
+- **a-optimal-relative**: the same with $Q = \\sum_j (q_j / v_j) w_j w_j^\\top$, the mean squared correlation with the
+  targets: EPIG to first order, at A-optimality's price.
+- **epig**: $E_{j \\sim q}[-\\tfrac12 \\log(1 - c_{ij}^2 / (v_i v_j))]$ over 64 targets drawn from $q$. For likes by
+  quadrature with 12 nodes.
+- **lookahead**: the value of the question and half that of the best one after it, where an answer, or the lack of
+  one, also says what can be asked next.
+"""
+
+TAIL = """## In simulations only
+
+`answerable-random` asks at random among what the user can answer, and `ceiling` knows all their answers. They are
+references, not strategies: both need to know what nobody can know. [How we measure](measuring.md).
+
+## Your own
+
+A function and a name: [tutorial, section 11](tutorial.md#11-a-strategy-of-your-own).
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    families = [
+        _table(title, [strategy for strategy in STRATEGIES.values() if family_of(strategy) == family])
+        for family, title in FAMILIES.items()
+    ]
+    return "\n".join([HEAD, *families, FORMULAS, _pools(), TAIL])
+
+
+def family_of(strategy: Strategy) -> str:
+    """The folder its file is in."""
+    return strategy.score.__module__.split(".")[-2]
+
+
+def about(strategy: Strategy | PoolStrategy) -> str:
+    """The first line of its file."""
+    function = strategy.score or strategy.choose  # type: ignore[union-attr]  # a pool strategy has one of both
+    return (sys.modules[function.__module__].__doc__ or "").splitlines()[0].rstrip(".")
+
+
+def _table(title: str, strategies: list[Strategy]) -> str:
+    lines = [f"## {title}\n", "| name | | cost an item | unit | × reach | shortlist | source |", "|" + " --- |" * 7]
+    for one in strategies:
+        cells = [f"`{one.name}`", about(one), one.cost, one.unit or "–", "yes" if one.weighs_answerability else "no"]
+        lines.append(f"| {' | '.join([*cells, str(one.shortlist or '–'), one.source])} |")
+    return "\n".join(lines) + "\n"
+
+
+def _pools() -> str:
+    lines = [
+        "## Any model: pools\n",
+        "These see draws of class probabilities, from whichever model, and features ([any model](any-model.md)).\n",
+        "| name | | cost | unit | gives | source |",
+        "|" + " --- |" * 6,
+    ]
+    for one in POOL_STRATEGIES.values():
+        gives = "a score each" if one.choose is None else "a batch"
+        lines.append(f"| `{one.name}` | {about(one)} | {one.cost} | {one.unit or '–'} | {gives} | {one.source} |")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

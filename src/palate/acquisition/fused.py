@@ -1,0 +1,99 @@
+"""Which strategies a large catalogue is scored with in one pass (:mod:`palate.acquisition.scorer`), and how.
+
+The layout is made once a population and kept there. Importing this does not import Numba; the first use does, and
+compiles, once a machine.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.acquisition.candidates import Candidates
+from palate.acquisition.population import Population
+from palate.acquisition.scorer import Aim, Kind, Scorer, Top
+from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.taste import Belief
+
+Array = NDArray[np.float64]
+FROM_ITEMS = 20_000  # below it numpy takes a few milliseconds, and Numba need not be imported
+_KINDS: dict[str, Kind] = {
+    "variance": "variance",
+    "bald": "bald",
+    "a-optimal": "a-optimal",
+    "a-optimal-relative": "a-optimal",
+}
+
+
+def fast_values(name: str, belief: Belief, candidates: Candidates) -> Array | None:
+    """What :func:`palate.acquisition.select.values` gives, in one pass, (I,); None where a pass does not serve.
+
+    It serves the strategies above, one belief, from FROM_ITEMS candidates on if they are all there are, and answers
+    other than likes: of those, what is learnt depends on the mean as well. Values are right to 1e-4 of the largest.
+    """
+    request = _request(name, belief, candidates)
+    if request is None:
+        return None
+    scores = request.scorer.score(request.kind, belief.covariance, aim=request.aim, weight=candidates.reach)
+    return scores.astype(np.float64)
+
+
+def fast_top(
+    name: str,
+    belief: Belief,
+    candidates: Candidates,
+    *,
+    k: int = 1,
+    allowed: NDArray[np.bool_] | None = None,
+    rng: np.random.Generator,
+) -> Top | None:
+    """The ``k`` allowed candidates of the largest value, each as if it were the only one; None as above."""
+    request = _request(name, belief, candidates)
+    if request is None:
+        return None
+    return request.scorer.top(
+        request.kind, belief.covariance, k=k, aim=request.aim, weight=candidates.reach, allowed=allowed, rng=rng
+    )
+
+
+def fast_moment(candidates: Candidates) -> Array | None:
+    """:meth:`Candidates.target_moment` of one user, in one pass; None where the catalogue is small or in part."""
+    if candidates.targets.ndim > 1 or not _is_large(candidates):
+        return None
+    return scorer_of(candidates.population, candidates.likelihood).aim(candidates.targets).moment
+
+
+@dataclass(frozen=True, slots=True)
+class _Request:
+    scorer: Scorer
+    kind: Kind
+    aim: Aim | None
+
+
+def _request(name: str, belief: Belief, candidates: Candidates) -> _Request | None:
+    if name not in _KINDS or belief.mean.ndim > 1 or candidates.likelihood.kind == "probit":
+        return None
+    if not _is_large(candidates):
+        return None
+    scorer = scorer_of(candidates.population, candidates.likelihood)
+    targets = candidates.targets
+    if name == "a-optimal-relative":  # each target against its own variance
+        targets = targets / scorer.score("variance", belief.covariance)
+    return _Request(scorer, _KINDS[name], scorer.aim(targets) if _KINDS[name] == "a-optimal" else None)
+
+
+def _is_large(candidates: Candidates) -> bool:
+    everything = candidates.population.taste.items
+    return candidates.items is everything and candidates.shown is everything and len(candidates) >= FROM_ITEMS
+
+
+def scorer_of(population: Population, likelihood: Likelihood) -> Scorer:
+    """The items of a population, laid out at the first call."""
+
+    def build(population: Population) -> Scorer:
+        items = population.taste.items
+        return Scorer.build(items.factors, likelihood.answer_noise(items.answer_noise))
+
+    return population.once(("scorer", likelihood), build)
