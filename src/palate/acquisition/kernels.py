@@ -71,7 +71,7 @@ def _four(
     Four arrays and not the rows of one: only then does the compiler see that they cannot overlap, and vectorise.
     Meanwhile asks for its share of the block that comes next, ``ahead``.
     """
-    lines = max(8, BLOCK // columns.shape[1])  # at each step, so that all sweeps together ask for the whole block
+    lines = max(1, BLOCK // columns.shape[1])  # at each step, so that all sweeps together ask for the whole block
     place = at * lines * _LINE * block.shape[0] // (COLUMNS * ROWS)
     for j in range(BLOCK):
         s0[j] = s1[j] = s2[j] = s3[j] = 0.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 from palate.acquisition.a_optimal_relative import a_optimal_relative
 from palate.acquisition.candidates import Array, Candidates
@@ -60,7 +61,7 @@ def _cheap(belief: Belief, candidates: Candidates, rng: np.random.Generator) -> 
 
 def _aligned(belief: Belief, candidates: Candidates) -> list[Array]:
     """For each of the widest axes u of the belief, ``λ (w·u)² / v`` times reach, (I,)."""
-    widths, axes = np.linalg.eigh(belief.covariance)
+    widths, axes = eigh(belief.covariance, driver="ev")
     widest = slice(len(widths) - min(DIRECTIONS, len(widths)), None)
     along = candidates.items.factors @ (axes[:, widest] * np.sqrt(np.maximum(widths[widest], 0.0)))
     worth = candidates.reach / np.maximum(np.square(along).sum(1) + candidates.noise, np.finfo(np.float64).tiny)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import fields
 
 from palate.cli.console import output, print_json, table
 from palate.cli.options import Json, UnusedSeed
@@ -13,7 +13,8 @@ def strategies(as_json: Json = False, seed: UnusedSeed = 0) -> None:
     from palate.acquisition import DEFAULT, STRATEGIES
 
     found = [
-        {key: value for key, value in asdict(strategy).items() if key != "score"} | {"default": name == DEFAULT}
+        {part.name: getattr(strategy, part.name) for part in fields(strategy) if part.name not in ("score", "pool")}
+        | {"default": name == DEFAULT}
         for name, strategy in STRATEGIES.items()
     ]
     if as_json:
