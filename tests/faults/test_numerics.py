@@ -276,9 +276,9 @@ def test_IN_11_answers_that_contradict_each_other(kind: Kind) -> None:
 @pytest.mark.parametrize("size", [1e-150, 1e-12, 1e5])  # a fit keeps factors below 3e4 of an answer's noise
 def test_IN_11_strategies_on_factors_of_any_size(name: str, kind: Kind, size: float) -> None:
     world = make_world(kind)
-    items = world.candidates.items
+    items = world.offered.items
     huge = Items(items.level, size * items.factors, items.spread, items.noise)
-    candidates = replace(world.candidates, items=huge, likelihood=LIKELIHOODS[kind])
+    candidates = replace(world.offered, items=huge, shown=huge, likelihood=LIKELIHOODS[kind])
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         chosen = select(STRATEGIES[name], world.one, candidates, k=3, rng=np.random.default_rng(0))
     assert len({choice.item for choice in chosen}) == 3

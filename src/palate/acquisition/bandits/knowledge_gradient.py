@@ -47,5 +47,5 @@ def expected_rise(means: Array, slopes: Array) -> Array:
 
 def _tail(corner: Array) -> Array:
     """``f(−|z|)``, what a hinge at z is worth."""
-    low = -np.abs(corner)
+    low = -np.minimum(np.abs(corner), 40.0)  # beyond it is 0 in double precision, and its square may overflow
     return np.asarray(low * ndtr(low) + _DENSITY * np.exp(-0.5 * low**2))

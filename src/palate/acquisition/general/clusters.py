@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 
 from palate.acquisition.pool import Array, Batch, Positions
@@ -12,6 +14,7 @@ MANY = 20_000  # rows, from which on mini-batches are used
 def k_means(features: Array, k: int, *, rng: np.random.Generator, weights: Array | None = None) -> Positions:
     """Cluster of each row, (N,), in at most ``k`` clusters: as many as there are different rows."""
     from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     rows = features.astype(np.float32)  # half the time; what differs by less than that is one place anyway
     k = min(k, len(np.unique(rows, axis=0)))
@@ -19,7 +22,9 @@ def k_means(features: Array, k: int, *, rng: np.random.Generator, weights: Array
         return np.zeros(len(features), dtype=np.intp)
     kind = KMeans if len(rows) <= MANY else MiniBatchKMeans
     model = kind(n_clusters=k, n_init=1, random_state=int(rng.integers(2**31)))
-    return np.asarray(model.fit_predict(rows, sample_weight=weights), dtype=np.intp)
+    with warnings.catch_warnings():  # rows far nearer to each other than to others may end in fewer clusters
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return np.asarray(model.fit_predict(rows, sample_weight=weights), dtype=np.intp)
 
 
 def central(features: Array, k: int, *, rng: np.random.Generator, weights: Array | None = None) -> Batch:
