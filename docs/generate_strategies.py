@@ -110,8 +110,8 @@ def _table(title: str, strategies: list[Strategy]) -> str:
 def _pools() -> str:
     lines = [
         "## Any model: pools\n",
-        "These see draws of class probabilities, from whichever model, and features ([softmax](softmax.md)). All but random,\n"
-        "bald and epig, which have a form of their own above, serve the recommender too, on a shortlist of 200.\n",
+        "These see draws of class probabilities, from whichever model, and features ([softmax](softmax.md)). All but\n"
+        "random, bald and epig, with forms of their own above, serve a recommender too, on a shortlist of 200.\n",
         "| name | | cost | unit | gives | source |",
         "|" + " --- |" * 6,
     ]

@@ -170,6 +170,9 @@ _NAMES = (
     "levels",
     "targets",
     "reach",
+    "population.answers.data",
+    "population.answers.indices",
+    "population.answers.indptr",
 )
 
 
@@ -177,7 +180,9 @@ def _arrays(world: World) -> tuple[NDArray[np.float64], ...]:
     belief, candidates = world.several, world.candidates
     of_items = (candidates.items.level, candidates.items.factors)
     of_candidates = (candidates.counts, candidates.levels, candidates.targets, candidates.reach)
-    return (belief.mean, belief.covariance, *of_items, *of_candidates)
+    answers = candidates.population.answers
+    of_population = (answers.data, answers.indices, answers.indptr)
+    return (belief.mean, belief.covariance, *of_items, *of_candidates, *of_population)
 
 
 def _expect(scores: NDArray[np.float64], shape: tuple[int, ...], kind: str) -> None:

@@ -23,7 +23,8 @@ def liked(population: Population) -> sparse.csr_matrix:
 def _liked(population: Population) -> sparse.csr_matrix:
     answers = population.answers
     ones = (answers.data >= population.mean).astype(np.float64)
-    matrix = sparse.csr_matrix((ones, answers.indices, answers.indptr), shape=answers.shape)
+    # a copy: what is eliminated below would otherwise be lost from the answers, whose indices it shares
+    matrix = sparse.csr_matrix((ones, answers.indices, answers.indptr), shape=answers.shape, copy=True)
     matrix.eliminate_zeros()
     return matrix
 
