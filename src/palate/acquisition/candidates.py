@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,7 @@ class Candidates:
     columns: NDArray[np.intp]
     population: Population
     given: Given
+    _kept: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -139,6 +140,16 @@ class Candidates:
 
     def target_moment(self) -> Array:
         """``Q = Σ_j q_j w_j w_jᵀ``, (D, D) or (n, D, D)."""
+        if "moment" not in self._kept:
+            self._kept["moment"] = self._target_moment()
+        return self._kept["moment"]
+
+    def _target_moment(self) -> Array:
+        from palate.acquisition.fused import fast_moment
+
+        fast = fast_moment(self)
+        if fast is not None:
+            return fast
         factors = self.shown.factors
         if self.targets.ndim == 1:
             return np.asarray((factors * self.targets[:, None]).T @ factors)

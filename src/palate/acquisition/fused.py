@@ -78,6 +78,8 @@ def _request(name: str, belief: Belief, candidates: Candidates) -> _Request | No
     if not _is_large(candidates):
         return None
     scorer = scorer_of(candidates.population, candidates.likelihood)
+    if name == "a-optimal":  # kept by the candidates, who are asked for it again
+        return _Request(scorer, "a-optimal", Aim(candidates.target_moment()))
     targets = candidates.targets
     if name == "a-optimal-relative":  # each target against its own variance
         targets = targets / scorer.score("variance", belief.covariance)

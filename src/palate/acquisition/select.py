@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.acquisition.a_optimal import a_optimal
 from palate.acquisition.a_optimal_relative import a_optimal_relative
+from palate.acquisition.bald import bald
 from palate.acquisition.candidates import Array, Candidates
+from palate.acquisition.fused import fast_values
 from palate.acquisition.pool import Draw, log_weights
+from palate.acquisition.strategy import Score, Strategy
+from palate.acquisition.variance import variance
 from palate.errors import OptionError
 from palate.posteriors.taste import Belief
 
-if TYPE_CHECKING:
-    from palate.acquisition.registry import Strategy
+# By function, not by name: a strategy of somebody's own may have any name.
+_FUSED: dict[Score, str] = {
+    a_optimal: "a-optimal",
+    a_optimal_relative: "a-optimal-relative",
+    bald: "bald",
+    variance: "variance",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +55,10 @@ def values(
     A strategy with a shortlist scores only the most promising of what is ``allowed`` (all if None, of the shape of the
     result); the others are worth -inf.
     """
+    fused = _FUSED.get(strategy.score)
+    fast = None if fused is None else fast_values(fused, belief, candidates)
+    if fast is not None:
+        return fast
     if not 0 < strategy.shortlist < len(candidates):
         scores = strategy.score(belief, candidates, rng=rng)
         return scores * candidates.reach if strategy.weighs_answerability else scores
