@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import tracemalloc
 from dataclasses import replace
 from itertools import product
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 from scipy.special import entr
 
+from palate.acquisition.general import geometry
 from palate.acquisition.general.badge import badge
 from palate.acquisition.general.batch_bald import batch_bald
 from palate.acquisition.general.clue import clue
@@ -132,6 +134,32 @@ def test_core_set_without_labels_starts_anywhere() -> None:
     starts = {int(core_set(on_line(1.0, 5.0, 10.0), 1, rng=rng(seed)).items[0]) for seed in range(30)}
     assert starts == {0, 1, 2}
     assert core_set(on_line(1.0, 5.0, 10.0), 1, rng=rng()).propensities[0] == pytest.approx(1 / 3)
+
+
+def test_distances_are_those_of_all_pairs_whatever_the_slices(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, others = rng().normal(size=(37, 5)), rng(1).normal(size=(11, 5))
+    pairs = np.linalg.norm(rows[:, None] - others, axis=2)
+    for cells in (1, 20, 1 << 17):
+        monkeypatch.setattr(geometry, "CACHED", cells)
+        np.testing.assert_allclose(geometry.nearest(rows, others), pairs.min(1), rtol=1e-12)
+        np.testing.assert_allclose(geometry.distance(rows, others[3]), pairs[:, 3], rtol=1e-12)
+    assert geometry.nearest(rows, others[:0]).tolist() == [np.inf] * 37
+
+
+def test_distances_keep_single_precision_and_do_not_cancel() -> None:
+    rows = np.array([[1000.0, 0.0], [1000.0, 0.25]], dtype=np.float32)
+    assert geometry.distance(rows, rows[0]).tolist() == [0.0, 0.25]
+    assert geometry.distance(rows, rows[0]).dtype == geometry.nearest(rows, rows[:1]).dtype == np.float32
+    assert geometry.nearest(np.array([[3], [0]]), np.array([[0], [10]])).tolist() == [3.0, 0.0]  # whole numbers too
+
+
+def test_the_nearest_takes_memory_for_rows_and_not_for_pairs() -> None:
+    rows, others = rng().normal(size=(20_000, 4)), rng(1).normal(size=(3000, 4))
+    tracemalloc.start()
+    geometry.nearest(rows, others)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8 << 20, "all pairs are 458 MiB"
 
 
 def test_badge_is_k_means_plus_plus_on_the_gradients_written_out() -> None:

@@ -26,6 +26,6 @@ def core_set(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
         item, chance = best(apart, rng=rng)
         items.append(item)
         chances.append(chance)
-        apart = np.minimum(apart, distance(pool.features, pool.features[item]))
+        np.minimum(apart, distance(pool.features, pool.features[item]), out=apart)
         apart[items] = -np.inf
     return Batch.of(items, chances)

@@ -9,11 +9,12 @@ import numpy as np
 from palate.acquisition.pool import Array, Positions
 
 CELLS = 1 << 22  # of a slice of a matrix of pairs: 32 MiB of float64
+CACHED = 1 << 17  # of a slice that is gone through several times: 1 MiB of float64 stays near the core
 
 
-def slices(n: int, width: int) -> Iterator[slice]:
-    """Slices of ``n`` rows such that ``width`` columns of each stay within :data:`CELLS`."""
-    rows = max(1, CELLS // max(1, width))
+def slices(n: int, width: int, cells: int = CELLS) -> Iterator[slice]:
+    """Slices of ``n`` rows such that ``width`` columns of each stay within so many cells."""
+    rows = max(1, cells // max(1, width))
     return (slice(start, min(start + rows, n)) for start in range(0, n, rows))
 
 
@@ -25,7 +26,11 @@ def unit(features: Array) -> Array:
 
 def distance(features: Array, point: Array) -> Array:
     """From each row to a point, (N,): by difference, as a product would lose what near ones differ by."""
-    return np.asarray(np.linalg.norm(features - point, axis=1))
+    apart = np.empty(len(features), np.result_type(features, point, np.float32))
+    for rows in slices(len(features), features.shape[1], CACHED):
+        between = features[rows] - point
+        np.einsum("ne,ne->n", between, between, out=apart[rows])
+    return np.sqrt(apart, out=apart)
 
 
 def squared_distances(rows: Array, columns: Array) -> Array:
@@ -35,11 +40,26 @@ def squared_distances(rows: Array, columns: Array) -> Array:
 
 
 def nearest(features: Array, others: Array) -> Array:
-    """Distance from each row to the nearest of the others, (N,); infinite where there are none."""
-    if not len(others):
-        return np.full(len(features), np.inf)
-    parts = [np.sqrt(squared_distances(features[rows], others).min(1)) for rows in slices(len(features), len(others))]
-    return np.concatenate(parts) if parts else np.zeros(0)
+    """Distance from each row to the nearest of the others, (N,); infinite where there are none. O(N) memory.
+
+    A distance is ``|x|² + (|y|² − 2 x · y)``: the smallest bracket is found first, a slice of rows and one of others at
+    a time, and the row's own square is added once.
+    """
+    least = np.full(len(features), np.inf, np.result_type(features, others, np.float32))
+    for some in slices(len(others), features.shape[1], CACHED):
+        _nearer(features, others[some], least)
+    for rows in slices(len(features), features.shape[1], CACHED):
+        least[rows] += np.einsum("ne,ne->n", features[rows], features[rows])
+    return np.sqrt(np.maximum(least, 0.0, out=least), out=least)
+
+
+def _nearer(features: Array, others: Array, least: Array) -> None:
+    """Lowers the least ``|y|² − 2 x · y`` so far, (N,), to that of some others."""
+    own, turned = np.einsum("me,me->m", others, others), np.ascontiguousarray(-2.0 * others.T)
+    for rows in slices(len(features), max(len(others), features.shape[1]), CACHED):
+        products = features[rows] @ turned
+        products += own
+        np.minimum(least[rows], products.min(1), out=least[rows])
 
 
 def neighbours(features: Array, of: Array, k: int) -> tuple[Array, Positions]:
