@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sparse
+from scipy.sparse.linalg import ArpackError
 
 from palate.posteriors.answerability import LOWEST, Answerability
 from palate.posteriors.taste import Belief
@@ -174,3 +175,18 @@ def test_small_and_even_tables(shape: tuple[int, int], fill: str) -> None:
     belief = Belief(known.mean[0], known.covariance[0])
     for found in (model.probability(belief), model.reach(belief), model.probability(model.observe(belief, 0, False))):
         assert np.isfinite(found).all() and (found >= LOWEST).all()
+
+
+def test_where_many_axes_are_equally_strong_the_loadings_come_from_the_whole_covariance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = sparse.random(30, 12, density=0.3, random_state=0, format="csr")
+    usual = Answerability.fit(seen, dim=3, rng=np.random.default_rng(0))
+
+    def fails(*args: object, **options: object) -> None:
+        raise ArpackError(3)
+
+    monkeypatch.setattr("palate.posteriors.answerability.svds", fails)
+    found = Answerability.fit(seen, dim=3, rng=np.random.default_rng(0))
+    np.testing.assert_allclose(found.loadings @ found.loadings.T, usual.loadings @ usual.loadings.T, atol=1e-12)
+    np.testing.assert_allclose(found.noise, usual.noise, atol=1e-12)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
-from scipy.sparse.linalg import LinearOperator, svds
+from scipy.sparse.linalg import ArpackError, LinearOperator, svds
 
 from palate.posteriors.taste import Belief
 
@@ -52,8 +52,13 @@ class Answerability:
             rmatvec=lambda x: known.T @ x.ravel() - rate * x.sum(),
             dtype=np.float64,
         )
-        _, singular, right = svds(centred, k=dim, v0=rng.normal(size=min(n_users, n_items)))
-        loadings = np.ascontiguousarray(right[::-1].T) * singular[::-1] / np.sqrt(n_users)  # as a saved one comes back
+        try:
+            _, singular, right = svds(centred, k=dim, v0=rng.normal(size=min(n_users, n_items)))
+            loadings = (
+                np.ascontiguousarray(right[::-1].T) * singular[::-1] / np.sqrt(n_users)
+            )  # as a saved one comes back
+        except ArpackError:  # where many axes are equally strong, as when hardly anything is rated
+            loadings = _dense_loadings(known, rate, dim)
         return cls(rate, loadings, np.maximum(rate * (1 - rate) - (loadings**2).sum(1), LOWEST))
 
     def shared(self, share: float) -> Answerability:
@@ -122,6 +127,18 @@ class Answerability:
         size = np.maximum(average + belief.mean @ mean_loading, 0.3 * average)[..., None]
         together = np.einsum("...ef,f->...e", belief.covariance, mean_loading) @ self.loadings.T
         return np.asarray(np.clip(self.rate + belief.mean @ self.loadings.T + together / size, LOWEST, None))
+
+
+def _dense_loadings(known: sparse.csr_matrix, rate: Array, dim: int) -> Array:
+    """The same loadings (I, E) from the whole covariance of the rated items."""
+    rated = np.flatnonzero(rate)
+    seen = known[:, rated]
+    covariance = (seen.T @ seen).toarray() / known.shape[0] - np.outer(rate[rated], rate[rated])
+    values, vectors = np.linalg.eigh(covariance)
+    strongest = slice(None, -min(dim, len(rated)) - 1, -1)
+    loadings = np.zeros((len(rate), min(dim, len(rated))))
+    loadings[rated] = vectors[:, strongest] * np.sqrt(np.maximum(values[strongest], 0.0))
+    return loadings
 
 
 def _by_content(known: Array, table: Array, new: Array) -> Array:
