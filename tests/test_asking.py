@@ -97,7 +97,7 @@ def test_cheaper_kinds_are_asked_more() -> None:
 
     assert forms(Seconds(concept=0.01)) == {Form.CONCEPT}
     assert forms(Seconds(preview=0.01)) == {Form.PREVIEW}
-    assert forms(Seconds(look=0.01, tap=0.01)) == {Form.GROUP}
+    assert forms(Seconds(look=0.01, tap=0.01)) == {Form.PAGE}  # as a group, and says more
     assert forms(Seconds(pair=1e-4)) == {Form.PAIR}
 
 
@@ -108,7 +108,54 @@ def test_to_rate_alone_stays_the_default() -> None:
     assert Question("ann", "i001", "random", 0.0, 1.0, 1.0).seconds == Seconds().rate
 
 
-@pytest.mark.parametrize("kinds", [("group",), ("pair",), ("concept",), ("preview",), ALL])
+def test_a_page_is_answered_item_by_item() -> None:
+    of = learner()
+    (page,) = of.ask("newcomer", kinds=["page"], rng=rng())
+    first, second, *others = page.items
+    assert page.why.endswith(f" in {page.seconds:.0f} s") and page.answerable > 0.995  # they know one of so many
+    assert [part.item_id for part in page.parts] == list(page.items)
+    assert {part.form for part in page.parts} == {Form.RATE}
+    assert sum(part.seconds for part in page.parts) == pytest.approx(page.seconds)
+    answers = of.answers(page, {second: 5.0, others[0]: AnswerKind.SKIPPED})
+    kinds = [AnswerKind.UNKNOWN, AnswerKind.RATING, AnswerKind.SKIPPED, *[AnswerKind.UNKNOWN] * (len(others) - 1)]
+    assert [answer.kind for answer in answers] == kinds
+    one_by_one = of
+    for item, kind in zip(page.items, kinds, strict=True):
+        value = 5.0 if kind is AnswerKind.RATING else None
+        one_by_one = one_by_one.tell(Answer("newcomer", item, kind, value))
+    together = of.tell(answers)
+    np.testing.assert_array_equal(together.state("newcomer").belief.mean, one_by_one.state("newcomer").belief.mean)
+    np.testing.assert_array_equal(together.state("newcomer").exposure.mean, one_by_one.state("newcomer").exposure.mean)
+    assert not {first, second} & {item for more in together.ask("newcomer", k=99, rng=rng()) for item in more.items}
+
+
+def test_an_answered_page_is_taken_back_exactly() -> None:
+    of = learner().tell(some("ratings"))
+    (page,) = of.ask("newcomer", kinds=["page"], rng=rng())
+    now = of.tell(of.answers(page, dict.fromkeys(page.items[:3], 4.0)))
+    assert not np.array_equal(now.state("newcomer").belief.mean, of.state("newcomer").belief.mean)
+    for answer in now.told["newcomer"][len(of.told["newcomer"]) :]:
+        now = now.undo("newcomer", answer.key)
+    np.testing.assert_array_equal(now.state("newcomer").belief.mean, of.state("newcomer").belief.mean)
+    np.testing.assert_array_equal(now.state("newcomer").exposure.mean, of.state("newcomer").exposure.mean)
+
+
+def test_only_the_items_of_a_page_are_rated_on_it() -> None:
+    of = learner()
+    (page,), (plain,) = of.ask("newcomer", kinds=["page"], rng=rng()), of.ask("newcomer", rng=rng())
+    with pytest.raises(
+        AnswerError, match=r"^item 'elsewhere' is not on the page\. Give ratings of the items of a page\."
+    ):
+        of.answers(page, {"elsewhere": 5.0})
+    with pytest.raises(AnswerError, match=r"^a rate question is no page\. Give ratings of the items of a page\."):
+        of.answers(plain, {plain.item_id: 5.0})
+    with pytest.raises(
+        AnswerError, match=r"^a page is answered item by item\. Give an answer of the form rate for each"
+    ):
+        of.answer(page, 5.0)
+
+
+@pytest.mark.parametrize("kinds", [("group",), ("page",), ("pair",), ("concept",), ("preview",), ALL])
 def test_more_than_there_is_gives_what_there_is(kinds: tuple[str, ...]) -> None:
     of = learner()
     candidates = of.model.catalogue.ids[:7]
@@ -120,7 +167,7 @@ def test_more_than_there_is_gives_what_there_is(kinds: tuple[str, ...]) -> None:
 @pytest.mark.parametrize("kind", ["ratings", "events"])
 def test_nothing_is_asked_twice_whatever_the_kind(kind: str) -> None:
     of = learner(kind).tell(some(kind))
-    forms = ALL if kind == "ratings" else (Form.RATE, Form.GROUP)
+    forms = ALL if kind == "ratings" else (Form.RATE, Form.GROUP, Form.PAGE)
     questions = of.ask("newcomer", kinds=forms, k=500, rng=rng())
     answered = {item for answer in some(kind) for item in answer.items}
     assert not answered & {item for question in questions for item in question.items}

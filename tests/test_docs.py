@@ -91,6 +91,14 @@ def test_the_leak_test_that_is_shown_passes() -> None:
     run_page(page)
 
 
+@pytest.mark.usefixtures("_elsewhere")
+def test_the_softmax_page_does_what_it_shows() -> None:
+    page = DOCS / "softmax.md"
+    shown = [block for block in pages.blocks(page.read_text(encoding="utf-8")) if block.shown is not None]
+    assert len(shown) >= 5
+    run_page(page)
+
+
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
 @pytest.mark.usefixtures("_elsewhere")
 def test_the_readme_does_what_it_shows(readme: Path) -> None:
@@ -189,11 +197,42 @@ def test_the_table_of_results_is_the_measured_one(readme: Path) -> None:
 # --- examples -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.py")), ids=lambda path: path.name)
+OF_NETWORKS = "textbook_loop.py"
+
+
+@pytest.mark.parametrize(
+    "example", sorted(set(EXAMPLES.glob("*.py")) - {EXAMPLES / OF_NETWORKS}), ids=lambda path: path.name
+)
 def test_an_example_runs_and_says_what_it_did(example: Path, tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "error"}
+    check_example(example, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.hf
+def test_the_example_with_networks_runs_where_they_are_installed(tmp_path: Path) -> None:
+    for library in ("keras", "torch"):
+        if importlib.util.find_spec(library) is None:
+            pytest.skip(f"{library} is not installed: pip install 'palate[keras]'")
+    check_example(EXAMPLES / OF_NETWORKS, tmp_path)
+
+
+def test_the_example_with_networks_says_what_is_missing(tmp_path: Path) -> None:
+    done = run_example(EXAMPLES / OF_NETWORKS, tmp_path, KERAS_BACKEND="not_here")
+    assert done.returncode == 1
+    assert re.fullmatch(
+        r"(keras|not_here) is not installed, so there is no network to train: pip install 'palate\[keras\]'\n",
+        done.stderr,
+    )
+
+
+def run_example(example: Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "PYTHONWARNINGS": "error", **environment}
     command = [sys.executable, str(example)]
-    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def check_example(example: Path, tmp_path: Path) -> None:
+    done = run_example(example, tmp_path, KERAS_BACKEND="torch")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= 5
     assert list(tmp_path.iterdir()) == [], "an example leaves nothing behind"

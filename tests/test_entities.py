@@ -155,6 +155,12 @@ def test_a_rating_is_kept_as_a_finite_float_or_refused(value: object) -> None:
             r"^item 'a' comes twice in a pair\. Give different items\.$",
         ),
         ({"form": "group", "value": None}, AnswerError, r"^a group has 1 item\. Give at least 2 different ones\.$"),
+        ({"form": "page", "value": None}, AnswerError, r"^a page has 1 item\. Give at least 2 different ones\.$"),
+        (
+            {"form": "page", "others": ("b",)},
+            AnswerError,
+            r"^a page is answered item by item\. Give an answer of the form",
+        ),
         ({"form": "group", "others": ("b", "b")}, AnswerError, r"^item 'b' comes twice in a group\."),
         (
             {"form": "group", "others": ("b",), "tapped": ("c",), "value": None},

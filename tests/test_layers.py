@@ -19,7 +19,18 @@ BELIEF = GROUND | {"datasets", "encoders", "posteriors"}
 CHOICE = BELIEF | {"store", "oracles", "acquisition", "index"}
 LOOP = CHOICE | {"learner"}
 # of the loop, whose door is the learner
-ROOMS = {"asking", "hearing", "recommender", "model", "batch", "checkpoint", "catalogue", "exchange", "system"}
+ROOMS = {
+    "asking",
+    "deciding",
+    "hearing",
+    "recommender",
+    "model",
+    "batch",
+    "checkpoint",
+    "catalogue",
+    "exchange",
+    "system",
+}
 
 # What each part may import of ours, besides itself. Shells see everything below and the public list, never each other.
 MAY_IMPORT = {

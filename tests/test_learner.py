@@ -297,7 +297,7 @@ def test_somebody_who_has_answered_everything_is_asked_nothing() -> None:
 
 def test_a_question_says_what_it_is_worth() -> None:
     (question,) = learner().ask("newcomer", rng=rng())
-    assert question.strategy == "a-optimal"
+    assert question.strategy == "lookahead"
     assert question.why.startswith("an answer lowers the uncertainty about what you may be shown by ")
     share = float(question.why.split(" by ")[1].split("%")[0]) / 100
     before = learner().state("newcomer").belief

@@ -13,6 +13,7 @@ from palate.acquisition import DEFAULT, Candidates, Given, get_strategy, select
 from palate.acquisition.kinds import MEASURE, best_offer, check_forms, offers
 from palate.acquisition.offers import Offers, Setting
 from palate.acquisition.pool import Draw
+from palate.acquisition.targets import aimed_at
 from palate.entities import Answer, Form, Question, form_of
 from palate.errors import AnswerError, MissingExtra, OptionError
 from palate.posteriors.seconds import Seconds
@@ -59,14 +60,15 @@ def ask_items(
     k: int,
     strategy: str,
     candidates: Sequence[str] | None,
+    targets: str,
     random_share: float,
     draw: Draw,
     rng: np.random.Generator,
 ) -> tuple[Question, ...]:
     """Items to rate, best first by a strategy."""
     chosen, state, model = get_strategy(strategy), learner.state(user_id), learner.model
-    on_offer = model.candidates(state.exposure, _given(state))
-    allowed = _allowed(model, state, candidates)
+    on_offer = aimed_at(targets, state.belief, model.candidates(state.exposure, given_to(state)), rng=rng)
+    allowed = allowed_items(model, state, candidates)
     choices = select(
         chosen, state.belief, on_offer, k=k, allowed=allowed, random_share=random_share, draw=draw, rng=rng
     )
@@ -126,21 +128,27 @@ def ask_forms(
     return tuple(questions)
 
 
-def _given(state: UserState) -> Given:
+def given_to(state: UserState) -> Given:
     """What the user has rated, in order, and what they were asked about and did not rate."""
     unable = [item for item in sorted(state.asked) if item not in state.rated]
     values = np.array([*state.values, *[np.nan] * len(unable)])
     return Given(np.array([*state.rated, *unable], dtype=np.intp), values)
 
 
-def _allowed(model: Model, state: UserState, candidates: Sequence[str] | None) -> NDArray[np.bool_]:
+def allowed_items(model: Model, state: UserState, candidates: Sequence[str] | None) -> NDArray[np.bool_]:
     """Items that may be asked: the candidates, or all, but for those that were in an answer."""
-    allowed = np.ones(len(model.catalogue), dtype=bool)
-    if candidates is not None:
-        allowed[:] = False
-        allowed[model.catalogue.positions(candidates)] = True
+    allowed = among(model, candidates)
     allowed[list(state.asked | state.posed)] = False
     return allowed
+
+
+def among(model: Model, candidates: Sequence[str] | None) -> NDArray[np.bool_]:
+    """The candidates, or all."""
+    chosen = np.ones(len(model.catalogue), dtype=bool)
+    if candidates is not None:
+        chosen[:] = False
+        chosen[model.catalogue.positions(candidates)] = True
+    return chosen
 
 
 def _setting(
@@ -157,7 +165,7 @@ def _setting(
     return model.setting(
         replace(offered, targets=offered.targets[None], known=offered.known[None], reach=offered.reach[None]),
         Belief(state.belief.mean[None], state.belief.covariance[None]),
-        _allowed(model, state, candidates)[None],
+        allowed_items(model, state, candidates)[None],
         seconds=seconds,
         concepts=learnt,
         open_concepts=np.array([[name not in state.concepts for name in learnt.names]], dtype=bool).reshape(1, -1),
@@ -214,6 +222,7 @@ _CHANCE = {
     Form.PAIR: "you know both and prefer one",
     Form.CONCEPT: "you have a view of it",
     Form.PREVIEW: "you can tell",
+    Form.PAGE: "you know one of them",
 }
 
 

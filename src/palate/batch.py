@@ -34,6 +34,8 @@ from palate.entities import (
 from palate.errors import DataError, OptionError
 from palate.model import Events, Model, Scale
 from palate.posteriors.answerability import Answerability
+from palate.posteriors.attributes import Attributes, fit_attributes
+from palate.posteriors.described import Number
 from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
 from palate.posteriors.history import fit_history
 from palate.posteriors.likelihoods import Likelihood
@@ -44,6 +46,7 @@ Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 MEMORY_BYTES = 1 << 30  # for the covariances of the items; beyond it their diagonal is kept, then one number an item
 IMPLICIT = Likelihood("implicit", confidence=18.0, background=6.0)  # tuned on MovieLens-100K (benchmarks/ranking.py)
+TAUGHT_BY = 20_000  # users, drawn, who teach what attributes say of taste: it takes few, and a D × D matrix of each
 _log = logging.getLogger(__name__)
 
 
@@ -78,6 +81,7 @@ def fit_model(
     scale = Scale.of(coded.values)
     catalogue = Catalogue(table, content, counts, level_shares(joined.values, scale))
     events = _events(data, coded.user_ids, coded.item_ids) if values == "rating" else None
+    attributes = _attributes(data, taste, answers.values, coded.user_ids, seed)
     return Model(
         catalogue=catalogue,
         taste=taste,
@@ -90,6 +94,8 @@ def fit_model(
         scale=scale,
         encoder=("", "") if content is None else (encoder, revision),
         fingerprint=data.fingerprint(),
+        attributes=attributes,
+        users=None if attributes is None else _described(data, attributes),
     )
 
 
@@ -294,6 +300,38 @@ def _history_prior(
     histories = encode_histories(rows[early], answers.indices[early], weight[early], times[early], content, n_users)
     later = sparse.csr_matrix((answers.data[~early], (rows[~early], answers.indices[~early])), shape=answers.shape)
     return fit_history(taste, later, histories)
+
+
+def _attributes(
+    data: Dataset, taste: Taste, answers: sparse.csr_matrix, user_ids: list[str], seed: int
+) -> Attributes | None:
+    """The prior of taste given attributes, from those users of the table who have answers, and from nobody else.
+
+    None with events alone: what a user has not used says something from the start, and no history counts there either.
+    """
+    if taste.likelihood.kind == "implicit" or len(data.users.columns) < 2:
+        return None
+    drawn = np.sort(np.random.default_rng(seed).permutation(len(user_ids))[:TAUGHT_BY])
+    taught = pl.DataFrame({USER: [user_ids[row] for row in drawn]}, schema={USER: pl.String})
+    table = taught.join(_users(data), on=USER, how="left", maintain_order="left")
+    return fit_attributes(taste, answers[drawn], table.drop(USER).to_dict(as_series=False))
+
+
+def _described(data: Dataset, attributes: Attributes) -> pl.DataFrame:
+    """The table of users, with those without answers, as far as the attributes were fitted: numbers and text.
+
+    What is no number in a column of numbers is missing.
+    """
+    table = _users(data)
+    columns = [
+        pl.Series(one.name, list(map(one.read, table[one.name])), pl.Float64 if isinstance(one, Number) else pl.String)
+        for one in attributes.coding.attributes
+    ]
+    return pl.DataFrame([table[USER], *columns])
+
+
+def _users(data: Dataset) -> pl.DataFrame:
+    return data.users.unique(subset=USER, keep="first", maintain_order=True)
 
 
 def extend(model: Model, items: Any) -> Model:

@@ -1,4 +1,8 @@
-"""A learner on disk: a model folder of safetensors, JSON and parquet, and the label log beside them."""
+"""A learner on disk: a model folder of safetensors, JSON and parquet, and what was told beside them.
+
+That is the label log and the attributes told of users (:mod:`palate.store.known`): a save adds to both, takes nothing
+away, and leaves what this model cannot take.
+"""
 
 from __future__ import annotations
 
@@ -18,9 +22,12 @@ from palate.errors import AnswerError, ModelFolderError, OptionError, UnknownIte
 from palate.learner import Learner
 from palate.model import Events, Model, Scale
 from palate.posteriors.answerability import Answerability
+from palate.posteriors.attributes import Attributes
+from palate.posteriors.described import Coding, Number, Told
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.prior import LinearPrior
 from palate.posteriors.taste import Belief, Items, Spread, Taste
+from palate.store import known, strict
 from palate.store.folder import Arrays, load_folder, save_folder
 from palate.store.log import LabelLog, active
 
@@ -52,6 +59,7 @@ def save(learner: Learner, folder: Path) -> None:
         for label in active(log.labels()) if learner.undone else ():
             if label.answer.key in learner.undone:
                 log.retract(label.answer.key)
+    known.merge(folder, learner.known)
     save_folder(
         folder,
         config={
@@ -70,8 +78,17 @@ def save(learner: Learner, folder: Path) -> None:
             "items": model.catalogue.table,
             "users": pl.DataFrame({USER: model.user_ids}, schema={USER: pl.String}),
             "histories": histories,
+            **_attribute_tables(model),
         },
     )
+
+
+def _attribute_tables(model: Model) -> dict[str, pl.DataFrame]:
+    """How attributes are encoded, each as JSON, and what the data says of users; nothing without attributes."""
+    if model.attributes is None or model.users is None:
+        return {}
+    coding = [strict.dumps(attribute).decode() for attribute in model.attributes.coding.as_dicts()]
+    return {"coding": pl.DataFrame({"attribute": coding}), "attributes": model.users}
 
 
 def _taste_arrays(model: Model) -> Arrays:
@@ -89,7 +106,8 @@ def _taste_arrays(model: Model) -> Arrays:
         "start.mean": model.taste.start.mean,
         "start.covariance": model.taste.start.covariance,
     }
-    for name, prior in (("prior", model.prior), ("history", model.history_prior)):
+    of_attributes = model.attributes and model.attributes.prior
+    for name, prior in (("prior", model.prior), ("history", model.history_prior), ("attributes", of_attributes)):
         if prior is not None:
             arrays |= {f"{name}.{part}": getattr(prior, part) for part in _PRIOR}
     if model.catalogue.content is not None:
@@ -127,7 +145,24 @@ def load(folder: Path) -> Learner:
         raise ModelFolderError(
             f"the model folder {folder} does not hold what its config promises: {error!r}. Save the model again."
         ) from error
+    learner = _introduced(learner, folder)
     return _replayed(learner, folder) if log_path(folder).exists() else learner
+
+
+def _introduced(learner: Learner, folder: Path) -> Learner:
+    """With the attributes told of users. An older checkpoint may not know one of them: it stays in the folder."""
+    told: dict[str, dict[str, Told]] = {}
+    refused: list[str] = []
+    for user, attributes in known.read(folder).items():
+        for name, value in attributes.items():
+            try:
+                told.setdefault(user, {}).update(learner.check_attributes({name: value}))
+            except OptionError as error:
+                refused.append(str(error))
+    if refused:
+        note = f"{len(refused)} attributes told of users in {folder} do not fit the model and were passed over"
+        warnings.warn(f"{note}; the first: {refused[0]}", stacklevel=4)
+    return replace(learner, known={user: attributes for user, attributes in told.items() if attributes})
 
 
 def _replayed(learner: Learner, folder: Path) -> Learner:
@@ -186,7 +221,18 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
         scale=Scale(tuple(config["scale"]["levels"]), config["scale"]["like"]),
         encoder=(config["encoder"]["name"], config["encoder"]["revision"]),
         fingerprint=config["data"],
+        attributes=_attributes(taste, tables, dim) if "coding" in tables else None,
+        users=tables.get("attributes"),
     )
+
+
+def _attributes(taste: Arrays, tables: dict[str, pl.DataFrame], dim: int) -> Attributes:
+    coding = Coding.from_dicts([strict.loads(text.encode()) for text in tables["coding"]["attribute"]])
+    prior = _prior(taste, "attributes", dim)
+    _check(len(prior.centre), coding.width, "length of attributes.centre")
+    columns = {one.name: pl.Float64 if isinstance(one, Number) else pl.String for one in coding.attributes}
+    _check(dict(tables["attributes"].schema), {USER: pl.String, **columns}, "types of attributes")
+    return Attributes(coding, prior)
 
 
 def _prior(taste: Arrays, name: str, size: int) -> LinearPrior:

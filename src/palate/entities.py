@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from numbers import Real
 
@@ -66,6 +66,7 @@ class Form(StrEnum):
     RATE = "rate"  # an item, on the data's scale
     PAIR = "pair"  # this one or that one
     GROUP = "group"  # tap the ones you like
+    PAGE = "page"  # rate the ones you know; answered item by item, as by "rate"
     CONCEPT = "concept"  # yes or no to a category, or to something said in words
     PREVIEW = "preview"  # would you? Of an item shown so that somebody who does not know it can tell
 
@@ -103,7 +104,7 @@ class Question:
         answerable: Probability that this user can answer, in [0, 1].
         propensity: Probability with which this question was chosen, given everything before it.
         why: The reason in words.
-        others: The further items of a pair or a group.
+        others: The further items of a pair, a group or a page.
         seconds: Of the user's time that it is expected to take (:mod:`palate.posteriors.seconds`).
     """
 
@@ -127,6 +128,14 @@ class Question:
     def items(self) -> tuple[str, ...]:
         """All items of it; none where it is about a concept."""
         return () if self.form is Form.CONCEPT else (self.item_id, *self.others)
+
+    @property
+    def parts(self) -> tuple[Question, ...]:
+        """What is answered one by one: of a page a question to rate each item, with its share of the seconds."""
+        if self.form is not Form.PAGE:
+            return (self,)
+        share = self.seconds / len(self.items)
+        return tuple(replace(self, item_id=i, form=Form.RATE, others=(), seconds=share) for i in self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +175,8 @@ class Answer:
         object.__setattr__(self, "item_id", normalise_id(self.item_id, ITEM))
         object.__setattr__(self, "kind", _kind(self.kind))
         _check_items(self)
+        if self.form is Form.PAGE:
+            raise AnswerError("a page is answered item by item. Give an answer of the form rate for each.")
         if self.value is not None:
             object.__setattr__(self, "value", _rating(self.value))
         _check_tapped(self)
@@ -207,9 +218,9 @@ def _check_items(asked: Question | Answer) -> None:
     object.__setattr__(asked, "others", others)
     if form is Form.PAIR and len(others) != 1:
         raise AnswerError(f"a pair has {1 + len(others)} items. Give 2 different ones.")
-    if form is Form.GROUP and not others:
-        raise AnswerError("a group has 1 item. Give at least 2 different ones.")
-    if form not in (Form.PAIR, Form.GROUP) and others:
+    if form in (Form.GROUP, Form.PAGE) and not others:
+        raise AnswerError(f"a {form.value} has 1 item. Give at least 2 different ones.")
+    if form not in (Form.PAIR, Form.GROUP, Form.PAGE) and others:
         raise AnswerError(f"a {form.value} question has {1 + len(others)} items. It is about one.")
     items = (asked.item_id, *others)
     if len(set(items)) < len(items):

@@ -83,7 +83,7 @@ class Crowd:
     def of(cls, learner: Learner) -> Crowd:
         model = learner.model
         rows = {user: row for row, user in enumerate(model.user_ids)}
-        told = list(dict.fromkeys([*learner.told, *learner.histories]))
+        told = list(dict.fromkeys([*learner.told, *learner.histories, *learner.known]))
         for user in told:
             rows.setdefault(user, len(rows))
         since = {rows[user]: learner.state(user) for user in told}

@@ -6,14 +6,16 @@ of the two is not known; of a group, that none is. A preview and a concept say n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from palate.acquisition.decide import Action
 from palate.entities import Answer, AnswerKind, Form
 from palate.model import History, Model, UserState, fresh_state
 from palate.oracles.pseudo import is_pseudo, weight_of, without_replaced
+from palate.posteriors.described import Told
 from palate.posteriors.tapping import known_chance, like_chance, not_named
 from palate.posteriors.taste import Belief
 
@@ -23,24 +25,60 @@ def told(model: Model, state: UserState, answer: Answer) -> UserState:
     return _HEAR[answer.form](model, state, answer)
 
 
-def replay(model: Model, row: int | None, history: History | None, answers: Sequence[Answer]) -> UserState:
+def replay(
+    model: Model, row: int | None, history: History | None, known: Mapping[str, Told], answers: Sequence[Answer]
+) -> UserState:
     """The state from the data and all answers told since, in order; of several to one question the last counts.
 
-    A pseudo-label counts as long as there is no real answer to the same question, before it or after.
+    A pseudo-label counts as long as there is no real answer to the same question, before it or after. Of somebody who
+    was asked again on purpose both ratings count (:func:`is_repeat`).
     """
     rated = set() if row is None else set(model.answers[row].indices.tolist())
     answers = [
         answer
         for answer in without_replaced(answers)
         if not (is_pseudo(answer) and model.catalogue.position(answer.item_id) in rated)
+        and (answer.is_rating or not is_repeat(answer))
     ]
     last = {answer.subject: answer for answer in answers}
     again = [answer.item_id for answer in last.values() if answer.form is Form.RATE and answer.is_rating]
-    state = fresh_state(model, row, history, frozenset(map(model.catalogue.position, again)))
+    state = fresh_state(model, row, history, known, frozenset(map(model.catalogue.position, again)))
     for answer in answers:
         if last[answer.subject] is answer:
-            state = told(model, state, answer)
+            values = _ratings(model, row, answers, answer) if is_repeat(answer) else []
+            state = told(model, state, answer) if len(values) < 2 else _several(model, state, answer, values)
     return state
+
+
+def is_repeat(answer: Answer) -> bool:
+    """Whether a question that had a rating was asked again for a second one, not to correct the first."""
+    return answer.form is Form.RATE and answer.question == Action.AGAIN
+
+
+def _ratings(model: Model, row: int | None, answers: Sequence[Answer], last: Answer) -> list[float]:
+    """The ratings of an item that count: the last one given unasked for, and those asked for again after it."""
+    of_data = {} if row is None else dict(zip(model.answers[row].indices, model.answers[row].data, strict=True))
+    item = model.catalogue.position(last.item_id)
+    values = [float(of_data[item])] if item in of_data else []
+    for answer in answers:
+        if answer.subject == last.subject and not is_pseudo(answer):
+            kept = values if is_repeat(answer) else []
+            values = kept if answer.value is None else [*kept, answer.value]
+    return values
+
+
+def _several(model: Model, state: UserState, answer: Answer, values: Sequence[float]) -> UserState:
+    """Ratings of one item: what nobody knows of it is the same in all, so only their own noise averages out."""
+    item, mean = model.catalogue.position(answer.item_id), float(np.mean(values))
+    belief, taste = state.belief, model.taste
+    if taste.likelihood.kind == "probit":
+        for value in values:
+            belief = taste.observe(belief, item, value)
+    else:
+        noise = float(taste.likelihood.answer_noise(taste.items.answer_noise[item]))
+        own = min(float(taste.items.noise[item]), noise)
+        belief = taste.observe(belief, item, mean, noise / (noise - own + own / len(values)))
+    return replace(_rate(model, state, answer), belief=belief, values=(*state.values, mean))
 
 
 def _rate(model: Model, state: UserState, answer: Answer) -> UserState:

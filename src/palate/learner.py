@@ -11,15 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate import hearing
+from palate import deciding, hearing
 from palate.acquisition import DEFAULT
+from palate.acquisition.decide import Action
 from palate.acquisition.pool import Draw
+from palate.acquisition.prices import Budget, Price
+from palate.acquisition.targets import KNOWN
 from palate.asking import ask_forms, ask_items, check_form, forms_of
+from palate.deciding import Step
 from palate.entities import USER, Answer, AnswerKind, Form, Question, normalise_id
 from palate.errors import AnswerError, OptionError
 from palate.exchange import whom_to_ask
 from palate.model import History, Model, UserState
 from palate.oracles.pseudo import is_pseudo, weight_of
+from palate.posteriors.described import Told
 from palate.posteriors.seconds import Seconds
 from palate.system import pairs_to_ask
 
@@ -40,6 +45,7 @@ class Learner:
         told: Answers since the fit, by user, in order.
         histories: Events since the fit, by user.
         undone: Keys of answers taken back since; a repeat of one changes nothing.
+        known: Attributes told since the fit, by user and name.
 
     Example:
         >>> from palate import Learner
@@ -57,6 +63,7 @@ class Learner:
     told: Mapping[str, tuple[Answer, ...]] = field(default_factory=dict)
     histories: Mapping[str, History] = field(default_factory=dict)
     undone: frozenset[str] = frozenset()
+    known: Mapping[str, Mapping[str, Told]] = field(default_factory=dict)
     _states: dict[str, UserState] = field(default_factory=dict, repr=False)  # a cache: replay gives the same
     _rows: Mapping[str, int] = field(default_factory=dict, repr=False)
 
@@ -79,7 +86,7 @@ class Learner:
         """Batch fit.
 
         Args:
-            data: Ratings, events, items.
+            data: Ratings, events, items; where a table of users says who they are, that is a prior of their taste.
             encoder: Name of a text encoder (``palate encoders``), or ``none``.
             likelihood: ``gaussian`` ratings, ``probit`` likes, ``implicit`` events, or ``auto``: implicit where there
                 is no rating, probit where ratings are 0 and 1, gaussian otherwise.
@@ -102,12 +109,14 @@ class Learner:
         user_id = normalise_id(user_id, USER)
         if user_id not in self._states:
             row, answers = self._rows.get(user_id), self.told.get(user_id, ())
-            self._states[user_id] = hearing.replay(self.model, row, self._history(user_id), answers)
+            known = {**self.model.described(user_id), **self.known.get(user_id, {})}
+            self._states[user_id] = hearing.replay(self.model, row, self._history(user_id), known, answers)
         return self._states[user_id]
 
     def knows(self, user_id: str) -> bool:
         """Whether anything is held about a user."""
-        return user_id in self._rows or user_id in self.told or user_id in self.histories
+        held = (self._rows, self.told, self.histories, self.known)
+        return any(user_id in part for part in held) or bool(self.model.described(user_id))
 
     def _history(self, user_id: str) -> History | None:
         row, since = self._rows.get(user_id), self.histories.get(user_id)
@@ -130,6 +139,7 @@ class Learner:
         seconds: Seconds | None = None,
         users: Sequence[str] | None = None,
         per_user: int | None = None,
+        targets: str = KNOWN,
         random_share: float = RANDOM_SHARE,
         draw: Draw = "greedy",
         rng: np.random.Generator,
@@ -144,11 +154,13 @@ class Learner:
             budget: Questions over the whole system (:func:`palate.system.pairs_to_ask`), at most ``per_user`` to one.
             strategy: How items to rate are chosen. Where other kinds are asked too, all are compared by one measure:
                 the expected fall of the uncertainty about what the user may be shown, per second.
-            kinds: Of question: ``rate``, ``pair``, ``group``, ``concept``, ``preview``.
+            kinds: Of question: ``rate``, ``pair``, ``group``, ``page``, ``concept``, ``preview``.
             candidates: Ids that may be asked; the whole catalogue if None. What the user has answered is left out.
             concepts: Names of categories, or other words, that may be asked; all categories if None.
             seconds: What each kind costs; None: the assumptions of :mod:`palate.posteriors.seconds`.
             users: Who may be asked about an item; everybody known if None.
+            targets: What is to be predicted well: ``known``, what the user is likely to know; ``slate``, what they are
+                likely to be shown next; ``popularity``; or ``uniform``.
             random_share: Probability that a question to rate an item is drawn uniformly instead.
             draw: ``greedy`` takes the best; ``power``, ``softmax`` and ``softrank`` draw by the scores.
             rng: Breaks ties, and draws where the strategy does.
@@ -159,11 +171,15 @@ class Learner:
             raise OptionError(
                 f"a question goes to one of user_id ({user_id!r}), item ({item!r}) and budget ({budget!r}). Give one."
             )
+        if user_id is None and targets != KNOWN:
+            raise OptionError(f"targets {targets!r} are what one user may be shown. Give a user_id, or leave them out.")
         if budget is not None:
             return pairs_to_ask(self, budget, per_user=per_user, rng=rng)
         if item is not None:
             return whom_to_ask(self, item, k=k, strategy=strategy, users=users, random_share=random_share, rng=rng)
         user_id, forms = normalise_id(user_id, USER), forms_of(kinds)
+        if forms != (Form.RATE,) and targets != KNOWN:
+            raise OptionError(f"targets {targets!r} are for questions that rate items. Leave them, or the kinds, out.")
         if forms == (Form.RATE,):
             return ask_items(
                 self,
@@ -171,6 +187,7 @@ class Learner:
                 k=k,
                 strategy=strategy,
                 candidates=candidates,
+                targets=targets,
                 random_share=random_share,
                 draw=draw,
                 rng=rng,
@@ -185,6 +202,22 @@ class Learner:
             concepts=concepts,
             seconds=seconds or Seconds(),
             rng=rng,
+        )
+
+    def decide(
+        self,
+        user_id: str,
+        prices: Mapping[Action, Price],
+        *,
+        labels: Sequence[Answer] = (),
+        budget: Budget | None = None,
+        candidates: Sequence[str] | None = None,
+        least: float = 0.0,
+        rng: np.random.Generator,
+    ) -> Step:
+        """Whom to ask about what, for the most that is learnt for its price, or to stop: :func:`deciding.next_step`."""
+        return deciding.next_step(
+            self, user_id, prices, labels=labels, budget=budget, candidates=candidates, least=least, rng=rng
         )
 
     def answer(
@@ -210,6 +243,24 @@ class Learner:
             others=question.others,
             tapped=_ids(value) if is_group else (),
         )
+
+    def answers(
+        self, page: Question, ratings: Mapping[str, float | AnswerKind], *, source: str = "person"
+    ) -> tuple[Answer, ...]:
+        """The answers to a page, one for each item of it, ready for :meth:`tell`.
+
+        Args:
+            ratings: By id, of the items that the user knows; the others are not known to them.
+        Raises:
+            AnswerError: If the question is no page, or an item is not on it.
+        """
+        parts = page.parts
+        strange = sorted(set(ratings) - {part.item_id for part in parts})
+        if page.form is not Form.PAGE or strange:
+            what = f"item {strange[0]!r} is not on the page" if strange else f"a {page.form.value} question is no page"
+            raise AnswerError(f"{what}. Give ratings of the items of a page.")
+        given = [ratings.get(part.item_id, AnswerKind.UNKNOWN) for part in parts]
+        return tuple(self.answer(part, value, source=source) for part, value in zip(parts, given, strict=True))
 
     def tell(self, answers: Answer | Iterable[Answer]) -> Learner:
         """The learner that has heard one answer or several. This one stays as it is.
@@ -305,6 +356,35 @@ class Learner:
         since = self.histories[user_id] + events if user_id in self.histories else events
         states = {user: state for user, state in self._states.items() if user != user_id}
         return replace(self, histories={**self.histories, user_id: since}, _states=states)
+
+    def know(self, user_id: str, /, **attributes: object) -> Learner:
+        """The learner that knows who a user is, by attributes such as age. They move the prior of the user's taste.
+
+        What was told before of the same attribute, or is in the data, no longer counts; the others stay. The fit learns
+        what attributes say of taste from the data's own table of users, not from what is told here.
+
+        Args:
+            attributes: By the names of the columns in that table; None for what is not known.
+        Raises:
+            OptionError: If the model knows no attributes, none is given, or a name or a value cannot be taken.
+        """
+        user_id = normalise_id(user_id, USER)
+        known = {**self.known.get(user_id, {}), **self.check_attributes(attributes)}
+        states = {user: state for user, state in self._states.items() if user != user_id}
+        return replace(self, known={**self.known, user_id: known}, _states=states)
+
+    def check_attributes(self, attributes: Mapping[str, object]) -> dict[str, Told]:
+        """Attributes of a user as they are kept, if this model can take them.
+
+        Raises:
+            OptionError: If not (:meth:`know`).
+        """
+        if self.model.attributes is None:
+            raise OptionError("the model knows no attributes of users: 0 were fitted. Fit data with a table of users.")
+        if not attributes:
+            names = ", ".join(self.model.attributes.coding.names)
+            raise OptionError(f"0 attributes are given. Give at least one of {names}.")
+        return self.model.attributes.coding.check(attributes)
 
     def recommend(self, user_id: str, **options: Any) -> list[Recommendation]:
         """The list to show, best first (:func:`palate.recommender.recommend`)."""

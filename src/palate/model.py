@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
+import polars as pl
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
@@ -15,10 +16,12 @@ from palate.acquisition.candidates import Candidates
 from palate.acquisition.offers import Setting
 from palate.acquisition.population import Given, Population
 from palate.catalogue import Catalogue
-from palate.entities import normalise_id
+from palate.entities import USER, normalise_id
 from palate.errors import AnswerError, IdError, UnknownItem
 from palate.posteriors.answerability import Answerability
+from palate.posteriors.attributes import Attributes, combined, no_wider
 from palate.posteriors.concepts import Concept, Concepts
+from palate.posteriors.described import Told
 from palate.posteriors.prior import LinearPrior
 from palate.posteriors.seconds import Seconds
 from palate.posteriors.taste import Belief, Taste
@@ -137,6 +140,9 @@ class Model:
         scale: Of the answers.
         encoder: Name and revision of the encoder of ``catalogue.content``, empty without.
         fingerprint: SHA-256 of the data.
+        attributes: From attributes of users to taste; None where the data could not teach it.
+        users: What the data says of users, those without answers too: user_id, and a column an attribute; None without
+            ``attributes``.
     """
 
     catalogue: Catalogue
@@ -150,12 +156,26 @@ class Model:
     scale: Scale
     encoder: tuple[str, str]
     fingerprint: str
+    attributes: Attributes | None = None
+    users: pl.DataFrame | None = None
 
     @cached_property
     def population(self) -> Population:
         """Who the model was fitted on, as strategies see them."""
         levels = self.scale.edges(self.catalogue.levels.shape[1])
         return Population(self.answers, levels, self.taste, self.catalogue.content)
+
+    @cached_property
+    def _described(self) -> dict[str, int]:
+        return {} if self.users is None else {user: row for row, user in enumerate(self.users[USER])}
+
+    def described(self, user_id: str) -> dict[str, Told]:
+        """The attributes of a user by name, as far as the data has them."""
+        row = self._described.get(user_id)
+        if row is None or self.users is None:
+            return {}
+        values = self.users.row(row, named=True)
+        return {name: value for name, value in values.items() if name != USER and value is not None}
 
     def candidates(self, exposure: Belief | None = None, given: Given | None = None) -> Candidates:
         """Everything in the catalogue, as a strategy sees it for a user of whom this exposure is believed."""
@@ -285,15 +305,18 @@ class UserState:
     concepts: frozenset[str] = frozenset()
 
 
-def fresh_state(model: Model, row: int | None, history: History | None, without: frozenset[int]) -> UserState:
-    """The state of a user from the data alone.
+def fresh_state(
+    model: Model, row: int | None, history: History | None, known: Mapping[str, Told], without: frozenset[int]
+) -> UserState:
+    """The state of a user from the data alone, and from who they are.
 
     Args:
         row: Of the user in the data; None for somebody new.
         history: Everything the user did; None if nothing.
+        known: The user's attributes by name.
         without: Positions whose rating in the data has been given anew since.
     """
-    start = _start(model, history)
+    start = _start(model, history, known)
     if row is None:
         return UserState(start, start, _met(model, model.answerability.start(), history, ()), (), (), frozenset())
     answers = model.answers[row]
@@ -322,7 +345,17 @@ def _met(model: Model, exposure: Belief, history: History | None, rated: tuple[i
     return exposure
 
 
-def _start(model: Model, history: History | None) -> Belief:
+def _start(model: Model, history: History | None, known: Mapping[str, Told]) -> Belief:
+    """What who they are and what they did say of a user's taste; each alone where the other says nothing."""
+    nothing = model.taste.start
+    did = _from_history(model, history)
+    are = nothing if model.attributes is None else model.attributes.start_one(model.taste, known)
+    if are is nothing or did is nothing:
+        return did if are is nothing else are
+    return combined(are, did)
+
+
+def _from_history(model: Model, history: History | None) -> Belief:
     content = model.catalogue.content
     if history is None or model.history_prior is None or content is None:
         return model.taste.start
@@ -333,4 +366,4 @@ def _start(model: Model, history: History | None) -> Belief:
     if not encoded.any():
         return model.taste.start
     prior = model.history_prior
-    return model.taste.prior(prior.predict(encoded, 1)[0], prior.covariances(encoded, 1)[0])
+    return model.taste.prior(prior.predict(encoded, 1)[0], no_wider(prior.covariances(encoded, 1)[0]))

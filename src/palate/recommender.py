@@ -214,7 +214,7 @@ def _reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
     if state.rated:
         return f"{_popular(model, item)}; your answers say little about it"
     if state.start is not model.taste.start:
-        return "fits what you did before"
+        return "fits what is known of you"
     return _popular(model, item)
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palate.acquisition import Candidates, best, get_strategy
+from palate.acquisition import Candidates, best, get_strategy, values
 from palate.acquisition.fused import FROM_ITEMS, fast_moment, fast_top, fast_values, scorer_of
 from palate.posteriors.taste import Belief
 from palate.testing.strategies import make_world
@@ -34,6 +34,16 @@ def test_values_and_choice_are_those_of_the_strategy(name: str, large: Candidate
     top = fast_top(name, belief, large, allowed=allowed, rng=np.random.default_rng(0))
     assert top is not None
     assert (top.items.tolist(), top.equal) == (picks.tolist(), int(equal[0]))
+
+
+def test_epig_of_a_large_catalogue_is_computed_for_a_shortlist_that_has_the_best(large: Candidates) -> None:
+    belief = belief_after(5, large)
+    rng = np.random.default_rng(0)
+    draws = [get_strategy("epig").score(belief, large, rng=rng) for _ in range(30)]  # 64 targets each
+    whole = np.mean(draws, axis=0) * large.reach
+    found = np.isfinite(values(get_strategy("epig"), belief, large, rng=rng))
+    assert found.sum() == 256
+    assert whole[found].max() == whole.max()
 
 
 def test_what_a_pass_does_not_serve_is_left_to_the_strategy(large: Candidates) -> None:

@@ -17,7 +17,7 @@ from palate.entities import Form
 from palate.errors import OptionError
 from palate.model import Model
 from palate.posteriors.likelihoods import Likelihood, assumed_density
-from palate.posteriors.seconds import Seconds
+from palate.posteriors.seconds import LISTS, Seconds
 from palate.posteriors.taste import Belief
 from tests.worlds import learner, words
 
@@ -148,6 +148,45 @@ def test_each_item_of_a_group_is_worth_what_it_adds() -> None:
     assert offer.gain[0] == pytest.approx(gain)
     assert offer.seconds[0] == pytest.approx(float(Seconds().group(len(chosen), taps)))
     np.testing.assert_allclose(offer.after[0], now.belief.covariance[0], atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["ratings", "likes", "events"])
+def test_each_item_of_a_page_is_worth_what_its_rating_adds(kind: str) -> None:
+    of = setting(kind)
+    offer = ask(Form.PAGE, of)
+    chosen = offer.items[0][offer.items[0] >= 0]
+    known = of.candidates.known[0, chosen]
+    gain, now = 0.0, of.belief
+    for item, chance in zip(chosen, known, strict=True):
+        alone = replace(of, belief=now)
+        curvature = chance * alone.of_rating[0, item]
+        factors = of.candidates.items.factors[item]
+        gain += fall(alone, factors, curvature) * of.worth[0, item]
+        along = now.covariance[0] @ factors
+        now = Belief(now.mean, now.covariance - curvature * np.outer(along, along))
+    assert offer.gain[0] == pytest.approx(gain)
+    assert offer.chance[0] == pytest.approx(1 - np.prod(1 - known))  # one rating is an answer
+    assert offer.seconds[0] == pytest.approx(len(chosen) * Seconds().look + (1 + known.sum()) * Seconds().tap)
+    np.testing.assert_allclose(offer.after, now.covariance, atol=1e-12)
+
+
+@pytest.mark.parametrize(("form", "least"), [(Form.GROUP, 1.0), (Form.PAGE, 0.5)])
+def test_a_list_ends_before_the_item_that_tells_too_little(form: Form, least: float) -> None:
+    """Of one size, two and so on: an item more per second of its own against all before it."""
+    clock = Seconds(look=1.0, tap=0.8)
+    of = setting(seconds=clock)
+    items = ask(form, of).items[0]
+    size = int((items >= 0).sum())
+    assert 2 <= size < LARGEST_GROUP
+    shorter = replace(of, allowed=np.isin(np.arange(len(of.candidates)), items[: size - 1])[None])
+    without, whole = ask(form, shorter), ask(form, of)
+    added = (whole.gain - without.gain) / (whole.seconds - without.seconds)
+    assert added[0] > least * without.value[0]
+
+
+def test_a_page_is_longer_than_its_best_value_per_second() -> None:
+    sizes = [int((ask(form, setting(seconds=Seconds(look=1.0, tap=0.1))).items >= 0).sum()) for form in LISTS]
+    assert sizes[0] < sizes[1]
 
 
 def test_a_group_grows_while_its_seconds_pay() -> None:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.acquisition.epig import epig
-from palate.acquisition.shortlist import shortlist
+from palate.acquisition.shortlist import most_promising, shortlist
 from palate.errors import OptionError
 from palate.posteriors.taste import Belief
 from tests.acquisition.large import belief_after, catalogue
@@ -89,3 +89,11 @@ def test_no_place_at_all() -> None:
     with pytest.raises(OptionError) as error:
         shortlist(belief_after(0, candidates), candidates, 0, rng=np.random.default_rng(0))
     assert str(error.value) == "m is 0. Give at least 1 candidate."
+
+
+def test_the_most_promising_are_the_largest_and_of_equal_ones_some() -> None:
+    worth = np.array([1.0, 3.0, 1.0, 2.0, 1.0, 1.0])
+    assert most_promising(worth, 2, rng=np.random.default_rng(0)).tolist() == [1, 3]
+    drawn = {tuple(most_promising(worth, 3, rng=np.random.default_rng(seed)).tolist()) for seed in range(60)}
+    assert drawn == {(1, 3, last) for last in (0, 2, 4, 5)}
+    assert sorted(most_promising(np.zeros(5), 5, rng=np.random.default_rng(0)).tolist()) == [0, 1, 2, 3, 4]

@@ -20,6 +20,7 @@ import palate
 from palate import Learner
 from palate.checkpoint import log_path
 from palate.cli.interview import moved
+from palate.cli.model import question_rng
 from palate.store.log import LabelLog, active
 
 COMMAND = [sys.executable, "-c", "from palate.cli import main; main()", "interview"]
@@ -75,7 +76,7 @@ def test_it_goes_on_where_it_stopped(cli, model):
     whole = cli("interview", model, "--user", "whole", stdin="4\n2\n5\n3\n")
     cli("interview", model, "--user", "parts", stdin="4\n2\n")
     second = cli("interview", model, "--user", "parts", stdin="z\n2\n5\n3\n")
-    assert "strategy a-optimal, 2 kept from before" in second.out
+    assert "strategy lookahead, 2 kept from before" in second.out
     told = Learner.load(model).told
     assert [(a.item_id, a.value) for a in told["parts"]] == [(a.item_id, a.value) for a in told["whole"]]
     assert whole.out.split("The list now:")[1] == second.out.split("The list now:")[1]
@@ -266,3 +267,37 @@ def test_a_talk_of_pairs_and_previews(cli, model):
     assert "1 the first · 2 the second" in result.out and "Kept: rather " in result.out
     cli("interview", model, "--user", "bob", "--kinds", "preview", stdin="1\nq\n")
     assert [(a.form.value, a.value) for a in kept(model) if a.user_id == "bob"] == [("preview", 1.0)]
+
+
+def test_it_ends_where_no_answer_is_worth_the_price(cli, model):
+    result = cli("interview", model, "--user", "dear", "--stop-below", "0.5", stdin="4\n")
+    assert result.code == 0
+    assert "Enough: no answer should raise the NDCG@10 of the list by more than 0.5." in result.out
+    assert kept(model) == []
+
+
+def test_the_less_an_answer_may_bring_the_longer_the_talk(cli, model):
+    lengths = []
+    for number, share in enumerate(("0.02", "0.002", "0")):
+        result = cli("interview", model, "--user", f"u{number}", "--stop-below", share, stdin="4\n2\n" * 20)
+        lengths.append(result.out.count("Kept: "))
+        assert ("Enough: " in result.out) == (share != "0")
+    assert lengths == sorted(set(lengths)) and lengths[-1] == 40
+
+
+def test_stopping_by_value_is_for_items_to_rate(cli, model):
+    result = cli("interview", model, "--user", "ann", "--stop-below", "0.01", "--kinds", "rate,pair", stdin="4\n")
+    assert (result.code, result.out) == (2, "")
+    assert result.err == "Error: --stop-below weighs questions to rate an item. Leave it, or --kinds, out.\n"
+
+
+def test_a_talk_aims_at_what_it_is_told_to(cli, model):
+    for number, targets in enumerate(("known", "popularity", "uniform")):
+        options = {"strategy": "a-optimal", "targets": targets}
+        cli("interview", model, "--user", f"u{number}", "--strategy", "a-optimal", "--targets", targets, stdin="4\n")
+        learner = Learner.load(model).undo(f"u{number}")
+        (question,) = learner.ask(f"u{number}", rng=question_rng(learner, f"u{number}", 0), **options)
+        assert kept(model)[-1].item_id == question.item_id
+    result = cli("interview", model, "--user", "ann", "--targets", "everything", stdin="4\n")
+    assert result.code == 2
+    assert "targets 'everything' are unknown. Use one of known, slate, popularity, uniform." in result.err

@@ -335,7 +335,7 @@ def test_ask_for_an_unknown_kind_is_an_error(cli, model):
     result = cli("ask", model, "--user", "ann", "--kinds", "rate,essay")
     assert (result.code, result.out) == (2, "")
     assert result.err == (
-        "Error: the kind of question 'essay' is unknown. Give one of rate, pair, group, concept, preview.\n"
+        "Error: the kind of question 'essay' is unknown. Give one of rate, pair, group, page, concept, preview.\n"
     )
 
 

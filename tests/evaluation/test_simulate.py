@@ -201,6 +201,9 @@ def test_likes_are_simulated_too(data: Dataset) -> None:
         ({"strategies": ("epic",)}, r"^strategy 'epic' is unknown\. Did you mean epig"),
         ({"budget": 0}, r"^budget 0 and 1 seeds: both must be at least 1\.$"),
         ({"seeds": ()}, r"^budget 6 and 0 seeds: both must be at least 1\.$"),
+        ({"strategies": ("system",)}, r"^strategy 'system' is unknown\."),
+        ({"targets": "all"}, r"^targets 'all' are unknown\. Use one of known, slate, popularity, uniform\.$"),
+        ({"targets": "slate", "protocol": "cold-system"}, r"^a cold system knows nothing of what anybody knows\."),
         ({"protocol": "old-users"}, r"^protocol 'old-users' is unknown\. Use new-users, new-items or cold-system\.$"),
         ({"pool": "closed"}, r"^pool 'closed' is unknown\. Use answered or open\.$"),
     ],
@@ -214,3 +217,19 @@ def test_data_without_ratings_cannot_answer(data: Dataset) -> None:
     silent = replace(data, interactions=data.interactions.with_columns(pl.lit(None, pl.Float64).alias(RATING)))
     with pytest.raises(DataError, match=r"^data set 'planted' has no ratings to simulate answers from\."):
         simulate(silent, options())
+
+
+@pytest.mark.parametrize("pool", ["open", "answered"])
+def test_a_cold_system_can_be_asked_pair_by_pair(data: Dataset, pool: str) -> None:
+    document = simulate(data, options(protocol="cold-system", strategies=("system",), pool=pool, budget=15))
+    system = document["strategies"]["system"]
+    assert 0 < system["answered"][-1] <= 1
+    assert system["rmse"]["mean"][-1] < system["rmse"]["mean"][0]
+    assert len(set(system["rmse"]["mean"])) == 4  # known anew after each of three rounds
+
+
+def test_what_strategies_aim_at_is_played_and_recorded(data: Dataset) -> None:
+    usual, uniform = (simulate(data, options(targets=targets, pool="open")) for targets in ("known", "uniform"))
+    assert uniform["protocol"]["targets"] == "uniform" and uniform["command"].endswith(" --targets uniform")
+    curves = [document["strategies"]["a-optimal"]["rmse"]["mean"] for document in (usual, uniform)]
+    assert curves[0] != curves[1]

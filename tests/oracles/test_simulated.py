@@ -61,6 +61,19 @@ def test_real_ratings_answer_every_form(item: str, form: Form, others: list[str]
     assert said(item, form, *others) == expected
 
 
+def test_a_page_is_rated_item_by_item_and_what_is_not_known_costs_a_look() -> None:
+    seconds = Seconds(look=1.0, tap=2.0)
+    answers = Simulated(RATINGS, seconds=seconds).answer([question("x", Form.PAGE, "b", "y"), question("d")])
+    assert [(answer.item_id, answer.form, answer.kind, answer.value) for answer in answers] == [
+        ("x", Form.RATE, UNKNOWN, None),
+        ("b", Form.RATE, RATING, 2.0),
+        ("y", Form.RATE, UNKNOWN, None),
+        ("d", Form.RATE, RATING, 3.0),
+    ]
+    assert [(answer.asked_at, answer.answered_at) for answer in answers[:3]] == [(0.0, 1.0), (1.0, 4.0), (4.0, 7.0)]
+    assert answers[2].answered_at == seconds.of(Form.PAGE, 3, 1)
+
+
 def test_a_preview_is_noisier_than_a_rating() -> None:
     oracle = Simulated(RATINGS, like=4.0, cut=3.5, preview_noise=4.0, rng=np.random.default_rng(0))
     would = [answer.value for answer in oracle.answer([question("a", Form.PREVIEW)] * 400)]

@@ -8,9 +8,10 @@ import pytest
 import scipy.sparse as sparse
 
 from palate.errors import OptionError
-from palate.posteriors.attributes import Attributes, Category, Coding, Number, fit_attributes
+from palate.posteriors.attributes import Attributes, combined, fit_attributes, no_wider
+from palate.posteriors.described import Category, Coding, Number
 from palate.posteriors.likelihoods import Likelihood
-from palate.posteriors.taste import Items, Taste
+from palate.posteriors.taste import Belief, Items, Taste
 
 Array = np.ndarray
 
@@ -114,7 +115,7 @@ def test_rare_categories_share_one_indicator_with_those_never_seen() -> None:
 
 
 def test_a_category_never_seen_is_missing_where_there_was_no_rare_one() -> None:
-    (town,) = Coding.of({"town": ["a", "b"]}).attributes
+    (town,) = Coding.of({"town": ["a", "b", "a"]}).attributes
     assert town.encode(["c"]).tolist() == [[0.0, 0.0]]
 
 
@@ -150,3 +151,125 @@ def test_bad_attributes_are_refused() -> None:
         with pytest.raises(OptionError) as error:
             attributes.start_one(world.taste, {"age": value})
         assert str(error.value) == f"the attribute age is {str(value)!r}. Give a number."
+
+
+def test_numbers_that_are_written_out_are_numbers() -> None:
+    (age,) = Coding.of({"age": ["20", "40", "", "30.0", "30"]}).attributes
+    assert age == Number("age", 30.0, pytest.approx(np.sqrt(50)))
+    assert age.encode([" 30", 30]).tolist() == [[0.0], [0.0]]
+    assert (age.read("7"), age.read("unknown"), age.read("")) == (7.0, None, None)
+
+
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        (["07030", "10001", "10001"], Category),  # postal codes
+        (["ann", "bob", "cleo"], None),
+        ([f"{number}" for number in range(50)], None),
+        (list(range(50)), None),
+        ([number + 0.5 for number in range(50)], Number),
+        ([*range(49), 3], Number),
+        ([1e31, 1.0, 2.0], None),
+    ],
+)
+def test_a_column_that_names_the_users_is_no_attribute(values: list[object], kind: type | None) -> None:
+    found = Coding.of({"column": values}).attributes
+    assert [type(one) for one in found] == ([] if kind is None else [kind])
+
+
+def test_no_more_attributes_than_can_be_fitted(caplog: pytest.LogCaptureFixture) -> None:
+    found = Coding.of({f"a{number}": [0.0, 1.0, 1.0] for number in range(1002)})
+    assert found.width == 1000 and found.names[-1] == "a999"
+    assert "the attribute 'a1000' and those after it are left out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    "one",
+    [
+        {"name": 3, "mean": 1.0, "deviation": 1.0},
+        {"name": "age", "mean": "1", "deviation": 1.0},
+        {"name": "age", "mean": 1.0, "deviation": 0.0},
+        {"name": "age", "mean": 1.0},
+        {"name": "town", "levels": ["a"], "shares": [0.5, 0.5], "pooled": 0.0},
+        {"name": "town", "levels": [1], "shares": [0.5], "pooled": 0.0},
+        {"levels": ["a"]},
+    ],
+)
+def test_what_is_no_coding_is_refused(one: dict[str, object]) -> None:
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        Coding.from_dicts([one])
+
+
+CODING = Coding((Number("age", 30.0, 10.0), Category("town", ("a", "b"), (0.5, 0.5), 0.0)))
+
+
+def test_what_is_told_is_kept_in_one_form() -> None:
+    assert CODING.check({"age": np.int64(23), "town": "a"}) == {"age": 23.0, "town": "a"}
+    assert CODING.check({"age": " 23", "town": ""}) == {"age": 23.0, "town": None}
+    assert CODING.check({"age": float("nan"), "town": None}) == {"age": None, "town": None}
+    assert Coding((Category("fan", ("False", "True"), (0.5, 0.5), 0.0),)).check({"fan": True}) == {"fan": "True"}
+    rare = Coding((Category("town", ("a",), (0.9,), 0.1),))
+    assert rare.check({"town": "never seen"}) == {"town": "never seen"}
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        ({"height": 1}, "the attribute 'height' was not fitted. The attributes are: age, town."),
+        ({"age": "old"}, "the attribute age is 'old'. Give a number."),
+        ({"age": [23]}, "the attribute age is '[23]'. Give a number."),
+        ({"age": float("inf")}, "the attribute age is 'inf'. Give a number."),
+        ({"age": 10**5000}, "the attribute age is a very large int. Give a number."),
+        ({"age": 2300}, "the attribute age is 2300, of the fitted users 30 ± 10. Give another."),
+        ({"town": "c"}, "the attribute town is 'c', which no user had. Give one of a, b."),
+        ({"town": ["a"]}, "the attribute town is \"['a']\". Give text."),
+        ({"town": 1.5}, "the attribute town is '1.5'. Give text."),
+    ],
+)
+def test_what_cannot_be_taken_is_refused(told: dict[str, object], message: str) -> None:
+    with pytest.raises(OptionError) as error:
+        CODING.check(told)
+    assert str(error.value) == message
+
+
+def test_nobody_is_less_sure_for_being_known() -> None:
+    covariance = np.array([[4.0, 0.0], [0.0, 0.25]])
+    np.testing.assert_allclose(no_wider(covariance), np.diag([1.0, 0.25]))
+    turn = np.array([[0.8, -0.6], [0.6, 0.8]])
+    np.testing.assert_allclose(
+        no_wider(np.stack([turn @ covariance @ turn.T, np.eye(2)])),
+        [turn @ np.diag([1.0, 0.25]) @ turn.T, np.eye(2)],
+        atol=1e-12,
+    )
+    world = Planted(0.0)
+    belief = world.fitted().start(world.taste, {"age": [1000.0], "town": ["north"]}, 1)
+    assert np.linalg.eigvalsh(belief.covariance[0]).max() <= 1.0 + 1e-12
+
+
+def test_two_sources_combined_by_hand() -> None:
+    """Precisions 4 + 2 - 1 = 5 in the first direction, where the pulls are 4 · 1 and 2 · 2; the second says nothing."""
+    one = Belief(np.array([1.0, 0.0]), np.diag([0.25, 1.0]))
+    other = Belief(np.array([2.0, 3.0]), np.diag([0.5, 1.0]))
+    both = combined(one, other)
+    np.testing.assert_allclose(both.mean, [8 / 5, 3.0])
+    np.testing.assert_allclose(both.covariance, np.diag([0.2, 1.0]))
+    nothing = Belief(np.zeros(2), np.eye(2))
+    for belief in (combined(one, nothing), combined(nothing, one)):
+        np.testing.assert_allclose(belief.mean, one.mean)
+        np.testing.assert_allclose(belief.covariance, one.covariance)
+
+
+def test_two_sources_are_better_than_one() -> None:
+    """Each tells the taste with noise of its own: the conditional mean of both is what least squares would find."""
+    rng = np.random.default_rng(0)
+    taste = rng.normal(size=(4000, 1))
+    seen = [taste + noise * rng.normal(size=taste.shape) for noise in (1.0, 0.5)]
+    beliefs = [
+        (values / (1 + noise**2), np.array([[noise**2 / (1 + noise**2)]]))
+        for values, noise in zip(seen, (1.0, 0.5), strict=True)
+    ]
+    both = [combined(*(Belief(mean[row], covariance) for mean, covariance in beliefs)) for row in range(4000)]
+    errors = [float(((mean - taste) ** 2).mean()) for mean, _ in beliefs]
+    error = float(((np.array([belief.mean for belief in both]) - taste) ** 2).mean())
+    assert error < 0.95 * min(errors)
+    assert error == pytest.approx(both[0].covariance[0, 0], rel=0.1)  # 1 / (1 + 1 + 4)

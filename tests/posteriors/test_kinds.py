@@ -267,12 +267,14 @@ def test_seconds_are_built_of_the_operators_that_are_named() -> None:
     assert seconds.concept == pytest.approx(2 * words + tap, abs=0.02)
     assert seconds.preview == pytest.approx(54 * words + tap, abs=0.03)
     assert seconds.of(Form.GROUP, 10, 3) == pytest.approx(10 * seconds.look + 4 * tap)
+    assert seconds.of(Form.PAGE, 10, 3) == seconds.of(Form.GROUP, 10, 3)
 
 
 def test_one_form_can_be_slower() -> None:
     slow = Seconds().scaled(Form.GROUP, 2.0)
     assert slow.of(Form.GROUP, 5, 2) == 2 * Seconds().of(Form.GROUP, 5, 2)
     assert slow.rate == Seconds().rate
+    assert slow == Seconds().scaled(Form.PAGE, 2.0)
     assert Seconds().scaled(Form.PAIR, 0.5).pair == Seconds().pair / 2
 
 

@@ -149,7 +149,8 @@ def test_bad_input_is_named(call: Callable[[], object], error: type[Exception], 
 
 def framework(library: str, outputs: int = 1, *, values: bool = False, dropout: float = 0.3, norm: bool = False) -> Any:
     """Two hidden layers, one with dropout behind it."""
-    importlib.import_module("torch") if library == "torch" else pytest.importorskip("keras")
+    pytest.importorskip("torch", reason="needs the extra hf or keras")  # which Keras runs on, too
+    pytest.importorskip(library, reason="needs the extra keras")
     build = keras_model if library == "keras" else torch_module
     kind = {"keras": Keras, "torch": Torch}[library]
     return kind(lambda seed: build(seed, outputs, values, dropout, norm), epochs=40)

@@ -68,6 +68,7 @@ class Decision:
         worth: Gain per unit of cost.
         cost: To pay.
         reason: Why to stop; empty otherwise.
+        propensity: Probability of this item given the action: one of several that are worth the same is drawn.
     """
 
     action: Action
@@ -75,6 +76,7 @@ class Decision:
     worth: float = 0.0
     cost: float = 0.0
     reason: str = ""
+    propensity: float = 1.0
 
 
 def gain(belief: Belief, candidates: Candidates, *, reliability: float = 1.0, again: bool = False) -> Array:
@@ -166,5 +168,5 @@ def _best_of(belief: Belief, candidates: Candidates, offer: Offer, rng: np.rando
     if not allowed.any():
         return Decision(Action.STOP, worth=-math.inf)
     scores = worth(belief, candidates, offer)
-    item = int(best(scores[None], allowed[None], rng=rng)[0][0])
-    return Decision(offer.action, item, float(scores[item]), offer.price.cost)
+    (item,), (equal,) = best(scores[None], allowed[None], rng=rng)
+    return Decision(offer.action, int(item), float(scores[item]), offer.price.cost, propensity=1.0 / float(equal))

@@ -18,7 +18,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.acquisition.groups import group
+from palate.acquisition.groups import group, page
 from palate.acquisition.offers import Array, Flags, Offers, Setting, nothing, quadratic, shrunk
 from palate.acquisition.pairs import pair
 from palate.acquisition.select import best
@@ -28,7 +28,7 @@ from palate.posteriors.concepts import Concepts
 from palate.posteriors.likelihoods import Likelihood, expected_curvature
 
 MEASURE = "gain-per-second"  # what a question chosen here names as its strategy
-OF_EVENTS = (Form.RATE, Form.GROUP)  # an event is a tap; there is nothing else to say
+OF_EVENTS = (Form.RATE, Form.GROUP, Form.PAGE)  # an event is a tap; there is nothing else to say
 
 
 def rate(setting: Setting, *, rng: np.random.Generator) -> Offers:
@@ -106,6 +106,7 @@ FORMS: dict[Form, Offer] = {
     Form.RATE: rate,
     Form.PAIR: pair,
     Form.GROUP: group,
+    Form.PAGE: page,
     Form.CONCEPT: concept,
     Form.PREVIEW: preview,
 }
@@ -122,7 +123,8 @@ def check_forms(forms: Sequence[Form], likelihood: Likelihood) -> None:
     strange = [form for form in forms if likelihood.kind == "implicit" and form not in OF_EVENTS]
     if strange:
         raise OptionError(
-            f"a model of events knows no dislikes: a {strange[0].value} cannot be asked. Fit ratings, or rate or group."
+            f"a model of events knows no dislikes: a {strange[0].value} cannot be asked. "
+            "Fit ratings, or rate, group or page."
         )
 
 

@@ -19,7 +19,7 @@ from palate.errors import OptionError
 
 __all__ = ["DEFAULT", "STRATEGIES", "Score", "Strategy", "get_strategy"]
 
-DEFAULT = "a-optimal"
+DEFAULT = "lookahead"
 
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy

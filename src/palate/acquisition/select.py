@@ -11,8 +11,10 @@ from palate.acquisition.a_optimal import a_optimal
 from palate.acquisition.a_optimal_relative import a_optimal_relative
 from palate.acquisition.bald import bald
 from palate.acquisition.candidates import Array, Candidates
-from palate.acquisition.fused import fast_values
+from palate.acquisition.epig import epig
+from palate.acquisition.fused import FROM_ITEMS, fast_values
 from palate.acquisition.pool import Draw, log_weights
+from palate.acquisition.shortlist import cheap_values, most_promising, shortlist
 from palate.acquisition.strategy import Score, Strategy
 from palate.acquisition.variance import variance
 from palate.errors import OptionError
@@ -25,6 +27,8 @@ _FUSED: dict[Score, str] = {
     bald: "bald",
     variance: "variance",
 }
+
+_SHORTLISTS: dict[Score, int] = {epig: 256}  # of a large catalogue: what these cost there, and their regret is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,31 +57,41 @@ def values(
     """What each question is worth, (I,) or (n, I): the score, times the reach where the strategy weighs it.
 
     A strategy with a shortlist scores only the most promising of what is ``allowed`` (all if None, of the shape of the
-    result); the others are worth -inf.
+    result); the others are worth -inf. So does EPIG in a large catalogue (:mod:`palate.acquisition.shortlist`; its
+    regret is measured in ``benchmarks.catalogue_scale``).
     """
     fused = _FUSED.get(strategy.score)
     fast = None if fused is None else fast_values(fused, belief, candidates)
     if fast is not None:
         return fast
-    if not 0 < strategy.shortlist < len(candidates):
+    size = strategy.shortlist or _SHORTLISTS.get(strategy.score, 0) * (len(candidates) >= FROM_ITEMS)
+    if not 0 < size < len(candidates):
         scores = strategy.score(belief, candidates, rng=rng)
         return scores * candidates.reach if strategy.weighs_answerability else scores
     if allowed is None:
         allowed = np.ones((*belief.mean.shape[:-1], len(candidates)), dtype=bool)
     if belief.mean.ndim == 1:
-        return _of_shortlist(strategy, belief, candidates, allowed, rng)
+        return _of_shortlist(strategy, belief, candidates, allowed, size, rng)
     rows = [
-        _of_shortlist(strategy, Belief(mean, covariance), candidates.of(user), allowed[user], rng)
+        _of_shortlist(strategy, Belief(mean, covariance), candidates.of(user), allowed[user], size, rng)
         for user, (mean, covariance) in enumerate(zip(belief.mean, belief.covariance, strict=True))
     ]
     return np.stack(rows)
 
 
 def _of_shortlist(
-    strategy: Strategy, belief: Belief, candidates: Candidates, allowed: NDArray[np.bool_], rng: np.random.Generator
+    strategy: Strategy,
+    belief: Belief,
+    candidates: Candidates,
+    allowed: NDArray[np.bool_],
+    size: int,
+    rng: np.random.Generator,
 ) -> Array:
-    cheap = np.where(allowed, a_optimal_relative(belief, candidates, rng=rng) * candidates.reach, -np.inf)
-    first = np.argsort(-cheap, kind="stable")[: strategy.shortlist]
+    if size == strategy.shortlist:
+        cheap = np.where(allowed, cheap_values(belief, candidates, rng=rng), -np.inf)
+        first = most_promising(cheap, size, rng=rng)
+    else:
+        first = shortlist(belief, candidates, size, allowed=allowed, rng=rng)
     few = candidates.take(first)
     scores = strategy.score(belief, few, rng=rng)
     worth = np.full(len(candidates), -np.inf)
@@ -164,8 +178,9 @@ def _batch(
     from palate.acquisition.pooled import batch_of
 
     assert strategy.pool is not None
-    cheap = a_optimal_relative(belief, candidates, rng=rng) * candidates.reach
-    few = np.argsort(-np.where(free, cheap, -np.inf), kind="stable")[: min(int(free.sum()), max(k, strategy.shortlist))]
+    cheap = cheap_values(belief, candidates, rng=rng)
+    size = min(int(free.sum()), max(k, strategy.shortlist))
+    few = most_promising(np.where(free, cheap, -np.inf), size, rng=rng)
     batch = batch_of(strategy.pool, belief, candidates.take(few), k, rng=rng)
     return [
         Choice(int(few[item]), float(cheap[few[item]]), float(propensity))

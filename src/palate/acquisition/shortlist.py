@@ -45,7 +45,7 @@ def shortlist(
     along = int(m * _BY_DIRECTION) // DIRECTIONS
     popular, drawn = int(m * _BY_POPULARITY), int(m * _AT_RANDOM)
     axes = _aligned(belief, candidates)
-    _take(free, _cheap(belief, candidates, rng), m - along * len(axes) - popular - drawn)
+    _take(free, cheap_values(belief, candidates, rng=rng), m - along * len(axes) - popular - drawn)
     for scores in axes:
         _take(free, scores, along)
     _take(free, candidates.counts, popular)
@@ -54,7 +54,20 @@ def shortlist(
     return np.flatnonzero(chosen)
 
 
-def _cheap(belief: Belief, candidates: Candidates, rng: np.random.Generator) -> Array:
+def most_promising(worth: Array, m: int, *, rng: np.random.Generator) -> NDArray[np.intp]:
+    """Positions of the ``m`` largest, the largest first; of equal ones at the end some, drawn.
+
+    Where nothing is known yet all are equal, and the first of the catalogue would be asked of everybody.
+    """
+    least = np.partition(worth, -m)[-m]
+    above, equal = np.flatnonzero(worth > least), np.flatnonzero(worth == least)
+    left = m - len(above)
+    chosen = equal if len(equal) == left else np.sort(rng.choice(equal, left, replace=False))
+    return np.concatenate([above[np.argsort(-worth[above], kind="stable")], chosen])
+
+
+def cheap_values(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
+    """``a-optimal-relative`` times reach for one user, (I,): what is promising, in one pass."""
     fast = fast_values("a-optimal-relative", belief, candidates)
     return a_optimal_relative(belief, candidates, rng=rng) * candidates.reach if fast is None else fast
 

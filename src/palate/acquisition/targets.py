@@ -1,9 +1,11 @@
 """What a targeted strategy aims at: ``q``, the chance that an item is one the user will be shown.
 
-Aim any of them anywhere: ``replace(candidates, targets=slate_targets(belief, candidates, rng=rng))``.
+A strategy is aimed by what its candidates hold: :func:`aimed_at`.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +14,28 @@ from palate.acquisition.candidates import Array, Candidates
 from palate.errors import OptionError
 from palate.posteriors.taste import Belief
 
+KNOWN = "known"  # by what the user is likely to know, as candidates come
+NAMES = (KNOWN, "slate", "popularity", "uniform")
 SLATE = 10
 DRAWS = 64  # a chance of 0.1 is then known to ± 0.04; the choice of item is stable well before
 _AT_ONCE = 8  # draws scored together, so that the memory is that many catalogues
+
+
+def aimed_at(name: str, belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Candidates:
+    """The same candidates, with the targets of that name.
+
+    Raises:
+        OptionError: If there are none of that name.
+    """
+    if name == KNOWN:
+        return candidates
+    if name == "slate":
+        return replace(candidates, targets=slate_targets(belief, candidates, rng=rng))
+    if name == "popularity":
+        return replace(candidates, targets=popularity_targets(candidates))
+    if name == "uniform":
+        return replace(candidates, targets=uniform_targets(candidates))
+    raise OptionError(f"targets {name!r} are unknown. Use one of {', '.join(NAMES)}.")
 
 
 def uniform_targets(candidates: Candidates) -> Array:

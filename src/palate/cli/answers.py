@@ -52,7 +52,7 @@ def given_answer(
     if form is Form.GROUP and word not in WORDS:
         tapped = () if word == "none" else tuple(filter(None, (part.strip() for part in text.split(","))))
         return Answer(user, item, AnswerKind.RATING, key=key, form=form, others=tuple(others), tapped=tapped)
-    said = parse_answer(text, model) if form is Form.RATE or word in WORDS else _yes_or_no(word)
+    said = parse_answer(text, model) if form in (Form.RATE, Form.PAGE) or word in WORDS else _yes_or_no(word)
     answered = AnswerKind.RATING if isinstance(said, float) else said
     value = said if isinstance(said, float) else None
     return Answer(user, item, answered, value, key=key, form=form, others=tuple(others))

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from palate import __version__
-from palate.cli import catalogues, data, demo, interview, judge, model
+from palate.cli import catalogues, data, demo, interview, judge, known, model
 from palate.cli.console import errors, line, plain
 from palate.errors import InputError, PalateError
 
@@ -56,9 +56,10 @@ _add(app, model.recommend, "recommend", "recommend my-model --user ann -k 5 --ca
 _add(app, model.ask, "ask", "ask my-model --user ann -k 3 --strategy epig")
 _add(app, model.tell, "tell", "tell my-model --user ann --item i7 --answer 4")
 _add(app, model.undo, "undo", "undo my-model --user ann")
+_add(app, known.know, "know", "know my-model --user ann --set age=23 --set gender=f")
 _add(app, interview.interview, "interview", "interview my-model --user ann")
 _add(app, model.profile, "profile", "profile my-model --user ann")
-_add(app, judge.simulate, "simulate", "simulate my-data --strategies a-optimal,epig --budget 20 --out results")
+_add(app, judge.simulate, "simulate", "simulate my-data --strategies lookahead,epig --budget 20 --out results")
 _add(app, judge.evaluate, "evaluate", "evaluate my-data --split global-time --out results")
 _add(app, catalogues.strategies, "strategies", "strategies --json")
 _add(app, catalogues.encoders, "encoders", "encoders")

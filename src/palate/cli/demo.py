@@ -45,8 +45,8 @@ class Comparison:
     seeds: int
 
 
-FULL = Comparison(("variance", "bald", "a-optimal", "epig"), budget=40, seeds=3)
-QUICK = Comparison(("a-optimal",), budget=20, seeds=1)
+FULL = Comparison(("variance", "bald", "a-optimal", "epig", "lookahead"), budget=40, seeds=3)
+QUICK = Comparison(("lookahead",), budget=20, seeds=1)
 
 
 def demo(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+import typer
 from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
@@ -18,11 +19,13 @@ from palate.cli.files import load_model
 from palate.cli.keys import keys
 from palate.cli.kinds import DONE, Kinds, about, keys_for, kinds_of, legend_for, said_in_words, titles_of
 from palate.cli.model import question_rng
-from palate.cli.options import Json, Model, Seed, Strategy, User
+from palate.cli.options import Json, Model, Seed, Strategy, Targets, User
 from palate.entities import AnswerKind, Form
-from palate.errors import AnswerError
+from palate.errors import AnswerError, OptionError
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from palate.entities import Answer, Question
     from palate.learner import Learner
     from palate.recommender import Recommendation
@@ -37,8 +40,12 @@ UNKNOWN, SKIP, UNDO, QUIT = "u", "s", "z", "q"
 def interview(
     model: Model,
     user: User,
-    strategy: Strategy = "a-optimal",
+    strategy: Strategy = "lookahead",
     kinds: Kinds = None,
+    targets: Targets = "known",
+    stop_below: Annotated[
+        float, typer.Option(min=0, max=1, help="Stop once no answer should raise the list's NDCG@10 by so much.")
+    ] = 0.0,
     as_json: Json = False,
     seed: Seed = 0,
 ) -> None:
@@ -52,10 +59,12 @@ def interview(
     from palate.store.log import LabelLog
 
     get_strategy(strategy)  # an unknown name is an error before the first question
+    if stop_below and kinds_of(kinds) != [Form.RATE]:
+        raise OptionError("--stop-below weighs questions to rate an item. Leave it, or --kinds, out.")
     learner = load_model(model)
     console = errors() if as_json else output()
     with LabelLog.open(log_path(model)) as log:
-        talk = Interview(learner, log, user, strategy, seed, console, kinds=kinds_of(kinds))
+        talk = Interview(learner, log, user, strategy, seed, console, [], kinds_of(kinds), targets, stop_below)
         try:
             with keys(console) as read_key:
                 talk.run(read_key)
@@ -77,11 +86,16 @@ class Interview:
     console: Console
     given: list[Answer] = field(default_factory=list)
     kinds: Sequence[str] = ("rate",)
+    targets: str = "known"
+    stop_below: float = 0.0
 
     def run(self, read_key: Callable[[], str]) -> None:
         """Ask until the user quits, the input ends, or nothing is left to ask."""
         self._welcome()
         while questions := self._ask():
+            if self.stop_below and not self._worth_asking():
+                enough = f"Enough: no answer should raise the NDCG@10 of the list by more than {self.stop_below:g}."
+                return self.console.print(enough)
             self._show(questions[0])
             asked_at = time.time()
             key, tapped = self._valid(read_key, questions[0])
@@ -118,8 +132,18 @@ class Interview:
         return self.learner.recommend(self.user, k=SHOWN)
 
     def _ask(self) -> Sequence[Question]:
-        rng = question_rng(self.learner, self.user, self.seed)
-        return self.learner.ask(self.user, strategy=self.strategy, kinds=self.kinds, rng=rng)
+        asked = self.learner.ask(
+            self.user, strategy=self.strategy, kinds=self.kinds, targets=self.targets, rng=self._rng()
+        )
+        return [part for question in asked for part in question.parts]  # key by key, so a page is item by item
+
+    def _worth_asking(self) -> bool:
+        from palate.deciding import worth_asking
+
+        return worth_asking(self.learner, self.user, self.stop_below, rng=self._rng())
+
+    def _rng(self) -> np.random.Generator:
+        return question_rng(self.learner, self.user, self.seed)
 
     def _welcome(self) -> None:
         kept = len(self._told())

@@ -11,7 +11,7 @@ from rich.table import Table
 from palate.cli.console import json_text, line, output, print_json, progress, table
 from palate.cli.files import load_data, write_files
 from palate.cli.headline import headline, proposed
-from palate.cli.options import Data, Encoder, Json, Out, Seed, Strict, listed, writable
+from palate.cli.options import Data, Encoder, Json, Out, Seed, Strict, Targets, listed, writable
 
 MOST_STAGES = 5  # columns of the table that fit a terminal; the report has all
 DASH = "–"
@@ -21,7 +21,7 @@ def simulate(
     path: Data,
     out: Out,
     strategies: Annotated[
-        list[str] | None, typer.Option(metavar="A,B", help="Which play, besides the references; four if not given.")
+        list[str] | None, typer.Option(metavar="A,B", help="Which play, besides the references; five if not given.")
     ] = None,
     budget: Annotated[int, typer.Option(min=1, help="Questions to each user.")] = 20,
     seeds: Annotated[int, typer.Option(min=1, help="How many splits; 20 for a claim, 3 for a look.")] = 3,
@@ -30,6 +30,7 @@ def simulate(
         str, typer.Option(metavar="NAME", help="open: anything may be asked; answered: what can be answered.")
     ] = "open",
     encoder: Encoder = "default",
+    targets: Targets = "known",
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
@@ -45,7 +46,7 @@ def simulate(
     named = tuple(listed(strategies)) or SimulationOptions().strategies
     seed_list = tuple(range(seed, seed + seeds))
     options = SimulationOptions(
-        strategies=named, budget=budget, seeds=seed_list, protocol=protocol, pool=pool, encoder=encoder
+        named, budget, seed_list, protocol=protocol, pool=pool, encoder=encoder, targets=targets
     )
     writable(out)
     data = load_data(path, strict=strict)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Kinds = Annotated[
     list[str] | None,
-    typer.Option("--kinds", metavar="KIND,...", help="Kinds of question: rate, pair, group, concept, preview."),
+    typer.Option("--kinds", metavar="KIND,...", help="Kinds of question: rate, pair, group, page, concept, preview."),
 ]
 DONE = "d"
 GROUP_KEYS = "1234567890"  # an item each, in order
@@ -42,6 +42,8 @@ def about(catalogue: Catalogue, asked: Question | Answer) -> str:
         return " or ".join(titles)
     if asked.form is Form.GROUP:
         return f"which of these do you like: {', '.join(titles)}"
+    if asked.form is Form.PAGE:
+        return f"rate those you know: {', '.join(titles)}"
     ask = {Form.CONCEPT: "do you like {}?", Form.PREVIEW: "would you: {}?"}.get(asked.form, "{}")
     return ask.format(titles[0])
 

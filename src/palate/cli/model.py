@@ -22,6 +22,7 @@ from palate.cli.options import (
     Seed,
     Strategy,
     Strict,
+    Targets,
     UnusedSeed,
     User,
     listed,
@@ -164,8 +165,9 @@ def ask(
     model: Model,
     user: User,
     k: Count = 5,
-    strategy: Strategy = "a-optimal",
+    strategy: Strategy = "lookahead",
     kinds: Kinds = None,
+    targets: Targets = "known",
     as_json: Json = False,
     seed: Seed = 0,
 ) -> None:
@@ -174,7 +176,8 @@ def ask(
     With several --kinds they are compared by what an answer tells per second.
     """
     learner, forms = load_model(model), kinds_of(kinds)
-    questions = learner.ask(user, k=k, strategy=strategy, kinds=forms, rng=question_rng(learner, user, seed))
+    rng = question_rng(learner, user, seed)
+    questions = learner.ask(user, k=k, strategy=strategy, kinds=forms, targets=targets, rng=rng)
     titles = [about(learner.model.catalogue, question) for question in questions]
     if forms != ["rate"]:
         strategy = MEASURE

@@ -66,6 +66,10 @@ User = Annotated[
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", parser=local_path, help="Folder for the results.")]
 Encoder = Annotated[str, typer.Option(metavar="NAME", help="Text encoder, see `palate encoders`; none for no content.")]
 Strategy = Annotated[str, typer.Option(metavar="NAME", help="How to choose what to ask, see `palate strategies`.")]
+Targets = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="What is to be predicted well: known, slate, popularity or uniform."),
+]
 Strict = Annotated[bool, typer.Option("--strict", help="A row that cannot be read is an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every draw: the same seed gives the same result.")]

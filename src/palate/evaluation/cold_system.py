@@ -11,14 +11,17 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import polars as pl
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.acquisition import STRATEGIES, Candidates, Given, Population, Strategy, best, values
 from palate.batch import choose_likelihood, encode, fit_taste, item_table, level_shares
 from palate.datasets.tables import Dataset
+from palate.entities import ITEM, RATING, USER, Answer, AnswerKind
 from palate.evaluation.play import Judge, Played
 from palate.evaluation.world import HeldOut, everybody
+from palate.learner import Learner
 from palate.model import Scale
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.fit import Answers
@@ -28,12 +31,16 @@ from palate.random import derive_rng
 
 Array = NDArray[np.float64]
 PER_ROUND = 5  # questions to each user between two fits
+SYSTEM = "system"  # no strategy for one user: all pairs are chosen together (palate.system)
 
 
 @dataclass(frozen=True, slots=True)
 class _System:
     """What stays the same over the rounds."""
 
+    data: Dataset
+    users: list[str]
+    encoder: str
     ratings: Array
     answerable: NDArray[np.bool_]
     held_out: HeldOut
@@ -58,14 +65,15 @@ def play_cold_system(
     likelihood = choose_likelihood(data, "auto")
     data, users, ratings, answerable, held_out = everybody(data, seed=seed, max_users=max_users)
     content, _ = encode(item_table(data, data.coded().item_ids), encoder, None)
-    system = _System(ratings, answerable, held_out, content, likelihood, Scale.of(ratings[answerable]), seed)
+    scale = Scale.of(ratings[answerable])
+    system = _System(data, users, encoder, ratings, answerable, held_out, content, likelihood, scale, seed)
     runs = {}
     for done, name in enumerate(names, 1):
         rng = derive_rng(seed, "play", name)
         if name == "ceiling":
             runs[name] = _everything(system, budget)
         else:
-            strategy = STRATEGIES["random" if name == "answerable-random" else name]
+            strategy = None if name == SYSTEM else STRATEGIES["random" if name == "answerable-random" else name]
             runs[name] = _rounds(
                 system, strategy, pool="answered" if name == "answerable-random" else pool, budget=budget, rng=rng
             )
@@ -75,7 +83,8 @@ def play_cold_system(
     return runs, users, facts
 
 
-def _rounds(system: _System, strategy: Strategy, *, pool: str, budget: int, rng: np.random.Generator) -> Played:
+def _rounds(system: _System, strategy: Strategy | None, *, pool: str, budget: int, rng: np.random.Generator) -> Played:
+    """One strategy; None: all pairs chosen together."""
     n = len(system.ratings)
     known = np.zeros_like(system.answerable)
     asked = ~system.answerable if pool == "answered" else np.zeros_like(known)
@@ -85,7 +94,10 @@ def _rounds(system: _System, strategy: Strategy, *, pool: str, budget: int, rng:
     rows, answered = [row], [np.zeros(n)]
     for first in range(0, budget, PER_ROUND):
         count = min(PER_ROUND, budget - first)
-        _ask_everybody(system, strategy, taste, belief, known, asked, count, pool, rng)
+        if strategy is None and known.any():
+            _ask_pairs(system, known, asked, count, rng)
+        else:  # while nothing is known there are no pairs to prefer
+            _ask_everybody(system, strategy or STRATEGIES["random"], taste, belief, known, asked, count, pool, rng)
         taste = _refit(system, known)
         belief = _believe(taste, system, known)
         # between two fits nothing is known that was not known before
@@ -133,6 +145,35 @@ def _ask_everybody(
         belief = Belief(mean, np.where(got[:, None, None], moved.covariance, belief.covariance))
         if answerability is not None and exposure is not None:
             exposure = answerability.observe(exposure, np.maximum(picks, 0), got)
+
+
+def _ask_pairs(
+    system: _System, known: NDArray[np.bool_], asked: NDArray[np.bool_], count: int, rng: np.random.Generator
+) -> None:
+    """The pairs that tell most about everybody, ``count`` a user at most; ``known`` and ``asked`` are filled in."""
+    users, items = np.nonzero(known)
+    ids = system.data.coded().item_ids
+    told = pl.DataFrame(
+        {
+            USER: [system.users[user] for user in users],
+            ITEM: [ids[item] for item in items],
+            RATING: system.ratings[users, items],
+        }
+    )
+    everything = Dataset.from_tables(told, system.data.items)
+    learner = Learner.fit(
+        everything, encoder=system.encoder, likelihood=system.likelihood.kind, dim=8, seed=system.seed
+    )
+    learner = learner.tell(
+        Answer(user_id=system.users[user], item_id=ids[item], kind=AnswerKind.UNKNOWN)
+        for user, item in zip(*np.nonzero(asked & ~known), strict=True)
+    )
+    rows = {user: row for row, user in enumerate(system.users)}
+    columns = {item: column for column, item in enumerate(ids)}
+    for question in learner.ask(budget=count * len(rows), per_user=count, rng=rng):
+        pair = rows[question.user_id], columns[question.item_id]
+        asked[pair] = True
+        known[pair] = system.answerable[pair]
 
 
 def _everything(system: _System, budget: int) -> Played:

@@ -3,7 +3,8 @@
 Every answer is made of real ratings, of the answerable half only. An item of which a user has no such rating is not
 known to them, a preview of it included: what somebody would have said of it nobody knows, so a preview can look worse
 here than it is, never better. Somebody with fewer than two ratings in a category has no view of it, and of two equal
-ratings neither is preferred. What the questions cost is the clock of :class:`palate.posteriors.seconds.Seconds`.
+ratings neither is preferred. What the questions cost is the clock of :class:`palate.posteriors.seconds.Seconds`. A page
+is gone through item by item: what was rated by the end of the time counts, and nothing below it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.acquisition import Given
+from palate.acquisition.groups import LARGEST_GROUP
 from palate.acquisition.kinds import best_offer, offers
 from palate.acquisition.offers import Offers, Setting
 from palate.entities import Form
@@ -36,11 +38,11 @@ class Timed:
     """What is known of each of n users after each of their questions.
 
     Attributes:
-        clock: Seconds spent, (n, rounds + 1); it stands still once no question fits into the budget.
+        clock: Seconds spent, (n, rounds + 1), at each answer; it stands still once no question fits into the budget.
         sums: By metric, summed over the user's test ratings, or its one list, (n, rounds + 1).
         weights: By metric, what to divide by, (n,).
-        asked: Questions of each form, (n, forms).
-        answered: Those that told something of taste, (n, forms).
+        asked: Questions of each form, (n, forms); a page is one.
+        answered: Those that told something of taste, (n, forms); of a page each rating.
         forms: Their order.
     """
 
@@ -52,7 +54,7 @@ class Timed:
     forms: tuple[Form, ...]
 
     def at(self, seconds: Sequence[float]) -> dict[str, Array]:
-        """By metric, the sums of each user at the last question that ended by then, (n, len(seconds))."""
+        """By metric, the sums of each user at the last answer that ended by then, (n, len(seconds))."""
         done = np.stack([(self.clock <= limit + 1e-9).sum(1) - 1 for limit in seconds], 1)
         return {name: np.take_along_axis(values, done, 1) for name, values in self.sums.items()}
 
@@ -68,6 +70,7 @@ class _Talk:
     allowed: NDArray[np.bool_]
     open_concepts: NDArray[np.bool_]
     views: Array  # by how much each user likes each category better, NaN without a view, (n, C)
+    pages: Rows  # items still to come on the page that each user looks at, -1 at the end, (n, LARGEST_GROUP)
     rng: np.random.Generator
 
     @classmethod
@@ -76,36 +79,49 @@ class _Talk:
         views = user_views(world.ratings, world.answerable, model.concepts.inside.toarray())
         anything = np.ones_like(world.answerable)
         concepts = np.ones((n, len(model.concepts)), dtype=bool)
-        return cls(world, model, world.start, world.answerability.start(n), anything, concepts, views, rng)
+        pages = np.full((n, LARGEST_GROUP), -1)
+        return cls(world, model, world.start, world.answerability.start(n), anything, concepts, views, pages, rng)
 
-    def setting(self, seconds: Seconds) -> Setting:
-        nothing = Given.nothing(len(self.allowed))
-        candidates = self.world.candidates.aimed(self.world.answerability, self.exposure, nothing)
+    def setting(self, seconds: Seconds, rows: Rows) -> Setting:
+        """Of some users."""
+        exposure = _rows(self.exposure, rows)
+        candidates = self.world.candidates.aimed(self.world.answerability, exposure, Given.nothing(len(rows)))
         reach = candidates.reach  # of a preview too: see above
         return self.model.setting(
             candidates,
-            self.belief,
-            self.allowed,
+            _rows(self.belief, rows),
+            self.allowed[rows],
             seconds=seconds,
             concepts=self.model.concepts,
-            open_concepts=self.open_concepts,
+            open_concepts=self.open_concepts[rows],
             preview_reach=reach,
         )
 
-    def hear(self, offer: Offers, rows: Rows) -> tuple[NDArray[np.bool_], Array]:
-        """The answers of some users to their questions: whether they told anything of taste, and how many taps."""
-        items = offer.items[rows]
+    def ask(self, form: Form, rows: Rows, items: Rows, concepts: Rows) -> tuple[NDArray[np.bool_], Array]:
+        """Some users are asked, and answer: whether they told anything of taste, and how many taps.
+
+        A page is only put in front of them (:meth:`turn`).
+        """
         for column in items.T:
             real = column >= 0
             self.allowed[rows[real], column[real]] = False
-        if offer.form is Form.CONCEPT:
-            return self._concept(rows, offer.concept[rows]), np.zeros(len(rows))
-        if offer.form is Form.GROUP:
-            return np.ones(len(rows), dtype=bool), self._group(rows, items)
-        if offer.form is Form.PAIR:
-            return self._pair(rows, *items.T), np.zeros(len(rows))
-        hear = self._rate if offer.form is Form.RATE else self._preview
-        return hear(rows, items[:, 0]), np.zeros(len(rows))
+        nothing, no_taps = np.zeros(len(rows), dtype=bool), np.zeros(len(rows))
+        if form is Form.PAGE:
+            self.pages[rows] = items
+            return nothing, no_taps
+        if form is Form.CONCEPT:
+            return self._concept(rows, concepts), no_taps
+        if form is Form.GROUP:
+            return ~nothing, self._group(rows, items)
+        if form is Form.PAIR:
+            return self._pair(rows, *items.T), no_taps
+        return (self._rate if form is Form.RATE else self._preview)(rows, items[:, 0]), no_taps
+
+    def turn(self, rows: Rows) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Some users come to the next item of their page: who rates it, and for whom it was the last."""
+        items = self.pages[rows, 0]
+        self.pages[rows] = np.pad(self.pages[rows, 1:], ((0, 0), (0, 1)), constant_values=-1)
+        return self._rate(rows, items), self.pages[rows, 0] < 0
 
     def _of(self, rows: Rows, items: Rows) -> tuple[NDArray[np.bool_], Array]:
         """Who has an answerable rating, and which, 0 for the others."""
@@ -216,26 +232,62 @@ def play_kinds(
     """
     if world.learner is None:
         raise OptionError("the kinds of question are for new users, this world has new items. Give users_world.")
-    talk = _Talk.begin(world, world.learner.model, rng)
+    talk, n = _Talk.begin(world, world.learner.model, rng), len(world.subjects)
     judge = Judge(world.taste, world.held_out, world.scale)
-    n, spent = len(world.subjects), np.zeros(len(world.subjects))
-    clocks, rows = [spent], [judge(talk.belief)]
-    asked, answered = np.zeros((n, len(forms))), np.zeros((n, len(forms)))
-    while True:
-        found = offers(talk.setting(seconds), forms, rng=rng)
-        fits = np.stack([spent + offer.seconds <= budget for offer in found], 1)
-        chosen = best_offer(found, open_to=fits)
-        if (chosen < 0).all():
-            break
-        spent = spent.copy()
-        for place, offer in enumerate(found):
-            these = np.flatnonzero(chosen == place)
-            told, taps = talk.hear(offer, these)
-            asked[these, place] += 1
-            answered[these, place] += told
-            sizes = (offer.items[these] >= 0).sum(1)
-            spent[these] += [seconds.of(offer.form, size, tap) for size, tap in zip(sizes, taps, strict=True)]
-        clocks.append(spent)
+    counts = np.zeros((2, n, len(forms)))
+    clock = _Clock(talk, tuple(forms), seconds, budget, np.zeros(n), *counts)
+    clocks, rows = [clock.spent.copy()], [judge(talk.belief)]
+    while clock.ask(rng) | clock.turn():
+        clocks.append(clock.spent.copy())
         rows.append(judge(talk.belief))
     sums = {name: np.stack([row[name] for row in rows], 1) for name in rows[0]}
-    return Timed(np.stack(clocks, 1), sums, judge.weights, asked, answered, tuple(forms))
+    return Timed(np.stack(clocks, 1), sums, judge.weights, clock.asked, clock.answered, clock.forms)
+
+
+@dataclass(slots=True)
+class _Clock:
+    """What each of n users was asked, and the time it took; changed by every answer."""
+
+    talk: _Talk
+    forms: tuple[Form, ...]
+    seconds: Seconds
+    budget: float
+    spent: Array
+    asked: Array
+    answered: Array
+
+    def ask(self, rng: np.random.Generator) -> bool:
+        """Put to everybody who has no page before them the best question that fits; whether any does."""
+        rows = np.flatnonzero((self.talk.pages[:, 0] < 0) & (self.spent < self.budget))
+        if not len(rows):
+            return False
+        found = offers(self.talk.setting(self.seconds, rows), self.forms, rng=rng)
+        fits = np.stack([self.spent[rows] + self._least(offer) <= self.budget for offer in found], 1)
+        chosen = best_offer(found, open_to=fits)
+        for place, offer in enumerate(found):
+            here = chosen == place
+            self._put(place, rows[here], offer.items[here], offer.concept[here])
+        return bool((chosen >= 0).any())
+
+    def _least(self, offer: Offers) -> Array:
+        """Seconds that there must be for a question to be asked, (n,): of a page, those of its first rating."""
+        of_page = np.full_like(offer.seconds, self.seconds.look + self.seconds.tap)
+        return of_page if offer.form is Form.PAGE else offer.seconds
+
+    def _put(self, place: int, rows: Rows, items: Rows, concepts: Rows) -> None:
+        form, sizes = self.forms[place], (items >= 0).sum(1)
+        told, taps = self.talk.ask(form, rows, items, concepts)
+        self.asked[rows, place] += 1
+        self.answered[rows, place] += told
+        if form is not Form.PAGE:
+            taken = [self.seconds.of(form, size, tap) for size, tap in zip(sizes, taps, strict=True)]
+            self.spent[rows] += np.array(taken)
+
+    def turn(self) -> bool:
+        """Everybody with a page before them and time comes to its next item; whether anybody does."""
+        rows = np.flatnonzero((self.talk.pages[:, 0] >= 0) & (self.spent < self.budget))
+        if len(rows):
+            told, ended = self.talk.turn(rows)
+            self.answered[rows, self.forms.index(Form.PAGE)] += told
+            self.spent[rows] += self.seconds.look + self.seconds.tap * (told.astype(np.float64) + ended)
+        return len(rows) > 0

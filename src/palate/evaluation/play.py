@@ -10,6 +10,7 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.acquisition import Given, Strategy, best, values
+from palate.acquisition.targets import KNOWN, aimed_at
 from palate.evaluation.world import HeldOut, World
 from palate.model import Scale
 from palate.posteriors.taste import Belief, Taste
@@ -38,10 +39,13 @@ class Played:
     plays: Array
 
 
-def play(world: World, strategy: Strategy, *, pool: str, budget: int, rng: np.random.Generator) -> Played:
+def play(
+    world: World, strategy: Strategy, *, pool: str, budget: int, targets: str = KNOWN, rng: np.random.Generator
+) -> Played:
     """Ask ``budget`` questions of each subject, one at a time.
 
     Args:
+        targets: What the strategy aims at (:mod:`palate.acquisition.targets`).
         pool: ``open``: anything may be asked, and what cannot be answered is spent; ``answered``: only what can be.
     """
     n, everyone = len(world.subjects), np.arange(len(world.subjects))
@@ -54,6 +58,7 @@ def play(world: World, strategy: Strategy, *, pool: str, budget: int, rng: np.ra
     answered, given = np.zeros((n, budget + 1)), Given.nothing(n)
     for turn in range(budget):
         candidates = world.candidates.aimed(world.answerability, exposure, given, answerable=pool == "answered")
+        candidates = aimed_at(targets, belief, candidates, rng=rng)
         picks, _ = best(values(strategy, belief, candidates, allowed=allowed, rng=rng), allowed, rng=rng)
         asked = picks >= 0
         picks = np.maximum(picks, 0)

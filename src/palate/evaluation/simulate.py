@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from palate import __version__
 from palate.acquisition import DEFAULT, STRATEGIES, get_strategy
+from palate.acquisition.targets import KNOWN
+from palate.acquisition.targets import NAMES as TARGETS
 from palate.datasets.tables import Dataset
 from palate.entities import USER
 from palate.errors import DataError, OptionError
-from palate.evaluation.cold_system import play_cold_system
+from palate.evaluation.cold_system import SYSTEM, play_cold_system
 from palate.evaluation.intervals import ratio_interval
 from palate.evaluation.play import Played, average, ceiling, play
 from palate.evaluation.world import WORLDS, World
@@ -32,31 +34,38 @@ class SimulationOptions:
     """What to play.
 
     Attributes:
-        strategies: Names; random, popularity, answerable-random and the ceiling always play too.
+        strategies: Names; random, popularity, answerable-random and the ceiling always play too. Of the protocol
+            ``cold-system`` also ``system``: all pairs of user and item chosen together (:mod:`palate.system`).
         budget: Questions to each subject.
         seeds: One split and fit each.
         protocol: ``new-users``, ``new-items`` or ``cold-system``.
         pool: ``answered`` or ``open``.
         encoder: Of the items' text, or ``none``.
         max_users: At most so many users, drawn anew for each seed.
+        targets: What strategies aim at: ``known``, ``slate``, ``popularity`` or ``uniform``.
     """
 
-    strategies: tuple[str, ...] = ("variance", "bald", "a-optimal", "epig")
+    strategies: tuple[str, ...] = ("variance", "bald", "a-optimal", "epig", "lookahead")
     budget: int = 20
     seeds: tuple[int, ...] = (0, 1, 2)
     protocol: str = "new-users"
     pool: str = "open"
     encoder: str = "default"
     max_users: int = 2000
+    targets: str = KNOWN
 
     def __post_init__(self) -> None:
         for name in self.strategies:
-            if name not in REFERENCES:
+            if name not in REFERENCES and not (name == SYSTEM and self.protocol == "cold-system"):
                 get_strategy(name)
         if self.budget < 1 or not self.seeds:
             raise OptionError(f"budget {self.budget} and {len(self.seeds)} seeds: both must be at least 1.")
         if self.protocol not in (*WORLDS, "cold-system"):
             raise OptionError(f"protocol {self.protocol!r} is unknown. Use new-users, new-items or cold-system.")
+        if self.targets not in TARGETS:
+            raise OptionError(f"targets {self.targets!r} are unknown. Use one of {', '.join(TARGETS)}.")
+        if self.targets != KNOWN and self.protocol == "cold-system":
+            raise OptionError("a cold system knows nothing of what anybody knows. Leave its targets as they are.")
         if self.pool not in ("answered", "open"):
             raise OptionError(f"pool {self.pool!r} is unknown. Use answered or open.")
 
@@ -97,7 +106,7 @@ def simulate(
             world = make(data, encoder=options.encoder, seed=seed, max_users=options.max_users)
             runs, subjects = _play_all(world, names, options, seed, report), world.subjects
             facts = {"fit_users": world.fitted_users, "test_users": len(subjects), "like": world.scale.like}
-            timings = timings or _ask_times(world, names)
+            timings = timings or _ask_times(world, names, options.targets)
         people.append(subjects)
         for name in names:
             played[name].append(runs[name])
@@ -149,13 +158,14 @@ def _play_all(
             ]
             runs[name] = average(plays)
         else:
-            runs[name] = play(world, STRATEGIES[name], pool=options.pool, budget=options.budget, rng=rng)
+            strategy, aims = STRATEGIES[name], options.targets
+            runs[name] = play(world, strategy, pool=options.pool, budget=options.budget, targets=aims, rng=rng)
         if progress is not None:
             progress(done, len(names))
     return runs
 
 
-def _ask_times(world: World, names: Sequence[str]) -> dict[str, dict[str, float]]:
+def _ask_times(world: World, names: Sequence[str], targets: str) -> dict[str, dict[str, float]]:
     """Milliseconds of :meth:`Learner.ask` for one user, by strategy: median and 99th percentile over some users."""
     learner = world.learner
     if learner is None:
@@ -167,7 +177,7 @@ def _ask_times(world: World, names: Sequence[str]) -> dict[str, dict[str, float]
         taken = []
         for user in [f"timed-{number}" for number in range(_TIMED_USERS)]:
             begun = time.perf_counter()
-            learner.ask(user, strategy=name, rng=np.random.default_rng(0))
+            learner.ask(user, strategy=name, targets=targets, rng=np.random.default_rng(0))
             taken.append(1000.0 * (time.perf_counter() - begun))
         timings[name] = {"median": float(np.median(taken)), "p99": float(np.quantile(taken, 0.99))}
     return timings
@@ -288,4 +298,5 @@ def _command(data: Dataset, options: SimulationOptions) -> str:
     return (
         f"palate simulate {data.name} --strategies {','.join(options.strategies)} --budget {options.budget} {seeds} "
         f"--protocol {options.protocol} --pool {options.pool} --encoder {options.encoder}"
+        + (f" --targets {options.targets}" if options.targets != KNOWN else "")
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -87,7 +87,7 @@ class World:
 
 
 def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> World:
-    """A quarter of the users is new: the model is fitted on the others."""
+    """A quarter of the users is new: the model is fitted on the others. Who they are, if the data says so, is known."""
     rng = derive_rng(seed, "new-users")
     data = _at_most(_complete(data), max_users, rng)
     split = new_users(data, share=0.25, rng=rng)
@@ -98,7 +98,7 @@ def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
     return World(
         subjects=subjects,
         taste=model.taste,
-        start=repeated(model.taste.start, len(subjects)),
+        start=stacked([learner.state(user).start for user in subjects]),
         candidates=model.candidates(),
         answerability=model.answerability.shared(ANSWERABLE),
         ratings=ratings,
@@ -147,9 +147,9 @@ def everybody(
     return data, coded.user_ids, ratings, answerable, HeldOut.build(ratings, test)
 
 
-def repeated(belief: Belief, n: int) -> Belief:
-    """One belief held about n subjects."""
-    return Belief(np.tile(belief.mean, (n, 1)), np.tile(belief.covariance, (n, 1, 1)))
+def stacked(beliefs: Sequence[Belief]) -> Belief:
+    """Beliefs about one subject each as one about all."""
+    return Belief(np.array([belief.mean for belief in beliefs]), np.array([belief.covariance for belief in beliefs]))
 
 
 def _complete(data: Dataset) -> Dataset:

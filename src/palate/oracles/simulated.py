@@ -8,7 +8,7 @@ and never better.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -23,7 +23,7 @@ class Oracle(Protocol):
     """Answers questions. Stability: Caller."""
 
     def answer(self, questions: Sequence[Question]) -> tuple[Answer, ...]:
-        """One answer a question, in the same order."""
+        """One answer a question, in the same order; to a page one an item of it."""
         ...
 
 
@@ -33,6 +33,7 @@ class Simulated:
 
     - A or B: the one rated higher; of equal ones "no opinion"; "don't know it" where either has no rating.
     - A group: those rated at or above ``like`` are tapped.
+    - A page: one answer an item, its rating or "don't know it", one after the other.
     - A concept: yes where the mean rating in the category is above the mean of all; "don't know it" with fewer than two
       ratings there, and for words that are no category.
     - A preview: yes where the rating, with noise, is at or above ``cut``.
@@ -56,13 +57,24 @@ class Simulated:
     rng: np.random.Generator | None = None
 
     def answer(self, questions: Sequence[Question]) -> tuple[Answer, ...]:
-        """One answer a question, in the same order.
+        """One answer a question, in the same order; to a page one an item of it.
 
         Raises:
             OptionError: If a group or a preview is asked about and ``like`` is not given, or noise is to be drawn
                 without ``rng``.
         """
-        return tuple(self._one(question) for question in questions)
+        return tuple(answer for question in questions for answer in self._all(question))
+
+    def _all(self, question: Question) -> tuple[Answer, ...]:
+        if question.form is not Form.PAGE:
+            return (self._one(question),)
+        answers, clock = [], 0.0
+        for part in question.parts:
+            answer, begun = self._one(part), clock
+            clock += self.seconds.look + self.seconds.tap * answer.is_rating
+            clock += self.seconds.tap * (part.item_id == question.items[-1])  # says that it is done
+            answers.append(replace(answer, asked_at=begun, answered_at=clock))
+        return tuple(answers)
 
     def _one(self, question: Question) -> Answer:
         known = self.ratings.get(question.user_id, {})

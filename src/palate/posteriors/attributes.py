@@ -3,7 +3,8 @@
     z_u ~ N(mean + Gᵀ x_u, Ψ (1 + x_uᵀ V x_u)),        x_u the person's attributes as numbers
 
 the same linear prior as for a history (:mod:`palate.posteriors.history`), learned from the fitted users. Directions of
-taste that the attributes do not explain are switched off, so attributes that say nothing change next to nothing.
+taste that the attributes do not explain are switched off, so attributes that say nothing change next to nothing. Where
+a history speaks too, the two are multiplied (:func:`combined`).
 
 Elahi, Braunhofer, Ricci, Tkalcic, *Personality-based active learning for collaborative filtering recommender systems*,
 AI*IA 2013.
@@ -11,128 +12,19 @@ AI*IA 2013.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from palate.errors import OptionError
+from palate.posteriors.described import Coding, Columns
 from palate.posteriors.history import fit_history
 from palate.posteriors.prior import LinearPrior
 from palate.posteriors.taste import Belief, Taste
 
 Array = NDArray[np.float64]
-Columns = Mapping[str, Sequence[object]]
-RARE = 0.02  # share of the users below which a category is pooled with the other rare ones
-
-
-@dataclass(frozen=True, slots=True)
-class Number:
-    """An attribute that is a number: standardised, and 0 where it is missing."""
-
-    name: str
-    mean: float
-    deviation: float
-
-    @property
-    def width(self) -> int:
-        return 1
-
-    def encode(self, values: Sequence[object]) -> Array:
-        """(n, 1).
-
-        Raises:
-            OptionError: If a value is not a number.
-        """
-        numbers = [self.mean if _missing(value) else self._number(value) for value in values]
-        return (np.array(numbers, dtype=np.float64)[:, None] - self.mean) / self.deviation
-
-    def _number(self, value: object) -> float:
-        if not _is_number(value):
-            raise OptionError(f"the attribute {self.name} is {str(value)[:40]!r}. Give a number.")
-        return float(value)  # type: ignore[arg-type]  # checked
-
-
-@dataclass(frozen=True, slots=True)
-class Category:
-    """An attribute that is one of a few: an indicator for each, less its share, and all 0 where it is missing.
-
-    Attributes:
-        levels: The categories that are not rare, sorted.
-        shares: Their shares among those who have one.
-        pooled: Share of the rare ones together, which have one indicator, as a category never seen has; 0 for none.
-    """
-
-    name: str
-    levels: tuple[str, ...]
-    shares: tuple[float, ...]
-    pooled: float
-
-    @property
-    def width(self) -> int:
-        return len(self.levels) + (self.pooled > 0)
-
-    def encode(self, values: Sequence[object]) -> Array:
-        """(n, width). A category never seen counts as a rare one, or as missing where there was no rare one."""
-        shares = np.array([*self.shares, self.pooled][: self.width])
-        encoded = np.zeros((len(values), self.width))
-        for row, value in zip(encoded, values, strict=True):
-            place = self.levels.index(str(value)) if str(value) in self.levels else len(self.levels)
-            if not _missing(value) and place < self.width:
-                row[:] = -shares
-                row[place] += 1.0
-        return encoded
-
-
-@dataclass(frozen=True, slots=True)
-class Coding:
-    """How a table of attributes becomes numbers, H of them."""
-
-    attributes: tuple[Number | Category, ...]
-
-    @classmethod
-    def of(cls, columns: Columns) -> Coding:
-        """For a table, a column of n values each: numbers, or text and truth values as categories.
-
-        What is the same for all says nothing and is left out, as are columns of other kinds and of mixed ones.
-        """
-        found = (
-            _attribute(name, [value for value in values if not _missing(value)]) for name, values in columns.items()
-        )
-        return cls(tuple(attribute for attribute in found if attribute is not None))
-
-    def as_dicts(self) -> list[dict[str, Any]]:
-        """As JSON holds it."""
-        return [asdict(attribute) for attribute in self.attributes]
-
-    @classmethod
-    def from_dicts(cls, attributes: Iterable[Mapping[str, Any]]) -> Coding:
-        """From what :meth:`as_dicts` gave."""
-        return cls(
-            tuple(
-                Category(one["name"], tuple(one["levels"]), tuple(one["shares"]), one["pooled"])
-                if "levels" in one
-                else Number(**one)
-                for one in attributes
-            )
-        )
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(attribute.name for attribute in self.attributes)
-
-    @property
-    def width(self) -> int:
-        return sum(attribute.width for attribute in self.attributes)
-
-    def encode(self, columns: Columns, n: int) -> Array:
-        """Attributes of n users, (n, H); one without a column is missing for all, a column never fitted is ignored."""
-        parts = [attribute.encode(columns.get(attribute.name, [None] * n)) for attribute in self.attributes]
-        return np.concatenate([np.zeros((n, 0)), *parts], 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,29 +35,29 @@ class Attributes:
     prior: LinearPrior
 
     def start(self, taste: Taste, columns: Columns, n: int) -> Belief:
-        """Beliefs about n users before any answer; where all is missing, the population's."""
+        """Beliefs about n users before any answer, never less sure than the population's; that where all is missing."""
         encoded = self.coding.encode(columns, n)
         mean = np.tile(taste.start.mean, (n, 1))
         covariance = np.repeat(taste.start.covariance[None], n, 0)
         told = np.flatnonzero(np.abs(encoded).any(1))
         means = self.prior.predict(encoded[told], len(told))
-        covariances = self.prior.covariances(encoded[told], len(told))
+        covariances = no_wider(self.prior.covariances(encoded[told], len(told)))
         for row, *moments in zip(told, means, covariances, strict=True):
             belief = taste.prior(*moments)
             mean[row], covariance[row] = belief.mean, belief.covariance
         return Belief(mean, covariance)
 
     def start_one(self, taste: Taste, values: Mapping[str, object]) -> Belief:
-        """The belief about one user before any answer, from attributes by name.
+        """The belief about one user before any answer, from attributes by name; ``taste.start`` where all is missing.
 
         Raises:
             OptionError: If a name is none of the fitted ones, or a number is none.
         """
-        unknown = [name for name in values if name not in self.coding.names]
-        if unknown:
-            known = ", ".join(self.coding.names)
-            raise OptionError(f"the attribute {unknown[0]!r} was not fitted. The attributes are: {known}.")
-        belief = self.start(taste, {name: [value] for name, value in values.items()}, 1)
+        self.coding.check_names(values)
+        columns = {name: [value] for name, value in values.items()}
+        if not self.coding.encode(columns, 1).any():
+            return taste.start
+        belief = self.start(taste, columns, 1)
         return Belief(belief.mean[0], belief.covariance[0])
 
 
@@ -183,26 +75,26 @@ def fit_attributes(taste: Taste, answers: sparse.csr_matrix, columns: Columns) -
     return None if prior is None else Attributes(coding, prior)
 
 
-def _missing(value: object) -> bool:
-    return value is None or value == "" or (isinstance(value, float) and not math.isfinite(value))
+def no_wider(covariances: Array) -> Array:
+    """Covariances (..., D, D) of a taste given something, cut to the population's ``I`` where they are above it.
+
+    To know more of somebody never makes their taste less sure. What is fitted can say so: N(0, I) holds of beliefs that
+    know the items exactly, and without this answers counted for too much on sparse data (docs/lab-notes.md).
+    """
+    values, vectors = np.linalg.eigh(covariances)
+    return np.asarray((vectors * np.minimum(values, 1.0)[..., None, :]) @ np.swapaxes(vectors, -1, -2))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
+def combined(one: Belief, other: Belief) -> Belief:
+    """What two sources say of one taste together, each independent of the other given the taste.
 
+    ``p(z | a, b) ∝ p(z | a) p(z | b) / p(z)`` with the marginal ``p(z) = N(0, I)``: precisions and pulls add, and what
+    both hold from the population counts once.
 
-def _attribute(name: str, values: Sequence[object]) -> Number | Category | None:
-    """The attribute of these values, of which none is missing."""
-    if values and all(map(_is_number, values)):
-        numbers = np.array(values, dtype=np.float64)
-        deviation = float(numbers.std())
-        is_constant = deviation <= 1e-12 * float(np.abs(numbers).max())
-        return None if is_constant else Number(name, float(numbers.mean()), deviation)
-    if not all(isinstance(value, (str, bool, np.bool_)) for value in values):
-        return None
-    names, counts = np.unique([str(value) for value in values], return_counts=True)
-    shares = counts / max(1, len(values))
-    common = shares >= RARE
-    pooled = float(shares[~common].sum())
-    category = Category(name, tuple(map(str, names[common])), tuple(map(float, shares[common])), pooled)
-    return category if category.width > 1 else None
+    Args:
+        one, other: Beliefs about one user, (D,), from a model of ratings or likes, whose users start at N(0, I).
+    """
+    first, second = (np.linalg.inv(no_wider(belief.covariance)) for belief in (one, other))
+    covariance = np.linalg.inv(first + second - np.eye(one.dim))
+    covariance = (covariance + covariance.T) / 2
+    return Belief(covariance @ (first @ one.mean + second @ other.mean), covariance)

@@ -25,6 +25,7 @@ from palate.entities import Form
 from palate.errors import OptionError
 
 Array = NDArray[np.float64]
+LISTS = (Form.GROUP, Form.PAGE)  # read line by line, with a tap where there is something to say
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,8 +35,8 @@ class Seconds:
     Attributes:
         rate: Read a title, tap a level.
         pair: Read two titles, tap one.
-        look: Read the title of one item of a group.
-        tap: Each tap in a group; the last says that it is done.
+        look: Read the title of one item of a group or a page, tapped or passed over.
+        tap: Each tap in them, of a like or of a level; the last says that it is done.
         concept: Read two words (0.5 s), tap yes or no.
         preview: Read a title and a text of 50 words (12.6 s), tap yes or no.
     """
@@ -54,14 +55,14 @@ class Seconds:
                 raise OptionError(f"seconds of {field.name} are {value:g}. Give a finite number above 0.")
 
     def group(self, items: int, tapped: Array | float) -> Array:
-        """Of a group of so many items, of which so many are tapped."""
+        """Of a group or a page of so many items, of which so many are tapped."""
         return np.asarray(self.look * items + self.tap * (1.0 + np.asarray(tapped, dtype=np.float64)))
 
     def of(self, form: Form, items: int = 1, tapped: float = 0.0) -> float:
         """Of one question."""
-        return float(self.group(items, tapped)) if form is Form.GROUP else float(getattr(self, form.value))
+        return float(self.group(items, tapped)) if form in LISTS else float(getattr(self, form.value))
 
     def scaled(self, form: Form, factor: float) -> Seconds:
-        """With one form slower, or faster, by a factor."""
-        names = ("look", "tap") if form is Form.GROUP else (form.value,)
+        """With one form slower, or faster, by a factor: groups and pages together."""
+        names = ("look", "tap") if form in LISTS else (form.value,)
         return replace(self, **{name: factor * getattr(self, name) for name in names})

@@ -12,7 +12,7 @@ APPLICATION_ID = 0x50414C54  # "PALT", in the file's header: tells our database 
 VERSION = 2
 
 _KINDS = ", ".join(f"'{kind.value}'" for kind in AnswerKind)
-_FORMS = ", ".join(f"'{form.value}'" for form in Form)
+_FORMS = ", ".join(f"'{form.value}'" for form in Form if form is not Form.PAGE)  # whose answers rate one item each
 _REFUSE = "SELECT RAISE(ABORT, 'the label log only grows')"
 
 # The triggers make "nothing is changed" hold for every program that opens the file, not only for ours. The one on

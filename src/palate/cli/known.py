@@ -1,0 +1,53 @@
+"""`palate know`: who a user is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from palate.cli.console import line, output, print_json
+from palate.cli.files import load_model
+from palate.cli.options import Json, Model, UnusedSeed, User
+from palate.errors import OptionError
+
+
+def know(
+    model: Model,
+    user: User,
+    given: Annotated[
+        list[str], typer.Option("--set", metavar="NAME=VALUE", help="An attribute; without a value: not known.")
+    ],
+    as_json: Json = False,
+    seed: UnusedSeed = 0,
+) -> None:
+    """Keep who a user is, such as their age, which the next ask and recommend see.
+
+    The attributes are those in the data's table of users. It is on the disk before this says so, and stays
+    when a fit writes into the folder.
+    """
+    from palate.store.known import merge
+
+    told = dict(map(named, given))
+    kept = load_model(model).check_attributes(told)
+    merge(model, {user: kept})
+    if as_json:
+        return print_json({"user": user, "attributes": kept})
+    said = ", ".join(f"{name} {_in_words(value)}" for name, value in kept.items())
+    line(output(), f"Kept of {user}: {said}.")
+
+
+def _in_words(value: float | str | None) -> str:
+    return "not known" if value is None else f"{value:g}" if isinstance(value, float) else value
+
+
+def named(text: str) -> tuple[str, str]:
+    """Name and value out of ``age=23``.
+
+    Raises:
+        OptionError: If there is no ``=``, or no name before it.
+    """
+    name, sign, value = (part.strip() for part in text.partition("="))
+    if not name or not sign:
+        raise OptionError(f"--set {text[:40]!r} has no name and value. Give NAME=VALUE, such as age=23.")
+    return name, value
