@@ -80,9 +80,10 @@ $(VENV)/.hf: $(VENV)/.dev requirements/hf.txt requirements/torch.txt
 	@touch $@
 
 # Peers whose versions do not go with ours; the benchmarks run them as processes of their own.
-$(PEERS)/.made: requirements/peers.txt
+$(PEERS)/.made: requirements/peers.txt requirements/peers-alone.txt
 	$(PYTHON) -m venv --clear $(PEERS)
 	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/peers.txt
+	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r requirements/peers-alone.txt
 	@touch $@
 
 # strace injects the disk errors of the fault tests; where it cannot be had they are skipped and say so.

@@ -1,4 +1,4 @@
-"""Running peers in an environment of their own: ``--peers PYTHON`` names its interpreter."""
+"""Running peers in an environment of their own, which ``make bench`` makes; ``--peers PYTHON`` names another."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ import numpy as np
 from benchmarks._data import main
 
 SCRIPT = Path(__file__).with_name("_peers.py")
+PEERS = Path(__file__).resolve().parents[1] / ".venv-peers" / "bin" / "python"
 Peers = Callable[[str, dict[str, np.ndarray]], dict[str, Any]]  # job, arrays -> what they say
 
 
 def main_with_peers(name: str, run: Callable[[int, Peers], dict[str, Any]], seeds: int) -> None:
     """As :func:`benchmarks._data.main`, for a benchmark that also asks the peers."""
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--peers", required=True, metavar="PYTHON", help="of the environment that holds the peers")
+    parser.add_argument("--peers", default=str(PEERS), metavar="PYTHON", help="of the environment that holds the peers")
     options, sys.argv[1:] = parser.parse_known_args()
+    if not Path(options.peers).exists():
+        sys.exit(f"{options.peers} is missing. Make the environment of the peers: make {PEERS.parents[1].name}/.made")
     main(name, lambda n: run(n, lambda job, arrays: ask(options.peers, job, arrays)), seeds)
 
 

@@ -6,7 +6,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +35,17 @@ ALL_POLIS = (
 _BESIDE = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
-def load(name: str) -> Dataset:
-    """A data set by name; ``polis/NAME`` is one conversation, accepted statements only."""
+def load(name: str, *, attributes: bool = False) -> Dataset:
+    """A data set by name; ``polis/NAME`` is one conversation, accepted statements only.
+
+    Args:
+        attributes: Whether to keep what it says of its users; ``benchmarks.attributes`` measures what that is worth.
+    """
+    data = _load(name)
+    return data if attributes else replace(data, users=data.users.clear())
+
+
+def _load(name: str) -> Dataset:
     if name.startswith("polis/"):
         return _polis(name.removeprefix("polis/"))
     folder = folder_of(name)
@@ -60,14 +70,33 @@ def _polis(conversation: str) -> Dataset:
 
 
 def _rated(name: str) -> Dataset:
-    """A folder of ratings and items; of a pair rated twice the first (dog-aesthetics) or the random one (coat)."""
+    """A folder of ratings, items, users; of a pair rated twice the first (dog-aesthetics) or the random one (coat)."""
     folder = folder_of(name)
     ratings = pl.read_parquet(folder / "ratings.parquet").sort(
         pl.col("block" if name == "dog-aesthetics" else "split" if name == "coat" else "item_id"), maintain_order=True
     )
     ratings = ratings.unique(["user_id", "item_id"], keep="first", maintain_order=True)
     columns = ["user_id", "item_id", pl.col("rating").cast(pl.Float64)]
-    return Dataset.from_tables(ratings.select(columns), pl.read_parquet(folder / "items.parquet"), name=name)
+    users = pl.read_parquet(folder / "users.parquet") if (folder / "users.parquet").exists() else None
+    return Dataset.from_tables(ratings.select(columns), pl.read_parquet(folder / "items.parquet"), users, name=name)
+
+
+def at_stages(document: dict[str, Any], stages: Sequence[int]) -> dict[str, Any]:
+    """Of a simulation, what each strategy came to after so many questions: quality, and RMSE less that of others."""
+
+    def short(values: dict[str, list[float]]) -> dict[str, list[float]]:
+        return {end: [round(curve[stage], 5) for stage in stages] for end, curve in values.items()}
+
+    return {
+        name: {
+            "rmse": short(summary["rmse"]),
+            "ndcg@10": short(summary["ndcg@10"]),
+            **{f"minus {other}": short(values) for other, values in summary["rmse_minus"].items()},
+            "answered": round(summary["answered"][-1], 4),
+            "saved": summary.get("labels_saved"),
+        }
+        for name, summary in document["strategies"].items()
+    }
 
 
 def main(name: str, run: Callable[[int], dict[str, Any]], seeds: int) -> None:

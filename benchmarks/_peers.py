@@ -1,4 +1,4 @@
-"""scikit-activeml, small-text and modAL at work, in an environment of their own that need not hold palate.
+"""scikit-activeml, small-text, modAL and iRec at work, in an environment of their own that need not hold palate.
 
     PYTHON benchmarks/_peers.py curves|values INPUT.npz OUTPUT.json
 
@@ -32,7 +32,7 @@ def main() -> None:
     with np.load(source, allow_pickle=False) as file:
         arrays = dict(file)
     result = {"curves": curves, "values": values}[job](arrays)
-    packages = ("scikit-activeml", "small-text", "modAL-python", "scikit-learn")
+    packages = ("scikit-activeml", "small-text", "modAL-python", "irec", "scikit-learn")
     result["versions"] = {package: version(package) for package in packages}
     with open(target, "w", encoding="utf-8") as file:
         json.dump(result, file, allow_nan=False)
@@ -134,6 +134,7 @@ def values(arrays: Arrays) -> dict[str, Any]:
     rows = {**_of_samples(samples), **_of_features(arrays), **_of_streams(arrays)}
     rows.update(_of_small_text(samples))
     rows["modAL ranked-batch picks"] = _ranked(arrays, candidates)
+    rows.update(_of_ratings(arrays["ratings"]))
     return {"values": {name: np.asarray(value, dtype=float).tolist() for name, value in rows.items()}}
 
 
@@ -226,6 +227,21 @@ def _of_small_text(samples: np.ndarray) -> Arrays:
     ties = np.array([BreakingTies._best_versus_second_best(row) for row in samples.mean(0)])
     bits = _bald(samples.swapaxes(0, 1))
     return {"small-text margin": 1.0 - ties, "small-text bald": bits * np.log(2.0)}
+
+
+def _of_ratings(ratings: np.ndarray) -> Arrays:
+    """Of users by items, 0 where there is no rating. Its HELF and popularity plus entropy fail on import."""
+    from irec.value_functions.Entropy import Entropy
+    from irec.value_functions.LogPopEnt import LogPopEnt
+    from irec.value_functions.MostPopular import MostPopular
+
+    entropy = Entropy.get_items_entropy(ratings)
+    popularity = MostPopular.get_items_popularity(ratings, normalize=False)
+    return {
+        "irec entropy": entropy,
+        "irec popularity": popularity,
+        "irec log-popularity-entropy over its largest": LogPopEnt.get_items_logpopent(popularity, entropy),
+    }
 
 
 def _ranked(arrays: Arrays, candidates: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Where scikit-activeml, small-text or modAL define a value: how far ours is from it, on pools of drawn numbers.
+"""Where scikit-activeml, small-text, modAL or iRec define a value: how far ours is from it, on pools of drawn numbers.
 
 Scores and probabilities are compared as numbers, batches (``picks``) as positions, streams as decisions; 0 is the same.
 """
@@ -11,11 +11,15 @@ import numpy as np
 from scipy.special import softmax
 
 from benchmarks._beside import Peers, main_with_peers
+from palate import Learner
+from palate.acquisition import get_strategy
 from palate.acquisition.general import POOL_STRATEGIES, QuantileStream, UncertaintyStream
 from palate.acquisition.general.contrastive import contrastive
 from palate.acquisition.general.probcover import probcover
 from palate.acquisition.general.quire import quire
 from palate.acquisition.pool import Array, Pool
+from palate.datasets import planted_world
+from palate.model import Model
 from palate.random import derive_rng
 
 NEIGHBOURS, RADIUS, BUDGET = 5, 1.5, 0.2
@@ -33,10 +37,13 @@ def run(seeds: int, peers: Peers) -> dict[str, Any]:
     versions: dict[str, str] = {}
     for seed in range(seeds):
         pool, stream = _pool(seed), derive_rng(seed, "stream").random(400)
-        theirs = peers("values", _arrays(pool, stream))
+        model = _rated(seed)
+        theirs = peers("values", _arrays(pool, stream) | {"ratings": model.answers.toarray()})
         versions = theirs["versions"]
         for name, value in theirs["values"].items():
-            gaps.setdefault(name, []).append(_gap(name, np.asarray(value), pool, stream))
+            ours = _of_items(name, model) if name.startswith("irec ") else None
+            gap = _gap(name, np.asarray(value), pool, stream) if ours is None else np.abs(ours - value).max()
+            gaps.setdefault(name, []).append(float(gap))
     return {"versions": versions, "rows": [_row(name, max(found)) for name, found in gaps.items()]}
 
 
@@ -53,6 +60,19 @@ def _pool(seed: int) -> Pool:
     samples = softmax(features @ weights, axis=2)
     labels = np.concatenate([np.arange(3), rng.integers(3, size=9)])
     return Pool(samples[:, :60], features[:60], features[60:], labels, samples[:, 60:])
+
+
+def _rated(seed: int) -> Model:
+    """A small world of ratings from 1 to 5."""
+    rng = derive_rng(seed, "ratings")
+    return Learner.fit(planted_world(users=60, items=40, rng=rng).dataset, encoder="none", dim=2).model
+
+
+def _of_items(name: str, model: Model) -> Array:
+    """What iRec defines for an item, by ours; it divides log(popularity) entropy by the largest."""
+    strategy = name.removeprefix("irec ").removesuffix(" over its largest")
+    scores = get_strategy(strategy).score(model.taste.start, model.candidates(), rng=np.random.default_rng(0))
+    return scores / scores.max() if name.endswith(" over its largest") else scores
 
 
 def _arrays(pool: Pool, stream: Array) -> dict[str, np.ndarray]:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks._beside import PEERS
 from benchmarks._data import load, main
 from benchmarks._peers_scale import DIM, JOBS, LABELLED, Job, K, data, measured
 from palate.acquisition.scorer import KINDS, Scorer
@@ -317,7 +318,7 @@ def _main() -> None:
         json.dump(next_question(int(sys.argv[2]), int(sys.argv[3])), sys.stdout)
         return
     parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--peers", required=True, metavar="PYTHON", help="of the environment that holds the peers")
+    parser.add_argument("--peers", default=str(PEERS), metavar="PYTHON", help="of the environment that holds the peers")
     options, sys.argv[1:] = parser.parse_known_args()
     main("catalogue_scale", lambda seeds: run(seeds, options.peers), seeds=1)
 

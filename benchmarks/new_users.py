@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks._data import POLIS, load, main
+from palate.acquisition import DEFAULT
 from palate.cli.headline import headline
 from palate.evaluation.simulate import SimulationOptions, simulate
 
-STRATEGIES = ("entropy", "variance", "bald", "a-optimal", "epig")
+STRATEGIES = ("entropy", "variance", "bald", "a-optimal", "epig", "lookahead")
 STAGES = (0, 1, 2, 5, 6, 10, 20, 40)
 
 
@@ -20,7 +21,7 @@ def run(seeds: int) -> dict[str, Any]:
     for name, pool, budget in runs:
         options = SimulationOptions(STRATEGIES, budget, tuple(range(seeds)), "new-users", pool, "none")
         document = simulate(load(name), options)
-        first = first or headline(document, "a-optimal")
+        first = first or headline(document, DEFAULT)
         strategies = _short(document, budget)
         rows.append({"set": name, "pool": pool, "protocol": document["protocol"], "strategies": strategies})
     return {"headline": first, "rows": rows}

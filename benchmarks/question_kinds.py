@@ -2,7 +2,8 @@
 
 The time is that of 10 (and of 2 and 5) single-item questions. Item questions by popularity and by the default are
 beside all kinds mixed, and the share of the gap between popularity and random-among-answerable that the mix closes.
-The assumed seconds of each kind are doubled and halved, in truth and in the plan alike.
+The assumed seconds of each kind are doubled and halved, in truth and in the plan alike; of groups and pages together,
+and of passing over a title alone.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from palate.evaluation.intervals import paired_rmse, ratio_interval, rmse_interv
 from palate.evaluation.kinds import Timed, play_kinds
 from palate.evaluation.play import Played, play
 from palate.evaluation.world import World, users_world
-from palate.posteriors.seconds import Seconds
+from palate.posteriors.seconds import LISTS, Seconds
 from palate.random import derive_rng
 
 QUESTIONS = (2, 5, 10)
@@ -27,11 +28,13 @@ RUNS: dict[str, tuple[tuple[Form, ...], Seconds]] = {
     "rate": ((Form.RATE,), Seconds()),
     **{f"rate + {form.value}": ((Form.RATE, form), Seconds()) for form in Form if form is not Form.RATE},
     "mixed": (tuple(Form), Seconds()),
+    "mixed without pages": (tuple(form for form in Form if form is not Form.PAGE), Seconds()),
     **{
-        f"mixed, {form.value} x {factor:g}": (tuple(Form), Seconds().scaled(form, factor))
+        f"mixed, {'lists' if form in LISTS else form.value} x {factor:g}": (tuple(Form), Seconds().scaled(form, factor))
         for form in Form
         for factor in (0.5, 2.0)
     },
+    **{f"mixed, look {look:g} s": (tuple(Form), Seconds(look=look)) for look in (1.5, 2.0)},
 }
 
 

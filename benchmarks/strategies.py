@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks._data import ALL_POLIS, folder_of, load, main
+from benchmarks._data import ALL_POLIS, at_stages, folder_of, load, main
 from palate import Dataset
 from palate.acquisition import DEFAULT
 from palate.evaluation.simulate import SimulationOptions, simulate
@@ -76,22 +76,9 @@ def _row(name: str, pool: str, budget: int, build: Callable[..., World] | None, 
     options = SimulationOptions(CONTENDERS, budget, tuple(range(seeds)), "new-users", pool, "none", MAX_USERS)
     document = simulate(load(name), options, build=build)
     stages = [stage for stage in STAGES if stage <= budget]
-    strategies = {
-        strategy: {
-            "rmse": _at(summary["rmse"], stages),
-            "ndcg@10": _at(summary["ndcg@10"], stages),
-            **{f"minus {other}": _at(values, stages) for other, values in summary["rmse_minus"].items()},
-            "answered": round(summary["answered"][-1], 4),
-            "saved": summary.get("labels_saved"),
-        }
-        for strategy, summary in document["strategies"].items()
-    }
+    strategies = at_stages(document, stages)
     protocol = {key: document["protocol"][key] for key in ("fit_users", "test_users")}
     return {"set": name, "pool": pool, "budget": budget, **protocol, "stages": stages, "strategies": strategies}
-
-
-def _at(values: dict[str, list[float]], stages: list[int]) -> dict[str, list[float]]:
-    return {end: [round(curve[stage], 5) for stage in stages] for end, curve in values.items()}
 
 
 def _losses(rows: list[dict[str, Any]]) -> dict[str, list[str]]:

@@ -14,7 +14,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "new_users.json"
 STAGES = (5, 10, 20, 40)  # questions at which a claim is made
-OURS, NAMES = "a-optimal", ("popularity", "a-optimal", "epig", "answerable-random")
+OURS, NAMES = "lookahead", ("popularity", "a-optimal", "lookahead", "answerable-random")
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "results.md"
 GROWTH = ROOT / "docs" / "images" / "growth.png"
+POOLS = ROOT / "docs" / "images" / "pools.png"
 
 HEAD = """# Results
 
@@ -102,9 +103,224 @@ def speed(results: dict[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
+def strategies(results: dict[str, Any]) -> str:
+    """RMSE at ten questions of every contender, and where the default is behind."""
+    default, place = results["default"], results["rows"][0]["stages"].index(10)
+    hidden = {"random", "answerable-random", "ceiling"}
+    names = [name for name in results["rows"][0]["strategies"] if name not in hidden]
+    rows = []
+    for row in results["rows"]:
+        means = {name: row["strategies"][name]["rmse"]["mean"][place] for name in ("random", *names)}
+        best = min(names, key=means.__getitem__)
+        cells = [f"**{means[name]:.4f}**" if name == best else f"{means[name]:.4f}" for name in means]
+        to_random = _stage(row["strategies"][default]["minus random"], place)
+        rows.append([row["set"], row["pool"], *cells, to_random, _saved(row["strategies"][default]["saved"])])
+    columns = ["set", "pool", "random", *(f"`{name}`" for name in names), f"`{default}` minus random", "saves"]
+    behind = [
+        f"{where} ({', '.join(f'`{name}`' for name in better)})"
+        for where, better in results["distinguishably_worse"].items()
+    ]
+    verdict = (
+        f"RMSE after 10 questions. The default, `{default}`, is behind another contender by more than the interval on: "
+        f"{'; '.join(behind) or 'no set'}. What it saves: how many times fewer questions than random it needs for the "
+        "RMSE that random has at the end."
+    )
+    return f"{verdict}\n\n{table(columns, rows)}\n\n{_open_pool(results, default)}"
+
+
+def _open_pool(results: dict[str, Any], default: str) -> str:
+    """How far the default is from popularity where most questions cannot be answered."""
+    row = results["rows"][0]
+    differences = row["strategies"][default]["minus popularity"]
+    stages = [stage for stage in row["stages"] if stage in (5, 10, 20, 40)]
+    cells = [f"{_stage(differences, row['stages'].index(stage))} at {stage}" for stage in stages]
+    return f"`{default}` minus `popularity` on {row['set']}, pool `{row['pool']}`: {', '.join(cells)}."
+
+
+def _stage(values: dict[str, list[float]], place: int, digits: int = 4) -> str:
+    return _interval({end: values[end][place] for end in ("mean", "low", "high")}, digits)
+
+
+def _saved(saved: dict[str, Any]) -> str:
+    return (
+        "never there"
+        if saved["ratio"] is None
+        else f"{saved['ratio']:.1f}× ({saved['low']:.1f} to {saved['high']:.1f})"
+    )
+
+
+def new_items(results: dict[str, Any]) -> str:
+    """RMSE on the new item, whoever is asked about it."""
+    rows = []
+    for row in results["rows"]:
+        for name, found in row["strategies"].items():
+            if name in ("answerable-random", "ceiling"):
+                continue
+            means = [f"{found['rmse']['mean'][row['stages'].index(stage)]:.4f}" for stage in (5, 10, 20)]
+            to_random = "–" if name == "random" else _stage(found["minus random"], row["stages"].index(10))
+            to_active = (
+                "–" if name in ("random", "popularity") else _stage(found["minus popularity"], row["stages"].index(10))
+            )
+            named = "most active people" if name == "popularity" else f"`{name}`"
+            rows.append([row["set"], row["pool"], named, *means, to_random, to_active])
+    columns = ["set", "pool", "who is asked", "5", "10", "20", "minus random, at 10", "minus most active, at 10"]
+    return table(columns, rows)
+
+
+def cold_system(results: dict[str, Any]) -> str:
+    """RMSE and NDCG over all people, round by round."""
+    rows = []
+    for row in results["rows"]:
+        for name, found in row["strategies"].items():
+            rmse = [f"{value:.4f}" for value in found["rmse"]["mean"][1:]]
+            to_random = "–" if name in ("random", "answerable-random", "ceiling") else _stage(found["minus random"], -1)
+            rows.append([row["set"], f"`{name}`", *rmse, to_random, f"{found['ndcg@10']['mean'][-1]:.4f}"])
+    stages = [f"RMSE at {stage}" for stage in results["rows"][0]["stages"][1:]]
+    return table(["set", "strategy", *stages, "minus random, at the end", "NDCG@10 at the end"], rows)
+
+
+def attributes(results: dict[str, Any]) -> str:
+    """What knowing who a new user is saves."""
+    rows = [
+        [
+            row["set"],
+            ", ".join(row["attributes"]),
+            *(_stage(row["with_minus_without"], place) for place in range(len(row["stages"]))),
+        ]
+        for row in results["rows"]
+    ]
+    head = ["set", "attributes", *(f"after {stage} answers" for stage in results["rows"][0]["stages"])]
+    return f"RMSE with them minus without, asked by `{results['strategy']}`:\n\n{table(head, rows)}"
+
+
+def question_kinds(results: dict[str, Any]) -> str:
+    """The share of the gap to random-among-answerable closed at equal seconds."""
+    seconds = ", ".join(f"{name} {value:g}" for name, value in results["seconds"].items())
+    rows = []
+    for name, found in (*results["references"].items(), *results["runs"].items()):
+        means = [f"{value:.4f}" for value in found["rmse"]["mean"]]
+        asked = ", ".join(
+            f"{kind} {count['asked']:.1f}" for kind, count in found.get("kinds", {}).items() if count["asked"]
+        )
+        rows.append([name, *means, _interval(found["gap_closed"], 2), asked or "–"])
+    stages = [f"RMSE in the time of {count}" for count in results["questions"]]
+    assumed = (
+        f"Seconds: {seconds} (`posteriors/seconds.py` says whence). The gap is that from popularity to random among "
+        "what can be answered, at the time of 10 item questions. What the mix closes hangs on the seconds that passing "
+        "over an unknown title takes: see the rows where `look` is longer."
+    )
+    head = ["asked", *stages, "share of the gap closed", "questions of each kind"]
+    return f"{assumed}\n\n{table(head, rows)}"
+
+
+def text_classification(results: dict[str, Any]) -> str:
+    """Area under the curve, over that of random, and seconds a batch."""
+    rows = [
+        [
+            row["set"],
+            one["from"],
+            one["strategy"],
+            f"{one['area']:.4f}",
+            _interval(one["area_over_random"]),
+            f"{one['accuracy_at_100']:.3f}",
+            f"{1000 * one['seconds_a_batch']:.1f}",
+        ]
+        for row in results["rows"]
+        for one in row["strategies"]
+    ]
+    head = ["set", "from", "strategy", "area", "over random", "accuracy at 100 labels", "milliseconds a batch"]
+    return table(head, rows)
+
+
+def agreement(results: dict[str, Any]) -> str:
+    """Largest differences to the peers' values."""
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    rows = [[row["peer"], row["value"], f"{row['largest_gap']:.1e}", row["why"] or "–"] for row in results["rows"]]
+    return f"{versions}.\n\n{table(['peer', 'value', 'largest difference', 'why'], rows)}"
+
+
+def catalogue_scale(results: dict[str, Any]) -> str:
+    """One pass against one product, the next question, and peers."""
+    passes = [
+        [f"{row['items']:,}", name, f"{row[name]['best_ms']:.1f}", f"{row[name]['best_ratio']:.1f}"]
+        for row in results["one_pass"]
+        for name in row
+        if isinstance(row[name], dict)
+    ]
+    turns = [
+        [f"{row['items']:,}", str(row["dimensions"]), f"{row['p50_ms']:.0f}", f"{row['p99_ms']:.0f}"]
+        for row in results["next_question"]
+    ]
+    pools = [
+        [row["job"], row["who"], f"{row['items']:,}", f"{row['seconds']:.3f}", f"{row['mib']:,.0f}"]
+        for row in results["pools"]
+    ]
+    return "\n\n".join(
+        [
+            "One pass over the catalogue, 64 dimensions, 8 answers, against one float32 matrix-vector product:",
+            table(["items", "pass", "milliseconds, best", "products"], passes),
+            "From an answer to the next question:",
+            table(["items", "dimensions", "median, milliseconds", "99th percentile"], turns),
+            "Choosing 10 of a pool of 64 features, beside peers:",
+            table(["choice", "who", "pool", "seconds", "MiB"], pools),
+            "![Seconds against the size of the pool](images/pools.png)",
+        ]
+    )
+
+
+def semi_supervised(results: dict[str, Any]) -> str:
+    """What pseudo-labels change."""
+    people = [
+        [row["set"], name.removeprefix("with content: "), _interval(found["rmse_minus_none"], 4)]
+        for row in results["people"]
+        for name, found in row.items()
+        if name.startswith("with content: ") and name.endswith(("default", "unchecked"))
+    ]
+    texts = [
+        [row["set"], labels, name, _interval(found["minus_none"]), f"{found['pseudo_labels']:.0f}"]
+        for row in results["texts"]
+        for labels, ways in row.items()
+        if isinstance(ways, dict)
+        for name, found in ways.items()
+        if name.endswith("default")
+    ]
+    return "\n\n".join(
+        [
+            "New users, RMSE less that without pseudo-labels:",
+            table(["set", "pseudo-labels", "difference"], people),
+            "Texts to classify, accuracy less that without:",
+            table(["set", "labels", "pseudo-labels", "difference", "how many"], texts),
+        ]
+    )
+
+
+def textbook(results: dict[str, Any]) -> str:
+    """Accuracy by labels of the textbook loop."""
+    shown = [labels for labels in (10, 20, 50, 100) if labels in results["labels"]]
+    rows = [
+        [
+            f"`{row['strategy']}`",
+            str(row["drawn_at_random"]),
+            *(_stage(row["accuracy"], results["labels"].index(labels), 3) for labels in shown),
+        ]
+        for row in results["rows"]
+    ]
+    return table(["strategy", "drawn at random, of ten", *(f"{labels} labels" for labels in shown)], rows)
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "ranking": ("Warm top-10, NDCG@10 on MovieLens-100K", ranking),
     "never_rated": ("Items nobody has rated", never_rated),
+    "strategies": ("Which strategy: new people, sixteen sets", strategies),
+    "new_items": ("Whom to ask about a new item", new_items),
+    "cold_system": ("A whole system from nothing", cold_system),
+    "attributes": ("Who a new person is: age, gender, occupation", attributes),
+    "question_kinds": ("Kinds of question at equal seconds, MovieLens-100K", question_kinds),
+    "text_classification": ("Labels for a text classifier", text_classification),
+    "textbook": ("The textbook's loop", textbook),
+    "semi_supervised": ("Pseudo-labels", semi_supervised),
+    "agreement": ("Values that others define too", agreement),
+    "catalogue_scale": ("Catalogue scale", catalogue_scale),
     "calibration": ("How honest the intervals are", calibration),
     "covariance_forms": ("What keeping less of the covariances loses", covariance_forms),
     "speed": ("Seconds and memory", speed),
@@ -139,16 +355,38 @@ def draw_growth(results: dict[str, Any], path: Path) -> None:
     axes.set_title("Time of the batch fit, 16 dimensions", loc="left")
     axes.grid(visible=True, which="major", alpha=0.3)
     axes.legend(frameon=False)
-    path.parent.mkdir(exist_ok=True)
+    figure.savefig(path, dpi=120)
+
+
+def draw_pools(results: dict[str, Any], path: Path) -> None:
+    """Seconds of choosing ten against the size of the pool, a panel a job, ours and the peers'."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    jobs = list(dict.fromkeys(row["job"] for row in results["pools"]))
+    figure = Figure(figsize=(9.6, 3.4), layout="constrained")
+    panels = FigureCanvasAgg(figure).figure.subplots(1, len(jobs), sharey=True)
+    for axes, job in zip(panels, jobs, strict=True):
+        rows = [row for row in results["pools"] if row["job"] == job]
+        for who in dict.fromkeys(row["who"] for row in rows):
+            sizes, seconds = zip(*[(row["items"], row["seconds"]) for row in rows if row["who"] == who], strict=True)
+            axes.loglog(sizes, seconds, marker="o", color="#0072b2" if who == "palate" else "#d55e00", label=who)
+        axes.set_title(job, loc="left")
+        axes.set_xlabel("items in the pool")
+        axes.grid(visible=True, which="major", alpha=0.3)
+        axes.legend(frameon=False)
+    panels[0].set_ylabel("seconds")
     figure.savefig(path, dpi=120)
 
 
 def main() -> None:
-    """Rewrite the page and the picture."""
+    """Rewrite the page and the pictures."""
     PAGE.write_text(page(), encoding="utf-8")
-    measured = RESULTS / "speed.json"
-    if measured.exists():
-        draw_growth(json.loads(measured.read_text(encoding="utf-8")), GROWTH)
+    GROWTH.parent.mkdir(exist_ok=True)
+    for name, draw, path in (("speed", draw_growth, GROWTH), ("catalogue_scale", draw_pools, POOLS)):
+        measured = RESULTS / f"{name}.json"
+        if measured.exists():
+            draw(json.loads(measured.read_text(encoding="utf-8")), path)
 
 
 if __name__ == "__main__":

@@ -16,8 +16,10 @@ PAGE = Path(__file__).with_name("strategies.md")
 HEAD = f"""# Strategies
 
 Written by `docs/generate_strategies.py` from the registry (`src/palate/acquisition/registry.py`). A strategy says how
-much each question is worth; the question worth most is asked. The default is `{DEFAULT}`, and
-`palate strategies` prints these tables.
+much each question is worth; the question worth most is asked. `palate strategies` prints these tables.
+
+The default is `{DEFAULT}`: of all contenders on sixteen sets the one that is distinguishably behind another on the
+fewest, by one rule for all ([the table](results.md#which-strategy-new-people-sixteen-sets)).
 
 ## What they have in common
 

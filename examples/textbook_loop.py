@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from warnings import filterwarnings
@@ -159,6 +160,9 @@ def plot(curves: dict[str, list[float]], path: Path) -> None:
 
 
 if __name__ == "__main__":
+    missing = [library for library in ("keras", os.environ["KERAS_BACKEND"]) if find_spec(library) is None]
+    if missing:
+        sys.exit(f"{missing[0]} is not installed, so there is no network to train: pip install 'palate[keras]'")
     if len(sys.argv) > 1:
         main(Path(sys.argv[1]))
     else:
