@@ -213,6 +213,23 @@ def question_kinds(results: dict[str, Any]) -> str:
     return f"{assumed}\n\n{table(head, rows)}"
 
 
+def stopping(results: dict[str, Any]) -> str:
+    """What each criterion gives up, and whether a fixed number of questions would have done as well."""
+    people = results["interviews"]
+    rows = [
+        [
+            one["criterion"],
+            f"{one['questions']:.1f}",
+            _interval(one["rmse_minus_full"]),
+            _interval(one["ndcg@10_minus_full"]),
+            _interval(one["rmse_minus_same_number"]),
+        ]
+        for one in people["criteria"]
+    ]
+    head = ["criterion", "questions", "RMSE given up", "NDCG@10 given up", "RMSE minus the same number for all"]
+    return f"{people['set']}, up to {people['budget']} questions by `{people['strategy']}`:\n\n{table(head, rows)}"
+
+
 def text_classification(results: dict[str, Any]) -> str:
     """Area under the curve, over that of random, and seconds a batch."""
     rows = [
@@ -316,6 +333,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "cold_system": ("A whole system from nothing", cold_system),
     "attributes": ("Who a new person is: age, gender, occupation", attributes),
     "question_kinds": ("Kinds of question at equal seconds, MovieLens-100K", question_kinds),
+    "stopping": ("When to stop", stopping),
     "text_classification": ("Labels for a text classifier", text_classification),
     "textbook": ("The textbook's loop", textbook),
     "semi_supervised": ("Pseudo-labels", semi_supervised),
