@@ -43,6 +43,14 @@ def save_tokenizer(folder: Path, *, bert: bool) -> None:
     transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
 
 
+def save_bytes_tokenizer(folder: Path) -> None:
+    tokenizers = pytest.importorskip("tokenizers", reason="needs the extra hf")
+    transformers = pytest.importorskip("transformers", reason="needs the extra hf")
+    letters = [*sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet()), "<|endoftext|>"]
+    vocabulary = {letter: number for number, letter in enumerate(letters)}
+    transformers.Qwen2Tokenizer(vocab=vocabulary, merges=[]).save_pretrained(folder)
+
+
 def save_tiny(folder: Path, kind: str) -> Path:
     torch = pytest.importorskip("torch", reason="needs the extra hf")
     transformers = pytest.importorskip("transformers", reason="needs the extra hf")
@@ -50,6 +58,12 @@ def save_tiny(folder: Path, kind: str) -> Path:
     configs: dict[str, Callable[[], Any]] = {
         "bert": lambda: transformers.BertConfig(**sizes, intermediate_size=32, max_position_embeddings=64),
         "gpt2": lambda: transformers.GPT2Config(vocab_size=len(WORDS), n_embd=16, n_layer=2, n_head=2, n_positions=64),
+        "roberta": lambda: transformers.RobertaConfig(
+            **sizes, intermediate_size=32, max_position_embeddings=66, pad_token_id=0
+        ),
+        "qwen2": lambda: transformers.Qwen2Config(
+            **(sizes | {"vocab_size": 257}), intermediate_size=32, max_position_embeddings=64, num_key_value_heads=1
+        ),
         "t5": lambda: transformers.T5Config(
             vocab_size=len(WORDS), d_model=16, d_ff=32, num_layers=1, num_heads=2, d_kv=8
         ),
@@ -57,7 +71,10 @@ def save_tiny(folder: Path, kind: str) -> Path:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         transformers.AutoModel.from_config(configs[kind]()).save_pretrained(folder)
-    save_tokenizer(folder, bert=kind == "bert")
+    if kind == "qwen2":  # the library makes its tokenizer anew, of bytes
+        save_bytes_tokenizer(folder)
+    else:
+        save_tokenizer(folder, bert="bert" in kind)
     return folder
 
 

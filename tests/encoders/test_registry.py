@@ -27,7 +27,7 @@ def test_none_gives_vectors_of_no_dimension() -> None:
     [
         (
             "minilmm",
-            r"^there is no encoder 'minilmm'\. Did you mean 'minilm'\? Give one of default, embedded, minilm, none",
+            r"^there is no encoder 'minilmm'\. Did you mean 'minilm'\? Give one of default, efficientnet",
         ),
         ("Default", r"^there is no encoder 'Default'\. Did you mean 'default'\? "),
         (
@@ -53,12 +53,15 @@ def test_what_is_available_can_be_said_in_json() -> None:
         "use-multilingual",
         "minilm",
         "none",
+        "efficientnet-lite0",
+        "musicnn",
         "FOLDER",
         "ORGANISATION/NAME[@REVISION]",
     ]
-    assert [row["default"] for row in rows] == [True, False, False, False, False]
+    assert [row["default"] for row in rows] == [True] + [False] * 6
+    assert [row["modality"] for row in rows] == ["text"] * 3 + ["image", "audio"] + ["text"] * 2
     assert rows[0]["installed"] is True
-    assert {row["extra"] for row in rows} == {"", "hf"}
+    assert {row["extra"] for row in rows} == {"", "hf", "image", "audio"}
 
 
 @pytest.mark.hf

@@ -31,6 +31,7 @@ class Tables:
     interactions: pl.DataFrame
     items: pl.DataFrame
     users: pl.DataFrame
+    folder: Path | None = None  # where the paths of media start
 
 
 @dataclass(frozen=True, slots=True)

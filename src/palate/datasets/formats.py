@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -43,7 +44,7 @@ def read_path(path: Path, assembly: Assembly) -> Tables:
         names = _file_names(candidate)
         for reader in READERS:
             if reader.matches(names):
-                return reader.read(candidate, assembly)
+                return replace(reader.read(candidate, assembly), folder=candidate)
     raise DataError(f"{path} holds no format that Palate knows. Expected {EXPECTED}.")
 
 

@@ -20,6 +20,7 @@ from palate.datasets.coding import Coded, code
 from palate.datasets.fingerprints import fingerprint
 from palate.datasets.formats import read_path
 from palate.datasets.limits import DEFAULT_LIMITS, Limits
+from palate.datasets.media import Media, media_of
 from palate.datasets.raw import LINE, Piece
 from palate.datasets.rejects import Rejects
 from palate.entities import CATEGORY, CATEGORY_SEPARATOR, TEXT, TITLE
@@ -40,6 +41,7 @@ class Dataset:
         users: user_id and whatever else the data says of them. May be empty.
         rejects: Rows that could not be read.
         kind: The kind of table that came in, in which :meth:`table` gives back.
+        folder: Where the paths in image and audio start; None where the data came without a folder.
     """
 
     interactions: pl.DataFrame
@@ -48,6 +50,7 @@ class Dataset:
     name: str = "tables"
     rejects: Rejects = field(default_factory=Rejects)
     kind: nw.Implementation = nw.Implementation.POLARS
+    folder: Path | None = None
 
     @staticmethod
     def load(path: str | os.PathLike[str], *, strict: bool = False, limits: Limits = DEFAULT_LIMITS) -> Dataset:
@@ -65,27 +68,38 @@ class Dataset:
         tables = read_path(path, assembly)
         whole = Path(os.path.abspath(path))  # "." has no name
         name = whole.parent.name if whole.name == "original" else whole.name
-        return Dataset(tables.interactions, tables.items, tables.users, name, assembly.rejects)
+        return Dataset(tables.interactions, tables.items, tables.users, name, assembly.rejects, folder=tables.folder)
 
     @staticmethod
     def from_tables(
-        interactions: Any, items: Any = None, users: Any = None, *, name: str = "tables", strict: bool = False
+        interactions: Any,
+        items: Any = None,
+        users: Any = None,
+        *,
+        name: str = "tables",
+        strict: bool = False,
+        folder: str | os.PathLike[str] | None = None,
     ) -> Dataset:
         """Take tables of any kind that Narwhals reads (pandas, Polars, PyArrow ...).
 
         In a pandas column NaN means missing, so such a rating is no rating and not a reject.
 
+        Args:
+            strict: Raise at the first row that cannot be read; otherwise such rows are counted in ``rejects``.
+            folder: Where the paths in image and audio start. Bytes need none.
         Raises:
             DataError: If something is no table, a required column is missing or no row can be read.
         """
         assembly = Assembly(rejects=Rejects(strict=strict))
+        root = None if folder is None else Path(os.path.abspath(folder))
         return Dataset(
             interactions=assembly.interactions(_pieces(interactions, "interactions")),
-            items=assembly.items(_pieces(items, "items") if items is not None else None),
+            items=assembly.items(_pieces(items, "items") if items is not None else None, root),
             users=assembly.users(_pieces(users, "users") if users is not None else None),
             name=name,
             rejects=assembly.rejects,
             kind=_kind(interactions),
+            folder=root,
         )
 
     def table(self, name: TableName) -> Any:
@@ -112,6 +126,14 @@ class Dataset:
         whole = [pl.col(TITLE), pl.col(TEXT).str.strip_chars_end(". \n"), words]
         parts = [pl.when(part != "").then(part) for part in whole]
         return self.items.select(pl.concat_str(parts, separator=". ", ignore_nulls=True)).to_series().to_list()
+
+    def item_media(self, column: Literal["image", "audio"]) -> Media | None:
+        """The images or sounds of ``items``, read when asked for, or None where no item has any.
+
+        Raises:
+            DataError: If the column holds paths and the data came without a folder.
+        """
+        return media_of(self.items, column, self.folder)
 
     def fingerprint(self) -> str:
         """SHA-256 of the content, as hexadecimal; the order of rows and the name do not matter."""

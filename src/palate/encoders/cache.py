@@ -1,32 +1,26 @@
 """Vectors kept on disk, so that only what changed is encoded.
 
-Derived data: the folder can be deleted at any time. It holds digests of texts and vectors, never a text.
+Derived data: the folder can be deleted at any time. It holds digests of contents and vectors, never a content.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.encoders.protocol import Encoder
+from palate.encoders.protocol import Encoder, Modality
+from palate.encoders.shards import Shards
 from palate.encoders.texts import checked
 from palate.errors import OptionError
 
 CHUNK = 256
-"""Texts encoded and kept at a time: what an interrupted run loses at most."""
-
-T = TypeVar("T")
-
-_FILE = "encodings.sqlite"
-_SCHEMA = "CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, vector BLOB NOT NULL, digest BLOB NOT NULL)"
+"""Contents encoded and kept at a time: what an interrupted run loses at most."""
 
 
 def default_folder() -> Path:
@@ -38,9 +32,9 @@ def default_folder() -> Path:
 class Cached:
     """An encoder that remembers; itself an :class:`Encoder`.
 
-    A vector is found by the digest of encoder name, revision, dimension and text. Each is kept with a digest of its own
-    bytes: a damaged one is encoded again. Chunks are committed as they are done, so a run that is killed loses one
-    chunk at most, and several processes may share a folder.
+    A vector is found by the digest of encoder name, revision, dimension and content. Each is kept with a digest of its
+    own bytes: a damaged one is encoded again. Chunks are kept as they are done, so a run that is killed loses one
+    chunk at most, and several processes may share a folder (:mod:`palate.encoders.shards`).
 
     Args:
         encoder: The encoder that does the work.
@@ -50,6 +44,10 @@ class Cached:
     def __init__(self, encoder: Encoder, folder: Path | None = None) -> None:
         self.encoder = encoder
         self.folder = default_folder() if folder is None else folder
+
+    @property
+    def modality(self) -> Modality:
+        return self.encoder.modality
 
     @property
     def name(self) -> str:
@@ -63,86 +61,60 @@ class Cached:
     def dim(self) -> int:
         return self.encoder.dim
 
-    def encode(self, texts: Sequence[str], progress: Callable[[int, int], None] | None = None) -> NDArray[np.float32]:
-        """The vectors of the texts, shape (N, dim); those not yet kept are encoded and kept.
+    def encode(
+        self, contents: Sequence[Any], progress: Callable[[int, int], None] | None = None
+    ) -> NDArray[np.float32]:
+        """The vectors of the contents, shape (N, dim); those not yet kept are encoded and kept.
 
         Args:
-            texts: What to encode.
+            contents: What to encode: ``str``, or ``bytes`` for images and sounds.
             progress: Called with (done, total) after each chunk.
         Raises:
-            DataError: If one of the texts is no text.
+            DataError: If one of the contents is none that the encoder takes.
             OptionError: If the folder cannot be used.
         """
-        given = checked(texts)
+        given = checked(contents) if self.modality == "text" else list(contents)
         vectors = np.empty((len(given), self.dim), dtype=np.float32)
-        for start in range(0, len(given), CHUNK):
-            chunk = given[start : start + CHUNK]
-            vectors[start : start + len(chunk)] = self._encode_chunk(chunk)
-            if progress is not None:
-                progress(start + len(chunk), len(given))
+        if not given:
+            return vectors
+        keys = [self._digest(content).digest() for content in given]
+        first: dict[bytes, int] = {}  # row of a key's first content
+        with self._opened() as shards:
+            for start in range(0, len(given), CHUNK):
+                rows = range(start, min(start + CHUNK, len(given)))
+                new = {keys[row]: given[row] for row in rows if first.setdefault(keys[row], row) == row}
+                for key, vector in self._of(new, shards).items():
+                    vectors[first[key]] = vector
+                vectors[rows.start : rows.stop] = vectors[[first[keys[row]] for row in rows]]
+                if progress is not None:
+                    progress(rows.stop, len(given))
         return vectors
 
-    def _encode_chunk(self, texts: list[str]) -> NDArray[np.float32]:
-        keys = [self._key(text) for text in texts]
-        found = {
-            key: np.frombuffer(blob, dtype="<f4")
-            for key, blob in _read(self.folder, keys).items()
-            if len(blob) == 4 * self.dim
-        }
-        missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
+    def _opened(self) -> Shards:
+        try:
+            return Shards(self.folder, self._digest().hexdigest()[:16], self.dim)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _of(self, contents: dict[bytes, Any], shards: Shards) -> dict[bytes, NDArray[np.float32]]:
+        """The vectors of contents by key, kept from now on."""
+        found = shards.read(list(contents))
+        missing = {key: content for key, content in contents.items() if key not in found}
         if missing:
             fresh = dict(zip(missing, self.encoder.encode(list(missing.values())), strict=True))
-            _write(self.folder, {key: vector.astype("<f4").tobytes() for key, vector in fresh.items()})
+            try:
+                shards.write(fresh)
+            except OSError as error:
+                raise self._unusable(error) from error
             found |= fresh
-        return np.stack([found[key] for key in keys])
+        return found
 
-    def _key(self, text: str) -> bytes:
-        parts = (self.name, self.revision, str(self.dim), text)
-        return hashlib.sha256("\x00".join(parts).encode("utf-8", "surrogatepass")).digest()
+    def _digest(self, content: Any = "") -> Any:
+        raw = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")
+        return hashlib.sha256("\x00".join((self.name, self.revision, str(self.dim), "")).encode() + raw)
 
-
-def _read(folder: Path, keys: list[bytes]) -> dict[bytes, bytes]:
-    """What is kept under the keys, undamaged."""
-    select = f"SELECT key, vector, digest FROM vectors WHERE key IN ({','.join('?' * len(keys))})"
-    rows = _with_database(folder, lambda connection: connection.execute(select, keys).fetchall())
-    return {key: blob for key, blob, digest in rows if digest == _digest(key, blob)}
-
-
-def _write(folder: Path, blobs: dict[bytes, bytes]) -> None:
-    """Keep all of them or, if interrupted, none."""
-    rows = [(key, blob, _digest(key, blob)) for key, blob in blobs.items()]
-    insert = "INSERT OR REPLACE INTO vectors VALUES (?, ?, ?)"
-    _with_database(folder, lambda connection: connection.executemany(insert, rows))
-
-
-def _digest(key: bytes, blob: bytes) -> bytes:
-    """With the key in it, so that a vector under another text's key is found out too."""
-    return hashlib.blake2b(blob, key=key, digest_size=16).digest()
-
-
-def _with_database(folder: Path, operation: Callable[[sqlite3.Connection], T]) -> T:
-    """Run an operation as one transaction.
-
-    A file that is no sound database any more is started anew: nothing in it is the only copy.
-    """
-    try:
-        try:
-            return _run(folder, operation)
-        except sqlite3.OperationalError:
-            raise  # locked, full, not writable: nothing is damaged
-        except sqlite3.DatabaseError:
-            for stale in (folder / _FILE, folder / f"{_FILE}-journal"):
-                stale.unlink(missing_ok=True)
-            return _run(folder, operation)
-    except (sqlite3.Error, OSError) as error:
-        raise OptionError(
-            f"the folder {folder} cannot keep vectors ({error}). "
+    def _unusable(self, error: OSError) -> OptionError:
+        return OptionError(
+            f"the folder {self.folder} cannot keep vectors ({error}). "
             "Set PALATE_CACHE to a folder that can be written and has room."
-        ) from error
-
-
-def _run(folder: Path, operation: Callable[[sqlite3.Connection], T]) -> T:
-    folder.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(folder / _FILE, timeout=60)) as connection, connection:
-        connection.execute(_SCHEMA)
-        return operation(connection)
+        )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.encoders.checksum import verify_sha256
+from palate.encoders.protocol import Modality
 from palate.encoders.texts import MAX_CHARACTERS, encode_by_length
 from palate.errors import ModelFolderError
 
@@ -38,6 +39,7 @@ class Embedded:
     name = NAME
     revision = f"{SHA256['weights.npz'][:12]}-{MAX_CHARACTERS}"
     dim = DIM
+    modality: Modality = "text"
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of length one, shape (N, 512); zeros for a text without content.

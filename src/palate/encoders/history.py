@@ -1,16 +1,159 @@
-"""What a person did, as a vector: the recency-weighted mean of what they liked minus what they disliked."""
+"""What a person did, as a vector.
+
+Three encoders keep one protocol: :class:`RecencyMean`, the recency-weighted mean of what they liked minus what they
+disliked; :class:`HistoryText`, what a text encoder says of a list of titles; and
+:class:`palate.encoders.behaviour.Behaviour`, a Transformer that has learnt from the log what people like next.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from palate.encoders.protocol import Encoder
 from palate.entities import NEGATIVE_EVENTS, POSITIVE_EVENTS
 from palate.errors import DataError, OptionError
+
+KINDS = ("", *sorted(POSITIVE_EVENTS | NEGATIVE_EVENTS))  # of events; the first stands for a rating, or no kind
+_TITLES = 20  # of the newest events, in the text of a history
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Log:
+    """What people did, N events in any order.
+
+    Attributes:
+        users, items: Positions, (N,).
+        liking: How much each event says that its item is liked, in [-1, 1], (N,).
+        timestamps: Seconds since the epoch, (N,). Of equal times the later row is the newer event; if one of a person's
+            times is NaN, all events of that person count in the order of the rows.
+        kinds: Positions in :data:`KINDS`, (N,).
+    """
+
+    users: NDArray[np.int64]
+    items: NDArray[np.int64]
+    liking: NDArray[np.float64]
+    timestamps: NDArray[np.float64]
+    kinds: NDArray[np.int64]
+
+    @classmethod
+    def of(
+        cls,
+        users: ArrayLike,
+        items: ArrayLike,
+        liking: ArrayLike,
+        timestamps: ArrayLike,
+        kinds: Sequence[str | None] | None = None,
+    ) -> Log:
+        """A log from columns, kinds by name.
+
+        Raises:
+            DataError: If lengths differ, a liking is not in [-1, 1] or a kind is unknown.
+        """
+        columns = (
+            np.asarray(users, dtype=np.int64),
+            np.asarray(items, dtype=np.int64),
+            np.asarray(liking, dtype=np.float64),
+            np.asarray(timestamps, dtype=np.float64),
+        )
+        codes = np.zeros(columns[0].shape, dtype=np.int64) if kinds is None else kind_codes(kinds)
+        _check_same_length(users=columns[0], items=columns[1], liking=columns[2], timestamps=columns[3], kinds=codes)
+        _check_liking(columns[2])
+        return cls(*columns, codes)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    def take(self, rows: NDArray[Any]) -> Log:
+        """Some of the events, by mask or position."""
+        return Log(self.users[rows], self.items[rows], self.liking[rows], self.timestamps[rows], self.kinds[rows])
+
+    def check(self, n_users: int, n_items: int) -> None:
+        """Raises DataError unless every position is one of that many."""
+        _check_range("user", self.users, n_users)
+        _check_range("item", self.items, n_items)
+
+    def ranks(self, n_users: int) -> NDArray[np.int64]:
+        """How many newer events each event's person has, (N,)."""
+        return _ranks(self.users, self.timestamps, n_users)
+
+    def early(self, n_users: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+        """Which events are among the first of their person's, (N,): one to half of them, none of a single one.
+
+        The logarithm of how many is uniform: a prior that is learnt from long histories alone takes short
+        ones, which lie further out, for more than they say (docs/lab-notes.md).
+        """
+        counts = np.bincount(self.users, minlength=n_users)
+        taken = np.floor(np.exp(rng.random(n_users) * np.log(counts // 2 + 1.0)) + 1e-9)
+        older = counts[self.users] - 1 - self.ranks(n_users)
+        return np.asarray(older < np.minimum(taken, counts // 2)[self.users])
+
+
+class HistoryEncoder(Protocol):
+    """Turns what people did into vectors. Stability: full."""
+
+    def encode(self, log: Log, item_vectors: NDArray[np.floating], n_users: int) -> NDArray[np.float64]:
+        """A vector a person, (n_users, H), from the vectors of the items, (I, E); zeros for a person without events."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RecencyMean:
+    """:func:`encode_histories` as an encoder; kinds of event count by their liking alone."""
+
+    half_life: float = 10.0
+
+    def encode(self, log: Log, item_vectors: NDArray[np.floating], n_users: int) -> NDArray[np.float64]:
+        return encode_histories(
+            log.users, log.items, log.liking, log.timestamps, item_vectors, n_users, half_life=self.half_life
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryText:
+    """What a text encoder says of "liked: ..., disliked: ...", the newest first, at most twenty titles of each.
+
+    Attributes:
+        encoder: Of text.
+        titles: Of the items, in their order.
+    """
+
+    encoder: Encoder
+    titles: Sequence[str]
+
+    def encode(self, log: Log, item_vectors: NDArray[np.floating], n_users: int) -> NDArray[np.float64]:
+        log.check(n_users, len(self.titles))
+        liked: list[list[str]] = [[] for _ in range(n_users)]
+        disliked: list[list[str]] = [[] for _ in range(n_users)]
+        for row in np.argsort(log.ranks(n_users), kind="stable").tolist():
+            if log.liking[row] != 0:
+                titles = (liked if log.liking[row] > 0 else disliked)[log.users[row]]
+                titles.append(self.titles[log.items[row]])
+        texts = [_sentence(likes, dislikes) for likes, dislikes in zip(liked, disliked, strict=True)]
+        return self.encoder.encode(texts).astype(np.float64)
+
+
+def _sentence(liked: list[str], disliked: list[str]) -> str:
+    named = (("liked", liked), ("disliked", disliked))
+    return ". ".join(f"{name}: {'; '.join(titles[:_TITLES])}" for name, titles in named if titles)
+
+
+def kind_codes(kinds: Sequence[str | None]) -> NDArray[np.int64]:
+    """Positions in :data:`KINDS`, (N,).
+
+    Raises:
+        DataError: If a kind is unknown.
+    """
+    codes = {name: code for code, name in enumerate(KINDS)}
+    try:
+        return np.array([codes[kind or ""] for kind in kinds], dtype=np.int64)
+    except KeyError as error:
+        raise DataError(f"the event {error.args[0]!r} is unknown. Known events: {', '.join(KINDS[1:])}.") from None
 
 
 def liking(
@@ -116,9 +259,7 @@ def encode_histories(
     _check_same_length(users=user, items=item, liking=liked, timestamps=times)
     _check_range("user", user, n_users)
     _check_range("item", item, len(item_vectors))
-    if not (np.abs(liked) <= 1).all():  # false for NaN too
-        row = int((~(np.abs(liked) <= 1)).argmax())
-        raise DataError(f"the liking of row {row} is {liked[row]}. Give values from -1 to 1.")
+    _check_liking(liked)
     weights = liked * np.exp2(-_ranks(user, times, n_users) / half_life)
     sums = csr_array((weights, (user, item)), shape=(n_users, len(item_vectors))) @ item_vectors.astype(np.float64)
     totals = np.bincount(user, weights=np.abs(weights), minlength=n_users)
@@ -141,6 +282,13 @@ def _check_same_length(**columns: NDArray[np.generic]) -> None:
     if len({column.shape for column in columns.values()}) != 1 or next(iter(columns.values())).ndim != 1:
         shapes = ", ".join(f"{name} {column.shape}" for name, column in columns.items())
         raise DataError(f"the columns have the shapes {shapes}. Give one value a row in each.")
+
+
+def _check_liking(liked: NDArray[np.float64]) -> None:
+    outside = ~(np.abs(liked) <= 1)  # true for NaN too
+    if outside.any():
+        row = int(outside.argmax())
+        raise DataError(f"the liking of row {row} is {liked[row]}. Give values from -1 to 1.")
 
 
 def _check_range(what: str, positions: NDArray[np.int64], n: int) -> None:

@@ -6,16 +6,17 @@ import importlib
 from pathlib import Path
 from typing import Any
 
-from palate.encoders.model_folder import READ
+from palate.encoders.model_folder import CODE, READ
 from palate.errors import FetchError
 
 
-def fetch_model(name: str, revision: str | None) -> Path:
+def fetch_model(name: str, revision: str | None, *, trusted: bool = False) -> Path:
     """The folder of a model of the hub, fetched on first use and kept in the hub's own cache.
 
     Args:
         name: ``organisation/name``.
         revision: A branch, a tag or a commit; ``None`` for the main branch.
+        trusted: Whether to fetch its Python too.
     Returns:
         A folder named after the commit.
     Raises:
@@ -24,7 +25,8 @@ def fetch_model(name: str, revision: str | None) -> Path:
     hub: Any = importlib.import_module("huggingface_hub")
     errors: Any = importlib.import_module("huggingface_hub.errors")
     try:
-        return Path(hub.snapshot_download(name, revision=revision, allow_patterns=[f"*{ending}" for ending in READ]))
+        patterns = [f"*{ending}" for ending in ((*READ, CODE) if trusted else READ)]
+        return Path(hub.snapshot_download(name, revision=revision, allow_patterns=patterns))
     except (OSError, ValueError, errors.HTTPError) as error:
         at = f" at revision {revision!r}" if revision else ""
         raise FetchError(

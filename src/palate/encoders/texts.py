@@ -12,7 +12,8 @@ from palate.errors import DataError, ModelFolderError
 
 MAX_CHARACTERS = 4_000
 """Characters of a text that are read. Some 700 English words: more than the 512 tokens that most models take, and few
-enough that a text of any size is encoded within a second."""
+enough that a text of any size is encoded within a second. Models that read a text window by window read more
+(:data:`palate.encoders.windows.MAX_CHARACTERS`)."""
 
 BATCH = 64
 """Texts that a model sees together: enough to keep a processor busy, few enough for the memory of a large model."""
@@ -21,16 +22,16 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SMALLEST_NORM = np.float32(1e-12)
 
 
-def clean(text: str) -> str:
+def clean(text: str, limit: int = MAX_CHARACTERS) -> str:
     r"""The part of a text that a model reads.
 
     Half a surrogate pair becomes U+FFFD and NUL a space, as one damaged character should not cost a whole text its
-    vector. Outer white space goes, and what is left is cut after :data:`MAX_CHARACTERS`.
+    vector. Outer white space goes, and what is left is cut after so many characters.
 
     >>> clean("  An\x00old film \n")
     'An old film'
     """
-    start = text.replace("\x00", " ").strip()[:MAX_CHARACTERS].rstrip()
+    start = text.replace("\x00", " ").strip()[:limit].rstrip()
     return _LONE_SURROGATE.sub("\ufffd", start)
 
 
@@ -68,11 +69,16 @@ def encode_by_length(
     vectors = np.zeros((len(cleaned), dim), dtype=np.float32)
     for start in range(0, len(order), BATCH):
         rows = order[start : start + BATCH]
-        vectors[rows] = _unit_length(encode_batch([cleaned[row] for row in rows]))
+        vectors[rows] = unit_length(encode_batch([cleaned[row] for row in rows]))
     return vectors
 
 
-def _unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def unit_length(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The vectors (N, E) divided by their lengths; zeros stay.
+
+    Raises:
+        ModelFolderError: If one is not finite.
+    """
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
     if not np.isfinite(norms).all():
         raise ModelFolderError("the encoder gives values that are not finite. Its weights are damaged: use others.")

@@ -1,24 +1,50 @@
-"""A Hugging Face transformer as a text encoder: tokens in, one pooled vector out."""
+"""Transformers in PyTorch: tokens in, one pooled vector a row out."""
 
 from __future__ import annotations
 
+import copy
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from queue import SimpleQueue
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.encoders.loading import SAFE, check_complete
 from palate.errors import ModelFolderError
 
 Pooling = Literal["mean", "last"]
+Way = Literal["mean", "last", "modules"]
+Tokens = NDArray[np.int64]
+Array = NDArray[np.float32]
 
 MAX_TOKENS = 512
-"""Tokens of a text that are read, fewer where the model takes fewer."""
+"""Tokens that a model sees at once, fewer where it takes fewer."""
 
 
-class Transformer:
+class Loaded(NamedTuple):
+    """A model in memory.
+
+    Attributes:
+        module: A torch module, (ids (N, T), mask (N, T)) to vectors (N, E).
+        tokenizer: Of the library transformers.
+        max_tokens: That the module takes at once.
+        dim: E.
+        way: How states become one vector; ``modules``: as sentence-transformers' modules say.
+    """
+
+    module: Any
+    tokenizer: Any
+    max_tokens: int
+    dim: int
+    way: Way
+
+
+def load_transformer(folder: Path, pooling: Pooling | None, *, trusted: bool = False) -> Loaded:
     """A transformer with a pooling.
 
     BERT-like models see a text from both sides, and the mean of their states stands for it. In GPT-like models a state
@@ -27,64 +53,129 @@ class Transformer:
     Args:
         folder: A checked model folder.
         pooling: ``mean`` or ``last``; ``None`` chooses by the kind of model.
+        trusted: Whether code in the folder may run.
     Raises:
         ModelFolderError: If the model is an encoder-decoder or weights are missing.
     """
-
-    def __init__(self, folder: Path, pooling: Pooling | None) -> None:
-        self._torch: Any = importlib.import_module("torch")
-        transformers: Any = importlib.import_module("transformers")
-        safe: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
-        config = transformers.AutoConfig.from_pretrained(folder, **safe)
-        if config.is_encoder_decoder:
-            raise ModelFolderError(
-                f"{folder} is an encoder-decoder ({config.model_type}), which has no one state for a text. "
-                "Give a BERT-like or GPT-like model, or its sentence-transformers form."
-            )
-        self._tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safe)
-        model, found = transformers.AutoModel.from_pretrained(
-            folder, config=config, use_safetensors=True, dtype=self._torch.float32, output_loading_info=True, **safe
+    torch: Any = importlib.import_module("torch")
+    transformers: Any = importlib.import_module("transformers")
+    safe = {**SAFE, "trust_remote_code": trusted}
+    config = transformers.AutoConfig.from_pretrained(folder, **safe)
+    if config.is_encoder_decoder:
+        raise ModelFolderError(
+            f"{folder} is an encoder-decoder ({config.model_type}), which has no one state for a text. "
+            "Give a BERT-like or GPT-like model, or its sentence-transformers form."
         )
-        _check_complete(folder, found["missing_keys"])
-        self._model = model.eval().to(device(self._torch))
-        self.pooling: Pooling = pooling or ("last" if _is_causal(config.model_type) else "mean")
-        self.dim = int(config.hidden_size)
-        limits = (MAX_TOKENS, self._tokenizer.model_max_length, getattr(config, "max_position_embeddings", MAX_TOKENS))
-        self._max_tokens = int(min(limits))
-
-    def __call__(self, texts: list[str]) -> NDArray[np.float32]:
-        """Pooled states of the texts, shape (N, dim); zeros for a text that has no token."""
-        tokens = self._tokenizer(texts, truncation=True, max_length=self._max_tokens)["input_ids"]
-        rows = [row for row, ids in enumerate(tokens) if ids]
-        vectors = np.zeros((len(texts), self.dim), dtype=np.float32)
-        if rows:
-            vectors[rows] = self._pooled([tokens[row] for row in rows])
-        return vectors
-
-    def _pooled(self, tokens: list[list[int]]) -> NDArray[np.float32]:
-        torch = self._torch
-        ids, mask = (
-            torch.from_numpy(array).to(self._model.device) for array in pad(tokens, self._tokenizer.pad_token_id)
-        )
-        with torch.inference_mode():
-            states = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-            pooled = last(states, mask) if self.pooling == "last" else mean(states, mask)
-        vectors: NDArray[np.float32] = pooled.cpu().numpy()
-        return vectors
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safe)
+    model, found = transformers.AutoModel.from_pretrained(
+        folder, config=config, use_safetensors=True, dtype=torch.float32, output_loading_info=True, **safe
+    )
+    check_complete(folder, found["missing_keys"])
+    chosen: Pooling = pooling or ("last" if _is_causal(config.model_type) else "mean")
+    pool = last if chosen == "last" else mean
+    module = _module(
+        model, lambda model, ids, mask: pool(model(input_ids=ids, attention_mask=mask).last_hidden_state, mask)
+    )
+    limits = (MAX_TOKENS, tokenizer.model_max_length, _positions(model, config))
+    return Loaded(module, tokenizer, int(min(limits)), int(config.hidden_size), chosen)
 
 
-def pad(tokens: Sequence[Sequence[int]], pad_id: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Token ids filled up on the right, and the mask of those that are real, each of shape (N, longest).
+def load_modules(folder: Path, *, trusted: bool = False) -> Loaded:
+    """A sentence-transformers model, run as its modules say.
 
-    On the right, whatever side the tokenizer prefers: so the states of real tokens are those of the text alone, in
-    models that see both sides (by the mask) and in those that see what came before (by the order). A GPT that has no
-    padding token needs none.
+    Raises:
+        ModelFolderError: If its pooling leaves the prompt out, which is not done here.
     """
-    lengths = np.array([len(ids) for ids in tokens])
-    mask = np.arange(lengths.max()) < lengths[:, None]
-    ids = np.full(mask.shape, pad_id or 0, dtype=np.int64)
-    ids[mask] = np.concatenate([np.asarray(row, dtype=np.int64) for row in tokens])
-    return ids, mask.astype(np.int64)
+    torch: Any = importlib.import_module("torch")
+    library: Any = importlib.import_module("sentence_transformers")
+    model = library.SentenceTransformer(
+        str(folder),
+        device="cpu",
+        local_files_only=True,
+        trust_remote_code=trusted,
+        model_kwargs={"use_safetensors": True, "dtype": torch.float32},
+    )
+    if any(getattr(part, "include_prompt", True) is False for part in model) and any(model.prompts.values()):
+        raise ModelFolderError(f"{folder} wants its prompt left out of the pooling. Give its transformer's folder.")
+    module = _module(
+        model, lambda model, ids, mask: model({"input_ids": ids, "attention_mask": mask})["sentence_embedding"]
+    )
+    max_tokens = int(min(model.max_seq_length or MAX_TOKENS, MAX_TOKENS))
+    return Loaded(module, model.tokenizer, max_tokens, int(model.get_embedding_dimension()), "modules")
+
+
+def _module(model: Any, forward: Callable[[Any, Any, Any], Any]) -> Any:
+    """A torch module that holds the model; a class made here, since torch is imported late."""
+    torch: Any = importlib.import_module("torch")
+    body = {"forward": lambda self, ids, mask: forward(self.model, ids, mask)}
+    module = type("Pooled", (torch.nn.Module,), body)()
+    module.model = model
+    return module.eval()
+
+
+def _positions(model: Any, config: Any) -> int:
+    """Tokens there are positions for; in RoBERTa and its like the first ones are never used."""
+    table = getattr(getattr(model, "embeddings", None), "position_embeddings", None)
+    unused = getattr(table, "padding_idx", None)
+    return int(getattr(config, "max_position_embeddings", MAX_TOKENS)) - (0 if unused is None else unused + 1)
+
+
+class TorchBackend:
+    """A module on the processor, or a copy on each graphics card, each with its own batches.
+
+    Args:
+        module: Of :class:`Loaded`.
+        half: Whether to compute in half precision, which only graphics cards are faster in.
+    """
+
+    def __init__(self, module: Any, *, half: bool = False) -> None:
+        self._torch: Any = importlib.import_module("torch")
+        kind = self._torch.float16 if half else self._torch.float32
+        self._copies = [copy.deepcopy(module).to(device=where, dtype=kind) for where in devices(self._torch)]
+
+    def __call__(self, ids: Tokens, mask: Tokens) -> Array:
+        """Vectors of the rows, (N, E)."""
+        return self._run(self._copies[0], ids, mask)
+
+    def map(self, batches: Iterable[tuple[Tokens, Tokens]]) -> Iterator[Array]:
+        """Vectors of each batch, in their order; as many batches at once as there are cards."""
+        if len(self._copies) == 1:
+            yield from (self(ids, mask) for ids, mask in batches)
+            return
+        free: SimpleQueue[Any] = SimpleQueue()
+        for module in self._copies:
+            free.put(module)
+
+        def one(batch: tuple[Tokens, Tokens]) -> Array:
+            module = free.get()
+            try:
+                return self._run(module, *batch)
+            finally:
+                free.put(module)
+
+        waiting = iter(batches)
+        with ThreadPoolExecutor(len(self._copies)) as pool:
+            while part := list(islice(waiting, 8 * len(self._copies))):
+                yield from pool.map(one, part)
+
+    def _run(self, module: Any, ids: Tokens, mask: Tokens) -> Array:
+        torch, where = self._torch, next(module.parameters()).device
+        with torch.inference_mode():
+            vectors: Array = (
+                module(torch.from_numpy(ids).to(where), torch.from_numpy(mask).to(where)).float().cpu().numpy()
+            )
+        return vectors
+
+
+def devices(torch: Any) -> list[str]:
+    """Where to compute: every graphics card, or the processor."""
+    cards = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return [f"cuda:{card}" for card in range(cards)] or ["cpu"]
+
+
+def has_cards() -> bool:
+    """Whether there is a graphics card to compute on."""
+    return devices(importlib.import_module("torch")) != ["cpu"]
 
 
 def mean(states: Any, mask: Any) -> Any:
@@ -95,13 +186,9 @@ def mean(states: Any, mask: Any) -> Any:
 
 def last(states: Any, mask: Any) -> Any:
     """The last real token of states (N, T, E) padded on the right, for a mask (N, T): (N, E)."""
-    positions = mask.sum(1) - 1
-    return states[range(len(states)), positions]
-
-
-def device(torch: Any) -> str:
-    """Where to compute: the graphics card if there is one."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    torch: Any = importlib.import_module("torch")
+    is_last = torch.arange(mask.shape[1], device=mask.device) == mask.sum(1, keepdim=True) - 1
+    return (states * is_last[:, :, None].to(states.dtype)).sum(1)
 
 
 def _is_causal(model_type: str) -> bool:
@@ -111,12 +198,3 @@ def _is_causal(model_type: str) -> bool:
         model_type in auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
         and model_type not in auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES
     )
-
-
-def _check_complete(folder: Path, missing: Sequence[str]) -> None:
-    """Refuse weights with gaps, which the library would fill with random numbers; the pooler's head is not used."""
-    gaps = sorted(key for key in missing if not key.startswith("pooler."))
-    if gaps:
-        raise ModelFolderError(
-            f"the weights in {folder} lack {len(gaps)} tensors, first {gaps[0]!r}. Get the model again."
-        )
