@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from palate.encoders.fusion import Block, BlockName, Content, Vectors
 from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM, TITLE, normalise_id
 from palate.errors import UnknownItem
 
@@ -23,15 +25,22 @@ class Catalogue:
 
     Attributes:
         table: item_id, title, text, category and what else the data says, (I) rows.
-        content: Encodings, (I, E) float32, or None where the model was fitted without an encoder.
+        content: Encodings, (I, E) float32, or None where the model was fitted without an encoder. What an item lacks
+            stands at its mean.
         counts: Ratings or events each has, (I,).
         levels: Share of each rating level among its ratings, (I, R).
+        blocks: What the columns of the content are.
+        sizes: Columns of each block.
+        has: Which blocks each item has, (I, B); None: all.
     """
 
     table: pl.DataFrame
     content: NDArray[np.float32] | None
     counts: Array
     levels: Array
+    blocks: tuple[Block, ...] = ()
+    sizes: tuple[int, ...] = ()
+    has: NDArray[np.bool_] | None = None
     ids: list[str] = field(init=False)
     _positions: dict[str, int] = field(init=False, repr=False)
     _categories: dict[str, NDArray[np.intp]] = field(init=False, repr=False)
@@ -45,6 +54,64 @@ class Catalogue:
             for name in filter(None, (names or "").split(CATEGORY_SEPARATOR)):
                 members.setdefault(name, []).append(position)
         object.__setattr__(self, "_categories", {name: np.array(rows) for name, rows in sorted(members.items())})
+
+    @classmethod
+    def holding(cls, table: pl.DataFrame, content: Content | None, counts: Array, levels: Array) -> Catalogue:
+        """A catalogue of items that hold this."""
+        if content is None:
+            return cls(table, None, counts, levels)
+        has = None if content.is_plain else _has(content.vectors, content.sizes)
+        # whitened columns have mean 0
+        return cls(table, np.nan_to_num(content.vectors), counts, levels, content.blocks, content.sizes, has)
+
+    def extended(self, table: pl.DataFrame, content: Vectors | None) -> Catalogue:
+        """With new items nobody has rated, and their content, (n, E), NaN where an item lacks something."""
+        n = len(table)
+        both, has = self.with_new(content), self.has
+        if content is not None and has is not None:
+            has = np.concatenate([has, _has(content, self.sizes)])
+        return Catalogue(
+            pl.concat([self.table, table], how="diagonal_relaxed"),
+            None if both is None else np.concatenate(both).astype(np.float32),
+            np.append(self.counts, np.zeros(n)),
+            np.concatenate([self.levels, np.zeros((n, self.levels.shape[1]))]),
+            self.blocks,
+            self.sizes,
+            has,
+        )
+
+    def with_new(self, content: Vectors | None) -> tuple[Array, Array] | None:
+        """The content and that of new items, (I, E) and (n, E), what one lacks at its mean."""
+        if self.content is None or content is None:
+            return None
+        old = self.content.astype(np.float64)
+        mean = old.mean(0) if self.has is None else np.zeros(old.shape[1])
+        return old, np.where(np.isnan(content), mean, content)
+
+    def encodings(self, items: NDArray[np.intp] | slice = slice(None)) -> Array | None:
+        """The content of some items as a prior takes it, (n, E): NaN where an item lacks a block."""
+        if self.content is None:
+            return None
+        content = self.content[items].astype(np.float64)
+        if self.has is not None:
+            content[~np.repeat(self.has[items], self.sizes, axis=1)] = np.nan
+        return content
+
+    def placed(self, name: BlockName, vectors: Array) -> Array:
+        """Vectors of one encoder, (n, E_b), as content of which nothing else is known, (n, E)."""
+        whole = np.full((len(vectors), sum(self.sizes)), np.nan)
+        for block, start, end in self._spans():
+            if block.name == name:
+                whole[:, start:end] = block.whitened(vectors.astype(np.float32))
+        return whole
+
+    def _spans(self) -> list[tuple[Block, int, int]]:
+        ends = np.concatenate([[0], np.cumsum(self.sizes)]).astype(int).tolist()
+        return [(block, start, end) for block, (start, end) in zip(self.blocks, pairwise(ends), strict=True)]
+
+    def encoder(self, name: BlockName) -> tuple[str, str]:
+        """Name and revision of the encoder of a block, empty where there is none."""
+        return next(((block.encoder, block.revision) for block in self.blocks if block.name == name), ("", ""))
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -92,3 +159,9 @@ class Catalogue:
     def title(self, position: int) -> str:
         """What to call an item: its title, or its id where it has none."""
         return str(self.table[TITLE][position]) or self.ids[position]
+
+
+def _has(vectors: Vectors, sizes: Sequence[int]) -> NDArray[np.bool_]:
+    """Which blocks each item has, (I, B)."""
+    parts = np.split(vectors, np.cumsum(sizes)[:-1], axis=1)
+    return np.stack([~np.isnan(part).any(1) for part in parts], 1)

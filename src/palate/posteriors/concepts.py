@@ -20,6 +20,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
+from palate.posteriors.fused import FusedPrior
 from palate.posteriors.prior import LinearPrior
 from palate.posteriors.taste import Belief, Taste
 
@@ -115,7 +116,7 @@ class Concepts:
             self.doubt,
         )
 
-    def said(self, prior: LinearPrior, encoding: Array) -> Concept:
+    def said(self, prior: LinearPrior | FusedPrior, encoding: Array) -> Concept:
         """What the encoding of some words, (E,), means: the items its content promises, less the mean item.
 
         Its noise is that of a category of which nothing was learnt, and what the content prior itself does not know.

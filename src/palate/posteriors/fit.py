@@ -12,7 +12,7 @@ Rubin, Wu, Biometrika 85(4), 1998; Qi, Jaakkola, NIPS 2006.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.errors import DataError, OptionError
+from palate.posteriors.fused import FusedPrior
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.prior import LinearPrior
 from palate.posteriors.statistics import Statistics, augmented_moments, pack, second_moments, unpack
@@ -66,7 +67,7 @@ class Fitted:
     factors: Array
     covariances: Array
     noise: Array
-    prior: LinearPrior
+    prior: LinearPrior | FusedPrior
     bounds: tuple[float, ...]
 
 
@@ -199,7 +200,7 @@ class _State:
     factors: Array
     covariances: Array
     noise: Array  # (I,)
-    prior: LinearPrior
+    prior: LinearPrior | FusedPrior
     means: Array  # (U, D), the users' tastes
 
 
@@ -209,6 +210,7 @@ def fit(
     likelihood: Likelihood,
     options: FitOptions,
     content: Array | None = None,
+    sizes: Sequence[int] | None = None,
     rng: np.random.Generator,
     progress: Callable[[int, int], None] | None = None,
 ) -> Fitted:
@@ -217,6 +219,7 @@ def fit(
     Args:
         answers: Of U users on I items.
         content: Encodings of the items, (I, E), or None.
+        sizes: Columns of each block of it, where there are several or items lack one: that is NaN then.
         rng: Source of the start.
         progress: Called with (sweeps done, sweeps at most).
     Raises:
@@ -227,13 +230,10 @@ def fit(
         raise DataError(
             f"{bad} of {answers.values.nnz} answers are not finite. Remove them or read the data with rejects."
         )
-    if content is not None and not (np.abs(content) < _LARGEST_ENCODING).all():  # false for NaN too
-        bad = int((~(np.abs(content) < _LARGEST_ENCODING)).any(1).sum())
-        raise DataError(
-            f"{bad} of {len(content)} encodings hold NaN or a number of {_LARGEST_ENCODING:g} or more. Scale them."
-        )
+    if content is not None:
+        _check_encodings(content, sizes)
     unit = _unit(answers, likelihood)
-    state = _start(answers, likelihood, options.dim, unit, content, rng)
+    state = _start(answers, likelihood, options.dim, unit, content, rng, sizes)
     in_units = 0.5 * answers.values.nnz * float(np.log(unit))  # so that the scale of the ratings moves nothing
     bounds: list[float] = []
     for sweep in range(options.sweeps):
@@ -253,8 +253,25 @@ def _unit(answers: Answers, likelihood: Likelihood) -> float:
     return variance if variance > 0.0 else 1.0
 
 
+def _check_encodings(content: Array, sizes: Sequence[int] | None) -> None:
+    sound = np.abs(content) < _LARGEST_ENCODING  # false for NaN too
+    for block in np.split(np.arange(content.shape[1]), np.cumsum(sizes)[:-1]) if sizes is not None else ():
+        sound[np.ix_(np.isnan(content[:, block]).all(1), block)] = True  # an item may lack a whole block
+    if not sound.all():
+        bad = int((~sound).any(1).sum())
+        raise DataError(
+            f"{bad} of {len(content)} encodings hold NaN or a number of {_LARGEST_ENCODING:g} or more. Scale them."
+        )
+
+
 def _start(
-    answers: Answers, likelihood: Likelihood, dim: int, unit: float, content: Array | None, rng: np.random.Generator
+    answers: Answers,
+    likelihood: Likelihood,
+    dim: int,
+    unit: float,
+    content: Array | None,
+    rng: np.random.Generator,
+    sizes: Sequence[int] | None = None,
 ) -> _State:
     n_users, n_items = answers.values.shape
     # as large as real factors are: from a tenth of the answers' deviation, small data falls back to no taste at all
@@ -267,7 +284,11 @@ def _start(
     covariance = np.diag(np.concatenate([[unit / 4], np.full(dim, 0.09 * unit)]))
     covariances = np.tile(0.01 * unit * np.eye(dim + 1), (n_items, 1, 1))
     noise = np.full(n_items, unit if likelihood.learns_noise else 1.0)
-    prior = LinearPrior.start(factors.mean(0), covariance, content)
+    prior: LinearPrior | FusedPrior
+    if content is None or sizes is None:
+        prior = LinearPrior.start(factors.mean(0), covariance, content)
+    else:
+        prior = FusedPrior.start(factors.mean(0), covariance, content, sizes)
     return _State(factors, covariances, noise, prior, np.zeros((n_users, dim)))
 
 

@@ -2,7 +2,8 @@
 
 A user without history stays at N(0, I), the marginal of the same model, so the prior is learned after the item factors
 and leaves them as they are. History and labels must not be the same events: they would count twice. Where the data has
-ratings only, each user's earlier half is the history and the later half the labels, for learning this prior alone.
+ratings or events only, each user's first few are the history (:meth:`palate.encoders.history.Log.early`) and the others
+the labels, for learning this prior alone. At their use all of a history counts.
 """
 
 from __future__ import annotations
@@ -33,11 +34,10 @@ def fit_history(taste: Taste, labels: sparse.csr_matrix, histories: Array) -> Li
         return None
     histories = histories[users]
     belief = taste.believe(labels[users])
-    base = np.linalg.inv(taste.start.covariance)
-    precision, _ = inverse(belief.covariance)
-    pull = np.einsum("nde,ne->nd", precision, belief.mean) - base @ taste.start.mean
-    precision = precision - base
     dim = taste.items.dim
+    precision, _ = inverse(belief.covariance)
+    pull = np.einsum("nde,ne->nd", precision, belief.mean)
+    precision = precision - np.eye(dim)  # what answers say, and of events the unseen zeros, which come to any prior
     prior = LinearPrior.start(np.zeros(dim), np.eye(dim), histories)
     for _ in range(_ROUNDS):
         relevance = np.linalg.inv(prior.covariance)
