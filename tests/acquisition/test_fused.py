@@ -64,12 +64,26 @@ def test_what_a_pass_does_not_serve_is_left_to_the_strategy(large: Candidates) -
 
 
 def test_the_targets_moment(large: Candidates) -> None:
-    fast = fast_moment(large)
+    fast = fast_moment(large, large.targets)
     assert fast is not None
-    np.testing.assert_allclose(fast, large.target_moment(), rtol=1e-5, atol=1e-8)
+    factors = large.shown.factors
+    np.testing.assert_allclose(fast, (factors * large.targets[:, None]).T @ factors, rtol=1e-5, atol=1e-8)
     both = replace(large, targets=np.tile(large.targets, (2, 1)))
-    assert fast_moment(both) is None
-    assert fast_moment(catalogue(FROM_ITEMS - 1, 16)) is None
+    assert fast_moment(both, both.targets) is None
+    small = catalogue(FROM_ITEMS - 1, 16)
+    assert fast_moment(small, small.targets) is None
+
+
+def test_a_relative_moment_is_kept_for_one_belief_and_for_a_part(large: Candidates) -> None:
+    one, other = belief_after(1, large), belief_after(4, large)
+    few = large.take(np.arange(3))
+    factors, noise = large.shown.factors, large.likelihood.answer_noise(large.shown.answer_noise)
+    for belief in (one, other, one):
+        targets = large.targets / (belief.variance(factors) + noise)
+        plain = (factors * targets[:, None]).T @ factors
+        np.testing.assert_allclose(large.relative_moment(belief), plain, rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(few.relative_moment(belief), plain, rtol=1e-4, atol=1e-7)
+    assert large.take(np.arange(3)).relative_moment(one) is large.relative_moment(one)
 
 
 def test_a_catalogue_is_laid_out_once(large: Candidates) -> None:

@@ -17,5 +17,9 @@ def a_optimal(belief: Belief, candidates: Candidates, *, rng: np.random.Generato
         Cohn, Ghahramani, Jordan, Active learning with statistical models, JAIR 4, 1996 (expected variance of
         predictions); Chaloner, Verdinelli, Bayesian experimental design, Statistical Science 10(3), 1995.
     """
-    moved = belief.covariance @ candidates.target_moment() @ belief.covariance
-    return quadratic(candidates.items.factors, moved) * candidates.gain(belief)
+    return fall(belief, candidates, candidates.target_moment())
+
+
+def fall(belief: Belief, candidates: Candidates, moment: Array) -> Array:
+    """``wᵀ S Q S w / v`` for any moment Q, (D, D) or (n, D, D)."""
+    return quadratic(candidates.items.factors, belief.covariance @ moment @ belief.covariance) * candidates.gain(belief)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
-from palate.acquisition.a_optimal import a_optimal
+from palate.acquisition.a_optimal import fall
 from palate.acquisition.candidates import Array, Candidates
 from palate.posteriors.taste import Belief
 
@@ -23,11 +21,4 @@ def a_optimal_relative(belief: Belief, candidates: Candidates, *, rng: np.random
     References:
         Bickford Smith et al., Prediction-oriented Bayesian active learning, AISTATS 2023. arXiv:2304.08151
     """
-    return a_optimal(belief, relative(belief, candidates), rng=rng)
-
-
-def relative(belief: Belief, candidates: Candidates) -> Candidates:
-    """The same where each target counts by the inverse of its predictive variance."""
-    shown = candidates.shown
-    variance = belief.variance(shown.factors) + candidates.likelihood.answer_noise(shown.answer_noise)
-    return replace(candidates, targets=candidates.targets / variance)
+    return fall(belief, candidates, candidates.relative_moment(belief))

@@ -51,7 +51,8 @@ class Candidates:
     columns: NDArray[np.intp]
     population: Population
     given: Given
-    _kept: dict[str, Array] = field(default_factory=dict, init=False, repr=False, compare=False)
+    # moments of the targets, and of which belief the relative one is
+    _kept: dict[str, tuple[object, Array]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -123,7 +124,7 @@ class Candidates:
 
     def take(self, items: NDArray[np.intp]) -> Candidates:
         """Some of them, in the order given; what may be shown stays."""
-        return replace(
+        some = replace(
             self,
             items=self.items.take(items),
             counts=self.counts[items],
@@ -132,6 +133,8 @@ class Candidates:
             reach=self.reach[..., items],
             columns=self.columns[items],
         )
+        some._kept.update(self._kept)  # the targets are the same
+        return some
 
     @property
     def noise(self) -> Array:
@@ -141,19 +144,35 @@ class Candidates:
     def target_moment(self) -> Array:
         """``Q = Σ_j q_j w_j w_jᵀ``, (D, D) or (n, D, D)."""
         if "moment" not in self._kept:
-            self._kept["moment"] = self._target_moment()
-        return self._kept["moment"]
+            self._kept["moment"] = (None, self._moment(self.targets))
+        return self._kept["moment"][1]
 
-    def _target_moment(self) -> Array:
+    def relative_moment(self, belief: Belief) -> Array:
+        """The same with each target against its own variance, ``Q = Σ_j (q_j / v_j) w_j w_jᵀ``."""
+        of, moment = self._kept.get("relative", (None, np.zeros(0)))
+        if of is not belief.covariance:
+            moment = self._moment(self.targets / self._variance_of_targets(belief))
+            self._kept["relative"] = (belief.covariance, moment)
+        return moment
+
+    def _moment(self, targets: Array) -> Array:
         from palate.acquisition.fused import fast_moment
 
-        fast = fast_moment(self)
+        fast = fast_moment(self, targets)
         if fast is not None:
             return fast
         factors = self.shown.factors
-        if self.targets.ndim == 1:
-            return np.asarray((factors * self.targets[:, None]).T @ factors)
-        return unpack(self.targets @ pack(factors[:, :, None] * factors[:, None, :]))
+        if targets.ndim == 1:
+            return np.asarray((factors * targets[:, None]).T @ factors)
+        return unpack(targets @ pack(factors[:, :, None] * factors[:, None, :]))
+
+    def _variance_of_targets(self, belief: Belief) -> Array:
+        from palate.acquisition.fused import fast_variance
+
+        fast = fast_variance(self, belief)
+        if fast is not None:
+            return fast
+        return belief.variance(self.shown.factors) + self.likelihood.answer_noise(self.shown.answer_noise)
 
     def gain(self, belief: Belief) -> Array:
         """By how much an answer shrinks the covariance along ``S w``: 1 / v for ratings, (I,) or (n, I)."""

@@ -58,11 +58,18 @@ def fast_top(
     )
 
 
-def fast_moment(candidates: Candidates) -> Array | None:
-    """:meth:`Candidates.target_moment` of one user, in one pass; None where the catalogue is small or in part."""
-    if candidates.targets.ndim > 1 or not _is_large(candidates):
+def fast_moment(candidates: Candidates, targets: Array) -> Array | None:
+    """``Σ_j q_j w_j w_jᵀ`` of what may be shown to one user, in one pass; None where that is little or a part."""
+    if targets.ndim > 1 or not _shows_much(candidates):
         return None
-    return scorer_of(candidates.population, candidates.likelihood).aim(candidates.targets).moment
+    return scorer_of(candidates.population, candidates.likelihood).aim(targets).moment
+
+
+def fast_variance(candidates: Candidates, belief: Belief) -> Array | None:
+    """Variance of an answer about what may be shown to one user, (J,), likewise."""
+    if belief.mean.ndim > 1 or not _shows_much(candidates):
+        return None
+    return scorer_of(candidates.population, candidates.likelihood).score("variance", belief.covariance).astype(float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +87,17 @@ def _request(name: str, belief: Belief, candidates: Candidates) -> _Request | No
     scorer = scorer_of(candidates.population, candidates.likelihood)
     if name == "a-optimal":  # kept by the candidates, who are asked for it again
         return _Request(scorer, "a-optimal", Aim(candidates.target_moment()))
-    targets = candidates.targets
-    if name == "a-optimal-relative":  # each target against its own variance
-        targets = targets / scorer.score("variance", belief.covariance)
-    return _Request(scorer, _KINDS[name], scorer.aim(targets) if _KINDS[name] == "a-optimal" else None)
+    if name == "a-optimal-relative":
+        return _Request(scorer, "a-optimal", Aim(candidates.relative_moment(belief)))
+    return _Request(scorer, _KINDS[name], None)
 
 
 def _is_large(candidates: Candidates) -> bool:
-    everything = candidates.population.taste.items
-    return candidates.items is everything and candidates.shown is everything and len(candidates) >= FROM_ITEMS
+    return candidates.items is candidates.population.taste.items and _shows_much(candidates)
+
+
+def _shows_much(candidates: Candidates) -> bool:
+    return candidates.shown is candidates.population.taste.items and len(candidates.shown) >= FROM_ITEMS
 
 
 def scorer_of(population: Population, likelihood: Likelihood) -> Scorer:
