@@ -45,7 +45,8 @@ bench: $(VENV)/.hf $(PEERS)/.made
 lock: $(VENV)/.dev
 	$(LOCK) $(UPGRADE) --output-file requirements/light.txt
 	$(LOCK) $(UPGRADE) --extra dev --extra peers --constraint requirements/light.txt --output-file requirements/dev.txt
-	$(LOCK) $(UPGRADE) --extra hf --extra dev-hf --constraint requirements/dev.txt --output-file requirements/hf.txt \
+	$(LOCK) $(UPGRADE) --extra hf --extra image --extra audio --extra dev-hf --constraint requirements/dev.txt \
+	    --output-file requirements/hf.txt \
 	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
 	$(BIN)/uv pip compile requirements/peers.in --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" $(UPGRADE) --output-file requirements/peers.txt
@@ -73,10 +74,12 @@ $(VENV)/.dev: $(VENV)/.light requirements/dev.txt
 
 # torch alone and by exact version, so that pip takes the build that the machine offers (a CPU build where one lies at hand);
 # as somebody's dependency it could be swapped for a CUDA build of several GB. All the rest is hashed and brings nothing along.
-$(VENV)/.hf: $(VENV)/.dev requirements/hf.txt requirements/torch.txt
+$(VENV)/.hf: $(VENV)/.dev requirements/hf.txt requirements/torch.txt requirements/alone.txt
 	$(PIP) install --quiet --require-hashes --no-deps -r requirements/hf.txt
 	$(PIP) install --quiet -r requirements/torch.txt
+	$(PIP) uninstall --quiet --yes musicnn
 	$(PIP) check
+	$(PIP) install --quiet --require-hashes --no-deps -r requirements/alone.txt
 	@touch $@
 
 # Peers whose versions do not go with ours; the benchmarks run them as processes of their own.

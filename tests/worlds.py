@@ -25,6 +25,7 @@ class Words:
     """A quick encoder: every word has its own random direction, a text is their sum, of length 1."""
 
     name = "words"
+    modality = "text"
     revision = "1"
     dim = 48
 

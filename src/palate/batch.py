@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -13,13 +14,21 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.catalogue import Catalogue
+from palate.datasets.coding import Coded
 from palate.datasets.tables import Dataset
+from palate.encoders.behaviour import Behaviour, fit_behaviour, item_vectors
 from palate.encoders.cache import Cached
-from palate.encoders.history import encode_histories, liking
+from palate.encoders.contents import category_block, media_vectors, new_vectors, text_vectors
+from palate.encoders.fusion import Block, BlockName, Content, Vectors, fuse
+from palate.encoders.history import HistoryEncoder, Log, RecencyMean, kind_codes, liking
+from palate.encoders.media import OnCorrupt
+from palate.encoders.protocol import Encoder
 from palate.encoders.registry import load_encoder
 from palate.entities import (
+    AUDIO,
     CATEGORY,
     EVENT,
+    IMAGE,
     ITEM,
     NEGATIVE_EVENTS,
     POSITIVE_EVENTS,
@@ -37,6 +46,7 @@ from palate.posteriors.answerability import Answerability
 from palate.posteriors.attributes import Attributes, fit_attributes
 from palate.posteriors.described import Number
 from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
+from palate.posteriors.fused import FusedPrior
 from palate.posteriors.history import fit_history
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.prior import LinearPrior
@@ -59,6 +69,11 @@ def fit_model(
     labels: Sequence[Answer],
     seed: int,
     progress: Progress | None,
+    image: str | None = None,
+    audio: str | None = None,
+    categories: bool = False,
+    on_corrupt: OnCorrupt = "raise",
+    history: Literal["mean", "behaviour"] = "mean",
 ) -> Model:
     """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`)."""
     chosen = choose_likelihood(data, likelihood)
@@ -73,29 +88,49 @@ def fit_model(
     shape = (len(coded.user_ids), len(coded.item_ids))
     answers = Answers.build(coded.users, coded.items, coded.values, shape)
     table = item_table(data, coded.item_ids)
-    content, revision = encode(table, encoder, progress)
+    fused = encode_all(
+        table,
+        encoder,
+        {"image": image, "audio": audio},
+        categories=categories,
+        folder=data.folder,
+        on_corrupt=on_corrupt,
+        progress=progress,
+    )
     joined = _with_labels(answers, labels, coded.user_ids, coded.item_ids) if labels else answers
     report = None if progress is None else lambda done, of: progress("fitting", done, of)
-    taste, prior = fit_taste(joined, chosen, content, dim=dim, seed=seed, progress=report)
+    taste, prior = fit_taste(
+        joined,
+        chosen,
+        None if fused is None else fused.vectors,
+        dim=dim,
+        seed=seed,
+        progress=report,
+        sizes=None if fused is None or fused.is_plain else fused.sizes,
+    )
     counts = np.bincount(joined.values.indices, minlength=shape[1]).astype(np.float64)
     scale = Scale.of(coded.values)
-    catalogue = Catalogue(table, content, counts, level_shares(joined.values, scale))
+    catalogue = Catalogue.holding(_light(table), fused, counts, level_shares(joined.values, scale))
     events = _events(data, coded.user_ids, coded.item_ids) if values == "rating" else None
     attributes = _attributes(data, taste, answers.values, coded.user_ids, seed)
+    kinds = _kinds(data, coded) if chosen.kind == "implicit" else None
+    log, early = _log_of(answers.values, events, coded.timestamps, coded.users, kinds, seed)
+    behaviour = _behaviour(history, log, taste, catalogue.content, shape[0], seed, progress)
     return Model(
         catalogue=catalogue,
         taste=taste,
         prior=prior,
         answerability=Answerability.fit(joined.values, rng=np.random.default_rng(seed)),
-        history_prior=_history_prior(taste, answers.values, events, coded.timestamps, coded.users, content),
+        history_prior=_history_prior(taste, answers.values, log, early, catalogue.content, behaviour),
         user_ids=coded.user_ids,
         answers=answers.values,
         events=events,
         scale=scale,
-        encoder=("", "") if content is None else (encoder, revision),
+        encoder=catalogue.encoder("text"),
         fingerprint=data.fingerprint(),
         attributes=attributes,
         users=None if attributes is None else _described(data, attributes),
+        behaviour=behaviour,
     )
 
 
@@ -107,12 +142,14 @@ def fit_taste(
     dim: int,
     seed: int,
     progress: Callable[[int, int], None] | None = None,
-) -> tuple[Taste, LinearPrior]:
+    sizes: Sequence[int] | None = None,
+) -> tuple[Taste, LinearPrior | FusedPrior]:
     """Beliefs about all items, those nobody rated too, and the prior they come from.
 
     Args:
         answers: (U, I); at least one.
         content: Encodings of the items, (I, E).
+        sizes: Columns of each block of it, where there are several or items lack one: that is NaN then.
     """
     rated = np.unique(answers.values.indices)  # the others would only repeat what the prior says, and slow it down
     encodings = None if content is None else content.astype(np.float64)
@@ -121,6 +158,7 @@ def fit_taste(
         likelihood=likelihood,
         options=FitOptions(dim=dim),
         content=None if encodings is None else encodings[rated],
+        sizes=sizes,
         rng=np.random.default_rng(seed),
         progress=progress,
     )
@@ -189,6 +227,52 @@ def encode(
     content = cached.encode(texts, report)
     content[~has_text] = content[has_text].mean(0) if mean is None else mean
     return content, cached.revision
+
+
+def encode_all(
+    table: pl.DataFrame,
+    encoder: str,
+    media: Mapping[Literal["image", "audio"], str | None],
+    *,
+    categories: bool = False,
+    folder: Path | None = None,
+    on_corrupt: OnCorrupt = "raise",
+    progress: Progress | None = None,
+) -> Content | None:
+    """What the items hold, text, images and sounds, each by the encoder of that name; None where there is nothing.
+
+    Args:
+        media: The encoders of images and sounds.
+        categories: Whether the categories are a block of their own, beside their words in the text.
+        folder: Where paths of images and sounds start.
+        on_corrupt: ``raise`` at a file that cannot be read, or ``skip`` it.
+    Raises:
+        OptionError: If there is no item with an image or sound to encode.
+    """
+    raw: list[tuple[Block, Vectors]] = []
+    if encoder != "none":
+        cached, texts = Cached(load_encoder(encoder)), Dataset(pl.DataFrame(), table, pl.DataFrame()).item_texts()
+        if any(texts):
+            raw.append((Block("text", encoder, cached.revision), text_vectors(texts, cached, progress)))
+    for column, name in media.items():
+        if name is not None:
+            cached = Cached(load_encoder(name, column))
+            vectors, skipped = media_vectors(table, column, cached, folder, on_corrupt, progress)
+            if skipped:
+                _log.warning(skipped)
+            if np.isnan(vectors).any(1).all():
+                raise OptionError(
+                    f"0 of {len(table)} items have an {column} for the encoder {name!r}. "
+                    f"Give the items a column {column!r}, or leave that encoder out."
+                )
+            raw.append((Block(column, name, cached.revision), vectors))
+    block = category_block(table) if categories else None
+    return fuse(raw if block is None else [*raw, block])
+
+
+def _light(table: pl.DataFrame) -> pl.DataFrame:
+    """Without the bytes of images and sounds, which a model does not need again."""
+    return table.drop([name for name in (IMAGE, AUDIO) if table.schema.get(name) == pl.Binary])
 
 
 def encode_words(words: str, encoder: tuple[str, str]) -> Array:
@@ -261,6 +345,7 @@ def _events(data: Dataset, user_ids: list[str], item_ids: list[str]) -> Events |
         pl.col(USER).replace_strict(user_ids, list(range(len(user_ids))), return_dtype=pl.Int32).alias("user"),
         pl.col(ITEM).replace_strict(item_ids, list(range(len(item_ids))), return_dtype=pl.Int32).alias("item"),
         pl.Series("liking", liking(np.full(rows.height, np.nan), rows[EVENT].to_list())),
+        pl.Series("kind", kind_codes(rows[EVENT].to_list())),
         pl.col(TIMESTAMP).fill_null(float("nan")).alias("time"),
     ).sort("user", maintain_order=True)
     start = np.concatenate([[0], np.cumsum(np.bincount(coded["user"].to_numpy(), minlength=len(user_ids)))])
@@ -268,37 +353,78 @@ def _events(data: Dataset, user_ids: list[str], item_ids: list[str]) -> Events |
     return Events(
         sparse.csr_matrix((coded["liking"].to_numpy(), items, start), shape=shape),
         sparse.csr_matrix((coded["time"].to_numpy(), items, start), shape=shape),
+        sparse.csr_matrix((coded["kind"].to_numpy(), items, start), shape=shape),
     )
+
+
+def _kinds(data: Dataset, coded: Coded) -> NDArray[np.int64]:
+    """Kind of event of each coded row, the last of its pair."""
+    rows = as_events(data).interactions.select(USER, ITEM, EVENT, TIMESTAMP)
+    ordered = rows.sort(pl.col(TIMESTAMP).fill_null(float("-inf")), maintain_order=True)
+    last = ordered.unique([USER, ITEM], keep="last", maintain_order=True)
+    users, items = (pl.Series(ids, dtype=pl.String) for ids in (coded.user_ids, coded.item_ids))
+    asked = pl.DataFrame({USER: users.gather(coded.users), ITEM: items.gather(coded.items)})
+    return kind_codes(asked.join(last, on=[USER, ITEM], how="left", maintain_order="left")[EVENT].to_list())
+
+
+def _log_of(
+    answers: sparse.csr_matrix,
+    events: Events | None,
+    timestamps: Array,
+    users: NDArray[np.int32],
+    kinds: NDArray[np.int64] | None,
+    seed: int,
+) -> tuple[Log, NDArray[np.bool_]]:
+    """What histories are made of, and which of it the prior is learnt from: all events or, without any, the first
+    answers of each user, so that the later ones can be told.
+    """
+    if events is not None:
+        log = events.log
+        return log, np.ones(len(log), dtype=np.bool_)
+    order = np.argsort(users, kind="stable")  # that of the answers' entries
+    rows = np.repeat(np.arange(answers.shape[0]), np.diff(answers.indptr))
+    weight = liking(answers.data, [None] * len(rows)) if kinds is None else np.ones(len(rows))
+    codes = np.zeros(len(rows), dtype=np.int64) if kinds is None else kinds[order]
+    log = Log(rows, answers.indices.astype(np.int64), weight, timestamps[order], codes)
+    return log, log.early(answers.shape[0], np.random.default_rng(seed))
+
+
+def _behaviour(
+    history: str,
+    log: Log,
+    taste: Taste,
+    content: NDArray[np.float32] | None,
+    n_users: int,
+    seed: int,
+    progress: Progress | None,
+) -> Behaviour | None:
+    if history == "mean":
+        return None
+    if history != "behaviour":
+        raise OptionError(f"history {history!r} is unknown. Use mean or behaviour.")
+    vectors = item_vectors(content, taste.items.level, taste.items.factors)
+    report = None if progress is None else lambda done, of: progress("learning behaviour", done, of)
+    return fit_behaviour(log, vectors, n_users, rng=np.random.default_rng(seed), progress=report)
 
 
 def _history_prior(
     taste: Taste,
     answers: sparse.csr_matrix,
-    events: Events | None,
-    timestamps: Array,
-    users: NDArray[np.int32],
+    log: Log,
+    early: NDArray[np.bool_],
     content: NDArray[np.float32] | None,
+    behaviour: Behaviour | None,
 ) -> LinearPrior | None:
-    """The prior of taste given history, from events and ratings or, without events, from halves of the ratings."""
-    if content is None or taste.likelihood.kind == "implicit":
+    """The prior of taste given history, from events and ratings or, without events, from first and later answers."""
+    encoder: HistoryEncoder = behaviour or RecencyMean()
+    vectors = content if behaviour is None else item_vectors(content, taste.items.level, taste.items.factors)
+    if vectors is None:
         return None
     n_users = answers.shape[0]
-    if events is not None:
-        rows = np.repeat(np.arange(n_users), np.diff(events.liking.indptr))
-        histories = encode_histories(
-            rows, events.liking.indices, events.liking.data, events.timestamps.data, content, n_users
-        )
+    histories = encoder.encode(log.take(early), vectors, n_users)
+    if early.all():
         return fit_history(taste, answers, histories)
-    order = np.argsort(users, kind="stable")  # that of the answers' entries
-    rows = np.repeat(np.arange(n_users), np.diff(answers.indptr))
-    times = timestamps[order]
-    by_time = np.lexsort((np.nan_to_num(times), rows))
-    rank = np.empty(len(rows), dtype=np.intp)
-    rank[by_time] = np.arange(len(rows)) - answers.indptr[rows[by_time]]
-    early = rank < np.diff(answers.indptr)[rows] // 2
-    weight = liking(answers.data, [None] * len(rows))
-    histories = encode_histories(rows[early], answers.indices[early], weight[early], times[early], content, n_users)
-    later = sparse.csr_matrix((answers.data[~early], (rows[~early], answers.indices[~early])), shape=answers.shape)
+    later = sparse.csr_matrix((answers.data[~early], (log.users[~early], log.items[~early])), shape=answers.shape)
     return fit_history(taste, later, histories)
 
 
@@ -334,30 +460,41 @@ def _users(data: Dataset) -> pl.DataFrame:
     return data.users.unique(subset=USER, keep="first", maintain_order=True)
 
 
-def extend(model: Model, items: Any) -> Model:
+def extend(model: Model, items: Any, folder: Path | None = None, on_corrupt: OnCorrupt = "raise") -> Model:
     """The model with new items (:meth:`palate.learner.Learner.with_items`)."""
     unused = pl.DataFrame({USER: ["nobody"], ITEM: ["nothing"]})  # a data set has interactions
-    new = Dataset.from_tables(unused, items, name="new items", strict=True)
+    new = Dataset.from_tables(unused, items, name="new items", strict=True, folder=folder)
     table = item_table(new, new.items[ITEM].to_list())
     known = [item for item in table[ITEM].to_list() if item in model.catalogue]
     if known:
         raise DataError(f"item {known[0]!r} is in the model already. Leave it out, or refit with its new text.")
-    content = None
-    if model.catalogue.content is not None:
-        mean = model.catalogue.content.mean(0)
-        content, revision = encode(table, model.encoder[0], None, mean)
-        if content is not None:
-            check_revision(model.encoder, revision)
-        if content is None:
-            content = np.broadcast_to(mean, (len(table), len(mean)))
-    return _appended(model, table, content)
+    return _appended(model, _light(table), _encode_new(model, table, new.folder, on_corrupt))
 
 
-def _appended(model: Model, table: pl.DataFrame, content: NDArray[np.float32] | None) -> Model:
+def _encode_new(model: Model, table: pl.DataFrame, folder: Path | None, on_corrupt: OnCorrupt) -> Vectors | None:
+    """The content of new items, (n, E), block by block as the model was fitted; NaN where an item has nothing."""
+    texts = Dataset(pl.DataFrame(), table, pl.DataFrame()).item_texts()
+    has: dict[BlockName, bool] = {"text": any(texts), "image": IMAGE in table.columns, "audio": AUDIO in table.columns}
+    parts = []
+    for block, size in zip(model.catalogue.blocks, model.catalogue.sizes, strict=True):
+        encoders: dict[BlockName, Cached] = {}
+        if not has.get(block.name, True):
+            parts.append(np.full((len(table), size), np.nan, dtype=np.float32))
+            continue
+        if block.name != "category":
+            encoders[block.name] = Cached(_load(block))
+            check_revision((block.encoder, block.revision), encoders[block.name].revision)
+        parts.append(new_vectors(block, table, texts, encoders, folder, on_corrupt))
+    return np.concatenate(parts, 1) if parts else None
+
+
+def _load(block: Block) -> Encoder:
+    return load_encoder(block.encoder) if block.name == "text" else load_encoder(block.encoder, block.name)  # type: ignore[arg-type]
+
+
+def _appended(model: Model, table: pl.DataFrame, content: Vectors | None) -> Model:
     old, n = model.taste.items, len(table)
-    encodings = None if content is None else content.astype(np.float64)
-    means = model.prior.predict(encodings, n)
-    covariances = model.prior.covariances(encodings, n)
+    means, covariances = _promised(model, content, n)
     added = Items.build(means, covariances, np.full(n, float(np.median(old.noise))), old.spread.form)
     joined = Items(
         np.append(old.level, added.level),
@@ -369,21 +506,30 @@ def _appended(model: Model, table: pl.DataFrame, content: NDArray[np.float32] | 
     shape = (model.answers.shape[0], len(joined))
     return replace(
         model,
-        catalogue=Catalogue(
-            pl.concat([catalogue.table, table], how="diagonal_relaxed"),
-            None if content is None or catalogue.content is None else np.concatenate([catalogue.content, content]),
-            np.append(catalogue.counts, np.zeros(n)),
-            np.concatenate([catalogue.levels, np.zeros((n, catalogue.levels.shape[1]))]),
-        ),
+        catalogue=catalogue.extended(table, content),
         taste=replace(model.taste, items=joined),
-        answerability=model.answerability.extended(n, _both(catalogue.content, content)),
+        answerability=model.answerability.extended(n, catalogue.with_new(content)),
         answers=_wider(model.answers, shape),
-        events=model.events and Events(_wider(model.events.liking, shape), _wider(model.events.timestamps, shape)),
+        events=model.events
+        and Events(
+            *(_wider(part, shape) for part in (model.events.liking, model.events.timestamps, model.events.kinds))
+        ),
     )
 
 
-def _both(old: NDArray[np.float32] | None, new: NDArray[np.float32] | None) -> tuple[Array, Array] | None:
-    return None if old is None or new is None else (old.astype(np.float64), new.astype(np.float64))
+def _promised(model: Model, content: Vectors | None, n: int) -> tuple[Array, Array]:
+    """What the prior says of n new items: means, (n, A), and covariances, (n, A, A)."""
+    encodings = None if content is None else content.astype(np.float64)
+    if encodings is None or isinstance(model.prior, FusedPrior) or not np.isnan(encodings).any():
+        return model.prior.predict(encodings, n), model.prior.covariances(encodings, n)
+    # of one without text, what the prior says of a text drawn from the catalogue
+    lacking, seen = np.isnan(encodings).any(1), model.catalogue.encodings()
+    said = model.prior.predict(seen, len(model.catalogue))
+    whole = model.prior.covariances(seen, len(model.catalogue)).mean(0) + np.cov(said.T, bias=True)
+    encodings[lacking] = model.prior.centre
+    means, covariances = model.prior.predict(encodings, n), model.prior.covariances(encodings, n)
+    means[lacking], covariances[lacking] = said.mean(0), whole
+    return means, covariances
 
 
 def _wider(matrix: sparse.csr_matrix, shape: tuple[int, int]) -> sparse.csr_matrix:

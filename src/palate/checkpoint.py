@@ -14,16 +14,21 @@ from typing import Any
 import numpy as np
 import polars as pl
 import scipy.sparse as sparse
+from numpy.typing import NDArray
 
 from palate import __version__
 from palate.catalogue import Catalogue
-from palate.entities import ITEM, USER
+from palate.encoders.behaviour import Behaviour
+from palate.encoders.fusion import Block
+from palate.encoders.history import KINDS
+from palate.entities import EVENT, ITEM, USER
 from palate.errors import AnswerError, ModelFolderError, OptionError, UnknownItem
 from palate.learner import Learner
 from palate.model import Events, Model, Scale
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.attributes import Attributes
 from palate.posteriors.described import Coding, Number, Told
+from palate.posteriors.fused import FusedPrior
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.prior import LinearPrior
 from palate.posteriors.taste import Belief, Items, Spread, Taste
@@ -34,6 +39,7 @@ from palate.store.log import LabelLog, active
 LOG = "labels.sqlite"
 _NO_TIME = -1e20  # NaN is no number to keep, and before 1970 times are negative
 _PRIOR = ("mean", "covariance", "coefficients", "centre", "axes", "energy", "signal")
+_FUSED = ("mean", "covariance", "coefficients", "centre", "gram", "back", "strengths")
 
 
 def log_path(folder: Path) -> Path:
@@ -46,11 +52,11 @@ def save(learner: Learner, folder: Path) -> None:
     model = learner.model
     histories = pl.DataFrame(
         [
-            (user, model.catalogue.ids[i], w)
+            (user, model.catalogue.ids[i], w, KINDS[kind])
             for user, h in learner.histories.items()
-            for i, w in zip(h.items, h.liking, strict=True)
+            for i, w, kind in zip(h.items, h.liking, h.kinds, strict=True)
         ],
-        schema={USER: pl.String, ITEM: pl.String, "liking": pl.Float64},
+        schema={USER: pl.String, ITEM: pl.String, "liking": pl.Float64, EVENT: pl.String},
         orient="row",
     )
     folder.mkdir(parents=True, exist_ok=True)
@@ -71,9 +77,16 @@ def save(learner: Learner, folder: Path) -> None:
             "covariance": model.taste.items.spread.form,
             "scale": {"levels": list(model.scale.levels), "like": model.scale.like},
             "encoder": {"name": model.encoder[0], "revision": model.encoder[1]},
+            "blocks": _block_dicts(model.catalogue),
+            "fitted": model.prior.items if isinstance(model.prior, FusedPrior) else None,
             "data": model.fingerprint,
         },
-        arrays={"taste": _taste_arrays(model), "answers": _answer_arrays(model)},
+        arrays={
+            "taste": _taste_arrays(model),
+            "answers": _answer_arrays(model),
+            **({"blocks": _block_arrays(model.catalogue)} if isinstance(model.prior, FusedPrior) else {}),
+            **({} if model.behaviour is None else {"behaviour": model.behaviour.arrays()}),
+        },
         tables={
             "items": model.catalogue.table,
             "users": pl.DataFrame({USER: model.user_ids}, schema={USER: pl.String}),
@@ -89,6 +102,29 @@ def _attribute_tables(model: Model) -> dict[str, pl.DataFrame]:
         return {}
     coding = [strict.dumps(attribute).decode() for attribute in model.attributes.coding.as_dicts()]
     return {"coding": pl.DataFrame({"attribute": coding}), "attributes": model.users}
+
+
+def _block_dicts(catalogue: Catalogue) -> list[dict[str, Any]]:
+    """What the columns of the content are, as JSON holds it."""
+    return [
+        {
+            "name": block.name,
+            "encoder": block.encoder,
+            "revision": block.revision,
+            "size": size,
+            "categories": list(block.categories),
+        }
+        for block, size in zip(catalogue.blocks, catalogue.sizes, strict=True)
+    ]
+
+
+def _block_arrays(catalogue: Catalogue) -> Arrays:
+    """How each block is whitened, and which items have it."""
+    arrays: Arrays = {} if catalogue.has is None else {"has": catalogue.has.astype(np.uint8)}
+    for block in catalogue.blocks:
+        if block.centre is not None and block.axes is not None:
+            arrays |= {f"{block.name}.centre": block.centre, f"{block.name}.axes": block.axes}
+    return arrays
 
 
 def _taste_arrays(model: Model) -> Arrays:
@@ -109,7 +145,8 @@ def _taste_arrays(model: Model) -> Arrays:
     of_attributes = model.attributes and model.attributes.prior
     for name, prior in (("prior", model.prior), ("history", model.history_prior), ("attributes", of_attributes)):
         if prior is not None:
-            arrays |= {f"{name}.{part}": getattr(prior, part) for part in _PRIOR}
+            parts = _FUSED if isinstance(prior, FusedPrior) else _PRIOR
+            arrays |= {f"{name}.{part}": getattr(prior, part) for part in parts}
     if model.catalogue.content is not None:
         arrays["content"] = model.catalogue.content
     return arrays
@@ -119,7 +156,8 @@ def _answer_arrays(model: Model) -> Arrays:
     arrays: Arrays = _csr(model.answers, "answers")
     if model.events is not None:
         arrays |= _csr(model.events.liking, "events") | {
-            "events.times": np.nan_to_num(model.events.timestamps.data, nan=_NO_TIME)
+            "events.times": np.nan_to_num(model.events.timestamps.data, nan=_NO_TIME),
+            "events.kinds": model.events.kinds.data,
         }
     return arrays
 
@@ -140,7 +178,9 @@ def load(folder: Path) -> Learner:
     try:
         learner = Learner(_model(loaded.config, loaded.arrays, loaded.tables))
         for (user,), rows in loaded.tables["histories"].group_by(USER, maintain_order=True):
-            learner = learner.see(str(user), rows[ITEM].to_list(), liking=rows["liking"].to_list())
+            # models saved by older versions know no kinds
+            events = rows[EVENT].to_list() if EVENT in rows.columns else None
+            learner = learner.see(str(user), rows[ITEM].to_list(), liking=rows["liking"].to_list(), events=events)
     except (KeyError, TypeError, ValueError, IndexError, UnknownItem, OptionError, pl.exceptions.PolarsError) as error:
         raise ModelFolderError(
             f"the model folder {folder} does not hold what its config promises: {error!r}. Save the model again."
@@ -200,19 +240,35 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
     encoding = len(taste["prior.centre"])
     content = (n_items, encoding) if encoding else None
     _check(taste["content"].shape if "content" in taste else None, content, "shape of content")
+    behaviour = Behaviour.from_arrays(arrays["behaviour"]) if "behaviour" in arrays else None
+    if behaviour is not None:
+        _check(len(behaviour.centre), encoding + size, "columns of the behaviour model")
     if "history.centre" in taste:
-        _check(len(taste["history.centre"]), encoding, "length of history.centre")
+        width = encoding if behaviour is None else behaviour.dim
+        _check(len(taste["history.centre"]), width, "length of history.centre")
     items = Items(taste["level"], taste["factors"], Spread(config["covariance"], taste["spread"]), taste["noise"])
     shape = (n_users, n_items)
     events = None
     if "events.values" in answers:
         liking = _matrix(answers, "events", shape)
         times = np.where(answers["events.times"] == _NO_TIME, np.nan, answers["events.times"])
-        events = Events(liking, sparse.csr_matrix((times, liking.indices, liking.indptr), shape=shape))
+        kinds = answers.get("events.kinds", np.zeros(liking.nnz, dtype=np.int64))  # older models know none
+        _check(kinds.shape, times.shape, "shape of events.kinds")
+        known = bool(((kinds >= 0) & (kinds < len(KINDS))).all())
+        _check(known, True, "range of events.kinds")
+        events = Events(
+            liking, *(sparse.csr_matrix((part, liking.indices, liking.indptr), shape=shape) for part in (times, kinds))
+        )
+    blocks, sizes = _blocks(config, arrays.get("blocks", {}))
+    has = _has(arrays["blocks"], (n_items, len(blocks))) if "blocks" in arrays else None
+    if taste.get("content") is not None:
+        _check(sum(sizes), encoding, "columns of blocks")
     return Model(
-        catalogue=Catalogue(tables["items"], taste.get("content"), taste["counts"], taste["levels"]),
+        catalogue=Catalogue(
+            tables["items"], taste.get("content"), taste["counts"], taste["levels"], blocks, sizes, has
+        ),
         taste=Taste(items, Likelihood(**config["likelihood"]), Belief(taste["start.mean"], taste["start.covariance"])),
-        prior=_prior(taste, "prior", size),
+        prior=_prior(taste, "prior", size) if has is None else _fused(taste, config, sizes, size),
         answerability=Answerability(taste["rate"], taste["loadings"], taste["exposure_noise"]),
         history_prior=_prior(taste, "history", dim) if "history.mean" in taste else None,
         user_ids=tables["users"][USER].to_list(),
@@ -223,6 +279,7 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
         fingerprint=config["data"],
         attributes=_attributes(taste, tables, dim) if "coding" in tables else None,
         users=tables.get("attributes"),
+        behaviour=behaviour,
     )
 
 
@@ -247,6 +304,41 @@ def _prior(taste: Arrays, name: str, size: int) -> LinearPrior:
     ):
         _check(getattr(prior, part).shape, shape, f"shape of {name}.{part}")
     return prior
+
+
+def _blocks(config: dict[str, Any], arrays: Arrays) -> tuple[tuple[Block, ...], tuple[int, ...]]:
+    """What the columns of the content are."""
+    blocks, sizes = [], []
+    for one in config["blocks"]:
+        name, size = one["name"], one["size"]
+        centre, axes = arrays.get(f"{name}.centre"), arrays.get(f"{name}.axes")
+        if axes is not None:
+            _check(axes.shape, (len(arrays[f"{name}.centre"]), size), f"shape of {name}.axes")
+        blocks.append(Block(name, one["encoder"], one["revision"], centre, axes, tuple(one["categories"])))
+        sizes.append(size)
+    return tuple(blocks), tuple(sizes)
+
+
+def _has(arrays: Arrays, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    _check(arrays["has"].shape, shape, "shape of has")
+    return arrays["has"].astype(bool)
+
+
+def _fused(taste: Arrays, config: dict[str, Any], sizes: tuple[int, ...], size: int) -> FusedPrior:
+    parts = {part: taste[f"prior.{part}"] for part in _FUSED}
+    encoding, directions = len(parts["centre"]), parts["back"].shape[1]
+    for part, shape in (
+        ("mean", (size,)),
+        ("covariance", (size, size)),
+        ("coefficients", (encoding, size)),
+        ("gram", (encoding, encoding)),
+        ("back", (size, directions)),
+        ("strengths", (len(sizes), directions)),
+    ):
+        _check(parts[part].shape, shape, f"shape of prior.{part}")
+    if config["fitted"] < 1 or (parts["strengths"] <= 0.0).any():
+        raise ModelFolderError("the content prior was fitted on nothing, or has a strength below 0. Save it again.")
+    return FusedPrior.build(sizes=sizes, items=config["fitted"], **parts)
 
 
 def _matrix(arrays: Arrays, name: str, shape: tuple[int, int]) -> sparse.csr_matrix:

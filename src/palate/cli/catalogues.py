@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Annotated
 
-from palate.cli.console import output, print_json, table
-from palate.cli.options import Json, UnusedSeed
+import typer
+
+from palate.cli.console import output, print_json, progress, table
+from palate.cli.files import load_data
+from palate.cli.options import Json, Seed, Strict, UnusedSeed, local_path
+from palate.errors import OptionError
 
 
 def strategies(as_json: Json = False, seed: UnusedSeed = 0) -> None:
@@ -33,10 +39,25 @@ def strategies(as_json: Json = False, seed: UnusedSeed = 0) -> None:
     output().print(f"D taste dimensions, R rating levels, J targets. The default is {DEFAULT}.")
 
 
-def encoders(as_json: Json = False, seed: UnusedSeed = 0) -> None:
-    """The text encoders, with what each needs."""
+def encoders(
+    measure: Annotated[
+        Path | None,
+        typer.Option("--measure", metavar="PATH", parser=local_path, help="Measure those for text on this data set."),
+    ] = None,
+    budget: Annotated[
+        float | None, typer.Option(metavar="SECONDS", min=0, help="For encoding all its texts; with --measure.")
+    ] = None,
+    strict: Strict = False,
+    as_json: Json = False,
+    seed: Seed = 0,
+) -> None:
+    """The encoders, with what each needs; or what those for text cost and are worth on your data."""
     from palate.encoders.registry import available
 
+    if measure is not None:
+        return _measured(measure, budget, strict, as_json, seed)
+    if budget is not None:
+        raise OptionError("--budget is for --measure. Give --measure PATH with it.")
     found = available()
     if as_json:
         return print_json({"encoders": found})
@@ -54,6 +75,39 @@ def encoders(as_json: Json = False, seed: UnusedSeed = 0) -> None:
     default = next(str(encoder["name"]) for encoder in found if encoder["default"])
     output().print(table(["Encoder", ">Dim", "Languages", ">MB", "Installed", "Source"], rows, strong=default))
     output().print(f"The default is {default}.")
+
+
+def _measured(path: Path, budget: float | None, strict: bool, as_json: bool, seed: int) -> None:
+    from palate.evaluation.encoder_cost import measure_encoders, recommend
+
+    data = load_data(path, strict=strict)
+    with progress() as report:
+        found = measure_encoders(data, seed=seed, progress=report)
+    best = recommend(found, budget)
+    if as_json:
+        rows = [asdict(row) for row in found]
+        return print_json({"encoders": rows, "budget_seconds": budget, "recommended": best.name})
+    columns = ["Encoder", ">Dim", ">Texts/s", ">All texts", ">MB", ">RMSE", "Note"]
+    cells = [
+        [
+            row.name,
+            _or_dash(row.dimension),
+            _number(row.texts_per_second, ",.0f"),
+            _number(row.seconds, ",.1f", " s"),
+            _number(row.megabytes, ",.0f"),
+            _number(row.rmse, ".4f"),
+            row.failed,
+        ]
+        for row in found
+    ]
+    output().print(table(columns, cells, strong=best.name))
+    output().print("RMSE: on ratings of items that the fit had none of. MB: peak of a process that encodes.")
+    within = "" if budget is None else f" within {budget:g} s"
+    output().print(f"Recommended{within}: {best.name} (palate fit {path} --encoder {best.name} --out MODEL).")
+
+
+def _number(value: float | None, form: str, unit: str = "") -> str:
+    return "–" if value is None else f"{value:{form}}{unit}"
 
 
 def _or_dash(value: object) -> str:

@@ -12,7 +12,16 @@ from typing import Any, Protocol
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
@@ -103,11 +112,19 @@ def facts(pairs: Iterable[tuple[str, str]]) -> Table:
     return grid
 
 
+class _Rate(ProgressColumn):
+    """How many a second, where there are many."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed and speed >= 1 and (task.total or 0) > 100 else "")
+
+
 @contextmanager
 def progress() -> Iterator[Report]:
     """Bars on standard error while the block runs, where that is a terminal; the block reports (what, done, of)."""
     console = errors()
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn(), _Rate())
     bars = Progress(
         *columns,
         console=console,

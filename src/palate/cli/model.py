@@ -52,10 +52,22 @@ def fit(
     path: Data,
     out: Annotated[Path, typer.Option("--out", metavar="MODEL", parser=local_path, help="Model folder to write.")],
     encoder: Encoder = "default",
+    image: Annotated[str | None, typer.Option(metavar="NAME", help="Image encoder, see `palate encoders`.")] = None,
+    audio: Annotated[str | None, typer.Option(metavar="NAME", help="Audio encoder, see `palate encoders`.")] = None,
+    categories: Annotated[
+        bool, typer.Option("--categories", help="Categories count on their own, beside their words in the text.")
+    ] = False,
+    skip_corrupt: Annotated[
+        bool, typer.Option("--skip-corrupt", help="An image or sound that cannot be read is left out, not an error.")
+    ] = False,
     likelihood: Annotated[
         str, typer.Option(metavar="KIND", help="gaussian ratings, probit likes, implicit events, or auto.")
     ] = "auto",
     dim: Annotated[int, typer.Option(min=1, max=256, help="Taste dimensions to begin with.")] = 16,
+    trust_remote_code: Annotated[
+        list[str] | None,
+        typer.Option("--trust-remote-code", metavar="NAME", help="Let the Python that this encoder brings run."),
+    ] = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
@@ -64,14 +76,25 @@ def fit(
 
     Answers that the folder keeps from tell and interview count in the fit and stay.
     """
+    from palate.encoders.registry import trusting
     from palate.learner import Learner
 
     writable(out)
     started = time.perf_counter()
     data, labels = load_data(path, strict=strict), kept_answers(out)
-    with progress() as report:
+    with progress() as report, trusting(*(trust_remote_code or ())):
         learner = Learner.fit(
-            data, encoder=encoder, likelihood=likelihood, dim=dim, labels=labels, seed=seed, progress=report
+            data,
+            encoder=encoder,
+            image=image,
+            audio=audio,
+            categories=categories,
+            on_corrupt="skip" if skip_corrupt else "raise",
+            likelihood=likelihood,
+            dim=dim,
+            labels=labels,
+            seed=seed,
+            progress=report,
         )
     save_model(learner, out)
     summary = fit_summary(learner) | {"path": str(out), "labels": len(labels)}
@@ -93,6 +116,7 @@ def fit_summary(learner: Learner) -> dict[str, Any]:
         "scale": {"low": model.scale.low, "high": model.scale.high},
         "dim": model.taste.items.dim,
         "encoder": model.encoder[0] or "none",
+        "content": {block.name: block.encoder for block in model.catalogue.blocks},
         "sha256": model.fingerprint,
     }
 
@@ -104,7 +128,7 @@ def _fit_facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("Learned from", size + (f", and {summary['labels']:,} kept" if summary["labels"] else "")),
         ("Answers", f"{summary['likelihood']}, {summary['scale']['low']:g} to {summary['scale']['high']:g}"),
         ("Taste dimensions", str(summary["dim"])),
-        ("Encoder", summary["encoder"]),
+        ("Content", ", ".join(f"{name} by {encoder}" for name, encoder in summary["content"].items()) or "none"),
         ("Time", f"{summary['seconds']:.1f} s"),
     ]
 
@@ -298,6 +322,25 @@ def profile(model: Model, user: User, as_json: Json = False, seed: UnusedSeed = 
         output().print(table(["Category", ">Interest", "!95 % interval", "!", ">Items"], rows))
         output().print("Interest: how much more than the average user, in units of the answers.")
     _say(notes)
+
+
+def item(
+    model: Model,
+    item_id: Annotated[str, typer.Option("--item", metavar="ID", help="Which item.")],
+    as_json: Json = False,
+    seed: UnusedSeed = 0,
+) -> None:
+    """What an item's text, image, sound and categories say of it, and how much is left open."""
+    report = load_model(model).explain_item(item_id)
+    if as_json:
+        return print_json(asdict(report))
+    rows = [
+        [one.modality, f"{one.shift:.3g}" if one.present else "none", f"{one.share:.0%}"] for one in report.modalities
+    ]
+    line(output(), f"{report.title} ({report.item_id}), {report.answers:,} answers")
+    if rows:
+        output().print(table(["Content", ">Moves the expected answer by", ">Share"], rows))
+    line(output(), f"Left open: ±{report.unexplained:.2g} by its content, ±{report.left:.2g} with its answers.")
 
 
 def _shortage(wanted: int, found: int, nothing: str) -> list[str]:
