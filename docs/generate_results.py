@@ -49,18 +49,66 @@ def ranking(results: dict[str, Any]) -> str:
 
 
 def never_rated(results: dict[str, Any]) -> str:
-    """RMSE with and without content."""
+    """RMSE and NDCG@10 of every way to see items, and everything fused against the best modality alone."""
+    rows, fused = [], []
+    for row in results["rows"]:
+        for way, found in row["ways"].items():
+            gain = row["minus_none"].get(way)
+            rows.append(
+                [
+                    f"{row['set']} ({row['seeds']})",
+                    way,
+                    _interval(found["rmse"]),
+                    _interval(gain["rmse"]) if gain else "–",
+                    _interval(found["ndcg@10"]),
+                    _interval(gain["ndcg@10"]) if gain else "–",
+                    f"{found['coverage_95']:.1%}",
+                ]
+            )
+        for way, gain in row.get("fused_minus_best_alone", {}).items():
+            best = row["best_alone"]
+            fused.append([row["set"], way, best, _interval(gain["rmse"], 4), _interval(gain["ndcg@10"], 4)])
+    head = ["set (seeds)", "seen", "RMSE", "minus none", "NDCG@10", "minus none", "inside 95 % intervals"]
+    return "\n\n".join(
+        [table(head, rows), table(["set", "fused", "best alone", "RMSE, fused minus best", "NDCG@10"], fused)]
+    )
+
+
+def sequences(results: dict[str, Any]) -> str:
+    """NDCG@10 of every model over the whole catalogue, and how far it is from the best."""
     rows = [
         [
             row["set"],
-            _interval(row["none"]["rmse"]),
-            _interval(row["default"]["rmse"]),
-            _interval(row["content_minus_none"]),
-            f"{row['default']['coverage_95']:.1%}",
+            str(row["seed"]),
+            f"**{name}**" if name == row["best"] else name,
+            _interval(found["ndcg@10"], 4),
+            "–" if name == row["best"] else _interval(found["behind_best"], 4),
+        ]
+        for row in results["rows"]
+        for name, found in row["models"].items()
+    ]
+    return table(["set", "seed", "model", "NDCG@10", "minus the best"], rows)
+
+
+def text_encoding(results: dict[str, Any]) -> str:
+    """Rate beside sentence-transformers, and what it costs."""
+    rows = [
+        [
+            row["backend"],
+            f"{row['texts_per_second']:.0f}",
+            f"{row['times_as_fast']['median']:.2f}",
+            f"{row['times_less_processor_time']:.2f}",
+            f"{row['cosine']['least']:.4f}",
+            f"{row['spearman_least']:.4f}",
         ]
         for row in results["rows"]
     ]
-    return table(["set", "RMSE without content", "with", "difference, paired by item", "inside 95 % intervals"], rows)
+    texts = ", ".join(f"{count:,} {name}" for name, count in results["texts"].items())
+    head = ["backend", "texts a second", "times as fast", "times less processor time", "least cosine", "least Spearman"]
+    return (
+        f"all-MiniLM-L6-v2 beside sentence-transformers' own `encode`, {results['threads']} threads, "
+        f"{results['texts_a_seed']:,} texts a seed of {texts}:\n\n{table(head, rows)}"
+    )
 
 
 def calibration(results: dict[str, Any]) -> str:
@@ -328,6 +376,9 @@ def textbook(results: dict[str, Any]) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "ranking": ("Warm top-10, NDCG@10 on MovieLens-100K", ranking),
     "never_rated": ("Items nobody has rated", never_rated),
+    "history": ("New people with three events", sequences),
+    "next_item": ("The next item of people known", sequences),
+    "text_encoding": ("How fast texts are encoded", text_encoding),
     "strategies": ("Which strategy: new people, sixteen sets", strategies),
     "new_items": ("Whom to ask about a new item", new_items),
     "cold_system": ("A whole system from nothing", cold_system),

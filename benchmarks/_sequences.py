@@ -1,0 +1,147 @@
+"""What the benchmarks of history share: four logs with times, and item vectors from a training part alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from benchmarks._data import folder_of, load
+from palate import Dataset
+from palate.batch import IMPLICIT, encode, fit_taste, item_table
+from palate.encoders.behaviour import item_vectors
+from palate.encoders.history import Log, liking
+from palate.entities import NEGATIVE_EVENTS, POSITIVE_EVENTS
+from palate.evaluation.baselines import Interactions
+from palate.posteriors.fit import Answers
+from palate.posteriors.taste import Taste
+
+SETS = ("movielens-100k", "movietweetings", "kuairand-pure-cut", "online-retail")
+LEAST = 5  # events of an item in the training part: of rarer ones no peer knows anything
+
+
+@dataclass(frozen=True, eq=False)
+class World:
+    """A training part, numbered.
+
+    Attributes:
+        log: All events of the training part, the ill ones too.
+        train: Those meant well, each pair once.
+        test: Events meant well, of the same users and items.
+        data: The rows of the training part, and the items.
+        item_ids: In their order.
+    """
+
+    log: Log
+    train: Interactions
+    test: Interactions
+    data: Dataset
+    item_ids: list[str]
+
+
+def load_events(name: str) -> Dataset:
+    """Every row an event: a rating a view, an impression a like, a click or a skip, a basket line a purchase."""
+    folder = folder_of(name)
+    if name == "online-retail":
+        rows = pl.read_parquet(folder / "purchases.parquet").with_columns(
+            pl.lit("purchase").alias("event"), pl.col("timestamp").dt.epoch("s")
+        )
+        items = pl.read_parquet(folder / "items.parquet").rename({"description": "text"})
+        return _tables(rows, items.select("item_id", "text"), name)
+    if name == "kuairand-pure-cut":
+        kind = pl.when("is_like").then(pl.lit("like")).when("is_click").then(pl.lit("click")).otherwise(pl.lit("skip"))
+        rows = pl.read_parquet(folder / "impressions.parquet").with_columns(kind.alias("event"))
+        items = pl.read_parquet(folder / "items.parquet")
+        words = pl.format("{} tags {}", pl.col("video_type"), pl.col("tag").fill_null("none"))
+        return _tables(rows, items.select("item_id", words.alias("text")), name)
+    data = load(name)
+    views = data.interactions.with_columns(pl.lit("view").alias("event"), pl.lit(None, pl.Float64).alias("rating"))
+    return replace(data, interactions=views)
+
+
+def _tables(rows: pl.DataFrame, items: pl.DataFrame, name: str) -> Dataset:
+    return Dataset.from_tables(rows.select("user_id", "item_id", "event", "timestamp"), items, name=name)
+
+
+def world(train: Dataset, test: Dataset) -> World:
+    """Both parts in numbers; items with fewer than five good events in the training part are left out of both."""
+    good = pl.col("event").is_in(list(POSITIVE_EVENTS))
+    counts = train.interactions.filter(good).group_by("item_id").agg(pl.col("user_id").n_unique().alias("n"))
+    kept = counts.filter(pl.col("n") >= LEAST)["item_id"].sort()
+    known = pl.col("item_id").is_in(kept.implode()) & pl.col("event").is_in(list(POSITIVE_EVENTS | NEGATIVE_EVENTS))
+    before, after = (part.interactions.filter(known) for part in (train, test))
+    users = pl.concat([before["user_id"], after["user_id"]]).unique().sort()
+    size = (len(users), len(kept))
+    rows = _coded(before, users, kept)
+    signs = liking(np.full(len(rows), np.nan), rows["event"].to_list())
+    log = Log.of(rows["user"], rows["item"], signs, rows["time"], rows["event"].to_list())
+    data = replace(train, interactions=before, items=train.items.filter(pl.col("item_id").is_in(kept.implode())))
+    return World(
+        log,
+        _interactions(_coded(before.filter(good), users, kept), *size),
+        _interactions(_coded(after.filter(good), users, kept), *size),
+        data,
+        kept.to_list(),
+    )
+
+
+def _coded(rows: pl.DataFrame, users: pl.Series, items: pl.Series) -> pl.DataFrame:
+    """Numbers, by time; of a pair that repeats the last row."""
+    return (
+        rows.sort("timestamp", maintain_order=True)
+        .unique(["user_id", "item_id"], keep="last", maintain_order=True)
+        .select(
+            pl.col("user_id").cast(pl.Enum(users)).to_physical().cast(pl.Int64).alias("user"),
+            pl.col("item_id").cast(pl.Enum(items)).to_physical().cast(pl.Int64).alias("item"),
+            "event",
+            pl.col("timestamp").alias("time"),
+        )
+    )
+
+
+def _interactions(rows: pl.DataFrame, n_users: int, n_items: int) -> Interactions:
+    columns = (rows["user"].to_numpy(), rows["item"].to_numpy(), np.ones(len(rows)), rows["time"].to_numpy())
+    return Interactions(*columns, n_users, n_items)
+
+
+def content_of(part: World) -> np.ndarray | None:
+    """Encodings of the items by the embedded encoder, (I, E)."""
+    return encode(item_table(part.data, part.item_ids), "default", None)[0]
+
+
+def taste_of(part: World, content: np.ndarray | None, *, dim: int = 32, seed: int = 0) -> Taste:
+    """The taste model of the training part's good events."""
+    train = part.train
+    answers = Answers.build(
+        train.users.astype(np.int32), train.items.astype(np.int32), train.values, (train.n_users, train.n_items)
+    )
+    return fit_taste(answers, IMPLICIT, content, dim=dim, seed=seed)[0]
+
+
+def vectors_of(taste: Taste, content: np.ndarray | None) -> np.ndarray:
+    """Content, level and factors of the items side by side, (I, E + A)."""
+    return item_vectors(content, taste.items.level, taste.items.factors)
+
+
+def ask_sasrec(
+    python: str, train: Interactions, seen: Interactions, ask: np.ndarray, *, k: int, seed: int
+) -> dict[str, Any]:
+    """Lists of RecTools' SASRec for some users of whom ``seen`` is known, (n, k); ``python`` is of its environment."""
+    arrays = {
+        "users": train.users, "items": train.items, "times": train.timestamps, "seen_users": seen.users,
+        "seen_items": seen.items, "seen_times": seen.timestamps, "ask": ask, "k": k, "seed": seed,
+    }  # fmt: skip
+    with tempfile.TemporaryDirectory() as folder:
+        source, target = Path(folder) / "input.npz", Path(folder) / "output.json"
+        np.savez(source, **arrays)
+        script = Path(__file__).with_name("_peers_sequences.py")
+        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": ""}
+        subprocess.run([python, script, source, target], check=True, env={**os.environ, **one_thread})
+        return dict(json.loads(target.read_text(encoding="utf-8")))
