@@ -46,7 +46,10 @@ def encoders() -> Iterator[None]:
     def load(name: str, modality: str | None = None) -> object:
         return Words() if modality is None else Bytes(modality)
 
-    with mock.patch("palate.batch.load_encoder", side_effect=load):
+    with (
+        mock.patch("palate.batch.load_encoder", side_effect=load),
+        mock.patch("palate.extension.load_encoder", side_effect=load),
+    ):
         yield
 
 

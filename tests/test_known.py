@@ -96,7 +96,7 @@ def test_the_fit_sees_the_attributes_of_users_with_answers_only() -> None:
 
 
 def test_of_very_many_users_some_teach_what_attributes_say(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("palate.batch.TAUGHT_BY", 50)
+    monkeypatch.setattr("palate.user_priors.TAUGHT_BY", 50)
     model = Learner.fit(described(), encoder="none", dim=3).model
     assert model.attributes is not None and model.users is not None
     shares = 50 * np.array(model.attributes.coding.attributes[1].shares)

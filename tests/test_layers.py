@@ -29,6 +29,8 @@ ROOMS = {
     "checkpoint",
     "catalogue",
     "exchange",
+    "extension",
+    "user_priors",
     "system",
     "insight",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
 from unittest import mock
@@ -43,9 +44,15 @@ def _direction(word: str, dim: int) -> NDArray[np.float32]:
     return np.random.default_rng(seed).normal(size=dim).astype(np.float32)
 
 
+@contextmanager
 def words():
     """While this lasts, the encoder ``words`` can be named like any other."""
-    return mock.patch("palate.batch.load_encoder", return_value=Words())
+    made = Words()
+    with (
+        mock.patch("palate.batch.load_encoder", return_value=made),
+        mock.patch("palate.extension.load_encoder", return_value=made),
+    ):
+        yield made
 
 
 @cache

@@ -1,4 +1,4 @@
-"""From a data set to a model: the batch fit, and new items after it."""
+"""From a data set to a model: the batch fit."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from palate.catalogue import Catalogue
 from palate.datasets.coding import Coded
 from palate.datasets.tables import Dataset
-from palate.encoders.behaviour import Behaviour, fit_behaviour, item_vectors
 from palate.encoders.cache import Cached
-from palate.encoders.contents import category_block, media_vectors, new_vectors, text_vectors
-from palate.encoders.fusion import Block, BlockName, Content, Vectors, fuse
-from palate.encoders.history import HistoryEncoder, Log, RecencyMean, kind_codes, liking
+from palate.encoders.contents import category_block, media_vectors, text_vectors
+from palate.encoders.fusion import Block, Content, Vectors, fuse
+from palate.encoders.history import kind_codes
 from palate.encoders.media import OnCorrupt
-from palate.encoders.protocol import Encoder
 from palate.encoders.registry import load_encoder
 from palate.entities import (
     AUDIO,
@@ -41,22 +39,19 @@ from palate.entities import (
     Form,
 )
 from palate.errors import DataError, OptionError
-from palate.model import Events, Model, Scale
+from palate.model import Model, Scale
 from palate.posteriors.answerability import Answerability
-from palate.posteriors.attributes import Attributes, fit_attributes
-from palate.posteriors.described import Number
 from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
 from palate.posteriors.fused import FusedPrior
-from palate.posteriors.history import fit_history
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.prior import LinearPrior
 from palate.posteriors.taste import Items, Spread, Taste
+from palate.user_priors import attributes_of, described, events_of, history_prior, learn_behaviour, log_of
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
 MEMORY_BYTES = 1 << 30  # for the covariances of the items; beyond it their diagonal is kept, then one number an item
 IMPLICIT = Likelihood("implicit", confidence=18.0, background=6.0)  # tuned on MovieLens-100K (benchmarks/ranking.py)
-TAUGHT_BY = 20_000  # users, drawn, who teach what attributes say of taste: it takes few, and a D × D matrix of each
 _log = logging.getLogger(__name__)
 
 
@@ -110,18 +105,18 @@ def fit_model(
     )
     counts = np.bincount(joined.values.indices, minlength=shape[1]).astype(np.float64)
     scale = Scale.of(coded.values)
-    catalogue = Catalogue.holding(_light(table), fused, counts, level_shares(joined.values, scale))
-    events = _events(data, coded.user_ids, coded.item_ids) if values == "rating" else None
-    attributes = _attributes(data, taste, answers.values, coded.user_ids, seed)
+    catalogue = Catalogue.holding(without_media(table), fused, counts, level_shares(joined.values, scale))
+    events = events_of(data, coded.user_ids, coded.item_ids) if values == "rating" else None
+    attributes = attributes_of(data, taste, answers.values, coded.user_ids, seed)
     kinds = _kinds(data, coded) if chosen.kind == "implicit" else None
-    log, early = _log_of(answers.values, events, coded.timestamps, coded.users, kinds, seed)
-    behaviour = _behaviour(history, log, taste, catalogue.content, shape[0], seed, progress)
+    log, early = log_of(answers.values, events, coded.timestamps, coded.users, kinds, seed)
+    behaviour = learn_behaviour(history, log, taste, catalogue.content, shape[0], seed, progress)
     return Model(
         catalogue=catalogue,
         taste=taste,
         prior=prior,
         answerability=Answerability.fit(joined.values, rng=np.random.default_rng(seed)),
-        history_prior=_history_prior(taste, answers.values, log, early, catalogue.content, behaviour),
+        history_prior=history_prior(taste, answers.values, log, early, catalogue.content, behaviour),
         user_ids=coded.user_ids,
         answers=answers.values,
         events=events,
@@ -129,7 +124,7 @@ def fit_model(
         encoder=catalogue.encoder("text"),
         fingerprint=data.fingerprint(),
         attributes=attributes,
-        users=None if attributes is None else _described(data, attributes),
+        users=None if attributes is None else described(data, attributes),
         behaviour=behaviour,
     )
 
@@ -270,7 +265,7 @@ def encode_all(
     return fuse(raw if block is None else [*raw, block])
 
 
-def _light(table: pl.DataFrame) -> pl.DataFrame:
+def without_media(table: pl.DataFrame) -> pl.DataFrame:
     """Without the bytes of images and sounds, which a model does not need again."""
     return table.drop([name for name in (IMAGE, AUDIO) if table.schema.get(name) == pl.Binary])
 
@@ -335,28 +330,6 @@ def level_shares(values: sparse.csr_matrix, scale: Scale) -> Array:
     return np.asarray(table / np.maximum(table.sum(1, keepdims=True), 1.0))
 
 
-def _events(data: Dataset, user_ids: list[str], item_ids: list[str]) -> Events | None:
-    """Rows without a rating as histories: they move the prior of taste, the ratings move the taste."""
-    known = pl.col(EVENT).is_in(list(POSITIVE_EVENTS | NEGATIVE_EVENTS))
-    rows = data.interactions.filter(pl.col(RATING).is_null() & known)
-    if rows.is_empty():
-        return None
-    coded = rows.select(
-        pl.col(USER).replace_strict(user_ids, list(range(len(user_ids))), return_dtype=pl.Int32).alias("user"),
-        pl.col(ITEM).replace_strict(item_ids, list(range(len(item_ids))), return_dtype=pl.Int32).alias("item"),
-        pl.Series("liking", liking(np.full(rows.height, np.nan), rows[EVENT].to_list())),
-        pl.Series("kind", kind_codes(rows[EVENT].to_list())),
-        pl.col(TIMESTAMP).fill_null(float("nan")).alias("time"),
-    ).sort("user", maintain_order=True)
-    start = np.concatenate([[0], np.cumsum(np.bincount(coded["user"].to_numpy(), minlength=len(user_ids)))])
-    shape, items = (len(user_ids), len(item_ids)), coded["item"].to_numpy()
-    return Events(
-        sparse.csr_matrix((coded["liking"].to_numpy(), items, start), shape=shape),
-        sparse.csr_matrix((coded["time"].to_numpy(), items, start), shape=shape),
-        sparse.csr_matrix((coded["kind"].to_numpy(), items, start), shape=shape),
-    )
-
-
 def _kinds(data: Dataset, coded: Coded) -> NDArray[np.int64]:
     """Kind of event of each coded row, the last of its pair."""
     rows = as_events(data).interactions.select(USER, ITEM, EVENT, TIMESTAMP)
@@ -365,172 +338,3 @@ def _kinds(data: Dataset, coded: Coded) -> NDArray[np.int64]:
     users, items = (pl.Series(ids, dtype=pl.String) for ids in (coded.user_ids, coded.item_ids))
     asked = pl.DataFrame({USER: users.gather(coded.users), ITEM: items.gather(coded.items)})
     return kind_codes(asked.join(last, on=[USER, ITEM], how="left", maintain_order="left")[EVENT].to_list())
-
-
-def _log_of(
-    answers: sparse.csr_matrix,
-    events: Events | None,
-    timestamps: Array,
-    users: NDArray[np.int32],
-    kinds: NDArray[np.int64] | None,
-    seed: int,
-) -> tuple[Log, NDArray[np.bool_]]:
-    """What histories are made of, and which of it the prior is learnt from: all events or, without any, the first
-    answers of each user, so that the later ones can be told.
-    """
-    if events is not None:
-        log = events.log
-        return log, np.ones(len(log), dtype=np.bool_)
-    order = np.argsort(users, kind="stable")  # that of the answers' entries
-    rows = np.repeat(np.arange(answers.shape[0]), np.diff(answers.indptr))
-    weight = liking(answers.data, [None] * len(rows)) if kinds is None else np.ones(len(rows))
-    codes = np.zeros(len(rows), dtype=np.int64) if kinds is None else kinds[order]
-    log = Log(rows, answers.indices.astype(np.int64), weight, timestamps[order], codes)
-    return log, log.early(answers.shape[0], np.random.default_rng(seed))
-
-
-def _behaviour(
-    history: str,
-    log: Log,
-    taste: Taste,
-    content: NDArray[np.float32] | None,
-    n_users: int,
-    seed: int,
-    progress: Progress | None,
-) -> Behaviour | None:
-    if history == "mean":
-        return None
-    if history != "behaviour":
-        raise OptionError(f"history {history!r} is unknown. Use mean or behaviour.")
-    vectors = item_vectors(content, taste.items.level, taste.items.factors)
-    report = None if progress is None else lambda done, of: progress("learning behaviour", done, of)
-    return fit_behaviour(log, vectors, n_users, rng=np.random.default_rng(seed), progress=report)
-
-
-def _history_prior(
-    taste: Taste,
-    answers: sparse.csr_matrix,
-    log: Log,
-    early: NDArray[np.bool_],
-    content: NDArray[np.float32] | None,
-    behaviour: Behaviour | None,
-) -> LinearPrior | None:
-    """The prior of taste given history, from events and ratings or, without events, from first and later answers."""
-    encoder: HistoryEncoder = behaviour or RecencyMean()
-    vectors = content if behaviour is None else item_vectors(content, taste.items.level, taste.items.factors)
-    if vectors is None:
-        return None
-    n_users = answers.shape[0]
-    histories = encoder.encode(log.take(early), vectors, n_users)
-    if early.all():
-        return fit_history(taste, answers, histories)
-    later = sparse.csr_matrix((answers.data[~early], (log.users[~early], log.items[~early])), shape=answers.shape)
-    return fit_history(taste, later, histories)
-
-
-def _attributes(
-    data: Dataset, taste: Taste, answers: sparse.csr_matrix, user_ids: list[str], seed: int
-) -> Attributes | None:
-    """The prior of taste given attributes, from those users of the table who have answers, and from nobody else.
-
-    None with events alone: what a user has not used says something from the start, and no history counts there either.
-    """
-    if taste.likelihood.kind == "implicit" or len(data.users.columns) < 2:
-        return None
-    drawn = np.sort(np.random.default_rng(seed).permutation(len(user_ids))[:TAUGHT_BY])
-    taught = pl.DataFrame({USER: [user_ids[row] for row in drawn]}, schema={USER: pl.String})
-    table = taught.join(_users(data), on=USER, how="left", maintain_order="left")
-    return fit_attributes(taste, answers[drawn], table.drop(USER).to_dict(as_series=False))
-
-
-def _described(data: Dataset, attributes: Attributes) -> pl.DataFrame:
-    """The table of users, with those without answers, as far as the attributes were fitted: numbers and text.
-
-    What is no number in a column of numbers is missing.
-    """
-    table = _users(data)
-    columns = [
-        pl.Series(one.name, list(map(one.read, table[one.name])), pl.Float64 if isinstance(one, Number) else pl.String)
-        for one in attributes.coding.attributes
-    ]
-    return pl.DataFrame([table[USER], *columns])
-
-
-def _users(data: Dataset) -> pl.DataFrame:
-    return data.users.unique(subset=USER, keep="first", maintain_order=True)
-
-
-def extend(model: Model, items: Any, folder: Path | None = None, on_corrupt: OnCorrupt = "raise") -> Model:
-    """The model with new items (:meth:`palate.learner.Learner.with_items`)."""
-    unused = pl.DataFrame({USER: ["nobody"], ITEM: ["nothing"]})  # a data set has interactions
-    new = Dataset.from_tables(unused, items, name="new items", strict=True, folder=folder)
-    table = item_table(new, new.items[ITEM].to_list())
-    known = [item for item in table[ITEM].to_list() if item in model.catalogue]
-    if known:
-        raise DataError(f"item {known[0]!r} is in the model already. Leave it out, or refit with its new text.")
-    return _appended(model, _light(table), _encode_new(model, table, new.folder, on_corrupt))
-
-
-def _encode_new(model: Model, table: pl.DataFrame, folder: Path | None, on_corrupt: OnCorrupt) -> Vectors | None:
-    """The content of new items, (n, E), block by block as the model was fitted; NaN where an item has nothing."""
-    texts = Dataset(pl.DataFrame(), table, pl.DataFrame()).item_texts()
-    has: dict[BlockName, bool] = {"text": any(texts), "image": IMAGE in table.columns, "audio": AUDIO in table.columns}
-    parts = []
-    for block, size in zip(model.catalogue.blocks, model.catalogue.sizes, strict=True):
-        encoders: dict[BlockName, Cached] = {}
-        if not has.get(block.name, True):
-            parts.append(np.full((len(table), size), np.nan, dtype=np.float32))
-            continue
-        if block.name != "category":
-            encoders[block.name] = Cached(_load(block))
-            check_revision((block.encoder, block.revision), encoders[block.name].revision)
-        parts.append(new_vectors(block, table, texts, encoders, folder, on_corrupt))
-    return np.concatenate(parts, 1) if parts else None
-
-
-def _load(block: Block) -> Encoder:
-    return load_encoder(block.encoder) if block.name == "text" else load_encoder(block.encoder, block.name)  # type: ignore[arg-type]
-
-
-def _appended(model: Model, table: pl.DataFrame, content: Vectors | None) -> Model:
-    old, n = model.taste.items, len(table)
-    means, covariances = _promised(model, content, n)
-    added = Items.build(means, covariances, np.full(n, float(np.median(old.noise))), old.spread.form)
-    joined = Items(
-        np.append(old.level, added.level),
-        np.concatenate([old.factors, added.factors]),
-        Spread(old.spread.form, np.concatenate([old.spread.values, added.spread.values])),
-        np.append(old.noise, added.noise),
-    )
-    catalogue = model.catalogue
-    shape = (model.answers.shape[0], len(joined))
-    return replace(
-        model,
-        catalogue=catalogue.extended(table, content),
-        taste=replace(model.taste, items=joined),
-        answerability=model.answerability.extended(n, catalogue.with_new(content)),
-        answers=_wider(model.answers, shape),
-        events=model.events
-        and Events(
-            *(_wider(part, shape) for part in (model.events.liking, model.events.timestamps, model.events.kinds))
-        ),
-    )
-
-
-def _promised(model: Model, content: Vectors | None, n: int) -> tuple[Array, Array]:
-    """What the prior says of n new items: means, (n, A), and covariances, (n, A, A)."""
-    encodings = None if content is None else content.astype(np.float64)
-    if encodings is None or isinstance(model.prior, FusedPrior) or not np.isnan(encodings).any():
-        return model.prior.predict(encodings, n), model.prior.covariances(encodings, n)
-    # of one without text, what the prior says of a text drawn from the catalogue
-    lacking, seen = np.isnan(encodings).any(1), model.catalogue.encodings()
-    said = model.prior.predict(seen, len(model.catalogue))
-    whole = model.prior.covariances(seen, len(model.catalogue)).mean(0) + np.cov(said.T, bias=True)
-    encodings[lacking] = model.prior.centre
-    means, covariances = model.prior.predict(encodings, n), model.prior.covariances(encodings, n)
-    means[lacking], covariances[lacking] = said.mean(0), whole
-    return means, covariances
-
-
-def _wider(matrix: sparse.csr_matrix, shape: tuple[int, int]) -> sparse.csr_matrix:
-    return sparse.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=shape)

@@ -456,7 +456,7 @@ class Learner:
         Raises:
             DataError: If an id is in the model already or comes twice, or a row cannot be read.
         """
-        from palate.batch import extend
+        from palate.extension import extend
 
         where = None if folder is None else Path(folder)
         return replace(self, model=extend(self.model, items, where, on_corrupt), _states={})
