@@ -276,7 +276,7 @@ def encode_words(words: str, encoder: tuple[str, str]) -> Array:
     Raises:
         OptionError: If the encoder has another revision by now.
     """
-    cached = Cached(load_encoder(encoder[0]))
+    cached = Cached(load_encoder(encoder[0], revision=encoder[1]))
     check_revision(encoder, cached.revision)
     return np.asarray(cached.encode([words], None)[0], dtype=np.float64)
 

@@ -62,7 +62,8 @@ def _encode_new(model: Model, table: pl.DataFrame, folder: Path | None, on_corru
 
 
 def _load(block: Block) -> Encoder:
-    return load_encoder(block.encoder) if block.name == "text" else load_encoder(block.encoder, block.name)  # type: ignore[arg-type]
+    modality: Any = block.name
+    return load_encoder(block.encoder, None if modality == "text" else modality, revision=block.revision)
 
 
 def _appended(model: Model, table: pl.DataFrame, content: Vectors | None) -> Model:

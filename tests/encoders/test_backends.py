@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 
+from palate import Dataset, Learner
 from palate.encoders import backends, onnx
 from palate.encoders.backends import BACKENDS, Store, backend_of
 from palate.encoders.huggingface import HuggingFace, minilm
@@ -118,6 +120,25 @@ def test_the_backend_of_a_saved_model_is_taken_again(tiny: Tiny) -> None:
         encoder = HuggingFace(tiny("bert"), backend=backend)
         again = load_encoder(encoder.name, revision=encoder.revision)
         assert (again.revision, again.backend) == (encoder.revision, backend)  # type: ignore[attr-defined]
+
+
+def test_a_model_fitted_where_another_backend_was_fastest_takes_new_items_and_words(tiny: Tiny, tmp_path: Path) -> None:
+    rows = [(user, item, 1.0 + (user + item) % 5) for user in range(8) for item in range(6)]
+    users, items, ratings = zip(*rows, strict=True)
+    data = pl.DataFrame(
+        {"user_id": [f"u{user}" for user in users], "item_id": [f"i{item}" for item in items], "rating": ratings}
+    )
+    texts = pl.DataFrame({"item_id": [f"i{item}" for item in range(6)], "text": [*TEXTS[:4], "good", "very"]})
+    learner = Learner.fit(Dataset.from_tables(data, texts), encoder=str(tiny("bert")), dim=2)
+    path = facts(tmp_path)
+    found = json.loads(path.read_text())
+    other = next(name for name in ("torch", "onnx", "onnx-int8") if name != found["chosen"])
+    path.write_text(json.dumps({**found, "chosen": other}))
+
+    larger = learner.with_items(pl.DataFrame({"item_id": ["new"], "text": ["a good film of war"]}))
+
+    assert len(larger.model.catalogue) == 7
+    larger.model.concept("a film of love")  # of no category, so the encoder reads it
 
 
 @pytest.mark.parametrize("backend", BACKENDS)

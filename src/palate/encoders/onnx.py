@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -189,14 +190,16 @@ class OnnxBackend:
         return vectors
 
     def map(self, batches: Iterable[tuple[Tokens, Tokens]]) -> Iterator[Array]:
-        """Vectors of each batch, in their order."""
-        return (self(ids, mask) for ids, mask in batches)
+        """Vectors of each batch, in their order; a batch a core at once."""
+        pool = ThreadPoolExecutor(cores(), thread_name_prefix="palate-onnx")
+        try:
+            yield from pool.map(lambda batch: self(*batch), batches)
+        finally:
+            pool.shutdown(cancel_futures=True)  # interrupted, it does not run what is left
 
 
 def _options(runtime: Any) -> Any:
     options = runtime.SessionOptions()
-    options.intra_op_num_threads = cores()
+    options.intra_op_num_threads = 1  # the cores share the batches: less waiting than sharing each product
     options.log_severity_level = 3
-    # idle threads would spin, and take the cores from the tokenizer
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     return options

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 MAX_CHARACTERS = 100_000
 """Characters of a text that are read, some 17,000 English words: what a text of any size costs is bounded."""
 
-BATCH_TOKENS = 2_048
+BATCH_TOKENS = 1_024
 """Tokens, padding counted, that a model sees together: enough to keep a processor busy, and what lies between its
 layers still fits the processor's cache."""
 
