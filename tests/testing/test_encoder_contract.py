@@ -80,13 +80,13 @@ class Greedy(Hashed):
 BROKEN = [
     (Nameless, "test_it_says_what_it_is"),
     (Double, "test_vectors_are_finite_float32_of_the_promised_shape"),
-    (Double, "test_no_texts_give_no_vectors"),
-    (Moody, "test_the_same_text_has_the_same_vector"),
-    (Constant, "test_other_texts_have_other_vectors"),
+    (Double, "test_no_contents_give_no_vectors"),
+    (Moody, "test_the_same_content_has_the_same_vector"),
+    (Constant, "test_other_contents_have_other_vectors"),
     (Centred, "test_a_vector_does_not_depend_on_its_neighbours"),
-    (Sorted, "test_vectors_come_in_the_order_of_the_texts"),
-    (Picky, "test_hard_texts_are_encoded_too"),
-    (Greedy, "test_the_texts_are_left_as_they_were"),
+    (Sorted, "test_vectors_come_in_the_order_of_the_contents"),
+    (Picky, "test_hard_contents_are_encoded_too"),
+    (Greedy, "test_the_contents_are_left_as_they_were"),
 ]
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -26,11 +27,18 @@ class EncoderContract(ABC):
 
     Making it is repeated for each test; an encoder that is slow to load is best cached by the subclass.
 
+    Attributes:
+        contents: Five that are encoded and differ: texts, or bytes of files for an encoder of images or sounds.
+        hard: Odd ones that must be encoded too.
+
     Example:
         >>> class TestMine(EncoderContract):
         ...     def make(self):
         ...         return MyEncoder()
     """
+
+    contents: Sequence[Any] = TEXTS
+    hard: Sequence[Any] = HARD_TEXTS
 
     @abstractmethod
     def make(self) -> Encoder:
@@ -46,47 +54,48 @@ class EncoderContract(ABC):
 
     def test_vectors_are_finite_float32_of_the_promised_shape(self) -> None:
         encoder = self.make()
-        vectors = encoder.encode(list(TEXTS))
-        assert vectors.shape == (len(TEXTS), encoder.dim), f"shape {vectors.shape}, not {(len(TEXTS), encoder.dim)}"
+        vectors = encoder.encode(list(self.contents))
+        expected = (len(self.contents), encoder.dim)
+        assert vectors.shape == expected, f"shape {vectors.shape}, not {expected}"
         assert vectors.dtype == np.float32, f"vectors are {vectors.dtype}, not float32"
         assert np.isfinite(vectors).all(), "a vector holds a value that is not finite"
 
-    def test_no_texts_give_no_vectors(self) -> None:
+    def test_no_contents_give_no_vectors(self) -> None:
         encoder = self.make()
         vectors = encoder.encode([])
         assert vectors.shape == (0, encoder.dim), f"shape {vectors.shape}, not {(0, encoder.dim)}"
         assert vectors.dtype == np.float32, f"vectors are {vectors.dtype}, not float32"
 
-    def test_the_same_text_has_the_same_vector(self) -> None:
+    def test_the_same_content_has_the_same_vector(self) -> None:
         encoder = self.make()
-        first, second = encoder.encode(list(TEXTS)), encoder.encode(list(TEXTS))
-        assert np.array_equal(first, second), "encoding the same texts twice gave different vectors"
+        first, second = encoder.encode(list(self.contents)), encoder.encode(list(self.contents))
+        assert np.array_equal(first, second), "encoding the same contents twice gave different vectors"
 
-    def test_other_texts_have_other_vectors(self) -> None:
-        vectors = self.make().encode(list(TEXTS))
-        assert len(np.unique(vectors, axis=0)) == len(TEXTS), "two different texts have the same vector"
+    def test_other_contents_have_other_vectors(self) -> None:
+        vectors = self.make().encode(list(self.contents))
+        assert len(np.unique(vectors, axis=0)) == len(self.contents), "two different contents have the same vector"
 
     def test_a_vector_does_not_depend_on_its_neighbours(self) -> None:
         encoder = self.make()
-        together = encoder.encode(list(TEXTS))
-        alone = np.concatenate([encoder.encode([text]) for text in TEXTS])
+        together = encoder.encode(list(self.contents))
+        alone = np.concatenate([encoder.encode([content]) for content in self.contents])
         gap = float(np.abs(together - alone).max() / np.abs(together).max())
-        assert gap <= BATCH_TOLERANCE, f"a text encoded alone differs from the same text in a batch by {gap:.1e}"
+        assert gap <= BATCH_TOLERANCE, f"a content encoded alone differs from the same one in a batch by {gap:.1e}"
 
-    def test_vectors_come_in_the_order_of_the_texts(self) -> None:
+    def test_vectors_come_in_the_order_of_the_contents(self) -> None:
         encoder = self.make()
-        forwards, backwards = encoder.encode(list(TEXTS)), encoder.encode(list(reversed(TEXTS)))
+        forwards, backwards = encoder.encode(list(self.contents)), encoder.encode(list(reversed(self.contents)))
         gap = float(np.abs(forwards - backwards[::-1]).max() / np.abs(forwards).max())
-        assert gap <= BATCH_TOLERANCE, f"reversing the texts did not reverse the vectors, gap {gap:.1e}"
+        assert gap <= BATCH_TOLERANCE, f"reversing the contents did not reverse the vectors, gap {gap:.1e}"
 
-    def test_hard_texts_are_encoded_too(self) -> None:
+    def test_hard_contents_are_encoded_too(self) -> None:
         encoder = self.make()
-        vectors = encoder.encode(list(HARD_TEXTS))
-        assert vectors.shape == (len(HARD_TEXTS), encoder.dim), f"shape {vectors.shape}"
+        vectors = encoder.encode(list(self.hard))
+        assert vectors.shape == (len(self.hard), encoder.dim), f"shape {vectors.shape}"
         finite = np.isfinite(vectors).all(axis=1)
-        assert finite.all(), f"not finite: {[HARD_TEXTS[i][:20] for i in np.flatnonzero(~finite)]}"
+        assert finite.all(), f"not finite: {[self.hard[i][:20] for i in np.flatnonzero(~finite)]}"
 
-    def test_the_texts_are_left_as_they_were(self) -> None:
-        texts = list(TEXTS)
-        self.make().encode(texts)
-        assert texts == list(TEXTS), "encode changed the list it was given"
+    def test_the_contents_are_left_as_they_were(self) -> None:
+        contents = list(self.contents)
+        self.make().encode(contents)
+        assert contents == list(self.contents), "encode changed the list it was given"
