@@ -111,6 +111,46 @@ def text_encoding(results: dict[str, Any]) -> str:
     )
 
 
+def media_encoding(results: dict[str, Any]) -> str:
+    """Images and clips a second, and what a linear probe gets out of the vectors."""
+    rows = [
+        [
+            row["encoder"],
+            row["files"],
+            f"{row['encoded_a_second']:.1f}",
+            f"{row['decoded_a_second']:.1f}",
+            f"{row['network_a_second']:.1f}",
+            f"{row['torch_network_a_second']:.1f}",
+        ]
+        for row in results["rows"]
+    ]
+    probes = [
+        [
+            row["set"],
+            row["encoder"],
+            f"{row['items']} in {row['classes']}",
+            f"{row['accuracy']:.3f} ({row['lowest']:.3f} to {row['highest']:.3f})",
+            f"{row['commonest']:.3f}",
+        ]
+        for row in results["probes"]
+    ]
+    head = ["encoder", "files", "encoded a second", "decoded", "network alone", "the same network in PyTorch"]
+    probe = ["set", "encoder", "items", "accuracy (lowest and highest seed)", "always the commonest"]
+    return f"On one core:\n\n{table(head, rows)}\n\nA linear probe in five folds:\n\n{table(probe, probes)}"
+
+
+def encoding_scale(results: dict[str, Any]) -> str:
+    """A large catalogue encoded and fitted: rate, memory, and what a kill loses."""
+    (row,) = results["rows"]
+    return (
+        f"{row['items']:,} items with generated texts and {row['ratings']:,} ratings by `{row['encoder']}`: fitted in "
+        f"{row['fit_seconds']:,.0f} s with a peak of {row['peak_megabytes']:,} MB, of it {row['texts_per_second']:,.0f} "
+        f"texts encoded a second. Ended by SIGINT and then by SIGKILL while it encoded, the third run had "
+        f"{row['encoded_after_both']:,} texts left; the fourth encoded {row['fitted_again']['encoded']} and took "
+        f"{row['fitted_again']['seconds']:,.0f} s."
+    )
+
+
 def calibration(results: dict[str, Any]) -> str:
     """Coverage of intervals, or calibration error of P(agree): mean, lowest and highest over the seeds."""
     rows = []
@@ -379,6 +419,8 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "history": ("New people with three events", sequences),
     "next_item": ("The next item of people known", sequences),
     "text_encoding": ("How fast texts are encoded", text_encoding),
+    "media_encoding": ("How fast images and sounds are encoded", media_encoding),
+    "encoding_scale": ("A large catalogue encoded and fitted", encoding_scale),
     "strategies": ("Which strategy: new people, sixteen sets", strategies),
     "new_items": ("Whom to ask about a new item", new_items),
     "cold_system": ("A whole system from nothing", cold_system),

@@ -26,6 +26,7 @@ from palate.posteriors.prior import LinearPrior
 from palate.posteriors.statistics import Statistics, augmented_moments, pack, second_moments, unpack
 
 Array = NDArray[np.float64]
+_BLOCK = 4_096  # items whose matrices are made at a time: for all at once they would be the peak of memory
 _CHUNK_BYTES = 48 * 2**20  # of packed user moments at a time; larger is not faster
 _LARGEST_ENCODING = 1e100  # the sums of squares of larger ones overflow
 _NOISE_ANSWERS = 100.0  # an item's own noise counts as much as the common one once it has this many answers
@@ -294,10 +295,13 @@ def _start(
 
 def _user_half(answers: Answers, state: _State, likelihood: Likelihood) -> Statistics:
     """Every user's belief given the items, as one sum."""
-    moments = second_moments(state.factors, state.covariances) / state.noise[:, None, None]
-    pulls = state.factors[:, 1:] / state.noise[:, None]
-    given = _Given(state.factors, pulls, pack(moments), likelihood.background * moments.sum(0))
     total = Statistics.zero(len(state.factors), state.factors.shape[1] - 1)
+    packed, shared = np.empty_like(total.moment), np.zeros_like(total.gram)
+    for items in _blocks(len(state.factors)):
+        moments = second_moments(state.factors[items], state.covariances[items]) / state.noise[items, None, None]
+        packed[items] = pack(moments)
+        shared += likelihood.background * moments.sum(0)
+    given = _Given(state.factors, state.factors[:, 1:] / state.noise[:, None], packed, shared)
     size = max(1, _CHUNK_BYTES // (8 * given.packed.shape[1]))
     for rows, chunk in answers.chunks(size):
         part, state.means[rows] = chunk_statistics(chunk, state.means[rows], given, likelihood)
@@ -316,13 +320,16 @@ def _rescale(state: _State, total: Statistics) -> Statistics:
     backward = np.asarray(np.linalg.inv(forward).T)
     state.prior = state.prior.transform(backward)
     state.factors = state.factors @ backward.T
-    state.covariances = backward @ state.covariances @ backward.T
+    moment = np.empty_like(total.moment)
+    for items in _blocks(len(moment)):
+        state.covariances[items] = backward @ state.covariances[items] @ backward.T
+        moment[items] = pack(forward @ unpack(total.moment[items]) @ forward.T)
     state.means = (state.means - centre) @ forward[1:, 1:].T
     information = total.information - 0.5 * (np.trace(total.residual) - total.users * dim)
     return Statistics(
         users=total.users,
         answers=total.answers,
-        moment=pack(forward @ unpack(total.moment) @ forward.T),
+        moment=moment,
         cross=total.cross @ forward.T,
         squares=total.squares,
         gram=forward @ total.gram @ forward.T,
@@ -338,13 +345,16 @@ def _item_half(
 ) -> float:
     """Every item's belief given the users, then the prior and the noise; returns the bound."""
     n_items = len(state.factors)
-    moment = unpack(total.moment) + likelihood.background * total.gram
     relevance = np.linalg.inv(state.prior.covariance)
-    state.covariances, log_determinants = inverse(relevance + moment / state.noise[:, None, None])
     pull = state.prior.predict(content, n_items) @ relevance + total.cross / state.noise[:, None]
-    state.factors = np.einsum("iab,ib->ia", state.covariances, pull)
+    log_determinants, fitted = np.empty(n_items), np.empty(n_items)
+    for items in _blocks(n_items):
+        moment = unpack(total.moment[items]) + likelihood.background * total.gram
+        covariances, log_determinants[items] = inverse(relevance + moment / state.noise[items, None, None])
+        factors = np.einsum("iab,ib->ia", covariances, pull[items])
+        fitted[items] = np.einsum("iab,iab->i", second_moments(factors, covariances), moment)
+        state.factors[items], state.covariances[items] = factors, covariances
     state.prior, divergence = state.prior.refit(state.factors, state.covariances.sum(0), content, floor)
-    fitted = np.einsum("iab,iab->i", second_moments(state.factors, state.covariances), moment)
     squares = total.squares - 2.0 * (state.factors * total.cross).sum(1) + fitted
     evidence = total.latent
     if likelihood.learns_noise:
@@ -353,6 +363,10 @@ def _item_half(
     evidence -= 0.5 * float((squares / state.noise).sum())
     item_information = 0.5 * (n_items * np.linalg.slogdet(state.prior.covariance)[1] + log_determinants.sum())
     return float(evidence - total.information - item_information - divergence)
+
+
+def _blocks(n_items: int) -> Iterator[slice]:
+    return (slice(first, first + _BLOCK) for first in range(0, n_items, _BLOCK))
 
 
 def _noise(noise: Array, squares: Array, answers: Array, floor: float) -> tuple[Array, float]:
