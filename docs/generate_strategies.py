@@ -40,6 +40,8 @@ The reach of an item is $E[P(\\text{{can answer }} i)\\, n] / E[n]$, with $n$ th
 knows. It is the chance of an answer, tilted towards users who will use more of the catalogue. Once it is certain what
 somebody knows, it is the chance of an answer.
 
+A strategy with an *extra* needs what `pip install 'palate[EXTRA]'` installs.
+
 A strategy with a *shortlist* scores only so many candidates: the most promising by `a-optimal-relative`.
 
 In the tables, D is the number of taste dimensions, R of rating levels, I of candidates, J of targets drawn (64), C of
@@ -104,7 +106,8 @@ def about(strategy: Strategy | PoolStrategy) -> str:
 def _table(title: str, strategies: list[Strategy]) -> str:
     lines = [f"## {title}\n", "| name | | cost an item | unit | × reach | shortlist | source |", "|" + " --- |" * 7]
     for one in strategies:
-        cells = [f"`{one.name}`", about(one), one.cost, one.unit or "–", "yes" if one.weighs_answerability else "no"]
+        says = about(one) + (f" (extra `{one.extra}`)" if one.extra else "")
+        cells = [f"`{one.name}`", says, one.cost, one.unit or "–", "yes" if one.weighs_answerability else "no"]
         lines.append(f"| {' | '.join([*cells, str(one.shortlist or '–'), one.source])} |")
     return "\n".join(lines) + "\n"
 

@@ -10,11 +10,11 @@ import polars as pl
 import pytest
 
 from palate import Learner
-from palate.acquisition import STRATEGIES
 from palate.datasets import Dataset
 from palate.entities import Answer, AnswerKind
 from palate.errors import AnswerError, DataError, IdError, OptionError, UnknownItem
 from palate.model import UserState
+from tests.registry import EVERY
 from tests.worlds import data, learner, words, world
 
 KINDS = ("ratings", "likes", "events", "both")
@@ -246,7 +246,7 @@ def test_undo_of_nothing_is_refused() -> None:
 # ---- ask ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("strategy", EVERY)
 @pytest.mark.parametrize("kind", KINDS)
 def test_asking_reads_only_and_never_asks_twice(strategy: str, kind: str) -> None:
     for user in ("newcomer", "u007"):

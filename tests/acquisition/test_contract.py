@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from palate.acquisition import STRATEGIES, Strategy, pooled
 from palate.testing import StrategyContract
 
@@ -19,6 +21,8 @@ DRAWS = {
 
 def _contract(strategy: Strategy) -> type[StrategyContract]:
     members = {"make": lambda self: strategy.score, "draws": strategy.name in DRAWS, "__module__": __name__}
+    if strategy.extra:
+        members["pytestmark"] = pytest.mark.hf
     return type(f"Test_{strategy.name.replace('-', '_')}", (StrategyContract,), members)
 
 

@@ -14,6 +14,7 @@ from palate.acquisition.select import chances
 from palate.errors import OptionError
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import ITEMS, make_world
+from tests.registry import EVERY
 
 WORLD = make_world()
 
@@ -40,7 +41,7 @@ def certain() -> Candidates:
     return replace(WORLD.offered, reach=np.ones(ITEMS))
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("kind", ["gaussian", "probit", "implicit"])
 def test_no_question_comes_twice(name: str, kind: str) -> None:
     world = make_world(kind)

@@ -8,8 +8,10 @@ def test_strategies(cli):
     assert [strategy["name"] for strategy in found] == list(STRATEGIES)
     assert [strategy["name"] for strategy in found if strategy["default"]] == [DEFAULT]
     assert all(strategy["cost"] and strategy["source"] for strategy in found)
+    assert {strategy["name"]: strategy["extra"] for strategy in found if strategy["extra"]} == {"nicf": "hf"}
     shown = cli("strategies").out
     assert all(name in shown for name in STRATEGIES)
+    assert [line.split()[0] for line in shown.splitlines() if " hf " in line] == ["nicf"]
 
 
 def test_encoders(cli):

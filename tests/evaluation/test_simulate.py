@@ -14,6 +14,7 @@ from palate.errors import DataError, OptionError
 from palate.evaluation.play import Played, average, ceiling, play
 from palate.evaluation.simulate import SimulationOptions, labels_saved, questions_needed, simulate
 from palate.evaluation.world import World, items_world, users_world
+from tests.registry import EVERY
 
 METRICS = ("rmse", "accuracy", "ndcg@10", "recall@10", "precision@10", "f1@10")
 
@@ -46,7 +47,7 @@ def recorded(world: World, name: str, pool: str, budget: int) -> list[np.ndarray
 
 
 @pytest.mark.parametrize("pool", ["open", "answered"])
-@pytest.mark.parametrize("name", [name for name in STRATEGIES if name != "random"])
+@pytest.mark.parametrize("name", [one for one in EVERY if one.id != "random"])
 def test_no_answer_leaks_into_the_first_question(world: World, name: str, pool: str) -> None:
     """The answerable ratings are shuffled: no score of the first question may change."""
     scores, others = (recorded(one, name, pool, 1) for one in (world, world.shuffled(np.random.default_rng(1))))

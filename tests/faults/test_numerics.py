@@ -18,6 +18,7 @@ from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
 from palate.posteriors.likelihoods import Kind, Likelihood
 from palate.posteriors.taste import Belief, Items, Taste
 from palate.testing.strategies import make_world
+from tests.registry import EVERY
 from tests.worlds import Words, data, learner, words
 
 Array = np.ndarray
@@ -271,7 +272,7 @@ def test_IN_11_answers_that_contradict_each_other(kind: Kind) -> None:
         assert np.isfinite(belief.mean).all() and np.linalg.eigvalsh(belief.covariance)[0] > 0.0
 
 
-@pytest.mark.parametrize("name", STRATEGIES)
+@pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("kind", LIKELIHOODS)
 @pytest.mark.parametrize("size", [1e-150, 1e-12, 1e5])  # a fit keeps factors below 3e4 of an answer's noise
 def test_IN_11_strategies_on_factors_of_any_size(name: str, kind: Kind, size: float) -> None:

@@ -31,11 +31,14 @@ def strategies(as_json: Json = False, seed: UnusedSeed = 0) -> None:
             str(strategy["cost"]),
             str(strategy["unit"]),
             "yes" if strategy["weighs_answerability"] else "no",
+            _or_dash(strategy["extra"]),
             str(strategy["source"]),
         ]
         for strategy in found
     ]
-    output().print(table(["!Strategy", "!Cost an item", "Unit", "× P(answer)", "Source"], rows, strong=DEFAULT))
+    output().print(
+        table(["!Strategy", "!Cost an item", "Unit", "× P(answer)", "Extra", "Source"], rows, strong=DEFAULT)
+    )
     output().print(f"D taste dimensions, R rating levels, J targets. The default is {DEFAULT}.")
 
 

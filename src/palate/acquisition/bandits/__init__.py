@@ -12,6 +12,7 @@ from palate.acquisition.bandits.knn_bandit import knn_bandit
 from palate.acquisition.bandits.lin_ucb import lin_ucb
 from palate.acquisition.bandits.max_item_trait import max_item_trait
 from palate.acquisition.bandits.min_item_trait import min_item_trait
+from palate.acquisition.bandits.nicf import nicf
 from palate.acquisition.bandits.pebol_thompson import pebol_thompson
 from palate.acquisition.bandits.pebol_ucb import pebol_ucb
 from palate.acquisition.bandits.thompson import thompson
@@ -30,6 +31,7 @@ ENTRIES: tuple[Strategy, ...] = (
     Strategy("icf-thompson", icf_thompson, "O(D²)", "Zhao et al. 2013", "rating", False),
     Strategy("knn-bandit", knn_bandit, "O(1), O(U) a user", "Sanz-Cruzado et al. 2019", "likes", False),
     Strategy("cofiba", cofiba, "O(D²), O(U D²) a user", "Li et al. 2016", "rating", False),
+    Strategy("nicf", nicf, "O(D)", "Zou et al. 2020", "share of the scale", False, extra="hf"),
     Strategy("max-item-trait", max_item_trait, "O(D)", "Christakopoulou et al. 2016", "rating", False),
     Strategy("min-item-trait", min_item_trait, "O(D)", "Christakopoulou et al. 2016", "rating", False),
     Strategy("pebol-thompson", pebol_thompson, "O(T E)", "Austin et al. 2024", "probability", False),
