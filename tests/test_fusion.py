@@ -19,7 +19,6 @@ from palate.encoders.fusion import common_categories, fuse, indicators, whiten
 from palate.errors import DataError, ModelFolderError, OptionError, UnknownItem
 from palate.posteriors.fit import Answers, FitOptions, fit
 from palate.posteriors.fused import FusedPrior
-from palate.posteriors.prior import LinearPrior
 from palate.store.folder import load_folder, save_folder
 from tests.worlds import Words, data, world
 
@@ -93,10 +92,12 @@ def test_vectors_that_are_all_the_same_keep_one_column_of_zeros() -> None:
     assert axes.shape == (3, 1) and np.abs((np.ones((5, 3)) - centre) @ axes).max() < 1e-6
 
 
-def test_a_complete_text_alone_stays_as_it_is() -> None:
+def test_a_complete_text_alone_is_whitened_like_any_other_block() -> None:
     vectors = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
     content = fuse([(FusionBlock("text", "words", "1"), vectors)])
-    assert content is not None and content.is_plain and content.vectors is vectors
+    assert content is not None and content.sizes == (3,)
+    np.testing.assert_allclose(content.vectors, content.blocks[0].whitened(vectors))
+    np.testing.assert_allclose(content.vectors.mean(0), 0.0, atol=1e-6)
 
 
 def test_a_modality_that_nothing_has_is_left_out() -> None:
@@ -116,15 +117,17 @@ def test_categories_of_one_item_or_of_all_tell_nothing_apart() -> None:
 # ---- fitting --------------------------------------------------------------------------------------------------------
 
 
-def test_text_alone_gives_the_model_there_always_was() -> None:
+def test_text_alone_is_fitted_as_one_block() -> None:
     model = Learner.fit(data(), encoder="words", dim=6).model
-    assert isinstance(model.prior, LinearPrior) and model.catalogue.has is None
-    content = Words().encode(data().item_texts())
+    assert isinstance(model.prior, FusedPrior) and model.catalogue.has is not None and model.catalogue.has.all()
+    content = fuse([(FusionBlock("text", "words", "1"), Words().encode(data().item_texts()))])
+    assert content is not None
     fitted = fit(
         Answers(model.answers),
         likelihood=model.taste.likelihood,
         options=FitOptions(dim=6),
-        content=content.astype(np.float64),
+        content=content.vectors.astype(np.float64),
+        sizes=content.sizes,
         rng=np.random.default_rng(0),
     )
     np.testing.assert_allclose(model.taste.items.factors, fitted.factors[:, 1:], rtol=1e-9, atol=1e-9)

@@ -101,7 +101,7 @@ def fit_model(
         dim=dim,
         seed=seed,
         progress=report,
-        sizes=None if fused is None or fused.is_plain else fused.sizes,
+        sizes=None if fused is None else fused.sizes,
     )
     counts = np.bincount(joined.values.indices, minlength=shape[1]).astype(np.float64)
     scale = Scale.of(coded.values)

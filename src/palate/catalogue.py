@@ -60,7 +60,7 @@ class Catalogue:
         """A catalogue of items that hold this."""
         if content is None:
             return cls(table, None, counts, levels)
-        has = None if content.is_plain else _has(content.vectors, content.sizes)
+        has = _has(content.vectors, content.sizes)
         # whitened columns have mean 0
         return cls(table, np.nan_to_num(content.vectors), counts, levels, content.blocks, content.sizes, has)
 

@@ -80,23 +80,15 @@ class Content:
     blocks: tuple[Block, ...]
     sizes: tuple[int, ...]
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether it is one encoder's vectors as they are, of which no item lacks one."""
-        return len(self.blocks) == 1 and self.blocks[0].axes is None
-
 
 def fuse(raw: Sequence[tuple[Block, Vectors]]) -> Content | None:
     """The content of a model, from each modality's vectors, (I, E_b), a row of NaN where an item has none.
 
-    A modality that no item has is left out. A text that every item has stays as it is if it is alone.
+    A modality that no item has is left out.
     """
     there = [(block, vectors) for block, vectors in raw if not np.isnan(vectors).any(1).all()]
     if not there:
         return None
-    if len(there) == 1 and there[0][0].name == "text" and not np.isnan(there[0][1]).any():
-        block, vectors = there[0]
-        return Content(vectors, (block,), (vectors.shape[1],))
     blocks, parts = [], []
     for block, vectors in there:
         centre, axes = whiten(vectors)

@@ -23,10 +23,10 @@ from palate.errors import DataError, OptionError
 from palate.posteriors.fused import FusedPrior
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.prior import LinearPrior
-from palate.posteriors.statistics import Statistics, augmented_moments, pack, second_moments, unpack
+from palate.posteriors.settled import settle
+from palate.posteriors.statistics import Statistics, augmented_moments, blocks, pack, second_moments, unpack
 
 Array = NDArray[np.float64]
-_BLOCK = 4_096  # items whose matrices are made at a time: for all at once they would be the peak of memory
 _CHUNK_BYTES = 48 * 2**20  # of packed user moments at a time; larger is not faster
 _LARGEST_ENCODING = 1e100  # the sums of squares of larger ones overflow
 _NOISE_ANSWERS = 100.0  # an item's own noise counts as much as the common one once it has this many answers
@@ -245,7 +245,21 @@ def fit(
             progress(sweep + 1, options.sweeps)
         if sweep > 2 and bounds[-1] - bounds[-2] < options.tolerance * abs(bounds[-1] + in_units):
             break
+    if content is not None and isinstance(state.prior, FusedPrior):
+        state.prior, state.factors, state.covariances = settle(
+            state.prior, *_evidence(answers, state, likelihood), content, 1e-9 * unit
+        )
     return _canonical(state, options.prune, tuple(bounds))
+
+
+def _evidence(answers: Answers, state: _State, likelihood: Likelihood) -> tuple[Array, Array]:
+    """What the answers say of each item given the users: precision (I, A, A), and precision times mean (I, A)."""
+    total = _user_half(answers, state, likelihood)
+    precisions = state.covariances  # their place, since they are made anew from this
+    for items in blocks(len(precisions)):
+        moment = unpack(total.moment[items]) + likelihood.background * total.gram
+        precisions[items] = moment / state.noise[items, None, None]
+    return precisions, total.cross / state.noise[:, None]
 
 
 def _unit(answers: Answers, likelihood: Likelihood) -> float:
@@ -297,7 +311,7 @@ def _user_half(answers: Answers, state: _State, likelihood: Likelihood) -> Stati
     """Every user's belief given the items, as one sum."""
     total = Statistics.zero(len(state.factors), state.factors.shape[1] - 1)
     packed, shared = np.empty_like(total.moment), np.zeros_like(total.gram)
-    for items in _blocks(len(state.factors)):
+    for items in blocks(len(state.factors)):
         moments = second_moments(state.factors[items], state.covariances[items]) / state.noise[items, None, None]
         packed[items] = pack(moments)
         shared += likelihood.background * moments.sum(0)
@@ -321,7 +335,7 @@ def _rescale(state: _State, total: Statistics) -> Statistics:
     state.prior = state.prior.transform(backward)
     state.factors = state.factors @ backward.T
     moment = np.empty_like(total.moment)
-    for items in _blocks(len(moment)):
+    for items in blocks(len(moment)):
         state.covariances[items] = backward @ state.covariances[items] @ backward.T
         moment[items] = pack(forward @ unpack(total.moment[items]) @ forward.T)
     state.means = (state.means - centre) @ forward[1:, 1:].T
@@ -348,7 +362,7 @@ def _item_half(
     relevance = np.linalg.inv(state.prior.covariance)
     pull = state.prior.predict(content, n_items) @ relevance + total.cross / state.noise[:, None]
     log_determinants, fitted = np.empty(n_items), np.empty(n_items)
-    for items in _blocks(n_items):
+    for items in blocks(n_items):
         moment = unpack(total.moment[items]) + likelihood.background * total.gram
         covariances, log_determinants[items] = inverse(relevance + moment / state.noise[items, None, None])
         factors = np.einsum("iab,ib->ia", covariances, pull[items])
@@ -363,10 +377,6 @@ def _item_half(
     evidence -= 0.5 * float((squares / state.noise).sum())
     item_information = 0.5 * (n_items * np.linalg.slogdet(state.prior.covariance)[1] + log_determinants.sum())
     return float(evidence - total.information - item_information - divergence)
-
-
-def _blocks(n_items: int) -> Iterator[slice]:
-    return (slice(first, first + _BLOCK) for first in range(0, n_items, _BLOCK))
 
 
 def _noise(noise: Array, squares: Array, answers: Array, floor: float) -> tuple[Array, float]:

@@ -12,7 +12,8 @@ An item without block b has its mean there. What it might have been is not known
 about ``B_b`` go into the item's covariance. Λ is learnt from all fitted items, those without the block too, and holds
 their share of it already; only the rest is added.
 
-With one complete block this is :class:`palate.posteriors.prior.LinearPrior`, where one decomposition serves all.
+With one complete block the sweeps are those of :class:`palate.posteriors.prior.LinearPrior`, where one decomposition
+serves all. After the last, :mod:`palate.posteriors.settled` integrates the items' factors out.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _KEPT = 512  # decompositions kept for the next sweep
 
 
 @dataclass(frozen=True, slots=True)
-class _Ridge:
+class Ridge:
     """The posterior of the weights for one choice of strengths: covariance (E, E), and what the bound needs of it.
 
     Attributes:
@@ -51,7 +52,7 @@ class _Ridge:
     strengths: Array
 
 
-class _Design:
+class Design:
     """The columns of the content as a regression sees them, and decompositions that many directions share."""
 
     def __init__(self, gram: Array, sizes: Sequence[int]) -> None:
@@ -61,21 +62,21 @@ class _Design:
         energy = np.diag(gram)
         means = [float(energy[block].mean()) if len(block) else 0.0 for block in self.blocks]
         self.grids = [_STRENGTHS * (mean if mean > _CONSTANT else 1.0) for mean in means]
-        self._ridges: dict[Places, _Ridge] = {}
+        self._ridges: dict[Places, Ridge] = {}
         self._given: dict[tuple[int, Places], tuple[Array, Array]] = {}
 
     @property
     def off(self) -> Places:
         return (_OFF,) * len(self.blocks)
 
-    def ridge(self, places: Places) -> _Ridge:
+    def ridge(self, places: Places) -> Ridge:
         if places not in self._ridges:
             _make_room(self._ridges)
             strengths = self._columns(places)
             covariance, log_determinant = _inverse(self.gram + np.diag(strengths))
             explained = len(strengths) - float(strengths @ np.diag(covariance))
             complexity = log_determinant - float(np.log(strengths).sum())
-            self._ridges[places] = _Ridge(covariance, explained, complexity, strengths)
+            self._ridges[places] = Ridge(covariance, explained, complexity, strengths)
         return self._ridges[places]
 
     def _columns(self, places: Places) -> Array:
@@ -197,13 +198,13 @@ class FusedPrior:
     sizes: tuple[int, ...]
     back: Array
     strengths: Array
-    _design: _Design = field(repr=False, compare=False)
+    _design: Design = field(repr=False, compare=False)
 
     @classmethod
     def build(cls, *, gram: Array, sizes: Sequence[int], **parts: object) -> FusedPrior:
         """From its parts, as a model folder keeps them."""
         sizes = tuple(map(int, sizes))
-        return cls(gram=gram, sizes=sizes, _design=_Design(gram, sizes), **parts)  # type: ignore[arg-type]
+        return cls(gram=gram, sizes=sizes, _design=Design(gram, sizes), **parts)  # type: ignore[arg-type]
 
     @classmethod
     def start(cls, mean: Array, covariance: Array, content: Array, sizes: Sequence[int]) -> FusedPrior:
@@ -211,7 +212,7 @@ class FusedPrior:
         has = ~np.isnan(content)
         centre = np.where(has, content, 0.0).sum(0) / np.maximum(has.sum(0), 1)
         centred = np.where(has, content - centre, 0.0)
-        design = _Design(centred.T @ centred, sizes)
+        design = Design(centred.T @ centred, sizes)
         off = np.array([grid[_OFF] for grid in design.grids])
         return cls.build(
             mean=mean,
@@ -229,18 +230,18 @@ class FusedPrior:
     def uses_content(self) -> bool:
         return True
 
-    def _centred(self, content: Array) -> Array:
+    def centred(self, content: Array) -> Array:
         return np.where(np.isnan(content), 0.0, content - self.centre)
 
     def predict(self, content: Array | None, n_items: int) -> Array:
         """Prior means of level and factors, (I, A)."""
         if content is None:
             return np.broadcast_to(self.mean, (n_items, len(self.mean)))
-        return np.asarray(self.mean + self._centred(content) @ self.coefficients)
+        return np.asarray(self.mean + self.centred(content) @ self.coefficients)
 
     def parts(self, content: Array) -> Array:
         """By how much each block moves each item's prior mean from the population's, (I, B, A)."""
-        centred, ends = self._centred(content), np.cumsum(self.sizes)
+        centred, ends = self.centred(content), np.cumsum(self.sizes)
         spans = [slice(end - size, end) for size, end in zip(self.sizes, ends, strict=True)]
         return np.stack([centred[:, span] @ self.coefficients[span] for span in spans], 1)
 
@@ -249,7 +250,7 @@ class FusedPrior:
         if content is None:
             content = np.full((1, len(self.centre)), np.nan)
             return np.tile(self.covariances(content, 1), (n_items, 1, 1))
-        centred, lacks = self._centred(content), np.isnan(content)
+        centred, lacks = self.centred(content), np.isnan(content)
         all_places = self._places()
         ridges = [self._design.ridge(places) for places in all_places]
         # many directions share their strengths
@@ -283,7 +284,7 @@ class FusedPrior:
             The prior, and the divergence of the coefficients from theirs, in nats.
         """
         assert content is not None
-        centred = self._centred(content)
+        centred = self.centred(content)
         deviation = factors - factors.mean(0)
         choice = self._best_choice(centred, deviation)
         left = deviation - centred @ choice.coefficients

@@ -8,12 +8,19 @@ Shapes: ``I`` items, ``D`` taste dimensions, ``A = D + 1`` (a taste with a leadi
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+_BLOCK = 4_096
+
+
+def blocks(n: int) -> Iterator[slice]:
+    """Runs of items whose matrices are made together: those of a large catalogue would be the peak of memory."""
+    return (slice(first, first + _BLOCK) for first in range(0, n, _BLOCK))
 
 
 def pack(matrices: Array) -> Array:
