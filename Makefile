@@ -6,11 +6,13 @@ WORKERS ?= 2# processes for the tests
 VENV := .venv
 BIN  := $(VENV)/bin
 PEERS := .venv-peers
+SEQUENCES := .venv-peers-sequences
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
 # What a platform's build of torch is made of; left out of the hashed lock and to pip (see requirements/torch.txt).
-TORCH_BUILD := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cupti nvidia-cuda-nvrtc \
-        nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile nvidia-curand nvidia-cusolver nvidia-cusparse \
-        nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink nvidia-nvshmem-cu13 nvidia-nvtx
+TORCH_BUILD := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cccl \
+        nvidia-cuda-cupti nvidia-cuda-nvrtc nvidia-cuda-runtime nvidia-cudnn-cu13 nvidia-cufft nvidia-cufile \
+        nvidia-curand nvidia-cusolver nvidia-cusparse nvidia-cusparselt-cu13 nvidia-nccl-cu13 nvidia-nvjitlink \
+        nvidia-nvshmem-cu13 nvidia-nvtx
 
 LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes \
         --custom-compile-command "make lock"
@@ -34,7 +36,7 @@ check: $(VENV)/.dev
 	$(BIN)/mypy --strict src/palate
 
 # One after another, so that no timing is disturbed by its neighbour; names with _ in front are shared helpers.
-bench: $(VENV)/.hf $(PEERS)/.made
+bench: $(VENV)/.hf $(PEERS)/.made $(SEQUENCES)/.made
 	@set -e; for file in benchmarks/[a-z]*.py; do \
 	    name=$$(basename $$file .py); echo "benchmarks.$$name"; \
 	    $(BIN)/python -m benchmarks.$$name --json > benchmarks/results/$$name.json.part; \
@@ -50,9 +52,12 @@ lock: $(VENV)/.dev
 	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
 	$(BIN)/uv pip compile requirements/peers.in --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" $(UPGRADE) --output-file requirements/peers.txt
+	$(BIN)/uv pip compile requirements/peers-sequences.in --quiet --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command "make lock" $(UPGRADE) --output-file requirements/peers-sequences.txt \
+	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
 
 clean:
-	rm -rf $(VENV) $(PEERS) palate-demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(SEQUENCES) palate-demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- set-up: each stamp needs the one before, so that `make -j` never runs two installations at once ----
@@ -87,6 +92,15 @@ $(PEERS)/.made: requirements/peers.txt requirements/peers-alone.txt
 	$(PYTHON) -m venv --clear $(PEERS)
 	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/peers.txt
 	$(PEERS)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps -r requirements/peers-alone.txt
+	@touch $@
+
+# torch as above: alone, by exact version, after all the rest.
+$(SEQUENCES)/.made: requirements/peers-sequences.txt requirements/torch.txt
+	$(PYTHON) -m venv --clear $(SEQUENCES)
+	$(SEQUENCES)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps \
+	    -r requirements/peers-sequences.txt
+	$(SEQUENCES)/bin/python -m pip --disable-pip-version-check install --quiet -r requirements/torch.txt
+	$(SEQUENCES)/bin/python -m pip --disable-pip-version-check check
 	@touch $@
 
 # strace injects the disk errors of the fault tests; where it cannot be had they are skipped and say so.

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import subprocess
+import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from scipy import sparse
 
-from benchmarks._data import folder_of, load
+from benchmarks._data import folder_of, load, main
 from palate import Dataset
 from palate.batch import IMPLICIT, encode, fit_taste, item_table
 from palate.encoders.behaviour import item_vectors
+from palate.encoders.companions import Companions
 from palate.encoders.history import Log, liking
 from palate.entities import NEGATIVE_EVENTS, POSITIVE_EVENTS
 from palate.evaluation.baselines import Interactions
@@ -24,7 +29,31 @@ from palate.posteriors.fit import Answers
 from palate.posteriors.taste import Taste
 
 SETS = ("movielens-100k", "movietweetings", "kuairand-pure-cut", "online-retail")
+PEERS = Path(__file__).resolve().parents[1] / ".venv-peers-sequences" / "bin" / "python"
 LEAST = 5  # events of an item in the training part: of rarer ones no peer knows anything
+
+
+def main_with_sasrec(name: str, run: Callable[[int, str | None, Sequence[str], bool], dict[str, Any]]) -> None:
+    """As :func:`benchmarks._data.main`, for a benchmark that also asks SASRec, if its environment is there."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--peers", default=str(PEERS), metavar="PYTHON", help="of the environment that holds RecTools")
+    parser.add_argument("--sets", default=",".join(SETS))
+    parser.add_argument(
+        "--no-networks", dest="networks", action="store_false", help="leave out what is trained by steps"
+    )
+    options, sys.argv[1:] = parser.parse_known_args()
+    python = options.peers if Path(options.peers).exists() else None
+    left_out = {}
+    if not options.networks:
+        left_out = dict.fromkeys(("behaviour", "sasrec"), "--no-networks")
+    elif python is None:
+        left_out["sasrec"] = f"its environment is missing: make {PEERS.parents[1].name}/.made"
+        print(f"SASRec is left out, {left_out['sasrec']}", file=sys.stderr)
+    main(
+        name,
+        lambda seeds: {"left_out": left_out, **run(seeds, python, options.sets.split(","), options.networks)},
+        seeds=3,
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +73,17 @@ class World:
     test: Interactions
     data: Dataset
     item_ids: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class InHistory:
+    """Companions of what each user met, (U, I)."""
+
+    companions: Companions
+    history: sparse.csr_array
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        return self.companions.score(self.history[users])
 
 
 def load_events(name: str) -> Dataset:

@@ -1,6 +1,6 @@
 """A hundred thousand items with generated texts, encoded and fitted: rate, peak memory, and what is lost at a kill.
 
-A process of its own fits a model on them and a million ratings of ten thousand people, with a cache that is empty. It is
+A process of its own fits a model on them and a million ratings of ten thousand people, with an empty cache. It is
 ended by SIGINT while it encodes, then by SIGKILL, and then runs to the end; the peak of memory is that last run's. What
 was encoded before is not encoded again. ``PALATE_BENCH_ENCODER`` is ``minilm`` unless set.
 """

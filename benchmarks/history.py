@@ -3,15 +3,15 @@
 Cut in time: all models train on what was before it. Tested is everybody who has nothing before it: their first three
 events are their history, all later ones on items with at least five events before the cut are to be found among all
 those items, the three left out. Popularity is that of the training part. The baselines' settings are chosen by the same
-protocol inside the training part, with a cut of its own; the Transformers have one setting each.
+protocol inside the training part, with a cut of its own; the Transformers have one setting each, and companions choose
+theirs in their fit.
 
 ``ratings``: of the sets that have any, RMSE on the later ratings after 0 to 10 answers (the ratings next in time) by
-taste without history, with the mean and with the Transformer as the prior; the three events come as history only.
+taste without history and with each history as the prior; the three events come as history only.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -20,12 +20,23 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks._data import load, main
-from benchmarks._sequences import SETS, World, ask_sasrec, content_of, load_events, taste_of, vectors_of, world
+from benchmarks._data import load
+from benchmarks._sequences import (
+    InHistory,
+    World,
+    ask_sasrec,
+    content_of,
+    load_events,
+    main_with_sasrec,
+    taste_of,
+    vectors_of,
+    world,
+)
 from palate import Dataset
 from palate.batch import fit_taste, item_table
 from palate.datasets.splits import global_time
 from palate.encoders.behaviour import fit_behaviour
+from palate.encoders.companions import fit_companions
 from palate.encoders.history import HistoryEncoder, Log, RecencyMean, liking
 from palate.evaluation.baselines import (
     Ease,
@@ -56,8 +67,8 @@ GRIDS: Mapping[str, Sequence[Model]] = {
 WITH_RATINGS = ("movielens-100k", "movietweetings")
 
 
-def run(seeds: int, python: str | None, names: Sequence[str]) -> dict[str, Any]:
-    """One row a set and seed; the baselines depend on no seed. Without ``--peers`` SASRec is left out."""
+def run(seeds: int, python: str | None, names: Sequence[str], networks: bool) -> dict[str, Any]:
+    """One row a set and seed; the baselines depend on no seed. Without its environment SASRec is left out."""
     rows = []
     for name in names:
         data = load_events(name)
@@ -65,12 +76,12 @@ def run(seeds: int, python: str | None, names: Sequence[str]) -> dict[str, Any]:
         chosen = _chosen(new_people(global_time(data).train), outer)
         for seed in range(seeds):
             print(name, seed, file=sys.stderr)
-            found = {**chosen, **_ours(outer, seed)}
-            if python is not None:
+            found = {**chosen, **_ours(outer, seed, networks)}
+            if python is not None and networks:
                 found["sasrec"] = _sasrec(outer, python, seed)
             row = {"set": name, "seed": seed, **_summary(found)}
             if name in WITH_RATINGS:
-                row["ratings"] = _ratings(load(name), seed)
+                row["ratings"] = _ratings(load(name), seed, networks)
             rows.append(row)
     return {"rows": rows}
 
@@ -118,30 +129,32 @@ def _sasrec(given: tuple[World, Interactions, Interactions], python: str, seed: 
     return np.asarray(list_metrics(lists, matrix_of(test))["ndcg"][ask])
 
 
-def _ours(given: tuple[World, Interactions, Interactions], seed: int) -> dict[str, np.ndarray]:
-    """The taste model on events: from nothing, from the events as answers, from history; and the Transformer alone."""
+def _ours(given: tuple[World, Interactions, Interactions], seed: int, networks: bool) -> dict[str, np.ndarray]:
+    """Companions; the taste model on events, from nothing, the events as answers, and history; and the Transformer."""
     part, seen, test = given
     content = content_of(part)
     taste = taste_of(part, content, dim=16, seed=seed)
     vectors = vectors_of(taste, content)
     log = Log.of(seen.users, seen.items, np.ones(len(seen.users)), seen.timestamps, ["view"] * len(seen.users))
     log = replace(log, kinds=np.full(len(log), np.bincount(part.log.kinds[part.log.liking > 0]).argmax()))
-    behaviour = fit_behaviour(part.log, vectors, test.n_users, rng=derive_rng(seed, "behaviour"))
-    folded = taste.believe(_answers(seen))
+    counted = fit_companions(part.log, test.n_users, test.n_items, rng=derive_rng(seed, "companions"))
     found = {
+        "companions": _ndcg(InHistory(counted, matrix_of(seen)), seen, test),
         "taste, no history": _by_taste(taste, np.tile(taste.start.mean, (test.n_users, 1)), seen, test),
-        "taste, events as answers": _by_taste(taste, folded.mean, seen, test),
+        "taste, events as answers": _by_taste(taste, taste.believe(_answers(seen)).mean, seen, test),
     }
     encoders: dict[str, tuple[HistoryEncoder, np.ndarray]] = {
         "mean": (RecencyMean(), vectors if content is None else content.astype(np.float64)),
-        "behaviour": (behaviour, vectors),
+        "mean of factors": (RecencyMean(), taste.items.factors),
     }
+    if networks:
+        behaviour = fit_behaviour(part.log, vectors, test.n_users, rng=derive_rng(seed, "behaviour"))
+        encoders["behaviour"] = (behaviour, vectors)
+        rows = _Rows(behaviour.encode(log, vectors, test.n_users), lambda chosen: behaviour.score(chosen, vectors))
+        found["behaviour, next item"] = _ndcg(rows, seen, test)
     for name, (encoder, table) in encoders.items():
         starts = _starts(taste, encoder, part.log, _answers(part.train), log, table)
         found[f"taste, history by {name}"] = _by_taste(taste, starts.mean, seen, test)
-    states = behaviour.encode(log, vectors, test.n_users)
-    rows = _Rows(states, lambda chosen: behaviour.score(chosen, vectors))
-    found["behaviour, next item"] = _ndcg(rows, seen, test)
     return found
 
 
@@ -203,7 +216,7 @@ def _summary(found: Mapping[str, np.ndarray]) -> dict[str, Any]:
     return {"users": len(found[best]), "best": best, "models": models}
 
 
-def _ratings(data: Dataset, seed: int) -> dict[str, Any]:
+def _ratings(data: Dataset, seed: int, networks: bool) -> dict[str, Any]:
     """RMSE after 0 to 10 answers by where taste starts, and the answers that a history saves."""
     parts = global_time(data)
     old = parts.train.interactions["user_id"].unique()
@@ -220,14 +233,16 @@ def _ratings(data: Dataset, seed: int) -> dict[str, Any]:
     shown = liking(first["rating"].to_numpy(), [None] * len(first), mean=centre, reach=reach)
     history = Log.of(first["user"], first["item"], shown, first["timestamp"])
     vectors = vectors_of(taste, content)
-    behaviour = fit_behaviour(log, vectors, len(coded.user_ids), rng=derive_rng(seed, "behaviour"))
     n_new = int(new["user"].n_unique())
     mean, covariance = taste.start.mean, taste.start.covariance
     starts = {"none": Belief(np.tile(mean, (n_new, 1)), np.tile(covariance, (n_new, 1, 1)))}
     encoders: dict[str, tuple[HistoryEncoder, np.ndarray]] = {
         "mean": (RecencyMean(), vectors if content is None else content.astype(np.float64)),
-        "behaviour": (behaviour, vectors),
+        "mean of factors": (RecencyMean(), taste.items.factors),
     }
+    if networks:
+        behaviour = fit_behaviour(log, vectors, len(coded.user_ids), rng=derive_rng(seed, "behaviour"))
+        encoders["behaviour"] = (behaviour, vectors)
     for name, (encoder, table) in encoders.items():
         starts[name] = _some(_starts(taste, encoder, log, answers.values, history, table), n_new)
     return _curves(taste, starts, new)
@@ -277,8 +292,4 @@ def _curves(taste: Taste, starts: Mapping[str, Belief], new: pl.DataFrame) -> di
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--peers", metavar="PYTHON", help="of the environment that holds RecTools")
-    parser.add_argument("--sets", default=",".join(SETS))
-    options, sys.argv[1:] = parser.parse_known_args()
-    main("history", lambda seeds: run(seeds, options.peers, options.sets.split(",")), seeds=3)
+    main_with_sasrec("history", run)

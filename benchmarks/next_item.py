@@ -1,14 +1,13 @@
-"""Warm next item, leave-last-out, full ranking: the behaviour Transformer beside SASRec, iALS, EASE and simpler ones.
+"""Warm next item, leave-last-out, full ranking: the behaviour Transformer and companions beside SASRec, iALS and EASE.
 
 Every event but an ill one is a positive. The last item of each user is the test; all else trains, and what a user has
 in it is left out of their list. Items with fewer than five positives in training are left out of both parts. The
-baselines' settings are chosen on training rows only (``evaluate_ranking``); the Transformers have one setting each and
-stop by a tenth of the users, or by their last training items.
+baselines' settings are chosen on training rows only (``evaluate_ranking``); ours and SASRec have one setting each, and
+the Transformers stop by a tenth of the users, or by their last training items.
 """
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,11 +15,30 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._data import main
-from benchmarks._sequences import SETS, World, ask_sasrec, content_of, load_events, taste_of, vectors_of, world
+from benchmarks._sequences import (
+    InHistory,
+    World,
+    ask_sasrec,
+    content_of,
+    load_events,
+    main_with_sasrec,
+    taste_of,
+    vectors_of,
+    world,
+)
 from palate.datasets.splits import leave_last_out
 from palate.encoders.behaviour import Behaviour, fit_behaviour
-from palate.evaluation.baselines import Ease, Ials, Interactions, ItemKNN, Model, Popularity, RecentPopularity
+from palate.encoders.companions import fit_companions
+from palate.evaluation.baselines import (
+    Ease,
+    Ials,
+    Interactions,
+    ItemKNN,
+    Model,
+    Popularity,
+    RecentPopularity,
+    matrix_of,
+)
 from palate.evaluation.ranking import evaluate_ranking
 from palate.random import derive_rng
 
@@ -60,6 +78,19 @@ class _Scores:
 
 
 @dataclass(frozen=True, eq=False)
+class _Counted:
+    """Companions as one of the rankers."""
+
+    part: World
+
+    def fit(self, train: Interactions, *, rng: np.random.Generator) -> InHistory:
+        return InHistory(fit_companions(self.part.log, train.n_users, train.n_items, rng=rng), matrix_of(train))
+
+    def __repr__(self) -> str:
+        return "fit_companions()"
+
+
+@dataclass(frozen=True, eq=False)
 class _SasRec:
     """The lists of the peer as scores."""
 
@@ -88,8 +119,8 @@ class _Lists:
         return scores[:, :-1]
 
 
-def run(seeds: int, python: str | None, names: Sequence[str]) -> dict[str, Any]:
-    """One row a set and seed; without ``--peers`` SASRec is left out."""
+def run(seeds: int, python: str | None, names: Sequence[str], networks: bool) -> dict[str, Any]:
+    """One row a set and seed; without the environment of RecTools SASRec is left out."""
     rows = []
     for name in names:
         parts = leave_last_out(load_events(name))
@@ -97,8 +128,10 @@ def run(seeds: int, python: str | None, names: Sequence[str]) -> dict[str, Any]:
         content = content_of(part)
         vectors = vectors_of(taste_of(part, content, dim=16), content)
         for seed in range(seeds):
-            grids: dict[str, Sequence[Any]] = {**GRIDS, "behaviour": [_Ranked(part, vectors)]}
-            if python is not None:
+            grids: dict[str, Sequence[Any]] = {**GRIDS, "companions": [_Counted(part)]}
+            if networks:
+                grids["behaviour"] = [_Ranked(part, vectors)]
+            if python is not None and networks:
                 grids["sasrec"] = [_SasRec(python, seed)]
             rng = derive_rng(seed, "next item")
             document = evaluate_ranking(
@@ -122,8 +155,4 @@ def _short(document: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--peers", metavar="PYTHON", help="of the environment that holds RecTools")
-    parser.add_argument("--sets", default=",".join(SETS))
-    options, sys.argv[1:] = parser.parse_known_args()
-    main("next_item", lambda seeds: run(seeds, options.peers, options.sets.split(",")), seeds=3)
+    main_with_sasrec("next_item", run)
