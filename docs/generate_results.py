@@ -87,7 +87,14 @@ def sequences(results: dict[str, Any]) -> str:
         for row in results["rows"]
         for name, found in row["models"].items()
     ]
-    return table(["set", "seed", "model", "NDCG@10", "minus the best"], rows)
+    every = dict.fromkeys(name for row in results["rows"] for name in row["models"])
+    lacking = [
+        f"{row['set']} (seed {row['seed']}): " + ", ".join(name for name in every if name not in row["models"])
+        for row in results["rows"]
+        if len(row["models"]) < len(every)
+    ]
+    shown = table(["set", "seed", "model", "NDCG@10", "minus the best"], rows)
+    return "\n\n".join([shown, *(["Not run here: " + "; ".join(lacking) + "."] if lacking else [])])
 
 
 def text_encoding(results: dict[str, Any]) -> str:
@@ -144,8 +151,8 @@ def encoding_scale(results: dict[str, Any]) -> str:
     (row,) = results["rows"]
     return (
         f"{row['items']:,} items with generated texts and {row['ratings']:,} ratings by `{row['encoder']}`: fitted in "
-        f"{row['fit_seconds']:,.0f} s with a peak of {row['peak_megabytes']:,} MB, of it {row['texts_per_second']:,.0f} "
-        f"texts encoded a second. Ended by SIGINT and then by SIGKILL while it encoded, the third run had "
+        f"{row['fit_seconds']:,.0f} s with a peak of {row['peak_megabytes']:,} MiB; {row['texts_per_second']:,.0f} "
+        f"texts were encoded a second. Ended by SIGINT and then by SIGKILL while it encoded, the third run had "
         f"{row['encoded_after_both']:,} texts left; the fourth encoded {row['fitted_again']['encoded']} and took "
         f"{row['fitted_again']['seconds']:,.0f} s."
     )

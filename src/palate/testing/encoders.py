@@ -92,8 +92,7 @@ class EncoderContract(ABC):
         encoder = self.make()
         vectors = encoder.encode(list(self.hard))
         assert vectors.shape == (len(self.hard), encoder.dim), f"shape {vectors.shape}"
-        finite = np.isfinite(vectors).all(axis=1).tolist()
-        bad = [content[:20] for content, good in zip(self.hard, finite, strict=True) if not good]
+        bad = [content[:20] for content, row in zip(self.hard, vectors, strict=True) if not np.isfinite(row).all()]
         assert not bad, f"not finite: {bad}"
 
     def test_the_contents_are_left_as_they_were(self) -> None:
