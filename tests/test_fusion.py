@@ -42,7 +42,7 @@ class Bytes:
 
 @pytest.fixture(autouse=True)
 def encoders() -> Iterator[None]:
-    def load(name: str, modality: str | None = None) -> object:
+    def load(name: str, modality: str | None = None, **_: object) -> object:
         return Words() if modality is None else Bytes(modality)
 
     with (
