@@ -29,8 +29,7 @@ CUTS = (0.5, 0.8)  # shares of the log after which people count as having come l
 _DAY = 86_400.0
 _EVEN = 0.1  # c: likeness that every item has, as a share of the mean
 _PREFIXES = (1, 2, 3, 5, 8)  # events of a history, when settings are chosen
-_PEOPLE = 400  # of a cut who choose, at most
-_CELLS = 2**22  # prefixes of people times items, likewise
+_CELLS = 2**24  # of prefixes of people times items, who choose, at most: eight bytes each, thrice
 _K = 10
 _BLOCK = 1024  # rows held densely at once
 
@@ -189,7 +188,7 @@ def _task(liked: Log, before: NDArray[np.bool_], people: NDArray[np.intp], n_ite
     users, items = liked.users[order], liked.items[order]
     seen: list[NDArray[np.int64]] = []
     later: list[NDArray[np.int64]] = []
-    for person in people[:_PEOPLE]:
+    for person in people:
         own = items[np.searchsorted(users, person) : np.searchsorted(users, person, side="right")]
         own = own[known[own]]
         for n in _PREFIXES:
