@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from benchmarks._data import _folder, load, main
+from benchmarks._data import folder_of, load, main
 from palate.encoders.cache import Cached
 from palate.encoders.registry import load_encoder
 from palate.evaluation.intervals import paired_bootstrap, ratio_interval
@@ -239,9 +239,9 @@ def _figure(statistic: Callable[..., Array], *tables: Array) -> dict[str, object
 def _texts(name: str) -> tuple[list[str], IntArray]:
     """Statements by the conversation they are from, or comments that their raters found offensive on the whole."""
     if name == "topics":
-        items = pl.read_parquet(_folder("polis") / "items.parquet").filter(pl.col("conversation").is_in(TOPICS))
+        items = pl.read_parquet(folder_of("polis") / "items.parquet").filter(pl.col("conversation").is_in(TOPICS))
         return items["text"].to_list(), np.array([TOPICS.index(one) for one in items["conversation"]])
-    folder = _folder("popquorn-offensiveness")
+    folder = folder_of("popquorn-offensiveness")
     mean = pl.read_parquet(folder / "ratings.parquet").group_by("item_id").agg(pl.col("rating").mean())
     items = pl.read_parquet(folder / "items.parquet").join(mean, on="item_id").sort("item_id")
     return items["text"].to_list(), (items["rating"] >= 2.0).cast(pl.Int64).to_numpy()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import os
 import re
@@ -167,3 +168,10 @@ def test_tests_cannot_leave_this_machine() -> None:
 def test_tests_may_talk_to_this_machine() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as out:
         assert out.getpeername() == server.getsockname()
+
+
+@pytest.mark.hf
+@pytest.mark.parametrize("path", sorted((ROOT / "benchmarks").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_every_benchmark_can_be_imported(path: Path) -> None:
+    """`make bench` runs for hours, so what has been renamed beneath it is to show here."""
+    importlib.import_module(f"benchmarks.{path.stem}")
