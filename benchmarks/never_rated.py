@@ -46,7 +46,7 @@ TRIED = {
     },
     "movielens-latest-small": {"text": TEXT, "category": CATEGORY, "text+category": TEXT | CATEGORY},
 }
-AT_MOST = {"movie-posters/movielens-latest-small": 6, "movie-posters/movietweetings": 2, "movielens-latest-small": 6}
+AT_MOST = {"movie-posters/movietweetings": 2}
 # the design's prototype with MiniLM content, and without
 PROTOTYPE = {
     "polis/scoop-hivemind.biodiversity": (0.718, 0.745),
