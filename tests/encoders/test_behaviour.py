@@ -103,6 +103,18 @@ def test_equal_seeds_give_equal_weights_and_the_global_generator_is_left_alone()
     assert first.revision == again.revision != other.revision
 
 
+def test_what_is_kept_is_a_mean_over_the_steps() -> None:
+    def moved(averaging: float, rate: float) -> np.ndarray:
+        options = replace(SMALL, epochs=2, patience=9, held_out=0.0, averaging=averaging, rate=rate)
+        fitted = fit_behaviour(cycle(), content(), N_USERS, options=options, rng=np.random.default_rng(1))
+        return fitted.weights["residual"]
+
+    start = moved(0.0, 1e-12)
+    last, mean = moved(0.0, 2e-3) - start, moved(0.98, 2e-3) - start
+    assert 0 < np.linalg.norm(mean) < np.linalg.norm(last)  # it lags behind, on the same way
+    assert np.sum(mean * last) > 0.9 * np.linalg.norm(mean) * np.linalg.norm(last)
+
+
 def test_a_sample_of_negatives_learns_too() -> None:
     options = replace(SMALL, negatives=4)
     model = fit_behaviour(cycle(), content(), N_USERS, options=options, rng=np.random.default_rng(0))
@@ -158,6 +170,7 @@ def test_bad_logs_are_refused() -> None:
         ({"size": 0}, "size is 0. Give a multiple of 32, such as 64."),
         ({"length": 0}, "length is 0. Give a number from 1."),
         ({"dropout": 1.0}, "dropout is 1.0. Give a share from 0 to below 1."),
+        ({"averaging": 1.0}, "averaging is 1.0. Give a share from 0 to below 1."),
     ],
 )
 def test_bad_options_are_refused(change: dict[str, float], message: str) -> None:

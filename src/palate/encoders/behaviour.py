@@ -45,6 +45,9 @@ class BehaviourOptions:
         negatives: Items a step is judged against, drawn uniformly; all where there are no more than these.
         rate: Of learning (AdamW).
         decay: Of the weights.
+        averaging: What is kept is the mean of the weights over the steps, each of which counts this share of the next
+            (after Polyak, Juditsky, *Acceleration of stochastic approximation by averaging*, SIAM Journal on Control
+            and Optimization 30(4), 1992); with 0 the weights of the last.
     """
 
     size: int = 64
@@ -59,6 +62,7 @@ class BehaviourOptions:
     negatives: int = 2048
     rate: float = 2e-3
     decay: float = 0.05
+    averaging: float = 0.98
 
     def __post_init__(self) -> None:
         if self.size < causal.HEAD or self.size % causal.HEAD:
@@ -69,7 +73,7 @@ class BehaviourOptions:
         for name, count in counts.items():
             if count < 1:
                 raise OptionError(f"{name} is {count}. Give a number from 1.")
-        for name in ("held_out", "dropout", "forget"):
+        for name in ("held_out", "dropout", "forget", "averaging"):
             if not 0 <= getattr(self, name) < 1:
                 raise OptionError(f"{name} is {getattr(self, name)}. Give a share from 0 to below 1.")
 

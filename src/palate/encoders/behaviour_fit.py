@@ -61,6 +61,8 @@ class _Trainer:
     model: Behaviour
     inputs: Any
     weights: causal.Weights
+    mean: causal.Weights  # of the weights over the steps
+    steps: int
     optimizer: Any
     rng: np.random.Generator
     source: Any
@@ -94,13 +96,13 @@ class _Trainer:
             ],
             lr=options.rate,
         )
-        return cls(
-            torch, options, sequences, np.sort(active[n_held:]), held, model, inputs, weights, optimizer, rng, source
-        )
+        mean = {name: weight.detach().clone() for name, weight in weights.items()}
+        users = np.sort(active[n_held:])
+        return cls(torch, options, sequences, users, held, model, inputs, weights, mean, 0, optimizer, rng, source)
 
     def snapshot(self) -> Behaviour:
-        """The model with the weights of now."""
-        kept = {name: weight.detach().cpu().numpy().copy() for name, weight in self.weights.items()}
+        """The model with the mean of the weights so far."""
+        kept = {name: weight.cpu().numpy().copy() for name, weight in self.mean.items()}
         return Behaviour(kept, self.model.centre, self.model.unit)
 
     def epoch(self) -> None:
@@ -116,6 +118,15 @@ class _Trainer:
             loss.backward()
             self.torch.nn.utils.clip_grad_norm_(list(self.weights.values()), 1.0)
             self.optimizer.step()
+            self._average()
+
+    def _average(self) -> None:
+        """One step more in the mean, which is young at first: the start must not weigh in it."""
+        self.steps += 1
+        kept = min(self.options.averaging, self.steps / (9 + self.steps))
+        with self.torch.no_grad():
+            for name, weight in self.weights.items():
+                self.mean[name].lerp_(weight, 1.0 - kept)
 
     def _forgetful(self, batch: Batch) -> Batch:
         """The batch with some windows of unknown kinds and gaps."""
@@ -164,11 +175,11 @@ class _Trainer:
         """
         torch, ranks = self.torch, [np.zeros(0)]
         with torch.inference_mode():
-            table = causal.items(self.weights, self.inputs)
+            table = causal.items(self.mean, self.inputs)
             for part in _batches(self.held, _TOKENS, None):
                 batch = self.sequences.padded(part)
                 where, targets = _targets(batch, 1, self.rng)
-                states = causal.states(torch, self.weights, table, batch)[where]
+                states = causal.states(torch, self.mean, table, batch)[where]
                 logits = states @ table[:, :-1].T + table[:, -1]
                 own = logits.gather(1, torch.from_numpy(targets).to(logits.device)[:, None])
                 ranks.append(np.log2(1.0 + (logits > own).sum(1).cpu().numpy()))
