@@ -30,7 +30,7 @@ def _data(kind: str) -> Dataset:
 
 
 @pytest.mark.parametrize("kind", ["ratings", "events"])
-@pytest.mark.parametrize("history", ["mean", pytest.param("behaviour", marks=pytest.mark.hf)])
+@pytest.mark.parametrize("history", ["mean", "factors", "text", pytest.param("behaviour", marks=pytest.mark.hf)])
 def test_two_likes_tell_taste_and_survive_the_folder(kind: str, history: str, tmp_path: Path) -> None:
     learner = Learner.fit(_data(kind), history=history, seed=1).see("new", ["i1", "i3"], events=["click", "click"])
     belief = learner.state("new").belief
@@ -49,8 +49,10 @@ def test_a_new_item_in_a_history_needs_no_training() -> None:
 
 
 def test_bad_options_and_events_are_refused() -> None:
-    with pytest.raises(OptionError, match="history 'guess' is unknown"):
+    with pytest.raises(OptionError, match="history 'guess' is unknown. Use mean"):
         Learner.fit(_data("ratings"), history="guess")  # type: ignore[arg-type]
+    with pytest.raises(OptionError, match="history 'text' is read by the encoder of text, and that is 'none'"):
+        Learner.fit(_data("ratings"), history="text", encoder="none")
     learner = Learner.fit(_data("ratings"))
     with pytest.raises(OptionError, match="there are 1 events for 2 items"):
         learner.see("new", ["i1", "i2"], events=["click"])

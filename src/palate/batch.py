@@ -19,8 +19,9 @@ from palate.datasets.tables import Dataset
 from palate.encoders.cache import Cached
 from palate.encoders.contents import category_block, media_vectors, text_vectors
 from palate.encoders.fusion import Block, Content, Vectors, fuse
-from palate.encoders.history import kind_codes
+from palate.encoders.history import HistoryName, kind_codes
 from palate.encoders.media import OnCorrupt
+from palate.encoders.protocol import Encoder
 from palate.encoders.registry import load_encoder
 from palate.entities import (
     AUDIO,
@@ -46,7 +47,15 @@ from palate.posteriors.fused import FusedPrior
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.prior import LinearPrior
 from palate.posteriors.taste import Items, Spread, Taste
-from palate.user_priors import attributes_of, described, events_of, history_prior, learn_behaviour, log_of
+from palate.user_priors import (
+    attributes_of,
+    check_history,
+    described,
+    events_of,
+    history_prior,
+    learn_behaviour,
+    log_of,
+)
 
 Array = NDArray[np.float64]
 Progress = Callable[[str, int, int], None]
@@ -68,9 +77,10 @@ def fit_model(
     audio: str | None = None,
     categories: bool = False,
     on_corrupt: OnCorrupt = "raise",
-    history: Literal["mean", "behaviour"] = "mean",
+    history: HistoryName = "mean",
 ) -> Model:
     """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`)."""
+    check_history(history, encoder)
     chosen = choose_likelihood(data, likelihood)
     values: Literal["rating", "event"] = "event" if chosen.kind == "implicit" else "rating"
     coded = (
@@ -111,12 +121,12 @@ def fit_model(
     kinds = _kinds(data, coded) if chosen.kind == "implicit" else None
     log, early = log_of(answers.values, events, coded.timestamps, coded.users, kinds, seed)
     behaviour = learn_behaviour(history, log, taste, catalogue.content, shape[0], seed, progress)
-    return Model(
+    model = Model(
         catalogue=catalogue,
         taste=taste,
         prior=prior,
         answerability=Answerability.fit(joined.values, rng=np.random.default_rng(seed)),
-        history_prior=history_prior(taste, answers.values, log, early, catalogue.content, behaviour),
+        history_prior=None,
         user_ids=coded.user_ids,
         answers=answers.values,
         events=events,
@@ -125,8 +135,10 @@ def fit_model(
         fingerprint=data.fingerprint(),
         attributes=attributes,
         users=None if attributes is None else described(data, attributes),
+        history=history,
         behaviour=behaviour,
     )
+    return replace(model, history_prior=history_prior(model, log, early))
 
 
 def fit_taste(
@@ -276,9 +288,18 @@ def encode_words(words: str, encoder: tuple[str, str]) -> Array:
     Raises:
         OptionError: If the encoder has another revision by now.
     """
-    cached = Cached(load_encoder(encoder[0], revision=encoder[1]))
-    check_revision(encoder, cached.revision)
-    return np.asarray(cached.encode([words], None)[0], dtype=np.float64)
+    return np.asarray(Cached(fitted_encoder(encoder)).encode([words])[0], dtype=np.float64)
+
+
+def fitted_encoder(encoder: tuple[str, str]) -> Encoder:
+    """The encoder of text that a model was fitted with, by name and revision.
+
+    Raises:
+        OptionError: If it has another revision by now.
+    """
+    found = load_encoder(encoder[0], revision=encoder[1])
+    check_revision(encoder, found.revision)
+    return found
 
 
 def check_revision(encoder: tuple[str, str], revision: str) -> None:

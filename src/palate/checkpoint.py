@@ -20,7 +20,7 @@ from palate import __version__
 from palate.catalogue import Catalogue
 from palate.encoders.behaviour import Behaviour
 from palate.encoders.fusion import Block
-from palate.encoders.history import KINDS
+from palate.encoders.history import HISTORIES, KINDS, HistoryName
 from palate.entities import EVENT, ITEM, USER
 from palate.errors import AnswerError, ModelFolderError, OptionError, UnknownItem
 from palate.learner import Learner
@@ -79,6 +79,7 @@ def save(learner: Learner, folder: Path) -> None:
             "encoder": {"name": model.encoder[0], "revision": model.encoder[1]},
             "blocks": _block_dicts(model.catalogue),
             "fitted": model.prior.items if isinstance(model.prior, FusedPrior) else None,
+            "history": model.history,
             "data": model.fingerprint,
         },
         arrays={
@@ -243,9 +244,6 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
     behaviour = Behaviour.from_arrays(arrays["behaviour"]) if "behaviour" in arrays else None
     if behaviour is not None:
         _check(len(behaviour.centre), encoding + size, "columns of the behaviour model")
-    if "history.centre" in taste:
-        width = encoding if behaviour is None else behaviour.dim
-        _check(len(taste["history.centre"]), width, "length of history.centre")
     items = Items(taste["level"], taste["factors"], Spread(config["covariance"], taste["spread"]), taste["noise"])
     shape = (n_users, n_items)
     events = None
@@ -260,6 +258,11 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
             liking, *(sparse.csr_matrix((part, liking.indices, liking.indptr), shape=shape) for part in (times, kinds))
         )
     blocks, sizes = _blocks(config, arrays.get("blocks", {}))
+    history = config.get("history", "mean" if behaviour is None else "behaviour")  # older models name none
+    _check(history in HISTORIES and (history == "behaviour") == (behaviour is not None), True, "name of history")
+    if "history.centre" in taste:
+        width = _history_width(history, blocks, sizes, dim) if behaviour is None else behaviour.dim
+        _check(len(taste["history.centre"]), width, "length of history.centre")
     has = _has(arrays["blocks"], (n_items, len(blocks))) if "blocks" in arrays else None
     if taste.get("content") is not None:
         _check(sum(sizes), encoding, "columns of blocks")
@@ -279,8 +282,19 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
         fingerprint=config["data"],
         attributes=_attributes(taste, tables, dim) if "coding" in tables else None,
         users=tables.get("attributes"),
+        history=history,
         behaviour=behaviour,
     )
+
+
+def _history_width(history: HistoryName, blocks: tuple[Block, ...], sizes: tuple[int, ...], dim: int) -> int:
+    """Columns of an encoded history, where no Transformer encodes it."""
+    if history == "factors":
+        return dim
+    if history == "mean":
+        return sum(sizes)
+    raw = (size if block.centre is None else len(block.centre) for block, size in zip(blocks, sizes, strict=True))
+    return sum(width for block, width in zip(blocks, raw, strict=True) if block.name == "text")
 
 
 def _attributes(taste: Arrays, tables: dict[str, pl.DataFrame], dim: int) -> Attributes:

@@ -19,7 +19,7 @@ from palate.acquisition.prices import Budget, Price
 from palate.acquisition.targets import KNOWN
 from palate.asking import ask_forms, ask_items, check_form, forms_of
 from palate.deciding import Step
-from palate.encoders.history import kind_codes
+from palate.encoders.history import HistoryName, kind_codes
 from palate.entities import USER, Answer, AnswerKind, Form, Question, normalise_id
 from palate.errors import AnswerError, OptionError
 from palate.exchange import whom_to_ask
@@ -85,7 +85,7 @@ class Learner:
         on_corrupt: Literal["raise", "skip"] = "raise",
         likelihood: str = "auto",
         dim: int = 16,
-        history: Literal["mean", "behaviour"] = "mean",
+        history: HistoryName = "mean",
         labels: Iterable[Answer] = (),
         seed: int = 0,
         progress: Callable[[str, int, int], None] | None = None,
@@ -102,8 +102,9 @@ class Learner:
             likelihood: ``gaussian`` ratings, ``probit`` likes, ``implicit`` events, or ``auto``: implicit where there
                 is no rating, probit where ratings are 0 and 1, gaussian otherwise.
             dim: Taste dimensions at the start; those the data does not support are dropped.
-            history: What encodes histories: the recency-weighted ``mean`` of content, or a Transformer trained on the
-                data (``behaviour``, which needs the extra hf; :mod:`palate.encoders.behaviour`).
+            history: What encodes histories: the recency-weighted ``mean`` of content; that of ``factors``; the encoder
+                of text, told what was liked and disliked (``text``); or a Transformer trained on the data
+                (``behaviour``, which needs the extra hf).
             labels: Answers kept since; they count in the fit and are told again after it.
             progress: Called with (what, done, of).
         Raises:

@@ -17,7 +17,7 @@ from palate.acquisition.offers import Setting
 from palate.acquisition.population import Given, Population
 from palate.catalogue import Catalogue
 from palate.encoders.behaviour import Behaviour, item_vectors
-from palate.encoders.history import HistoryEncoder, Log, RecencyMean
+from palate.encoders.history import HistoryEncoder, HistoryName, HistoryText, Log, RecencyMean
 from palate.entities import USER, normalise_id
 from palate.errors import AnswerError, IdError, UnknownItem
 from palate.posteriors.answerability import Answerability
@@ -165,7 +165,8 @@ class Model:
         attributes: From attributes of users to taste; None where the data could not teach it.
         users: What the data says of users, those without answers too: user_id, and a column an attribute; None without
             ``attributes``.
-        behaviour: What encodes histories; the recency-weighted mean if None.
+        history: What encodes histories (:mod:`palate.encoders.history`).
+        behaviour: The Transformer that does, where that is its name.
     """
 
     catalogue: Catalogue
@@ -181,15 +182,25 @@ class Model:
     fingerprint: str
     attributes: Attributes | None = None
     users: pl.DataFrame | None = None
+    history: HistoryName = "mean"
     behaviour: Behaviour | None = None
 
-    @property
+    @cached_property
     def history_encoder(self) -> HistoryEncoder:
-        return self.behaviour or RecencyMean()
+        if self.behaviour is not None:
+            return self.behaviour
+        if self.history == "text":
+            from palate.batch import fitted_encoder
+
+            titles = [self.catalogue.title(item) for item in range(len(self.catalogue))]
+            return HistoryText(fitted_encoder(self.encoder), titles)
+        return RecencyMean()
 
     @cached_property
     def history_vectors(self) -> NDArray[np.floating] | None:
         """The items as the history encoder reads them, (I, E); None where there is nothing to read."""
+        if self.history == "factors":
+            return self.taste.items.factors
         if self.behaviour is None:
             return self.catalogue.content
         return item_vectors(self.catalogue.content, self.taste.items.level, self.taste.items.factors)

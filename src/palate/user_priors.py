@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from palate.datasets.tables import Dataset
 from palate.encoders.behaviour import Behaviour, fit_behaviour, item_vectors
-from palate.encoders.history import HistoryEncoder, Log, RecencyMean, kind_codes, liking
+from palate.encoders.history import HISTORIES, Log, kind_codes, liking
 from palate.entities import (
     EVENT,
     ITEM,
@@ -22,7 +22,7 @@ from palate.entities import (
     USER,
 )
 from palate.errors import OptionError
-from palate.model import Events
+from palate.model import Events, Model
 from palate.posteriors.attributes import Attributes, fit_attributes
 from palate.posteriors.described import Number
 from palate.posteriors.history import fit_history
@@ -78,6 +78,14 @@ def log_of(
     return log, log.early(answers.shape[0], np.random.default_rng(seed))
 
 
+def check_history(history: str, encoder: str) -> None:
+    """Raises OptionError unless histories can be encoded so."""
+    if history not in HISTORIES:
+        raise OptionError(f"history {history!r} is unknown. Use {', '.join(HISTORIES[:-1])} or {HISTORIES[-1]}.")
+    if history == "text" and encoder == "none":
+        raise OptionError("history 'text' is read by the encoder of text, and that is 'none'. Name an encoder of text.")
+
+
 def learn_behaviour(
     history: str,
     log: Log,
@@ -87,40 +95,28 @@ def learn_behaviour(
     seed: int,
     progress: Progress | None,
 ) -> Behaviour | None:
-    """What encodes histories, where it is not the mean.
+    """The Transformer that encodes histories, where that is what does.
 
     Raises:
-        OptionError: If the name is unknown.
         MissingExtra: If torch is not installed.
     """
-    if history == "mean":
-        return None
     if history != "behaviour":
-        raise OptionError(f"history {history!r} is unknown. Use mean or behaviour.")
+        return None
     vectors = item_vectors(content, taste.items.level, taste.items.factors)
     report = None if progress is None else lambda done, of: progress("learning behaviour", done, of)
     return fit_behaviour(log, vectors, n_users, rng=np.random.default_rng(seed), progress=report)
 
 
-def history_prior(
-    taste: Taste,
-    answers: sparse.csr_matrix,
-    log: Log,
-    early: NDArray[np.bool_],
-    content: NDArray[np.float32] | None,
-    behaviour: Behaviour | None,
-) -> LinearPrior | None:
+def history_prior(model: Model, log: Log, early: NDArray[np.bool_]) -> LinearPrior | None:
     """The prior of taste given history, from events and ratings or, without events, from first and later answers."""
-    encoder: HistoryEncoder = behaviour or RecencyMean()
-    vectors = content if behaviour is None else item_vectors(content, taste.items.level, taste.items.factors)
+    vectors, answers = model.history_vectors, model.answers
     if vectors is None:
         return None
-    n_users = answers.shape[0]
-    histories = encoder.encode(log.take(early), vectors, n_users)
+    histories = model.history_encoder.encode(log.take(early), vectors, answers.shape[0])
     if early.all():
-        return fit_history(taste, answers, histories)
+        return fit_history(model.taste, answers, histories)
     later = sparse.csr_matrix((answers.data[~early], (log.users[~early], log.items[~early])), shape=answers.shape)
-    return fit_history(taste, later, histories)
+    return fit_history(model.taste, later, histories)
 
 
 def attributes_of(

@@ -64,6 +64,9 @@ def fit(
         str, typer.Option(metavar="KIND", help="gaussian ratings, probit likes, implicit events, or auto.")
     ] = "auto",
     dim: Annotated[int, typer.Option(min=1, max=256, help="Taste dimensions to begin with.")] = 16,
+    history: Annotated[
+        str, typer.Option(metavar="HOW", help="What reads histories: mean, factors, text or behaviour.")
+    ] = "mean",
     trust_remote_code: Annotated[
         list[str] | None,
         typer.Option("--trust-remote-code", metavar="NAME", help="Let the Python that this encoder brings run."),
@@ -92,6 +95,7 @@ def fit(
             on_corrupt="skip" if skip_corrupt else "raise",
             likelihood=likelihood,
             dim=dim,
+            history=history,  # type: ignore[arg-type]  # checked there
             labels=labels,
             seed=seed,
             progress=report,

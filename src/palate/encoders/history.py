@@ -1,8 +1,9 @@
 """What a person did, as a vector.
 
 Three encoders keep one protocol: :class:`RecencyMean`, the recency-weighted mean of what they liked minus what they
-disliked; :class:`HistoryText`, what a text encoder says of a list of titles; and
-:class:`palate.encoders.behaviour.Behaviour`, a Transformer that has learnt from the log what people like next.
+disliked, of the items' content (``mean``) or factors (``factors``); :class:`HistoryText`, what a text encoder says of a
+list of titles (``text``); and :class:`palate.encoders.behaviour.Behaviour`, a Transformer that has learnt from the log
+what people like next (``behaviour``).
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +20,8 @@ from palate.encoders.protocol import Encoder
 from palate.entities import NEGATIVE_EVENTS, POSITIVE_EVENTS
 from palate.errors import DataError, OptionError
 
+HistoryName = Literal["mean", "factors", "text", "behaviour"]
+HISTORIES: tuple[HistoryName, ...] = get_args(HistoryName)
 KINDS = ("", *sorted(POSITIVE_EVENTS | NEGATIVE_EVENTS))  # of events; the first stands for a rating, or no kind
 _TITLES = 20  # of the newest events, in the text of a history
 
