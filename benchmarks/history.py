@@ -37,7 +37,8 @@ from palate.batch import fit_taste, item_table
 from palate.datasets.splits import global_time
 from palate.encoders.behaviour import fit_behaviour
 from palate.encoders.companions import fit_companions
-from palate.encoders.history import HistoryEncoder, Log, RecencyMean, liking
+from palate.encoders.history import HistoryEncoder, HistoryText, Log, RecencyMean, liking, names_of
+from palate.encoders.registry import load_encoder
 from palate.evaluation.baselines import (
     Ease,
     Interactions,
@@ -147,6 +148,9 @@ def _ours(given: tuple[World, Interactions, Interactions], seed: int, networks: 
         "mean": (RecencyMean(), vectors if content is None else content.astype(np.float64)),
         "mean of factors": (RecencyMean(), taste.items.factors),
     }
+    if content is not None:
+        names = names_of(item_table(part.data, part.item_ids))
+        encoders["text"] = (HistoryText(load_encoder("default"), names), content)
     if networks:
         behaviour = fit_behaviour(part.log, vectors, test.n_users, rng=derive_rng(seed, "behaviour"))
         encoders["behaviour"] = (behaviour, vectors)

@@ -17,7 +17,7 @@ from palate.acquisition.offers import Setting
 from palate.acquisition.population import Given, Population
 from palate.catalogue import Catalogue
 from palate.encoders.behaviour import Behaviour, item_vectors
-from palate.encoders.history import HistoryEncoder, HistoryName, HistoryText, Log, RecencyMean
+from palate.encoders.history import HistoryEncoder, HistoryName, HistoryText, Log, RecencyMean, names_of
 from palate.entities import USER, normalise_id
 from palate.errors import AnswerError, IdError, UnknownItem
 from palate.posteriors.answerability import Answerability
@@ -192,8 +192,7 @@ class Model:
         if self.history == "text":
             from palate.batch import fitted_encoder
 
-            titles = [self.catalogue.title(item) for item in range(len(self.catalogue))]
-            return HistoryText(fitted_encoder(self.encoder), titles)
+            return HistoryText(fitted_encoder(self.encoder), names_of(self.catalogue.table))
         return RecencyMean()
 
     @cached_property

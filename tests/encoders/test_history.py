@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.encoders.history import HistoryText, Log, RecencyMean, encode_histories, liking
+from palate.encoders.history import HistoryText, Log, RecencyMean, encode_histories, liking, names_of
 from palate.errors import DataError, OptionError
 
 NAN = float("nan")
@@ -160,3 +161,8 @@ def test_a_text_of_a_history_keeps_the_newest_twenty() -> None:
     log = Log.of([0] * 25, list(range(25)), [1] * 25, list(range(25)))
     HistoryText(reader, [str(n) for n in range(25)]).encode(log, VECTORS, 1)  # type: ignore[arg-type]
     assert reader.read[0] == "liked: " + "; ".join(str(n) for n in range(24, 4, -1))
+
+
+def test_an_item_without_a_title_is_called_by_the_start_of_its_text_or_its_id() -> None:
+    table = pl.DataFrame({"item_id": ["a", "b", "c"], "title": ["Alien", "", ""], "text": ["x", "y" * 99, ""]})
+    assert names_of(table) == ["Alien", "y" * 60, "c"]

@@ -14,16 +14,18 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
+import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from palate.encoders.protocol import Encoder
-from palate.entities import NEGATIVE_EVENTS, POSITIVE_EVENTS
+from palate.entities import ITEM, NEGATIVE_EVENTS, POSITIVE_EVENTS, TEXT, TITLE
 from palate.errors import DataError, OptionError
 
 HistoryName = Literal["mean", "factors", "text", "behaviour"]
 HISTORIES: tuple[HistoryName, ...] = get_args(HistoryName)
 KINDS = ("", *sorted(POSITIVE_EVENTS | NEGATIVE_EVENTS))  # of events; the first stands for a rating, or no kind
 _TITLES = 20  # of the newest events, in the text of a history
+_NAME = 60  # characters of an item without a title, there
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -123,7 +125,7 @@ class HistoryText:
 
     Attributes:
         encoder: Of text.
-        titles: Of the items, in their order.
+        titles: Of the items, in their order (:func:`names_of`).
     """
 
     encoder: Encoder
@@ -139,6 +141,13 @@ class HistoryText:
                 titles.append(self.titles[log.items[row]])
         texts = [_sentence(likes, dislikes) for likes, dislikes in zip(liked, disliked, strict=True)]
         return self.encoder.encode(texts).astype(np.float64)
+
+
+def names_of(items: pl.DataFrame) -> list[str]:
+    """What :class:`HistoryText` calls each item of a table: its title, or the start of its text, or its id."""
+    start = pl.col(TEXT).str.slice(0, _NAME)
+    named = pl.when(pl.col(TITLE) != "").then(TITLE).when(start != "").then(start).otherwise(ITEM)
+    return items.select(named).to_series().to_list()
 
 
 def _sentence(liked: list[str], disliked: list[str]) -> str:
