@@ -301,6 +301,8 @@ WRONG: list[tuple[str, Change, str]] = [
         set_array("history.centre", lambda a: a[:9]),
         r"the length of history\.centre is 9, .* says 48\.",
     ),
+    ("an unknown history", set_config(history="guess"), PROMISE.format(r"KeyError\('guess'\)")),
+    ("another history", set_config(history="factors"), r"the length of history\.centre is 48, .* says \d+\."),
     ("no factors", drop_array("factors"), PROMISE.format(r"KeyError\('factors'\)")),
     ("answers to no item", set_array("answers.items", lambda a: a + 120, "answers"), PROMISE.format("ValueError")),
     ("answers of no user", set_array("answers.start", lambda a: a[:-1], "answers"), PROMISE.format("ValueError")),

@@ -49,7 +49,7 @@ def test_a_new_item_in_a_history_needs_no_training() -> None:
 
 
 def test_bad_options_and_events_are_refused() -> None:
-    with pytest.raises(OptionError, match="history 'guess' is unknown. Use mean"):
+    with pytest.raises(OptionError, match="history 'guess' is unknown"):
         Learner.fit(_data("ratings"), history="guess")  # type: ignore[arg-type]
     with pytest.raises(OptionError, match="history 'text' is read by the encoder of text, and that is 'none'"):
         Learner.fit(_data("ratings"), history="text", encoder="none")

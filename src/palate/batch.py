@@ -17,6 +17,7 @@ from palate.catalogue import Catalogue
 from palate.datasets.coding import Coded
 from palate.datasets.tables import Dataset
 from palate.encoders.cache import Cached
+from palate.encoders.companions import fit_companions
 from palate.encoders.contents import category_block, media_vectors, text_vectors
 from palate.encoders.fusion import Block, Content, Vectors, fuse
 from palate.encoders.history import HistoryName, kind_codes
@@ -78,6 +79,7 @@ def fit_model(
     categories: bool = False,
     on_corrupt: OnCorrupt = "raise",
     history: HistoryName = "mean",
+    companions: bool = False,
 ) -> Model:
     """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`)."""
     check_history(history, encoder)
@@ -137,6 +139,7 @@ def fit_model(
         users=None if attributes is None else described(data, attributes),
         history=history,
         behaviour=behaviour,
+        companions=fit_companions(log, *shape, rng=np.random.default_rng(seed)) if companions else None,
     )
     return replace(model, history_prior=history_prior(model, log, early))
 

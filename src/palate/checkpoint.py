@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from palate import __version__
 from palate.catalogue import Catalogue
 from palate.encoders.behaviour import Behaviour
+from palate.encoders.companions import Companions
 from palate.encoders.fusion import Block
-from palate.encoders.history import HISTORIES, KINDS, HistoryName
+from palate.encoders.history import KINDS
 from palate.entities import EVENT, ITEM, USER
 from palate.errors import AnswerError, ModelFolderError, OptionError, UnknownItem
 from palate.learner import Learner
@@ -87,6 +88,7 @@ def save(learner: Learner, folder: Path) -> None:
             "answers": _answer_arrays(model),
             **({"blocks": _block_arrays(model.catalogue)} if isinstance(model.prior, FusedPrior) else {}),
             **({} if model.behaviour is None else {"behaviour": model.behaviour.arrays()}),
+            **({} if model.companions is None else {"companions": _companion_arrays(model.companions)}),
         },
         tables={
             "items": model.catalogue.table,
@@ -163,7 +165,11 @@ def _answer_arrays(model: Model) -> Arrays:
     return arrays
 
 
-def _csr(matrix: sparse.csr_matrix, name: str) -> Arrays:
+def _companion_arrays(companions: Companions) -> Arrays:
+    return {"level": companions.level, **_csr(companions.likeness, "likeness")}
+
+
+def _csr(matrix: sparse.csr_matrix | sparse.csr_array, name: str) -> Arrays:
     return {
         f"{name}.values": matrix.data,
         f"{name}.items": matrix.indices,
@@ -259,10 +265,11 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
         )
     blocks, sizes = _blocks(config, arrays.get("blocks", {}))
     history = config.get("history", "mean" if behaviour is None else "behaviour")  # older models name none
-    _check(history in HISTORIES and (history == "behaviour") == (behaviour is not None), True, "name of history")
     if "history.centre" in taste:
-        width = _history_width(history, blocks, sizes, dim) if behaviour is None else behaviour.dim
-        _check(len(taste["history.centre"]), width, "length of history.centre")
+        raw = (size if block.centre is None else len(block.centre) for block, size in zip(blocks, sizes, strict=True))
+        text = sum(width for block, width in zip(blocks, raw, strict=True) if block.name == "text")
+        widths = {"mean": encoding, "factors": dim, "text": text} | ({"behaviour": behaviour.dim} if behaviour else {})
+        _check(len(taste["history.centre"]), widths[history], "length of history.centre")
     has = _has(arrays["blocks"], (n_items, len(blocks))) if "blocks" in arrays else None
     if taste.get("content") is not None:
         _check(sum(sizes), encoding, "columns of blocks")
@@ -284,17 +291,14 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
         users=tables.get("attributes"),
         history=history,
         behaviour=behaviour,
+        companions=_companions(arrays["companions"], n_items) if "companions" in arrays else None,
     )
 
 
-def _history_width(history: HistoryName, blocks: tuple[Block, ...], sizes: tuple[int, ...], dim: int) -> int:
-    """Columns of an encoded history, where no Transformer encodes it."""
-    if history == "factors":
-        return dim
-    if history == "mean":
-        return sum(sizes)
-    raw = (size if block.centre is None else len(block.centre) for block, size in zip(blocks, sizes, strict=True))
-    return sum(width for block, width in zip(blocks, raw, strict=True) if block.name == "text")
+def _companions(arrays: Arrays, n_items: int) -> Companions:
+    n = len(arrays["level"])  # those fitted on; items added since are not counted
+    _check(n <= n_items, True, "number of levels of companions")
+    return Companions(arrays["level"], sparse.csr_array(_matrix(arrays, "likeness", (n, n))))
 
 
 def _attributes(taste: Arrays, tables: dict[str, pl.DataFrame], dim: int) -> Attributes:

@@ -32,7 +32,7 @@ from palate.system import pairs_to_ask
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
     from palate.insight import ItemReport
-    from palate.recommender import Interest, Recommendation
+    from palate.recommender import Companion, Interest, Recommendation
 
 Array = NDArray[np.float64]
 RANDOM_SHARE = 0.05  # what is never asked can never be estimated from the answers
@@ -86,6 +86,7 @@ class Learner:
         likelihood: str = "auto",
         dim: int = 16,
         history: HistoryName = "mean",
+        companions: bool = False,
         labels: Iterable[Answer] = (),
         seed: int = 0,
         progress: Callable[[str, int, int], None] | None = None,
@@ -105,6 +106,8 @@ class Learner:
             history: What encodes histories: the recency-weighted ``mean`` of content; that of ``factors``; the encoder
                 of text, told what was liked and disliked (``text``); or a Transformer trained on the data
                 (``behaviour``, which needs the extra hf).
+            companions: Whether to count what comes with what, for :meth:`companions`. Memory grows with the items, a
+                thousand numbers each.
             labels: Answers kept since; they count in the fit and are told again after it.
             progress: Called with (what, done, of).
         Raises:
@@ -123,6 +126,7 @@ class Learner:
             likelihood=likelihood,
             dim=dim,
             history=history,
+            companions=companions,
             labels=answers,
             seed=seed,
             progress=progress,
@@ -135,7 +139,7 @@ class Learner:
         if user_id not in self._states:
             row, answers = self._rows.get(user_id), self.told.get(user_id, ())
             known = {**self.model.described(user_id), **self.known.get(user_id, {})}
-            self._states[user_id] = hearing.replay(self.model, row, self._history(user_id), known, answers)
+            self._states[user_id] = hearing.replay(self.model, row, self.history(user_id), known, answers)
         return self._states[user_id]
 
     def knows(self, user_id: str) -> bool:
@@ -143,7 +147,8 @@ class Learner:
         held = (self._rows, self.told, self.histories, self.known)
         return any(user_id in part for part in held) or bool(self.model.described(user_id))
 
-    def _history(self, user_id: str) -> History | None:
+    def history(self, user_id: str) -> History | None:
+        """What a user did, in the data and since, beside answering; None if nothing."""
         row, since = self._rows.get(user_id), self.histories.get(user_id)
         before = self.model.events.of(row) if row is not None and self.model.events is not None else None
         if before is None or since is None:
@@ -427,6 +432,12 @@ class Learner:
         from palate.recommender import recommend
 
         return recommend(self, user_id, **options)
+
+    def companions(self, user_id: str, **options: Any) -> list[Companion]:
+        """What others did who did the same, most likely first (:func:`palate.recommender.companions`)."""
+        from palate.recommender import companions
+
+        return companions(self, user_id, **options)
 
     def profile(self, user_id: str) -> list[Interest]:
         """Interest per category (:func:`palate.recommender.profile`)."""

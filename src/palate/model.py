@@ -17,6 +17,7 @@ from palate.acquisition.offers import Setting
 from palate.acquisition.population import Given, Population
 from palate.catalogue import Catalogue
 from palate.encoders.behaviour import Behaviour, item_vectors
+from palate.encoders.companions import Companions
 from palate.encoders.history import HistoryEncoder, HistoryName, HistoryText, Log, RecencyMean, names_of
 from palate.entities import USER, normalise_id
 from palate.errors import AnswerError, IdError, UnknownItem
@@ -167,6 +168,7 @@ class Model:
             ``attributes``.
         history: What encodes histories (:mod:`palate.encoders.history`).
         behaviour: The Transformer that does, where that is its name.
+        companions: What comes with what, of the items fitted on; None where that was not asked for.
     """
 
     catalogue: Catalogue
@@ -184,6 +186,7 @@ class Model:
     users: pl.DataFrame | None = None
     history: HistoryName = "mean"
     behaviour: Behaviour | None = None
+    companions: Companions | None = None
 
     @cached_property
     def history_encoder(self) -> HistoryEncoder:

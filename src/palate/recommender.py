@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.errors import OptionError
@@ -38,6 +39,21 @@ class Recommendation:
     title: str
     score: float
     std: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Companion:
+    """One item that comes with what a user did.
+
+    Attributes:
+        score: How likely it comes, as an unnormalised logarithm; only the order and differences mean something.
+        reason: What it comes with, in words.
+    """
+
+    item_id: str
+    title: str
+    score: float
     reason: str
 
 
@@ -121,6 +137,64 @@ def recommend(
         )
         for item, reason in ((item, _reason(model, state, pulls, item)) for item in shortlist.tolist())
     ]
+
+
+def companions(
+    learner: Learner,
+    user_id: str,
+    *,
+    k: int = 10,
+    exclude: Sequence[str] = (),
+    allow: Sequence[str] | None = None,
+    category: str | None = None,
+    include_seen: bool = False,
+) -> list[Companion]:
+    """The k items that others most likely met who met what a user did, from counts alone.
+
+    The better list for somebody of whom a few events are known and no answers (docs/results.md); it holds no belief, so
+    no question is asked by it. What the user did is what they liked: events meant well, and ratings from the scale's
+    ``like`` up. Without any, what is popular. Items newer than the fit have no counts and are not in it.
+
+    Args:
+        exclude, allow, category, include_seen: As of :func:`recommend`; what the user did is left out too.
+    Raises:
+        OptionError: If k is negative, or the model was fitted without companions.
+        UnknownItem: If an allowed item or the category is not in the model.
+    """
+    if k < 0:
+        raise OptionError(f"k is {k}. Ask for 0 or more items.")
+    model, state = learner.model, learner.state(user_id)
+    if model.companions is None:
+        raise OptionError("the model has counted no companions: 0 were fitted. Fit it with companions=True.")
+    counted = len(model.companions.level)
+    met = [item for item in _met(learner, user_id) if item < counted]
+    is_open = _open(model, state, exclude, allow, category, include_seen)[:counted]
+    if not include_seen:
+        is_open[met] = False
+    row = sparse.csr_array((np.ones(len(met)), ([0] * len(met), met)), shape=(1, counted))
+    score, positions = model.companions.score(row)[0], np.flatnonzero(is_open)
+    found = positions[_top(score[positions], min(k, len(positions)))]
+    catalogue, shares = model.catalogue, model.companions.likeness[met].tocsc()
+    reasons = [_companion_reason(model, met, shares[:, [item]].toarray()[:, 0], item) for item in found.tolist()]
+    return [
+        Companion(catalogue.ids[item], catalogue.title(item), float(score[item]), reason)
+        for item, reason in zip(found.tolist(), reasons, strict=True)
+    ]
+
+
+def _met(learner: Learner, user_id: str) -> list[int]:
+    """Positions of what a user did and liked, each once."""
+    state, history = learner.state(user_id), learner.history(user_id)
+    rated = zip(state.rated, state.values, strict=True)
+    liked = [item for item, value in rated if value >= learner.model.scale.like]
+    done = [] if history is None else history.items[history.liking > 0].tolist()
+    return list(dict.fromkeys([*liked, *done]))
+
+
+def _companion_reason(model: Model, met: list[int], shares: Array, item: int) -> str:
+    if not shares.any():
+        return _popular(model, item)
+    return f"often with {_short(model.catalogue.title(met[int(shares.argmax())]))}"
 
 
 def _open(

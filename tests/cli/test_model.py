@@ -63,6 +63,19 @@ def test_fit_with_the_default_encoder(cli, planted, tmp_path):
     assert cli("recommend", tmp_path / "m", "--user", "ann", "--json").code == 0
 
 
+def test_companions_are_shown_where_the_model_counted_them(cli, planted, model, tmp_path):
+    refused = cli("companions", model, "--user", "ann")
+    assert (refused.code, "0 were fitted" in refused.err) == (2, True)
+    assert cli("fit", planted, "--out", tmp_path / "m", "--encoder", "none", "--companions").code == 0
+    assert cli("tell", tmp_path / "m", "--user", "ann", "--item", "i07", "--answer", "5").code == 0
+    result = cli("companions", tmp_path / "m", "--user", "ann", "-k", "3", "--json")
+    assert (result.code, len(result.json["items"]), result.json["notes"]) == (0, 3, [])
+    assert set(result.json["items"][0]) == {"item_id", "title", "score", "reason"}
+    shown = cli("companions", tmp_path / "m", "--user", "bob", "-k", "3")
+    assert "only differences mean something" in shown.out
+    assert "Nothing is known of this user" in shown.out
+
+
 def test_a_refit_counts_the_answers_kept_and_keeps_them(cli, planted, model):
     assert cli("tell", model, "--user", "ann", "--item", "i07", "--answer", "5").code == 0
     result = cli("fit", planted, "--out", model, "--encoder", "none", "--json")

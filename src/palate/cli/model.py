@@ -15,8 +15,11 @@ from palate.cli.console import facts, line, output, print_json, progress, table
 from palate.cli.files import kept_answers, load_data, load_model, save_model
 from palate.cli.kinds import Kinds, about, kinds_of, said_in_words
 from palate.cli.options import (
+    Allow,
+    Category,
     Data,
     Encoder,
+    Exclude,
     Json,
     Model,
     Seed,
@@ -67,6 +70,9 @@ def fit(
     history: Annotated[
         str, typer.Option(metavar="HOW", help="What reads histories: mean, factors, text or behaviour.")
     ] = "mean",
+    companions: Annotated[
+        bool, typer.Option("--companions", help="Count what comes with what, for `palate companions`.")
+    ] = False,
     trust_remote_code: Annotated[
         list[str] | None,
         typer.Option("--trust-remote-code", metavar="NAME", help="Let the Python that this encoder brings run."),
@@ -96,6 +102,7 @@ def fit(
             likelihood=likelihood,
             dim=dim,
             history=history,  # type: ignore[arg-type]  # checked there
+            companions=companions,
             labels=labels,
             seed=seed,
             progress=report,
@@ -141,9 +148,9 @@ def recommend(
     model: Model,
     user: User,
     k: Count = 10,
-    exclude: Annotated[list[str] | None, typer.Option(metavar="ID,...", help="Items never to show.")] = None,
-    allow: Annotated[list[str] | None, typer.Option(metavar="ID,...", help="Only these items.")] = None,
-    category: Annotated[str | None, typer.Option(metavar="NAME", help="Only this category.")] = None,
+    exclude: Exclude = None,
+    allow: Allow = None,
+    category: Category = None,
     include_seen: Annotated[bool, typer.Option("--include-seen", help="Also what the user has answered.")] = False,
     min_certainty: Annotated[float, typer.Option(metavar="0..1", help="Only items this surely known.")] = 0.0,
     diversity: Annotated[float, typer.Option(metavar="0..1", help="0 ranks by score, 1 by difference.")] = 0.0,
@@ -170,6 +177,41 @@ def recommend(
     if items:
         output().print(recommendation_table(items))
         output().print(f"Score: {_score_unit(learner)}, ± what more answers could still change.")
+    _say(notes)
+
+
+def companions(
+    model: Model,
+    user: User,
+    k: Count = 10,
+    exclude: Exclude = None,
+    allow: Allow = None,
+    category: Category = None,
+    include_seen: Annotated[bool, typer.Option("--include-seen", help="Also what the user has met.")] = False,
+    as_json: Json = False,
+    seed: UnusedSeed = 0,
+) -> None:
+    """What others met who met what a user did: the list for somebody who has done little and answered nothing.
+
+    The model must have been fitted with --companions.
+    """
+    learner = load_model(model)
+    items = learner.companions(
+        user,
+        k=k,
+        exclude=listed(exclude),
+        allow=listed(allow) if allow is not None else None,
+        category=category,
+        include_seen=include_seen,
+    )
+    notes = [] if learner.knows(user) else ["unknown-user"]
+    notes += _shortage(k, len(items), "nothing-left")
+    if as_json:
+        return print_json({"user": user, "notes": notes, "items": [asdict(item) for item in items]})
+    if items:
+        rows = [[str(n), one.item_id, one.title, f"{one.score:.2f}", one.reason] for n, one in enumerate(items, 1)]
+        output().print(table([">", "Item", "Title", ">Score", "Why"], rows))
+        output().print("Score: how likely it comes, in logarithms; only differences mean something.")
     _say(notes)
 
 

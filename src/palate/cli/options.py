@@ -63,6 +63,9 @@ Model = Annotated[
 User = Annotated[
     str, typer.Option("--user", metavar="ID", parser=user_id, help="Whom it is about; somebody new is welcome.")
 ]
+Exclude = Annotated[list[str] | None, typer.Option(metavar="ID,...", help="Items never to show.")]
+Allow = Annotated[list[str] | None, typer.Option(metavar="ID,...", help="Only these items.")]
+Category = Annotated[str | None, typer.Option(metavar="NAME", help="Only this category.")]
 Out = Annotated[Path, typer.Option("--out", metavar="DIR", parser=local_path, help="Folder for the results.")]
 Encoder = Annotated[str, typer.Option(metavar="NAME", help="Text encoder, see `palate encoders`; none for no content.")]
 Strategy = Annotated[str, typer.Option(metavar="NAME", help="How to choose what to ask, see `palate strategies`.")]
