@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +28,10 @@ WORDS = [
 ]
 
 
-def save_tokenizer(folder: Path, *, bert: bool) -> None:
+def save_tokenizer(folder: Path, vocabulary: Sequence[str], *, bert: bool) -> None:
     tokenizers = pytest.importorskip("tokenizers", reason="needs the extra hf")
     transformers = pytest.importorskip("transformers", reason="needs the extra hf")
-    words = {word: number for number, word in enumerate(WORDS)}
+    words = {word: number for number, word in enumerate(vocabulary)}
     tokenizer: Any = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="[UNK]"))
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
     special = {"unk_token": "[UNK]"}
@@ -51,13 +51,15 @@ def save_bytes_tokenizer(folder: Path) -> None:
     transformers.Qwen2Tokenizer(vocab=vocabulary, merges=[]).save_pretrained(folder)
 
 
-def save_tiny(folder: Path, kind: str) -> Path:
+def save_tiny(folder: Path, kind: str, vocabulary: Sequence[str] = WORDS) -> Path:
     torch = pytest.importorskip("torch", reason="needs the extra hf")
     transformers = pytest.importorskip("transformers", reason="needs the extra hf")
-    sizes = {"vocab_size": len(WORDS), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    sizes = {"vocab_size": len(vocabulary), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     configs: dict[str, Callable[[], Any]] = {
         "bert": lambda: transformers.BertConfig(**sizes, intermediate_size=32, max_position_embeddings=64),
-        "gpt2": lambda: transformers.GPT2Config(vocab_size=len(WORDS), n_embd=16, n_layer=2, n_head=2, n_positions=64),
+        "gpt2": lambda: transformers.GPT2Config(
+            vocab_size=len(vocabulary), n_embd=16, n_layer=2, n_head=2, n_positions=64
+        ),
         "roberta": lambda: transformers.RobertaConfig(
             **sizes, intermediate_size=32, max_position_embeddings=66, pad_token_id=0
         ),
@@ -65,7 +67,7 @@ def save_tiny(folder: Path, kind: str) -> Path:
             **(sizes | {"vocab_size": 257}), intermediate_size=32, max_position_embeddings=64, num_key_value_heads=1
         ),
         "t5": lambda: transformers.T5Config(
-            vocab_size=len(WORDS), d_model=16, d_ff=32, num_layers=1, num_heads=2, d_kv=8
+            vocab_size=len(vocabulary), d_model=16, d_ff=32, num_layers=1, num_heads=2, d_kv=8
         ),
     }
     with torch.random.fork_rng():
@@ -74,7 +76,7 @@ def save_tiny(folder: Path, kind: str) -> Path:
     if kind == "qwen2":  # the library makes its tokenizer anew, of bytes
         save_bytes_tokenizer(folder)
     else:
-        save_tokenizer(folder, bert="bert" in kind)
+        save_tokenizer(folder, vocabulary, bert="bert" in kind)
     return folder
 
 

@@ -14,7 +14,7 @@ import pytest
 from palate.encoders.registry import load_encoder
 from palate.encoders.towers import Tower, modality_of
 from palate.errors import DataError, ModelFolderError, OptionError
-from tests.encoders.conftest import save_tokenizer
+from tests.encoders.conftest import WORDS, save_tokenizer
 
 pytestmark = pytest.mark.hf
 
@@ -81,7 +81,7 @@ def save(folder: Path, kind: str) -> Path:
         t.AutoModel.from_config(config).save_pretrained(folder)
     preparation.save_pretrained(folder)
     if kind in ("clip", "siglip", "clap"):
-        save_tokenizer(folder, bert=True)
+        save_tokenizer(folder, WORDS, bert=True)
     return folder
 
 

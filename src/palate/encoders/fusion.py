@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from palate.encoders.lora import Lora
 
 Array = NDArray[np.float64]
 Vectors = NDArray[np.float32]
@@ -35,6 +37,7 @@ class Block:
         centre: Mean vector of the items that have one, (E_b,); None where vectors stand as the encoder gives them.
         axes: From there to the block's columns, (E_b, K); None likewise.
         categories: The names whose presence the vectors hold, of the block ``category``.
+        lora: What was added to the encoder's weights; its revision names it.
     """
 
     name: BlockName
@@ -43,6 +46,7 @@ class Block:
     centre: Array | None = None
     axes: Array | None = None
     categories: tuple[str, ...] = ()
+    lora: Lora | None = None
 
     def whitened(self, vectors: Vectors) -> Vectors:
         """Vectors of the encoder, (N, E_b), as columns of the content, (N, K); a row of NaN stays one."""
@@ -84,15 +88,19 @@ class Content:
 def fuse(raw: Sequence[tuple[Block, Vectors]]) -> Content | None:
     """The content of a model, from each modality's vectors, (I, E_b), a row of NaN where an item has none.
 
-    A modality that no item has is left out.
+    A modality that no item has is left out. Of a block that brings axes, only what lies along them counts.
     """
     there = [(block, vectors) for block, vectors in raw if not np.isnan(vectors).any(1).all()]
     if not there:
         return None
     blocks, parts = [], []
     for block, vectors in there:
-        centre, axes = whiten(vectors)
-        blocks.append(Block(block.name, block.encoder, block.revision, centre, axes, block.categories))
+        if block.axes is None:
+            centre, axes = whiten(vectors)
+        else:
+            _, turn = whiten(np.asarray(vectors @ block.axes, dtype=np.float32))
+            centre, axes = np.nanmean(vectors, 0, dtype=np.float64), block.axes @ turn
+        blocks.append(replace(block, centre=centre, axes=axes))
         parts.append(blocks[-1].whitened(vectors))
     return Content(np.concatenate(parts, 1), tuple(blocks), tuple(part.shape[1] for part in parts))
 

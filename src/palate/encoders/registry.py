@@ -21,6 +21,7 @@ from palate.encoders.embedded import Embedded
 from palate.encoders.hub import fetch_model
 from palate.encoders.huggingface import MINILM_PACKAGE, HuggingFace, minilm
 from palate.encoders.image import EfficientNetLite0
+from palate.encoders.lora import Lora
 from palate.encoders.protocol import Encoder, Modality
 from palate.encoders.texts import checked
 from palate.encoders.towers import Tower, modality_of
@@ -63,7 +64,12 @@ def trusting(*names: str) -> Iterator[None]:
 
 
 def load_encoder(
-    name: str, modality: Modality | None = None, *, revision: str = "", trust_remote_code: bool = False
+    name: str,
+    modality: Modality | None = None,
+    *,
+    revision: str = "",
+    trust_remote_code: bool = False,
+    lora: Lora | None = None,
 ) -> Encoder:
     """The encoder of a name.
 
@@ -76,18 +82,20 @@ def load_encoder(
         revision: Of a model that was fitted with the encoder: a text encoder then runs on the backend that it names.
             Otherwise on the fastest, measured once a machine.
         trust_remote_code: Whether the Python that a folder or a model of the hub brings may run; also :func:`trusting`.
+        lora: An adapter of a text model.
     Raises:
-        OptionError: If the name is unknown, the folder does not exist, or the encoder takes something else.
+        OptionError: If the name is unknown, the folder does not exist, the encoder takes something else, or it is none
+            that an adapter changes.
         MissingExtra: If a library that it needs is not installed.
         ModelFolderError: If the folder cannot be loaded without running code from it, or not at all.
         FetchError: If the hub's model cannot be had.
     """
     backend = backend_of(revision) or "auto"
     if name == "minilm":
-        return _taking(modality, minilm(backend))
+        return _taking(modality, minilm(backend, lora))
     if name in _MAKERS:
-        return _taking(modality, _MAKERS[name]())
-    how = _How(backend, trust_remote_code or name in _TRUSTED.get())
+        return _taking(modality, _plain(_MAKERS[name](), lora))
+    how = _How(backend, trust_remote_code or name in _TRUSTED.get(), lora)
     folder = Path(name).expanduser()
     if (name and folder.is_dir()) or name.startswith((".", "/", "~")):
         return _from_folder(folder, modality, None, None, how)
@@ -162,19 +170,42 @@ def _taking(modality: Modality | None, encoder: Encoder) -> Encoder:
     return encoder
 
 
+def takes_adapter(name: str) -> bool:
+    """Whether a LoRA adapter may change the encoder of a name; known before it is loaded."""
+    return name == "minilm" or name not in _MAKERS
+
+
+def _plain(encoder: Encoder, lora: Lora | None) -> Encoder:
+    """An encoder that is no text model of Hugging Face."""
+    if lora is not None:
+        raise OptionError(
+            f"the encoder {encoder.name!r} cannot have a LoRA adapter. "
+            "Give 'minilm', a text model's folder or its name on the hub."
+        )
+    return encoder
+
+
 class _How(NamedTuple):
     """How a text model is run."""
 
     backend: Backend | Literal["auto"]
     trusted: bool
+    lora: Lora | None = None
 
 
 def _from_folder(folder: Path, modality: Modality | None, name: str | None, revision: str | None, how: _How) -> Encoder:
     found = "text" if how.trusted else modality_of(folder)
     if found == "text":
-        encoder = HuggingFace(folder, name=name, revision=revision, backend=how.backend, trust_remote_code=how.trusted)
+        encoder = HuggingFace(
+            folder,
+            name=name,
+            revision=revision,
+            backend=how.backend,
+            trust_remote_code=how.trusted,
+            lora=how.lora,
+        )
         return _taking(modality, encoder)
-    return Tower(folder, modality or found, name=name, revision=revision)
+    return _plain(Tower(folder, modality or found, name=name, revision=revision), how.lora)
 
 
 def _from_hub(name: str, revision: str | None, modality: Modality | None, how: _How) -> Encoder:
