@@ -20,6 +20,7 @@ CHOICE = BELIEF | {"store", "oracles", "acquisition", "index"}
 LOOP = CHOICE | {"learner"}
 # of the loop, whose door is the learner
 ROOMS = {
+    "adaptation",
     "asking",
     "deciding",
     "hearing",

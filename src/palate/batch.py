@@ -13,13 +13,14 @@ import polars as pl
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
+from palate.adaptation import Adapt, Raw, adapt_text, check_adapt
 from palate.catalogue import Catalogue
 from palate.datasets.coding import Coded
 from palate.datasets.tables import Dataset
 from palate.encoders.cache import Cached
 from palate.encoders.companions import fit_companions
 from palate.encoders.contents import category_block, media_vectors, text_vectors
-from palate.encoders.fusion import Block, Content, Vectors, fuse
+from palate.encoders.fusion import Block, fuse
 from palate.encoders.history import HistoryName, kind_codes
 from palate.encoders.media import OnCorrupt
 from palate.encoders.protocol import Encoder
@@ -80,10 +81,12 @@ def fit_model(
     on_corrupt: OnCorrupt = "raise",
     history: HistoryName = "mean",
     companions: bool = False,
+    adapt: Adapt = "none",
 ) -> Model:
     """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`)."""
     check_history(history, encoder)
     chosen = choose_likelihood(data, likelihood)
+    check_adapt(adapt, encoder, chosen)
     values: Literal["rating", "event"] = "event" if chosen.kind == "implicit" else "rating"
     coded = (
         as_events(data) if chosen.kind == "implicit" else as_likes(data) if chosen.kind == "probit" else data
@@ -95,7 +98,7 @@ def fit_model(
     shape = (len(coded.user_ids), len(coded.item_ids))
     answers = Answers.build(coded.users, coded.items, coded.values, shape)
     table = item_table(data, coded.item_ids)
-    fused = encode_all(
+    raw = encode_all(
         table,
         encoder,
         {"image": image, "audio": audio},
@@ -105,6 +108,11 @@ def fit_model(
         progress=progress,
     )
     joined = _with_labels(answers, labels, coded.user_ids, coded.item_ids) if labels else answers
+    adaptation = None
+    if adapt != "none":
+        texts = texts_of(table)
+        raw, adaptation = adapt_text(adapt, raw, texts, joined.values, chosen, dim=dim, seed=seed, progress=progress)
+    fused = fuse(raw)
     report = None if progress is None else lambda done, of: progress("fitting", done, of)
     taste, prior = fit_taste(
         joined,
@@ -140,6 +148,7 @@ def fit_model(
         history=history,
         behaviour=behaviour,
         companions=fit_companions(log, *shape, rng=np.random.default_rng(seed)) if companions else None,
+        adaptation=adaptation,
     )
     return replace(model, history_prior=history_prior(model, log, early))
 
@@ -228,7 +237,7 @@ def encode(
     Args:
         mean: Of the encodings the model was fitted on, (E,), for new items; of these items if None.
     """
-    texts = Dataset(pl.DataFrame(), table, pl.DataFrame()).item_texts()
+    texts = texts_of(table)
     has_text = np.array([bool(text) for text in texts])
     if encoder == "none" or not has_text.any():
         return None, ""
@@ -248,8 +257,8 @@ def encode_all(
     folder: Path | None = None,
     on_corrupt: OnCorrupt = "raise",
     progress: Progress | None = None,
-) -> Content | None:
-    """What the items hold, text, images and sounds, each by the encoder of that name; None where there is nothing.
+) -> list[Raw]:
+    """What the items hold, text, images and sounds, each by the encoder of that name, as it gives it.
 
     Args:
         media: The encoders of images and sounds.
@@ -259,9 +268,9 @@ def encode_all(
     Raises:
         OptionError: If there is no item with an image or sound to encode.
     """
-    raw: list[tuple[Block, Vectors]] = []
+    raw: list[Raw] = []
     if encoder != "none":
-        cached, texts = Cached(load_encoder(encoder)), Dataset(pl.DataFrame(), table, pl.DataFrame()).item_texts()
+        cached, texts = Cached(load_encoder(encoder)), texts_of(table)
         if any(texts):
             raw.append((Block("text", encoder, cached.revision), text_vectors(texts, cached, progress)))
     for column, name in media.items():
@@ -277,7 +286,12 @@ def encode_all(
                 )
             raw.append((Block(column, name, cached.revision), vectors))
     block = category_block(table) if categories else None
-    return fuse(raw if block is None else [*raw, block])
+    return raw if block is None else [*raw, block]
+
+
+def texts_of(table: pl.DataFrame) -> list[str]:
+    """What the encoder of text reads of each item."""
+    return Dataset(pl.DataFrame(), table, pl.DataFrame()).item_texts()
 
 
 def without_media(table: pl.DataFrame) -> pl.DataFrame:
@@ -285,30 +299,30 @@ def without_media(table: pl.DataFrame) -> pl.DataFrame:
     return table.drop([name for name in (IMAGE, AUDIO) if table.schema.get(name) == pl.Binary])
 
 
-def encode_words(words: str, encoder: tuple[str, str]) -> Array:
-    """The encoding of some words, (E,), by the encoder of a model, name and revision.
+def encode_words(words: str, block: Block) -> Array:
+    """The encoding of some words, (E,), by the encoder of a block.
 
     Raises:
         OptionError: If the encoder has another revision by now.
     """
-    return np.asarray(Cached(fitted_encoder(encoder)).encode([words])[0], dtype=np.float64)
+    return np.asarray(Cached(fitted_encoder(block)).encode([words])[0], dtype=np.float64)
 
 
-def fitted_encoder(encoder: tuple[str, str]) -> Encoder:
-    """The encoder of text that a model was fitted with, by name and revision.
+def fitted_encoder(block: Block) -> Encoder:
+    """The encoder of text of a block, as the model was fitted with it.
 
     Raises:
         OptionError: If it has another revision by now.
     """
-    found = load_encoder(encoder[0], revision=encoder[1])
-    check_revision(encoder, found.revision)
+    found = load_encoder(block.encoder, revision=block.revision, lora=block.lora)
+    check_revision(block, found.revision)
     return found
 
 
-def check_revision(encoder: tuple[str, str], revision: str) -> None:
+def check_revision(block: Block, revision: str) -> None:
     """Raises OptionError unless the encoder is the one that the model was fitted with."""
-    if revision != encoder[1]:
-        raise OptionError(f"encoder {encoder[0]!r} is now {revision!r}, the model has {encoder[1]!r}. Refit.")
+    if revision != block.revision:
+        raise OptionError(f"encoder {block.encoder!r} is now {revision!r}, the model has {block.revision!r}. Refit.")
 
 
 def _with_labels(answers: Answers, labels: Sequence[Answer], user_ids: list[str], item_ids: list[str]) -> Answers:

@@ -111,7 +111,12 @@ class Catalogue:
 
     def encoder(self, name: BlockName) -> tuple[str, str]:
         """Name and revision of the encoder of a block, empty where there is none."""
-        return next(((block.encoder, block.revision) for block in self.blocks if block.name == name), ("", ""))
+        block = self.block(name)
+        return ("", "") if block is None else (block.encoder, block.revision)
+
+    def block(self, name: BlockName) -> Block | None:
+        """The block of that name; None where there is none."""
+        return next((block for block in self.blocks if block.name == name), None)
 
     def __len__(self) -> int:
         return len(self.ids)

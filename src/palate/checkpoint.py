@@ -17,11 +17,13 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate import __version__
+from palate.adaptation import Adaptation
 from palate.catalogue import Catalogue
 from palate.encoders.behaviour import Behaviour
 from palate.encoders.companions import Companions
 from palate.encoders.fusion import Block
 from palate.encoders.history import KINDS
+from palate.encoders.lora import Lora
 from palate.entities import EVENT, ITEM, USER
 from palate.errors import AnswerError, ModelFolderError, OptionError, UnknownItem
 from palate.learner import Learner
@@ -50,7 +52,7 @@ def log_path(folder: Path) -> Path:
 
 def save(learner: Learner, folder: Path) -> None:
     """Write a learner; what was told or undone and is not yet in the folder's log is appended first."""
-    model = learner.model
+    model, text = learner.model, learner.model.catalogue.block("text")
     histories = pl.DataFrame(
         [
             (user, model.catalogue.ids[i], w, KINDS[kind])
@@ -79,6 +81,7 @@ def save(learner: Learner, folder: Path) -> None:
             "scale": {"levels": list(model.scale.levels), "like": model.scale.like},
             "encoder": {"name": model.encoder[0], "revision": model.encoder[1]},
             "blocks": _block_dicts(model.catalogue),
+            "adaptation": None if model.adaptation is None else asdict(model.adaptation),
             "fitted": model.prior.items if isinstance(model.prior, FusedPrior) else None,
             "history": model.history,
             "data": model.fingerprint,
@@ -89,6 +92,7 @@ def save(learner: Learner, folder: Path) -> None:
             **({"blocks": _block_arrays(model.catalogue)} if isinstance(model.prior, FusedPrior) else {}),
             **({} if model.behaviour is None else {"behaviour": model.behaviour.arrays()}),
             **({} if model.companions is None else {"companions": _companion_arrays(model.companions)}),
+            **({} if text is None or text.lora is None else {"lora": text.lora.arrays()}),
         },
         tables={
             "items": model.catalogue.table,
@@ -263,7 +267,8 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
         events = Events(
             liking, *(sparse.csr_matrix((part, liking.indices, liking.indptr), shape=shape) for part in (times, kinds))
         )
-    blocks, sizes = _blocks(config, arrays.get("blocks", {}))
+    lora = Lora.from_arrays(arrays["lora"]) if "lora" in arrays else None
+    blocks, sizes = _blocks(config, arrays.get("blocks", {}), lora)
     history = config.get("history", "mean" if behaviour is None else "behaviour")  # older models name none
     if "history.centre" in taste:
         raw = (size if block.centre is None else len(block.centre) for block, size in zip(blocks, sizes, strict=True))
@@ -292,7 +297,16 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
         history=history,
         behaviour=behaviour,
         companions=_companions(arrays["companions"], n_items) if "companions" in arrays else None,
+        adaptation=_adaptation(config.get("adaptation")),
     )
+
+
+def _adaptation(found: dict[str, Any] | None) -> Adaptation | None:
+    """What came of adapting; models saved by older versions know of none."""
+    if found is None:
+        return None
+    pairs = {name: found[name] and tuple(found[name]) for name in ("rmse", "difference")}
+    return Adaptation(found["kind"], found["kept"], found["items"], **pairs)
 
 
 def _companions(arrays: Arrays, n_items: int) -> Companions:
@@ -324,7 +338,7 @@ def _prior(taste: Arrays, name: str, size: int) -> LinearPrior:
     return prior
 
 
-def _blocks(config: dict[str, Any], arrays: Arrays) -> tuple[tuple[Block, ...], tuple[int, ...]]:
+def _blocks(config: dict[str, Any], arrays: Arrays, lora: Lora | None) -> tuple[tuple[Block, ...], tuple[int, ...]]:
     """What the columns of the content are."""
     blocks, sizes = [], []
     for one in config["blocks"]:
@@ -332,7 +346,10 @@ def _blocks(config: dict[str, Any], arrays: Arrays) -> tuple[tuple[Block, ...], 
         centre, axes = arrays.get(f"{name}.centre"), arrays.get(f"{name}.axes")
         if axes is not None:
             _check(axes.shape, (len(arrays[f"{name}.centre"]), size), f"shape of {name}.axes")
-        blocks.append(Block(name, one["encoder"], one["revision"], centre, axes, tuple(one["categories"])))
+        own = lora if name == "text" else None
+        if own is not None:
+            _check(own.revision in one["revision"], True, "match of the adapter with the encoder's revision")
+        blocks.append(Block(name, one["encoder"], one["revision"], centre, axes, tuple(one["categories"]), own))
         sizes.append(size)
     return tuple(blocks), tuple(sizes)
 

@@ -56,14 +56,16 @@ def _encode_new(model: Model, table: pl.DataFrame, folder: Path | None, on_corru
             continue
         if block.name != "category":
             encoders[block.name] = Cached(_load(block))
-            check_revision((block.encoder, block.revision), encoders[block.name].revision)
+            check_revision(block, encoders[block.name].revision)
         parts.append(new_vectors(block, table, texts, encoders, folder, on_corrupt))
     return np.concatenate(parts, 1) if parts else None
 
 
 def _load(block: Block) -> Encoder:
     modality: Any = block.name
-    return load_encoder(block.encoder, None if modality == "text" else modality, revision=block.revision)
+    return load_encoder(
+        block.encoder, None if modality == "text" else modality, revision=block.revision, lora=block.lora
+    )
 
 
 def _appended(model: Model, table: pl.DataFrame, content: Vectors | None) -> Model:

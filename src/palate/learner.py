@@ -87,6 +87,7 @@ class Learner:
         dim: int = 16,
         history: HistoryName = "mean",
         companions: bool = False,
+        adapt: Literal["none", "linear", "lora"] = "none",
         labels: Iterable[Answer] = (),
         seed: int = 0,
         progress: Callable[[str, int, int], None] | None = None,
@@ -108,10 +109,13 @@ class Learner:
                 (``behaviour``, which needs the extra hf).
             companions: Whether to count what comes with what, for :meth:`companions`. Memory grows with the items, a
                 thousand numbers each.
+            adapt: Whether the text encoder is adapted to the answers, if that tells more of items held out: ``linear``
+                maps its encodings, ``lora`` trains it (extra hf); ``model.adaptation`` says what came of it.
             labels: Answers kept since; they count in the fit and are told again after it.
             progress: Called with (what, done, of).
         Raises:
             DataError: If the data has nothing to learn from.
+            OptionError: If an option is unknown, or there is nothing to adapt.
         """
         from palate.batch import fit_model
 
@@ -127,6 +131,7 @@ class Learner:
             dim=dim,
             history=history,
             companions=companions,
+            adapt=adapt,
             labels=answers,
             seed=seed,
             progress=progress,

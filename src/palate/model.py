@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.offers import Setting
 from palate.acquisition.population import Given, Population
+from palate.adaptation import Adaptation
 from palate.catalogue import Catalogue
 from palate.encoders.behaviour import Behaviour, item_vectors
 from palate.encoders.companions import Companions
+from palate.encoders.fusion import Block
 from palate.encoders.history import HistoryEncoder, HistoryName, HistoryText, Log, RecencyMean, names_of
 from palate.entities import USER, normalise_id
-from palate.errors import AnswerError, IdError, UnknownItem
+from palate.errors import AnswerError, IdError, OptionError, UnknownItem
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.attributes import Attributes, combined, no_wider
 from palate.posteriors.concepts import Concept, Concepts
@@ -169,6 +171,7 @@ class Model:
         history: What encodes histories (:mod:`palate.encoders.history`).
         behaviour: The Transformer that does, where that is its name.
         companions: What comes with what, of the items fitted on; None where that was not asked for.
+        adaptation: What came of adapting the text encoder; None where that was not asked for.
     """
 
     catalogue: Catalogue
@@ -187,6 +190,7 @@ class Model:
     history: HistoryName = "mean"
     behaviour: Behaviour | None = None
     companions: Companions | None = None
+    adaptation: Adaptation | None = None
 
     @cached_property
     def history_encoder(self) -> HistoryEncoder:
@@ -195,7 +199,7 @@ class Model:
         if self.history == "text":
             from palate.batch import fitted_encoder
 
-            return HistoryText(fitted_encoder(self.encoder), names_of(self.catalogue.table))
+            return HistoryText(fitted_encoder(self._text), names_of(self.catalogue.table))
         return RecencyMean()
 
     @cached_property
@@ -265,7 +269,16 @@ class Model:
     def _encoded(self, words: str) -> Array:
         from palate.batch import encode_words
 
-        return np.asarray(self.catalogue.placed("text", encode_words(words, self.encoder)[None])[0])
+        return np.asarray(self.catalogue.placed("text", encode_words(words, self._text)[None])[0])
+
+    @property
+    def _text(self) -> Block:
+        block = self.catalogue.block("text")
+        if block is None:
+            raise OptionError(
+                "the model has no encoder of text: 0 items have text. Fit with texts, or without its use."
+            )
+        return block
 
     @property
     def like_cut(self) -> float:

@@ -37,6 +37,7 @@ from palate.entities import normalise_id
 if TYPE_CHECKING:
     import numpy as np
 
+    from palate.adaptation import Adaptation
     from palate.learner import Learner
     from palate.recommender import Recommendation
 
@@ -73,6 +74,9 @@ def fit(
     companions: Annotated[
         bool, typer.Option("--companions", help="Count what comes with what, for `palate companions`.")
     ] = False,
+    adapt: Annotated[
+        str, typer.Option(metavar="HOW", help="Adapt the text encoder, kept if better: none, linear or lora.")
+    ] = "none",
     trust_remote_code: Annotated[
         list[str] | None,
         typer.Option("--trust-remote-code", metavar="NAME", help="Let the Python that this encoder brings run."),
@@ -103,6 +107,7 @@ def fit(
             dim=dim,
             history=history,  # type: ignore[arg-type]  # checked there
             companions=companions,
+            adapt=adapt,  # type: ignore[arg-type]  # checked there
             labels=labels,
             seed=seed,
             progress=report,
@@ -112,7 +117,7 @@ def fit(
     summary["seconds"] = round(time.perf_counter() - started, 3)
     if as_json:
         return print_json(summary)
-    output().print(facts(_fit_facts(summary)))
+    output().print(facts(_fit_facts(summary, learner.model.adaptation)))
     line(output(), f"Next: palate interview {out} --user you")
 
 
@@ -128,11 +133,12 @@ def fit_summary(learner: Learner) -> dict[str, Any]:
         "dim": model.taste.items.dim,
         "encoder": model.encoder[0] or "none",
         "content": {block.name: block.encoder for block in model.catalogue.blocks},
+        "adaptation": None if model.adaptation is None else asdict(model.adaptation),
         "sha256": model.fingerprint,
     }
 
 
-def _fit_facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
+def _fit_facts(summary: dict[str, Any], adaptation: Adaptation | None) -> list[tuple[str, str]]:
     size = f"{summary['answers']:,} answers by {summary['users']:,} users on {summary['items']:,} items"
     return [
         ("Model", summary["path"]),
@@ -140,6 +146,7 @@ def _fit_facts(summary: dict[str, Any]) -> list[tuple[str, str]]:
         ("Answers", f"{summary['likelihood']}, {summary['scale']['low']:g} to {summary['scale']['high']:g}"),
         ("Taste dimensions", str(summary["dim"])),
         ("Content", ", ".join(f"{name} by {encoder}" for name, encoder in summary["content"].items()) or "none"),
+        *([] if adaptation is None else [("Adapted", adaptation.sentence())]),
         ("Time", f"{summary['seconds']:.1f} s"),
     ]
 
