@@ -275,9 +275,7 @@ class Model:
     def _text(self) -> Block:
         block = self.catalogue.block("text")
         if block is None:
-            raise OptionError(
-                "the model has no encoder of text: 0 items have text. Fit with texts, or without its use."
-            )
+            raise OptionError("the model has no encoder of text: 0 items have text. Give the items texts.")
         return block
 
     @property
