@@ -67,6 +67,8 @@ class Adaptation:
         figures = "RMSE {:.4f} with it, {:.4f} without".format(*self.rmse)
         interval = "{:+.4f} ({:+.4f} to {:+.4f})".format(*self.difference)
         verdict = "kept" if self.kept else "not kept"
+        if not self.kept and self.difference[2] < 0.0:
+            verdict = "not kept, since nothing was learnt from all items"
         return f"{self.kind}, {verdict}: on {self.items} items held out in turn {figures}, {interval}"
 
 

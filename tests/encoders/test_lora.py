@@ -14,7 +14,7 @@ import pytest
 from palate.encoders.cache import Cached
 from palate.encoders.huggingface import HuggingFace
 from palate.encoders.lora import Lora, targets
-from palate.encoders.lora_fit import Lesson, LoraOptions, fit_lora
+from palate.encoders.lora_fit import Lesson, LoraOptions, _Trainer, fit_lora
 from palate.encoders.registry import load_encoder
 from palate.errors import MissingExtra, ModelFolderError, OptionError
 
@@ -145,6 +145,26 @@ def test_every_kind_can_be_trained(tiny: Tiny, kind: str) -> None:
     assert lora is not None, "from a head of noise every pass is a gain"
     adapted = HuggingFace(tiny(kind), lora=lora).encode(TEXTS)
     assert np.isfinite(adapted).all() and np.abs(adapted - encoder.encode(TEXTS)).max() > 1e-6
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_kept_is_what_was_trained(tiny: Tiny, kind: str) -> None:
+    encoder = HuggingFace(tiny(kind))
+    trainer = _Trainer.prepare(encoder.to_train(), "", lesson(encoder), OPTIONS, np.random.default_rng(0))
+    for name, weight in trainer.module.named_parameters():
+        if ".lora_B." in name:
+            weight.data += 0.5
+    merged, ids = encoder.to_train().module, torch.tensor([[7, 12, 10, 5]])
+    trainer.adapter().merge(merged)
+    with torch.inference_mode():
+        found, expected = (module(ids, torch.ones_like(ids)).cpu().numpy() for module in (merged, trainer.module.cpu()))
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_odd_texts_can_be_trained_on(tiny: Tiny) -> None:
+    encoder, odd = HuggingFace(tiny("bert")), ["\ud800", "a\x00film", " ", "film " * 20_000]
+    taught = replace(lesson(encoder), texts=[*odd, *TEXTS * 7])
+    fit_lora(encoder.to_train(), "", taught, options=OPTIONS, rng=np.random.default_rng(0))
 
 
 def test_one_seed_gives_one_adapter_and_leaves_torchs_own_generator_alone(tiny: Tiny) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.encoders.lora import Lora, targets, turned
+from palate.encoders.texts import clean
 from palate.encoders.transformer import Loaded, devices
 from palate.encoders.windows import Window, Windows, pad, tokenize_with
 from palate.errors import MissingExtra
@@ -124,7 +125,8 @@ class _Trainer:
         torch: Any = importlib.import_module("torch")
         names = targets(loaded.module)
         module = _injected(torch, loaded.module, names, options.rank, rng).to(devices(torch)[0])
-        cut = Windows(tokenize_with(loaded.tokenizer), min(loaded.max_tokens, options.tokens), prompt).of(lesson.texts)
+        cutter = Windows(tokenize_with(loaded.tokenizer), min(loaded.max_tokens, options.tokens), prompt)
+        cut = cutter.of([clean(text) for text in lesson.texts])
         windows = list({window.text: window for window in reversed(cut)}.values())[::-1]  # the first of each text
         places = rng.permutation(len(windows))
         n_held = max(1, round(options.held_out * len(windows)))
