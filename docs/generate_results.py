@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -71,6 +72,36 @@ def never_rated(results: dict[str, Any]) -> str:
     head = ["set (seeds)", "seen", "RMSE", "minus none", "NDCG@10", "minus none", "inside 95 % intervals"]
     return "\n\n".join(
         [table(head, rows), table(["set", "fused", "best alone", "RMSE, fused minus best", "NDCG@10"], fused)]
+    )
+
+
+def adaptation(results: dict[str, Any]) -> str:
+    """RMSE with an adapted encoder, how often it was kept, and what always keeping it would have done."""
+    rows = []
+    for row in results["rows"]:
+        own = [difference[0] for difference in row["own"]]
+        rows.append(
+            [
+                f"{row['set']} ({row['seeds']})",
+                f"{row['adapt']}, {row['encoder']}",
+                _interval(row["rmse_plain"]),
+                _interval(row["minus_plain"], 4),
+                f"{row['kept']} of {row['seeds']}",
+                f"{min(own):+.4f} to {max(own):+.4f}",
+                f"{median(row['seconds']):.0f} ({median(row['seconds_plain']):.0f})",
+            ]
+        )
+    return table(
+        [
+            "set (seeds)",
+            "adapted, encoder",
+            "RMSE without",
+            "with, minus without",
+            "kept",
+            "the fit's own difference, by seed",
+            "seconds (without)",
+        ],
+        rows,
     )
 
 
@@ -423,6 +454,7 @@ def textbook(results: dict[str, Any]) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "ranking": ("Warm top-10, NDCG@10 on MovieLens-100K", ranking),
     "never_rated": ("Items nobody has rated", never_rated),
+    "adaptation": ("A text encoder adapted to the answers, items nobody has rated", adaptation),
     "history": ("New people with three events", sequences),
     "next_item": ("The next item of people known", sequences),
     "text_encoding": ("How fast texts are encoded", text_encoding),
