@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -88,7 +87,6 @@ def adaptation(results: dict[str, Any]) -> str:
                 _interval(row["minus_plain"], 4),
                 f"{row['kept']} of {row['seeds']}",
                 f"{min(own):+.4f} to {max(own):+.4f}",
-                f"{median(row['seconds']):.0f} ({median(row['seconds_plain']):.0f})",
             ]
         )
     return table(
@@ -99,7 +97,6 @@ def adaptation(results: dict[str, Any]) -> str:
             "with, minus without",
             "kept",
             "the fit's own difference, by seed",
-            "seconds (without)",
         ],
         rows,
     )
