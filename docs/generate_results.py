@@ -125,6 +125,25 @@ def sequences(results: dict[str, Any]) -> str:
     return "\n\n".join([shown, *(["Not run here: " + "; ".join(lacking) + "."] if lacking else [])])
 
 
+def history(results: dict[str, Any]) -> str:
+    """:func:`sequences`, and the error of predicted ratings after answers, by where taste starts."""
+    rows = [
+        [
+            row["set"],
+            str(row["seed"]),
+            name,
+            *(f"{start['mean'][n]:.3f} ({start['low'][n]:.3f} to {start['high'][n]:.3f})" for n in (0, 3, 10)),
+            "–" if name == "none" else str(start["answers_saved_at_0"]),
+        ]
+        for row in results["rows"]
+        for name, start in row.get("ratings", {}).items()
+        if name not in ("users", "ratings")
+    ]
+    columns = ["set", "seed", "history", "RMSE, no answer", "3 answers", "10 answers", "answers it stands for"]
+    told = "How far off predicted ratings are; a history stands for the answers that would get as near without one:"
+    return "\n\n".join([sequences(results), told, table(columns, rows)])
+
+
 def text_encoding(results: dict[str, Any]) -> str:
     """Rate beside sentence-transformers, and what it costs."""
     rows = [
@@ -452,7 +471,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "ranking": ("Warm top-10, NDCG@10 on MovieLens-100K", ranking),
     "never_rated": ("Items nobody has rated", never_rated),
     "adaptation": ("A text encoder adapted to the answers, items nobody has rated", adaptation),
-    "history": ("New people with three events", sequences),
+    "history": ("New people with three events", history),
     "next_item": ("The next item of people known", sequences),
     "text_encoding": ("How fast texts are encoded", text_encoding),
     "media_encoding": ("How fast images and sounds are encoded", media_encoding),
