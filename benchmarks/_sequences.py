@@ -185,3 +185,8 @@ def ask_sasrec(
         one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": ""}
         subprocess.run([python, script, source, target], check=True, env={**os.environ, **one_thread})
         return dict(json.loads(target.read_text(encoding="utf-8")))
+
+
+def training_of(answer: dict[str, Any]) -> dict[str, Any]:
+    """How SASRec was trained, of what :func:`ask_sasrec` gave."""
+    return {name: answer[name] for name in ("epochs", "stopped_by_clock", "seconds", "settings")}

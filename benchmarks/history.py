@@ -29,6 +29,7 @@ from benchmarks._sequences import (
     load_events,
     main_with_sasrec,
     taste_of,
+    training_of,
     vectors_of,
     world,
 )
@@ -78,9 +79,10 @@ def run(seeds: int, python: str | None, names: Sequence[str], networks: bool) ->
         for seed in range(seeds):
             print(name, seed, file=sys.stderr)
             found = {**chosen, **_ours(outer, seed, networks)}
+            told = None
             if python is not None and networks:
-                found["sasrec"] = _sasrec(outer, python, seed)
-            row = {"set": name, "seed": seed, **_summary(found)}
+                found["sasrec"], told = _sasrec(outer, python, seed)
+            row = {"set": name, "seed": seed, "sasrec": told, **_summary(found)}
             if name in WITH_RATINGS:
                 row["ratings"] = _ratings(load(name), seed, networks)
             rows.append(row)
@@ -122,12 +124,16 @@ def _ndcg(scorer: Any, seen: Interactions, test: Interactions) -> np.ndarray:
     return judge(scorer, matrix_of(seen), matrix_of(test), K)[0]["ndcg"][np.unique(test.users)]
 
 
-def _sasrec(given: tuple[World, Interactions, Interactions], python: str, seed: int) -> np.ndarray:
+def _sasrec(
+    given: tuple[World, Interactions, Interactions], python: str, seed: int
+) -> tuple[np.ndarray, dict[str, Any]]:
+    """NDCG of those tested, and how it was trained."""
     part, seen, test = given
     ask = np.unique(test.users)
     lists = np.full((test.n_users, K), -1)
-    lists[ask] = ask_sasrec(python, part.train, seen, ask, k=K, seed=seed)["lists"]
-    return np.asarray(list_metrics(lists, matrix_of(test))["ndcg"][ask])
+    answer = ask_sasrec(python, part.train, seen, ask, k=K, seed=seed)
+    lists[ask] = answer["lists"]
+    return np.asarray(list_metrics(lists, matrix_of(test))["ndcg"][ask]), training_of(answer)
 
 
 def _ours(given: tuple[World, Interactions, Interactions], seed: int, networks: bool) -> dict[str, np.ndarray]:

@@ -23,6 +23,7 @@ from benchmarks._sequences import (
     load_events,
     main_with_sasrec,
     taste_of,
+    training_of,
     vectors_of,
     world,
 )
@@ -96,10 +97,12 @@ class _SasRec:
 
     python: str
     seed: int
+    told: dict[str, Any]  # how it was trained
 
     def fit(self, train: Interactions, *, rng: np.random.Generator) -> _Lists:
         ask = np.unique(train.users)
         answer = ask_sasrec(self.python, train, train, ask, k=K, seed=self.seed)
+        self.told.update(training_of(answer))
         lists = np.full((train.n_users, K), -1)
         lists[ask] = answer["lists"]
         return _Lists(lists, train.n_items)
@@ -131,13 +134,14 @@ def run(seeds: int, python: str | None, names: Sequence[str], networks: bool) ->
             grids: dict[str, Sequence[Any]] = {**GRIDS, "companions": [_Counted(part)]}
             if networks:
                 grids["behaviour"] = [_Ranked(part, vectors)]
+            told: dict[str, Any] = {}
             if python is not None and networks:
-                grids["sasrec"] = [_SasRec(python, seed)]
+                grids["sasrec"] = [_SasRec(python, seed, told)]
             rng = derive_rng(seed, "next item")
             document = evaluate_ranking(
                 grids, part.train, None, part.test, k=K, rng=rng, progress=lambda model: print(model, file=sys.stderr)
             )
-            rows.append({"set": name, "seed": seed, **_short(document)})
+            rows.append({"set": name, "seed": seed, "sasrec": told or None, **_short(document)})
     return {"rows": rows}
 
 

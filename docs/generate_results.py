@@ -121,8 +121,17 @@ def sequences(results: dict[str, Any]) -> str:
         for row in results["rows"]
         if len(row["models"]) < len(every)
     ]
-    shown = table(["set", "seed", "model", "NDCG@10", "minus the best"], rows)
-    return "\n\n".join([shown, *(["Not run here: " + "; ".join(lacking) + "."] if lacking else [])])
+    short = [
+        f"{row['set']} (seed {row['seed']}) {row['sasrec']['epochs']} passes in {row['sasrec']['seconds']:.0f} s"
+        for row in results["rows"]
+        if row.get("sasrec") and row["sasrec"]["stopped_by_clock"]
+    ]
+    shown = [table(["set", "seed", "model", "NDCG@10", "minus the best"], rows)]
+    if short:
+        shown.append(f"SASRec was stopped by the clock, so it may not be at its best: {'; '.join(short)}.")
+    if lacking:
+        shown.append(f"Not run here: {'; '.join(lacking)}.")
+    return "\n\n".join([*shown, *map(str, results.get("notes", []))])
 
 
 def history(results: dict[str, Any]) -> str:

@@ -311,7 +311,7 @@ def _adaptation(found: dict[str, Any] | None) -> Adaptation | None:
 
 def _companions(arrays: Arrays, n_items: int) -> Companions:
     n = len(arrays["level"])  # those fitted on; items added since are not counted
-    _check(n <= n_items, True, "number of levels of companions")
+    _check(n, min(n, n_items), "number of levels of companions")
     return Companions(arrays["level"], sparse.csr_array(_matrix(arrays, "likeness", (n, n))))
 
 
