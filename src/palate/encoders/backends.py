@@ -28,7 +28,7 @@ from palate.errors import ModelFolderError, OptionError
 Backend = Literal["torch", "torch-half", "onnx", "onnx-int8"]
 BACKENDS: tuple[Backend, ...] = get_args(Backend)
 
-VERSION = 2
+VERSION = 3
 """Of all that is ours between a text and its vector."""
 
 COSINE = 0.99

@@ -11,15 +11,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 import numpy as np
-import polars as pl
 from numpy.typing import ArrayLike, NDArray
 
 from palate.encoders.protocol import Encoder
 from palate.entities import ITEM, NEGATIVE_EVENTS, POSITIVE_EVENTS, TEXT, TITLE
 from palate.errors import DataError, OptionError
+
+if TYPE_CHECKING:
+    import polars as pl
 
 HistoryName = Literal["mean", "factors", "text", "behaviour"]
 HISTORIES: tuple[HistoryName, ...] = get_args(HistoryName)
@@ -145,6 +147,8 @@ class HistoryText:
 
 def names_of(items: pl.DataFrame) -> list[str]:
     """What :class:`HistoryText` calls each item of a table: its title, or the start of its text, or its id."""
+    import polars as pl  # here: most encoders need no tables
+
     start = pl.col(TEXT).str.slice(0, _NAME)
     named = pl.when(pl.col(TITLE) != "").then(TITLE).when(start != "").then(start).otherwise(ITEM)
     return items.select(named).to_series().to_list()

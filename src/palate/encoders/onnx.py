@@ -29,6 +29,8 @@ VERSION = 1
 
 _OPSET = 17
 _OPERATORS = "com.microsoft"  # ONNX Runtime's own
+# of a weight: processors without VNNI add products in pairs of 16 bits, which 127 would overflow (255 · 127 · 2)
+_WEIGHT = 64
 _LEAST = 1e-30  # of a scale, so that zeros stay zeros
 
 
@@ -143,9 +145,9 @@ class _Rewriter:
         return nodes, (rows, scale)
 
     def _quantise(self, node: Any) -> tuple[str, str]:
-        """Weights (inputs, outputs) as 8-bit integers, and one step an output."""
+        """Weights (inputs, outputs) as integers up to 64, and one step an output."""
         matrix = _matrix(node, self._weights) * self._factors[node.input[0]][:, None]
-        steps = np.maximum(np.abs(matrix).max(axis=0) / 127, _LEAST).astype(np.float32)
+        steps = np.maximum(np.abs(matrix).max(axis=0) / _WEIGHT, _LEAST).astype(np.float32)
         name = node.output[0]
         integers = np.rint(matrix / steps).astype(np.int8)
         return self._constant(f"{name}_weights", integers), self._constant(f"{name}_steps", steps)
