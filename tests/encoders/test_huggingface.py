@@ -14,6 +14,7 @@ import pytest
 
 from palate import Learner
 from palate.datasets import planted_world
+from palate.encoders.backends import VERSION
 from palate.encoders.huggingface import HuggingFace, minilm
 from palate.encoders.registry import load_encoder, trusting
 from palate.encoders.transformer import last, mean
@@ -44,7 +45,7 @@ def test_minilm_finds_the_paraphrase(mini: HuggingFace) -> None:
     left = mini.encode(["A detective hunts a serial killer", "How to bake bread", "Share prices fell"])
     right = mini.encode(["Making your own loaf", "The stock market dropped", "A policeman looks for a murderer"])
     assert (left @ right.T).argmax(axis=1).tolist() == [2, 0, 1]
-    assert (mini.name, mini.dim, mini.revision) == ("minilm", 384, "53aa51172d14-modules-torch-3")
+    assert (mini.name, mini.dim, mini.revision) == ("minilm", 384, f"53aa51172d14-modules-torch-{VERSION}")
 
 
 def test_our_mean_pooling_is_that_of_sentence_transformers(mini: HuggingFace) -> None:
@@ -62,7 +63,7 @@ def test_our_mean_pooling_is_that_of_sentence_transformers(mini: HuggingFace) ->
 )
 def test_the_pooling_fits_the_kind_of_model(tiny: Tiny, kind: str, pooling: str) -> None:
     encoder = HuggingFace(tiny(kind))
-    assert encoder.revision.endswith(f"-{pooling}-torch-3")
+    assert encoder.revision.endswith(f"-{pooling}-torch-{VERSION}")
     assert encoder.encode(TEXTS).shape == (4, encoder.dim) == (4, 16)
 
 
