@@ -150,7 +150,7 @@ def fit_model(
         companions=fit_companions(log, *shape, rng=np.random.default_rng(seed)) if companions else None,
         adaptation=adaptation,
     )
-    return replace(model, history_prior=history_prior(model, log, early))
+    return replace(model, history_prior=history_prior(model, log, early, progress))
 
 
 def fit_taste(

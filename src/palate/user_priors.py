@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from palate.datasets.tables import Dataset
 from palate.encoders.behaviour import Behaviour, fit_behaviour, item_vectors
-from palate.encoders.history import HISTORIES, Log, kind_codes, liking
+from palate.encoders.history import HISTORIES, HistoryText, Log, kind_codes, liking
 from palate.entities import (
     EVENT,
     ITEM,
@@ -107,12 +108,14 @@ def learn_behaviour(
     return fit_behaviour(log, vectors, n_users, rng=np.random.default_rng(seed), progress=report)
 
 
-def history_prior(model: Model, log: Log, early: NDArray[np.bool_]) -> LinearPrior | None:
+def history_prior(model: Model, log: Log, early: NDArray[np.bool_], progress: Progress | None) -> LinearPrior | None:
     """The prior of taste given history, from events and ratings or, without events, from first and later answers."""
-    vectors, answers = model.history_vectors, model.answers
+    vectors, answers, encoder = model.history_vectors, model.answers, model.history_encoder
     if vectors is None:
         return None
-    histories = model.history_encoder.encode(log.take(early), vectors, answers.shape[0])
+    if progress is not None and isinstance(encoder, HistoryText):
+        encoder = replace(encoder, progress=lambda done, of: progress("encoding histories", done, of))
+    histories = encoder.encode(log.take(early), vectors, answers.shape[0])
     if early.all():
         return fit_history(model.taste, answers, histories)
     later = sparse.csr_matrix((answers.data[~early], (log.users[~early], log.items[~early])), shape=answers.shape)

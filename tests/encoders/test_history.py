@@ -163,6 +163,15 @@ def test_a_text_of_a_history_keeps_the_newest_twenty() -> None:
     assert reader.read[0] == "liked: " + "; ".join(str(n) for n in range(24, 4, -1))
 
 
+def test_texts_of_histories_are_encoded_in_chunks_that_are_reported_and_change_nothing() -> None:
+    people = np.arange(1100)
+    log, told = Log.of(people, people % 3, np.ones(1100), people), []
+    reader = HistoryText(_Reader(), ["Alien", "A", "Catch-22"], lambda *progress: told.append(progress))  # type: ignore[arg-type]
+    encoded = reader.encode(log, VECTORS, 1100)
+    assert told == [(512, 1100), (1024, 1100), (1100, 1100)]
+    np.testing.assert_array_equal(encoded[:, 0], np.array([12.0, 8.0, 15.0])[people % 3])
+
+
 def test_an_item_without_a_title_is_called_by_the_start_of_its_text_or_its_id() -> None:
     table = pl.DataFrame({"item_id": ["a", "b", "c"], "title": ["Alien", "", ""], "text": ["x", "y" * 99, ""]})
     assert names_of(table) == ["Alien", "y" * 60, "c"]

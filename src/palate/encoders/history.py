@@ -9,7 +9,7 @@ what people like next (``behaviour``).
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
@@ -27,6 +27,7 @@ HistoryName = Literal["mean", "factors", "text", "behaviour"]
 HISTORIES: tuple[HistoryName, ...] = get_args(HistoryName)
 KINDS = ("", *sorted(POSITIVE_EVENTS | NEGATIVE_EVENTS))  # of events; the first stands for a rating, or no kind
 _TITLES = 20  # of the newest events, in the text of a history
+_CHUNK = 512  # people whose texts are encoded at once
 _NAME = 60  # characters of an item without a title, there
 
 
@@ -128,10 +129,12 @@ class HistoryText:
     Attributes:
         encoder: Of text.
         titles: Of the items, in their order (:func:`names_of`).
+        progress: Called with (done, total) after each chunk of people; None: never.
     """
 
     encoder: Encoder
     titles: Sequence[str]
+    progress: Callable[[int, int], None] | None = None
 
     def encode(self, log: Log, item_vectors: NDArray[np.floating], n_users: int) -> NDArray[np.float64]:
         log.check(n_users, len(self.titles))
@@ -142,7 +145,13 @@ class HistoryText:
                 titles = (liked if log.liking[row] > 0 else disliked)[log.users[row]]
                 titles.append(self.titles[log.items[row]])
         texts = [_sentence(likes, dislikes) for likes, dislikes in zip(liked, disliked, strict=True)]
-        return self.encoder.encode(texts).astype(np.float64)
+        vectors = np.zeros((n_users, self.encoder.dim))
+        for start in range(0, n_users, _CHUNK):
+            stop = min(start + _CHUNK, n_users)
+            vectors[start:stop] = self.encoder.encode(texts[start:stop])
+            if self.progress is not None:
+                self.progress(stop, n_users)
+        return vectors
 
 
 def names_of(items: pl.DataFrame) -> list[str]:
