@@ -129,7 +129,7 @@ def sequences(results: dict[str, Any]) -> str:
     ]
     shown = [table(["set", "seed", "model", "NDCG@10", "minus the best"], rows)]
     if passes:
-        shown.append(f"Passes of SASRec, until four more told held-out events no better: {'; '.join(passes)}.")
+        shown.append(f"Passes of SASRec, the last four of which told held-out events no better: {'; '.join(passes)}.")
     if lacking:
         shown.append(f"Not run here: {'; '.join(lacking)}.")
     return "\n\n".join(shown)

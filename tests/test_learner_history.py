@@ -58,3 +58,11 @@ def test_bad_options_and_events_are_refused() -> None:
         learner.see("new", ["i1", "i2"], events=["click"])
     with pytest.raises(DataError, match="the event 'stare' is unknown"):
         learner.see("new", ["i1"], events=["stare"])
+
+
+def test_texts_of_histories_of_items_without_text_are_no_prior() -> None:
+    rows = pl.DataFrame(
+        {"user_id": list("aabbcc"), "item_id": list("xyxzyz"), "rating": [1.0, 5.0, 2.0, 4.0, 5.0, 3.0]}
+    )
+    learner = Learner.fit(Dataset.from_tables(rows, pl.DataFrame({"item_id": list("xyz")})), history="text")
+    assert learner.model.history_prior is None

@@ -110,9 +110,10 @@ def learn_behaviour(
 
 def history_prior(model: Model, log: Log, early: NDArray[np.bool_], progress: Progress | None) -> LinearPrior | None:
     """The prior of taste given history, from events and ratings or, without events, from first and later answers."""
-    vectors, answers, encoder = model.history_vectors, model.answers, model.history_encoder
+    vectors, answers = model.history_vectors, model.answers
     if vectors is None:
         return None
+    encoder = model.history_encoder
     if progress is not None and isinstance(encoder, HistoryText):
         encoder = replace(encoder, progress=lambda done, of: progress("encoding histories", done, of))
     histories = encoder.encode(log.take(early), vectors, answers.shape[0])

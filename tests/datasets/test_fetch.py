@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -81,15 +82,12 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr(
         fetch, "SHA256", {name: sha(data) for name, data in (GROUPLENS | RECBOLE).items() if name != "README"}
     )
-    for name, value in {
-        "PIP_CONFIG_FILE": "/dev/null",
-        "PIP_INDEX_URL": address,
-        "PIP_EXTRA_INDEX_URL": "",
-        "PIP_NO_CACHE_DIR": "1",
-        "PIP_RETRIES": "0",
-        "NO_PROXY": "127.0.0.1",
-    }.items():
-        monkeypatch.setenv(name, value)
+    settings = tmp_path / "pip.conf"
+    settings.write_text(f"[global]\nindex-url = {address}\nextra-index-url =\nno-cache-dir = true\nretries = 0\n")
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     try:
         yield root
     finally:
