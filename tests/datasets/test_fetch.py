@@ -83,7 +83,8 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         fetch, "SHA256", {name: sha(data) for name, data in (GROUPLENS | RECBOLE).items() if name != "README"}
     )
     settings = tmp_path / "pip.conf"
-    settings.write_text(f"[global]\nno-index = true\nfind-links = {address}/recbole/\nno-cache-dir = true\nretries = 0\n")
+    options = {"no-index": "true", "find-links": f"{address}/recbole/", "no-cache-dir": "true", "retries": "0"}
+    settings.write_text("\n".join(["[global]", *(f"{name} = {value}" for name, value in options.items())]))
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", str(settings))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import softmax
+from scipy.stats import multivariate_normal
 
 from palate.errors import DataError
 from palate.posteriors.fit import FitOptions, fit
-from palate.posteriors.fused import FusedPrior
+from palate.posteriors.fused import Design, FusedPrior
 from palate.posteriors.likelihoods import Kind
 from palate.posteriors.prior import LinearPrior
 from tests.posteriors.test_fit import ITEMS as RATED
@@ -263,3 +265,32 @@ def test_it_is_built_again_from_its_parts() -> None:
     names = ("mean", "covariance", "coefficients", "centre", "gram", "items", "sizes", "back", "strengths")
     again = FusedPrior.build(**{name: getattr(prior, name) for name in names})
     assert np.array_equal(again.covariances(content, ITEMS), prior.covariances(content, ITEMS))
+
+
+@pytest.mark.parametrize("seed", [0, 3, 4])
+def test_coefficients_are_averaged_by_the_evidence_of_what_is_heard(seed: int) -> None:
+    """Two blocks of which each could explain the answers: against the evidence of each choice, the slow way."""
+    rng = np.random.default_rng(seed)
+    shared = rng.normal(size=(30, 2))
+    content = np.concatenate([shared + 0.4 * rng.normal(size=(30, 2)) for _ in range(2)], 1)
+    answers = 0.6 * shared[:, 0] + rng.normal(size=30)
+    design = Design(content.T @ content, (2, 2))
+    places, found = design.averaged(content.T @ answers)
+    means, evidence = [], []
+    alone = design._alone(content.T @ answers)
+    for choice in dict.fromkeys([*alone, *(design.best(content.T @ answers, start) for start in alone)]):
+        prior = 1.0 / np.repeat(design.strengths([choice])[:, 0], 2)
+        kernel = np.eye(30) + (content * prior) @ content.T
+        means.append(prior * (content.T @ np.linalg.solve(kernel, answers)))
+        evidence.append(multivariate_normal(np.zeros(30), kernel).logpdf(answers))
+    weights = softmax(evidence)
+    assert len(weights) == 3 and weights.max() < 0.6
+    np.testing.assert_allclose(found, weights @ np.stack(means), rtol=1e-6, atol=1e-9)
+    assert places == design.best_of_all(content.T @ answers)
+
+
+def test_one_block_is_averaged_with_nothing() -> None:
+    content, factors = two_blocks(9)
+    design = Design(content.T @ content, (10,))
+    places, found = design.averaged(content.T @ factors[:ITEMS, 0])
+    np.testing.assert_array_equal(found, design.ridge(places).covariance @ (content.T @ factors[:ITEMS, 0]))

@@ -139,12 +139,30 @@ class Design:
 
     def best_of_all(self, projected: Array) -> Places:
         """The best of what is found when each block in turn comes first, the others being off."""
+        found = [self.best(projected, start) for start in self._alone(projected)]
+        return max(dict.fromkeys(found), key=lambda places: self.gain(projected, places))
+
+    def averaged(self, projected: Array) -> tuple[Places, Array]:
+        """The best of all, and coefficients averaged, by their evidence, over which blocks are heard, (E,).
+
+        Each alone, and what is found from each: so what a block adds, where it may be chance, counts in part (Hoeting,
+        Madigan, Raftery and Volinsky, Bayesian model averaging, Statistical Science 14(4), 1999).
+        """
+        alone = self._alone(projected)
+        found = list(dict.fromkeys([*alone, *(self.best(projected, start) for start in alone)]))
+        gains = np.array([self.gain(projected, places) for places in found])
+        weights = np.exp((gains - gains.max()) / 2.0)
+        means = np.stack([self.ridge(places).covariance @ projected for places in found])
+        return found[int(gains.argmax())], weights @ means / weights.sum()
+
+    def _alone(self, projected: Array) -> list[Places]:
+        """Each block at its best where the others are off."""
         found = []
         for block in range(len(self.blocks)):
             gain = self.gains(projected, block, self.off)
             at = int((gain >= gain.max() - 1e-9).argmax())
-            found.append(self.best(projected, (*self.off[:block], at, *self.off[block + 1 :])))
-        return max(dict.fromkeys(found), key=lambda places: self.gain(projected, places))
+            found.append((*self.off[:block], at, *self.off[block + 1 :]))
+        return found
 
     def gain(self, projected: Array, places: Places) -> float:
         """Twice the collapsed bound of one direction, less that without content."""

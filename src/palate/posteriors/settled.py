@@ -11,7 +11,7 @@ as they are, an item's factors are a function of the coefficients (``q(B) q(w | 
 
 where ``P_i`` and ``h_i`` are the precision and the pull of the item's answers. Direction after direction this is a
 ridge regression in which an item counts as much as its answers say, its strengths of most evidence (collapsed as in
-Titsias, Lázaro-Gredilla, NIPS 2011); Λ follows by expectation maximisation.
+Titsias, Lázaro-Gredilla, NIPS 2011) and averaged over which blocks are heard; Λ follows by expectation maximisation.
 """
 
 from __future__ import annotations
@@ -112,9 +112,8 @@ def _regressions(centred: Array, along: Array, precisions: Array, pulls: Array, 
         gram = (centred * weights[:, None]).T @ centred
         design, projected = Design(gram, sizes), centred.T @ (left + weights * found.said[:, a])
         heard = float(np.trace(gram)) / energy if energy > 0.0 else 0.0
-        places = design.best_of_all(projected) if heard > _UNHEARD else design.off
+        places, found.along[:, a] = design.averaged(projected) if heard > _UNHEARD else (design.off, 0.0)
         ridge = design.ridge(places)
-        found.along[:, a] = ridge.covariance @ projected
         found.said[:, a] = centred @ found.along[:, a]
         found.doubt[:, a] = np.einsum("ie,ie->i", centred @ ridge.covariance, centred)
         found.strengths[:, a] = design.strengths([places])[:, 0]
