@@ -31,7 +31,7 @@ def main() -> None:
         (answer,) = person.answer(questions)
         learner = learner.tell(answer)
         said = "don't know it" if answer.value is None else f"{answer.value:g}"
-        title = learner.model.catalogue.title(learner.model.catalogue.position(answer.item_id))
+        title = learner.model.catalogue.names[learner.model.catalogue.position(answer.item_id)]
         print(f"  {title:28} {said}")
     show(learner, newcomer, truth, f"After {QUESTIONS} questions")
 

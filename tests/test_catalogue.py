@@ -63,8 +63,10 @@ def test_categories() -> None:
         catalogue([]).members("rock")
 
 
-def test_an_item_without_a_title_is_called_by_its_id() -> None:
-    assert [catalogue().title(n) for n in range(3)] == ["Alpha", "b2", "Ten"]
+def test_an_item_without_a_title_is_called_by_the_start_of_its_text_or_its_id() -> None:
+    assert catalogue().names == ["Alpha", "b2", "Ten"]
+    table = catalogue().table.with_columns(text=pl.Series(["first", "word " * 20, "short"]), title=pl.lit(""))
+    assert Catalogue(table, None, np.zeros(3), np.zeros((3, 1))).names == ["first", "word " * 11 + "word…", "short"]
 
 
 def test_a_catalogue_of_nothing() -> None:

@@ -213,10 +213,10 @@ def test_the_reason_names_the_answers_that_lift_an_item() -> None:
             (factors @ state.belief.covariance @ items.factors[i]) * (value - items.level[i]) / items.answer_noise[i]
             for i, value in zip(state.rated, state.values, strict=True)
         ]
-        title = of.model.catalogue.title(state.rated[int(np.argmax(lifts))])
+        title = of.model.catalogue.names[state.rated[int(np.argmax(lifts))]]
         assert shown.reason.startswith(f"you gave {state.values[int(np.argmax(lifts))]:g} to {title}"), shown
     best_jazz = told.recommend("newcomer", k=1, category="jazz")[0]
-    assert any(of.model.catalogue.title(of.model.catalogue.position(item)) in best_jazz.reason for item in jazz[:2])
+    assert any(of.model.catalogue.names[of.model.catalogue.position(item)] in best_jazz.reason for item in jazz[:2])
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from palate.encoders.fusion import Block, BlockName, Content, Vectors
-from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM, TITLE, normalise_id
+from palate.encoders.history import names_of
+from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM, normalise_id
 from palate.errors import UnknownItem
 
 Array = NDArray[np.float64]
@@ -32,6 +33,8 @@ class Catalogue:
         blocks: What the columns of the content are.
         sizes: Columns of each block.
         has: Which blocks each item has, (I, B); None: all.
+        ids: In their order.
+        names: What to call them: by title, or the start of the text, or id.
     """
 
     table: pl.DataFrame
@@ -42,12 +45,14 @@ class Catalogue:
     sizes: tuple[int, ...] = ()
     has: NDArray[np.bool_] | None = None
     ids: list[str] = field(init=False)
+    names: list[str] = field(init=False, repr=False)
     _positions: dict[str, int] = field(init=False, repr=False)
     _categories: dict[str, NDArray[np.intp]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         ids = self.table[ITEM].to_list()
         object.__setattr__(self, "ids", ids)
+        object.__setattr__(self, "names", names_of(self.table))
         object.__setattr__(self, "_positions", {item: position for position, item in enumerate(ids)})
         members: dict[str, list[int]] = {}
         for position, names in enumerate(self.table[CATEGORY].to_list()):
@@ -160,10 +165,6 @@ class Catalogue:
             known = ", ".join(list(self._categories)[:12]) or "none"
             raise UnknownItem(f"category {category!r} has no item. The categories are: {known}.")
         return self._categories[category]
-
-    def title(self, position: int) -> str:
-        """What to call an item: its title, or its id where it has none."""
-        return str(self.table[TITLE][position]) or self.ids[position]
 
 
 def _has(vectors: Vectors, sizes: Sequence[int]) -> NDArray[np.bool_]:

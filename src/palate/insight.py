@@ -63,7 +63,7 @@ def explain_item(model: Model, item_id: str) -> ItemReport:
     spread = model.prior.covariances(encodings, 1)[0]
     return ItemReport(
         model.catalogue.ids[position],
-        model.catalogue.title(position),
+        model.catalogue.names[position],
         int(model.catalogue.counts[position]),
         _informs(model, here, moment),
         float(np.sqrt((spread * moment).sum())),

@@ -20,7 +20,7 @@ from palate.catalogue import Catalogue
 from palate.encoders.behaviour import Behaviour, item_vectors
 from palate.encoders.companions import Companions
 from palate.encoders.fusion import Block
-from palate.encoders.history import HistoryEncoder, HistoryName, HistoryText, Log, RecencyMean, names_of
+from palate.encoders.history import HistoryEncoder, HistoryName, HistoryText, Log, RecencyMean
 from palate.entities import USER, normalise_id
 from palate.errors import AnswerError, IdError, OptionError, UnknownItem
 from palate.posteriors.answerability import Answerability
@@ -199,7 +199,7 @@ class Model:
         if self.history == "text":
             from palate.batch import fitted_encoder
 
-            return HistoryText(fitted_encoder(self._text), names_of(self.catalogue.table))
+            return HistoryText(fitted_encoder(self._text), self.catalogue.names)
         return RecencyMean()
 
     @cached_property

@@ -133,7 +133,7 @@ def recommend(
     pulls = _pulls(model, state)
     return [
         Recommendation(
-            model.catalogue.ids[item], model.catalogue.title(item), float(score[item]), float(std[item]), reason
+            model.catalogue.ids[item], model.catalogue.names[item], float(score[item]), float(std[item]), reason
         )
         for item, reason in ((item, _reason(model, state, pulls, item)) for item in shortlist.tolist())
     ]
@@ -178,7 +178,7 @@ def companions(
     catalogue, shares = model.catalogue, model.companions.likeness[met].tocsc()
     reasons = [_companion_reason(model, met, shares[:, [item]].toarray()[:, 0], item) for item in found.tolist()]
     return [
-        Companion(catalogue.ids[item], catalogue.title(item), float(score[item]), reason)
+        Companion(catalogue.ids[item], catalogue.names[item], float(score[item]), reason)
         for item, reason in zip(found.tolist(), reasons, strict=True)
     ]
 
@@ -195,7 +195,7 @@ def _met(learner: Learner, user_id: str) -> list[int]:
 def _companion_reason(model: Model, met: list[int], shares: Array, item: int) -> str:
     if not shares.any():
         return _popular(model, item)
-    return f"often with {_short(model.catalogue.title(met[int(shares.argmax())]))}"
+    return f"often with {_short(model.catalogue.names[met[int(shares.argmax())]])}"
 
 
 def _open(
@@ -280,7 +280,7 @@ def _reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
     liked = [answer for answer in strong if state.values[answer] >= model.scale.like]
     best = (liked or strong)[:2]
     if best and lifts[best[0]] > _LIFT * np.sqrt(items.answer_noise[item]):
-        titles = [_short(catalogue.title(state.rated[answer])) for answer in best]
+        titles = [_short(catalogue.names[state.rated[answer]]) for answer in best]
         words = [_words(model, state.values[answer]) for answer in best]
         return "you " + " and ".join(f"{word} {title}" for word, title in zip(words, titles, strict=True))
     if catalogue.counts[item] == 0:

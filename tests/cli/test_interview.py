@@ -14,10 +14,11 @@ import time
 from contextlib import nullcontext
 from pathlib import Path
 
+import polars as pl
 import pytest
 
 import palate
-from palate import Learner
+from palate import Dataset, Learner
 from palate.checkpoint import log_path
 from palate.cli.interview import moved
 from palate.cli.model import question_rng
@@ -267,6 +268,28 @@ def test_a_talk_of_pairs_and_previews(cli, model):
     assert "1 the first · 2 the second" in result.out and "Kept: rather " in result.out
     cli("interview", model, "--user", "bob", "--kinds", "preview", stdin="1\nq\n")
     assert [(a.form.value, a.value) for a in kept(model) if a.user_id == "bob"] == [("preview", 1.0)]
+
+
+def test_items_without_a_title_are_asked_by_their_whole_text_and_listed_by_its_start(cli, tmp_path):
+    texts = [f"{word}, and so this {word} goes on for longer than a list has room for it" for word in "abcdefgh"]
+    items = pl.DataFrame({"item_id": [f"i{n}" for n in range(8)], "text": texts})
+    pairs = [(user, item) for user in range(6) for item in range(8) if (user + item) % 3]
+    ratings = pl.DataFrame({"user_id": [f"u{u}" for u, _ in pairs], "item_id": [f"i{i}" for _, i in pairs]})
+    ratings = ratings.with_columns(rating=pl.Series([1.0 + (u + i) % 5 for u, i in pairs]))
+    Learner.fit(Dataset.from_tables(ratings, items)).save(tmp_path / "model")
+    shown = cli("interview", tmp_path / "model", "--user", "ann", stdin="4\nq\n").out
+    asked = [line.removeprefix("1. ") for line in shown.splitlines() if line.startswith("1. ")]
+    assert asked[0] in texts and shown.count(asked[0]) == 1
+    listed = [line for line in shown.splitlines() if " ± " in line]
+    assert listed and all(line.rstrip().endswith("has room for…") for line in listed)
+
+
+def test_the_list_of_a_narrow_terminal_cuts_names_and_not_scores(cli, model, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "28")
+    shown = cli("interview", model, "--user", "ann", stdin="4\nq\n").out
+    listed = [line for line in shown.splitlines() if " ± " in line]
+    assert listed and all(re.search(r"\d\.\d\d ± \d\.\d\d ", line) for line in listed)
+    assert any("…" in line for line in listed)
 
 
 def test_it_ends_where_no_answer_is_worth_the_price(cli, model):

@@ -236,7 +236,7 @@ def _liked(learner: Learner, user: str) -> list[str]:
     """Titles of three items that a user rated highest."""
     state, catalogue = learner.state(user), learner.model.catalogue
     best = sorted(zip(state.values, state.rated, strict=True), key=lambda rated: -rated[0])[:3]
-    return [catalogue.title(item) for _, item in best]
+    return [catalogue.names[item] for _, item in best]
 
 
 def _talkative(unseen: Dataset) -> tuple[str, dict[str, float]]:
@@ -250,7 +250,7 @@ def _talkative(unseen: Dataset) -> tuple[str, dict[str, float]]:
 def _turn(learner: Learner, user: str, why: str, answer: Answer) -> dict[str, Any]:
     catalogue = learner.model.catalogue
     return {
-        "question": catalogue.title(catalogue.position(answer.item_id)),
+        "question": catalogue.names[catalogue.position(answer.item_id)],
         "why": why,
         "answer": in_words(answer.kind, answer.value, learner.model),
         "after": [item.title for item in learner.recommend(user, k=SHOWN)],

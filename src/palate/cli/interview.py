@@ -156,15 +156,18 @@ class Interview:
 
     def _show(self, question: Question) -> None:
         catalogue = self.learner.model.catalogue
-        heading = Text(f"\n{len(self._told()) + 1}. {about(catalogue, question)}", style="bold")
-        row = None
+        asked, text, category = about(catalogue, question), "", ""
         if question.form in (Form.RATE, Form.PREVIEW):
             row = catalogue.table.row(catalogue.position(question.item_id), named=True)
-            if row["category"]:
-                heading.append(f"  {short(row['category'].replace('|', ', '))}", style="not bold dim")
+            text, category = short(row["text"], SNIPPET), short(row["category"].replace("|", ", "))
+            if question.form is Form.RATE and text and not row["title"]:
+                asked, text = text, ""
+        heading = Text(f"\n{len(self._told()) + 1}. {asked}", style="bold")
+        if category:
+            heading.append(f"  {category}", style="not bold dim")
         self.console.print(heading)
-        if row is not None and row["text"]:
-            self._say(short(row["text"], SNIPPET))
+        if text:
+            self._say(text)
         if question.form is not Form.RATE:
             for key, title in zip(keys_for(question, self.learner.model), titles_of(catalogue, question), strict=False):
                 if question.others:
@@ -197,7 +200,7 @@ class Interview:
         catalogue = self.learner.model.catalogue
         (tapped.remove if item in tapped else tapped.append)(item)
         state = "liked" if item in tapped else "not liked"
-        self._say(f"{state}: {short(catalogue.title(catalogue.position(item)))}")
+        self._say(f"{state}: {short(catalogue.names[catalogue.position(item)])}")
 
     def _answer(self, question: Question, key: str, tapped: Sequence[str]) -> Answer:
         if key in (UNKNOWN, SKIP):
@@ -235,11 +238,13 @@ class Interview:
             return self._say("Nothing is left to show.")
         places = None if before is None else {item.item_id: place for place, item in enumerate(before)}
         grid = Table.grid(padding=(0, 2, 0, 0))
-        for justify in ("right", "left", "left", "left"):
-            grid.add_column(justify=justify, no_wrap=True, overflow="ellipsis")
+        for justify in ("right", "left", "left"):
+            grid.add_column(justify=justify, no_wrap=True)
+        grid.add_column()  # the one that gives way, and is cut, where the terminal is narrow
         for place, item in enumerate(items):
             score = f"{item.score:.2f} ± {item.std:.2f}"
-            grid.add_row(str(place + 1), score, moved(item.item_id, place, places), short(item.title))
+            title = Text(short(item.title), no_wrap=True, overflow="ellipsis")
+            grid.add_row(str(place + 1), score, moved(item.item_id, place, places), title)
         self.console.print(Padding(grid, INDENT, expand=False))
 
 

@@ -32,7 +32,7 @@ def titles_of(catalogue: Catalogue, asked: Question | Answer) -> list[str]:
     """What it is about, short: the titles of its items, or the concept."""
     if asked.form is Form.CONCEPT:
         return [short(asked.item_id)]
-    return [short(catalogue.title(catalogue.position(item))) for item in asked.items]
+    return [short(catalogue.names[catalogue.position(item)]) for item in asked.items]
 
 
 def about(catalogue: Catalogue, asked: Question | Answer) -> str:

@@ -155,11 +155,12 @@ class HistoryText:
 
 
 def names_of(items: pl.DataFrame) -> list[str]:
-    """What :class:`HistoryText` calls each item of a table: its title, or the start of its text, or its id."""
+    """What to call each item of a table: its title, or the start of its text, or its id."""
     import polars as pl  # here: most encoders need no tables
 
     start = pl.col(TEXT).str.slice(0, _NAME)
-    named = pl.when(pl.col(TITLE) != "").then(TITLE).when(start != "").then(start).otherwise(ITEM)
+    cut = pl.when(pl.col(TEXT).str.len_chars() > _NAME).then(start.str.strip_chars_end() + "…").otherwise(start)
+    named = pl.when(pl.col(TITLE) != "").then(TITLE).when(start != "").then(cut).otherwise(ITEM)
     return items.select(named).to_series().to_list()
 
 
