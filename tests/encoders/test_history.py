@@ -173,5 +173,6 @@ def test_texts_of_histories_are_encoded_in_chunks_that_are_reported_and_change_n
 
 
 def test_an_item_without_a_title_is_called_by_the_start_of_its_text_or_its_id() -> None:
-    table = pl.DataFrame({"item_id": ["a", "b", "c"], "title": ["Alien", "", ""], "text": ["x", "y" * 99, ""]})
-    assert names_of(table) == ["Alien", "y" * 60 + "…", "c"]
+    texts = ["x", "y" * 99, "", " Two\n\tlines ", " \n" * 500, "z" * 60]
+    table = pl.DataFrame({"item_id": list("abcdef"), "title": ["Alien", *[""] * 5], "text": texts})
+    assert names_of(table) == ["Alien", "y" * 60 + "…", "c", "Two lines", "e", "z" * 60]

@@ -158,9 +158,9 @@ def names_of(items: pl.DataFrame) -> list[str]:
     """What to call each item of a table: its title, or the start of its text, or its id."""
     import polars as pl  # here: most encoders need no tables
 
-    start = pl.col(TEXT).str.slice(0, _NAME)
-    cut = pl.when(pl.col(TEXT).str.len_chars() > _NAME).then(start.str.strip_chars_end() + "…").otherwise(start)
-    named = pl.when(pl.col(TITLE) != "").then(TITLE).when(start != "").then(cut).otherwise(ITEM)
+    text = pl.col(TEXT).str.slice(0, 4 * _NAME).str.replace_all(r"\s+", " ").str.strip_chars()  # a text may be huge
+    start = pl.when(text.str.len_chars() > _NAME).then(text.str.slice(0, _NAME).str.strip_chars_end() + "…")
+    named = pl.when(pl.col(TITLE) != "").then(TITLE).when(text != "").then(start.otherwise(text)).otherwise(ITEM)
     return items.select(named).to_series().to_list()
 
 
