@@ -29,6 +29,7 @@ class Recommendation:
     """One item of a list.
 
     Attributes:
+        title: What it is called: its title, or the start of its text, or its id.
         score: Expected answer: a rating on the data's scale, or P(like), or (implicit) strength of preference.
         std: Standard deviation of that expectation, in the same unit: what more answers could still take away. The
             noise of a single answer is not in it.
