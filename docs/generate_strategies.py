@@ -40,7 +40,7 @@ The reach of an item is $E[P(\\text{{can answer }} i)\\, n] / E[n]$, with $n$ th
 knows. It is the chance of an answer, tilted towards users who will use more of the catalogue. Once it is certain what
 somebody knows, it is the chance of an answer.
 
-A strategy with an *extra* needs what `pip install 'palate[EXTRA]'` installs.
+A strategy with an *extra* needs what `pip install '.[EXTRA]'` installs.
 
 A strategy with a *shortlist* scores only so many candidates: the most promising by `a-optimal-relative`.
 

@@ -1,6 +1,6 @@
 """The textbook's active-learning loop, made real: a CSV file, a small Keras network, ten rounds of ten labels, a plot.
 
-Run it with ``pip install 'palate[keras]'`` and ``python examples/textbook_loop.py``; it takes 15 seconds or so.
+Run it with ``pip install '.[keras]'`` and ``python examples/textbook_loop.py``; it takes 15 seconds or so.
 With the name of a folder behind, it leaves data.csv, the networks and loop.png there.
 
 An ensemble of three networks is trained in every round, and is asked what to label next. A row is worth a label where
@@ -162,7 +162,7 @@ def plot(curves: dict[str, list[float]], path: Path) -> None:
 if __name__ == "__main__":
     missing = [library for library in ("keras", os.environ["KERAS_BACKEND"]) if find_spec(library) is None]
     if missing:
-        sys.exit(f"{missing[0]} is not installed, so there is no network to train: pip install 'palate[keras]'")
+        sys.exit(f"{missing[0]} is not installed, so there is no network to train: pip install '.[keras]'")
     if len(sys.argv) > 1:
         main(Path(sys.argv[1]))
     else:

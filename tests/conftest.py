@@ -25,7 +25,7 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("hf") and importlib.util.find_spec("sentence_transformers") is None:
-        pytest.skip("the extra hf is not installed: pip install 'palate[hf]'")
+        pytest.skip("the extra hf is not installed: pip install '.[hf]'")
 
 
 @pytest.fixture(scope="session")

@@ -200,7 +200,7 @@ def test_items_without_text_have_nothing_to_adapt() -> None:
 
 def test_without_peft_lora_names_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None)
-    with pytest.raises(MissingExtra, match=r"pip install 'palate\[hf\]'$"):
+    with pytest.raises(MissingExtra, match=r"pip install '\.\[hf\]'$"):
         Learner.fit(data(), encoder="minilm", adapt="lora")
 
 
@@ -259,7 +259,7 @@ def loud(folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Learner:
     """Fitted with an adapter: four words among many say what an item is like."""
-    pytest.importorskip("peft", reason="needs the extra hf: pip install 'palate[hf]'")
+    pytest.importorskip("peft", reason="needs the extra hf: pip install '.[hf]'")
     rng = np.random.default_rng(0)
     has = rng.random((200, 4)) < 0.4
     texts = [

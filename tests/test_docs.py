@@ -212,7 +212,7 @@ def test_an_example_runs_and_says_what_it_did(example: Path, tmp_path: Path) -> 
 def test_the_example_with_networks_runs_where_they_are_installed(tmp_path: Path) -> None:
     for library in ("keras", "torch"):
         if importlib.util.find_spec(library) is None:
-            pytest.skip(f"{library} is not installed: pip install 'palate[keras]'")
+            pytest.skip(f"{library} is not installed: pip install '.[keras]'")
     check_example(EXAMPLES / OF_NETWORKS, tmp_path)
 
 
@@ -220,7 +220,7 @@ def test_the_example_with_networks_says_what_is_missing(tmp_path: Path) -> None:
     done = run_example(EXAMPLES / OF_NETWORKS, tmp_path, KERAS_BACKEND="not_here")
     assert done.returncode == 1
     assert re.fullmatch(
-        r"(keras|not_here) is not installed, so there is no network to train: pip install 'palate\[keras\]'\n",
+        r"(keras|not_here) is not installed, so there is no network to train: pip install '\.\[keras\]'\n",
         done.stderr,
     )
 

@@ -84,6 +84,17 @@ def test_no_file_names_the_machine_it_was_written_on() -> None:
     assert found == set()
 
 
+def test_nothing_installs_palate_from_an_index() -> None:
+    """It is on none: every line that installs it, or an extra of it, names the checkout."""
+    from_index = re.compile(r"pip install (?:-\S+ )*['\"]?palate\b")
+    extras = set(PROJECT["optional-dependencies"])
+    texts = {path: path.read_text(encoding="utf-8", errors="replace") for path in text_files()}
+    assert [str(path) for path, text in texts.items() if from_index.search(text)] == []
+    named = {extra for text in texts.values() for extra in re.findall(r"pip install '\.\[([a-z-]+)\]'", text)}
+    assert named
+    assert named <= extras
+
+
 @pytest.mark.parametrize("line", ["cd /" + "work/main", "--index" + "-url=https://mirror", "/" + "root/x"])
 def test_the_search_for_machine_paths_finds_one(line: str) -> None:
     assert ONE_MACHINE.search(line)

@@ -18,6 +18,13 @@ Every message is fact, value, remedy: what is so, the value that shows it, what 
 
 from __future__ import annotations
 
+NEWER = "Install a newer Palate, in its checkout: git pull && pip install ."
+
+
+def install_line(extra: str) -> str:
+    """The line that installs optional dependencies, from a checkout: the package is on no index."""
+    return f"pip install '.[{extra}]'"
+
 
 class PalateError(Exception):
     """Base of every error Palate raises on purpose."""
@@ -61,7 +68,7 @@ class MissingExtra(PalateError):
     def __init__(self, library: str, extra: str, purpose: str) -> None:
         super().__init__(
             f"{purpose} needs the library {library!r}, which is not installed. "
-            f"Install it with: pip install 'palate[{extra}]'"
+            f"Install it, in the checkout of Palate: {install_line(extra)}"
         )
 
 

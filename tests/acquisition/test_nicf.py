@@ -200,5 +200,5 @@ def test_it_is_learnt_once_a_population(monkeypatch: pytest.MonkeyPatch) -> None
 def test_without_torch_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", None)
     candidates: Candidates = make_world().offered
-    with pytest.raises(MissingExtra, match=r"^the strategy 'nicf' needs the library 'torch'.*palate\[hf\]"):
+    with pytest.raises(MissingExtra, match=r"^the strategy 'nicf' needs the library 'torch'.*\.\[hf\]"):
         nicf(make_world().one, candidates, rng=rng_of())

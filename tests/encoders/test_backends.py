@@ -19,9 +19,9 @@ from palate.encoders.transformer import TorchBackend, devices
 from palate.errors import OptionError
 
 pytestmark = pytest.mark.hf
-torch: Any = pytest.importorskip("torch", reason="needs the extra hf: pip install 'palate[hf]'")
-pytest.importorskip("onnxruntime", reason="needs the extra hf: pip install 'palate[hf]'")
-pytest.importorskip("onnx", reason="needs the extra hf: pip install 'palate[hf]'")
+torch: Any = pytest.importorskip("torch", reason="needs the extra hf: pip install '.[hf]'")
+pytest.importorskip("onnxruntime", reason="needs the extra hf: pip install '.[hf]'")
+pytest.importorskip("onnx", reason="needs the extra hf: pip install '.[hf]'")
 
 Tiny = Callable[[str], Path]
 TEXTS = ["the film", "a very very good film of love", "war", "爱情 电 影", "the bad film " * 40, "😀", ""]

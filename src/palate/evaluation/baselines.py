@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import linalg, sparse
 
-from palate.errors import DataError, LimitError, MissingExtra
+from palate.errors import DataError, LimitError, MissingExtra, install_line
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.integer]
@@ -253,5 +253,5 @@ def default_grids(train: Interactions) -> tuple[dict[str, Sequence[Model]], dict
     if train.n_items > EASE_MAX_ITEMS:
         left_out["ease"] = f"the catalogue has {train.n_items:,} items; its limit is {EASE_MAX_ITEMS:,}"
     if importlib.util.find_spec("implicit") is None:
-        left_out["ials"] = "the library 'implicit' is not installed: pip install 'palate[peers]'"
+        left_out["ials"] = f"the library 'implicit' is not installed: {install_line('peers')}"
     return {name: grid for name, grid in grids.items() if name not in left_out}, left_out

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from palate.entities import USER, normalise_id
-from palate.errors import IdError, ModelFolderError, StoreError
+from palate.errors import NEWER, IdError, ModelFolderError, StoreError
 from palate.store import files, strict
 from palate.store.folder import LOCK, WAIT_SECONDS
 from palate.store.lock import exclusive
@@ -77,7 +77,7 @@ def _users(document: object, path: Path) -> Known:
         raise _damaged(path, "is damaged: it does not match its own digest")
     if document.get("format") != FORMAT:
         newer = f"its format is {document.get('format')!r:.20}, and this Palate reads format {FORMAT}"
-        raise ModelFolderError(f"{path} is too new: {newer}. Install a newer one: pip install -U palate")
+        raise ModelFolderError(f"{path} is too new: {newer}. {NEWER}")
     users = document.get("users")
     if not isinstance(users, dict):
         raise _damaged(path, "has no table of users")

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.errors import ModelFolderError
+from palate.errors import NEWER, ModelFolderError
 from palate.store import files, strict
 
 FORMAT = 1
@@ -95,7 +95,7 @@ def read(folder: Path, name: str) -> dict[str, Any]:
     if not _is_whole(document, raw):
         raise Damaged(f"{name} is damaged: it does not match its own digest" + (f"; {claim}" if newer else ""))
     if newer:
-        raise ModelFolderError(f"{folder / name} is too new: {claim}. Install a newer one: pip install -U palate")
+        raise ModelFolderError(f"{folder / name} is too new: {claim}. {NEWER}")
     _check(document, folder / name)
     return document
 

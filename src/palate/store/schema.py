@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 from palate.entities import AnswerKind, Form
-from palate.errors import StoreError
+from palate.errors import NEWER, StoreError
 
 APPLICATION_ID = 0x50414C54  # "PALT", in the file's header: tells our database from anybody's
 VERSION = 2
@@ -74,10 +74,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
     elif application != APPLICATION_ID:
         raise StoreError(f"{path} is another program's database (application_id {application:#x}). Give another path.")
     elif version > VERSION:
-        raise StoreError(
-            f"{path} is a label log of version {version}; this Palate reads version {VERSION}. "
-            "Install a newer Palate: pip install -U palate"
-        )
+        raise StoreError(f"{path} is a label log of version {version}; this Palate reads version {VERSION}. {NEWER}")
     elif version == 1:
         _change(connection, _FROM_1)
     elif version < VERSION:
