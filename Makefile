@@ -1,4 +1,4 @@
-# make demo | test | test-quick | check | bench | lock | clean. Safe to run again: each step of the set-up leaves a stamp.
+# make demo | test | test-quick | test-long | check | coverage | docs | bench | lock | clean. Safe to run again: each step of the set-up leaves a stamp.
 
 PYTHON  ?= python3# 3.11 or newer; only makes the environment
 WORKERS ?= 2# processes for the tests
@@ -19,7 +19,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 
 # A half-written target would look finished to the next run.
 .DELETE_ON_ERROR:
-.PHONY: demo test test-quick check bench lock clean system
+.PHONY: demo test test-quick test-long check coverage docs bench lock clean system
 
 demo: $(VENV)/.light
 	$(BIN)/palate demo --out palate-demo
@@ -28,7 +28,10 @@ test: system $(VENV)/.hf
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 test-quick: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not hf"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not hf and not long"
+
+test-long: system $(VENV)/.hf
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m long
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
