@@ -19,14 +19,16 @@ from scipy import sparse
 
 from benchmarks._data import folder_of, load, main
 from palate import Dataset
-from palate.batch import IMPLICIT, encode, fit_taste, item_table
-from palate.encoders.behaviour import item_vectors
-from palate.encoders.companions import Companions
-from palate.encoders.history import Log, liking
+from palate.datasets.views import item_table
+from palate.encoders.histories.behaviour import item_vectors
+from palate.encoders.histories.history import Log, liking
+from palate.encoders.items import encode
 from palate.entities import NEGATIVE_EVENTS, POSITIVE_EVENTS
 from palate.evaluation.baselines import Interactions
+from palate.model.fit import IMPLICIT, fit_taste
 from palate.posteriors.fit import Answers
 from palate.posteriors.taste import Taste
+from palate.ranking.item_knn import Companions
 
 SETS = ("movielens-100k", "movietweetings", "kuairand-pure-cut", "online-retail")
 PEERS = Path(__file__).resolve().parents[1] / ".venv-peers-sequences" / "bin" / "python"

@@ -19,7 +19,7 @@ from palate import Dataset, Learner
 from palate.datasets.splits import new_items
 from palate.evaluation.evaluate import held_out_rows, predict_rows
 from palate.evaluation.intervals import paired_rmse, rmse_interval
-from palate.model import Model
+from palate.model.model import Model
 from palate.random import derive_rng
 
 Array = np.ndarray

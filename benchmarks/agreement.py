@@ -10,16 +10,18 @@ from typing import Any
 import numpy as np
 from scipy.special import softmax
 
-from benchmarks._beside import Peers, main_with_peers
+from benchmarks._comparison import Peers, main_with_peers
 from palate import Learner
 from palate.acquisition import get_strategy
-from palate.acquisition.general import POOL_STRATEGIES, QuantileStream, UncertaintyStream
-from palate.acquisition.general.contrastive import contrastive
-from palate.acquisition.general.probcover import probcover
-from palate.acquisition.general.quire import quire
-from palate.acquisition.pool import Array, Pool
+from palate.acquisition.pool.contrastive import contrastive
+from palate.acquisition.pool.pool import Pool
+from palate.acquisition.pool.probcover import probcover
+from palate.acquisition.pool.quire import quire
+from palate.acquisition.pool.registry import POOL_STRATEGIES, QuantileStream, UncertaintyStream
+from palate.arrays import Array
 from palate.datasets import planted_world
-from palate.model import Model
+from palate.loop.offered import candidates_of
+from palate.model.model import Model
 from palate.random import derive_rng
 
 NEIGHBOURS, RADIUS, BUDGET = 5, 1.5, 0.2
@@ -71,7 +73,7 @@ def _rated(seed: int) -> Model:
 def _of_items(name: str, model: Model) -> Array:
     """What iRec defines for an item, by ours; it divides log(popularity) entropy by the largest."""
     strategy = name.removeprefix("irec ").removesuffix(" over its largest")
-    scores = get_strategy(strategy).score(model.taste.start, model.candidates(), rng=np.random.default_rng(0))
+    scores = get_strategy(strategy).score(model.taste.start, candidates_of(model), rng=np.random.default_rng(0))
     return scores / scores.max() if name.endswith(" over its largest") else scores
 
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks._beside import PEERS
+from benchmarks._comparison import PEERS
 from benchmarks._data import load, main
 from benchmarks._peers_scale import DIM, JOBS, LABELLED, Job, K, data, measured
-from palate.acquisition.scorer import KINDS, Scorer
+from palate.acquisition.fast.scorer import KINDS, Scorer
 from palate.random import derive_rng
 
 SIZES, POOLS = (100_000, 1_000_000), (10_000, 100_000, 500_000)
@@ -144,12 +144,14 @@ def _learner(items: int, dim: int) -> Any:
     import scipy.sparse as sparse
 
     from palate import Learner
-    from palate.catalogue import Catalogue
-    from palate.model import Model, Scale
+    from palate.model.catalogue import Catalogue
+    from palate.model.model import Model
+    from palate.model.scale import Scale
     from palate.posteriors.answerability import Answerability
+    from palate.posteriors.items import Items, Spread
     from palate.posteriors.likelihoods import Likelihood
-    from palate.posteriors.prior import LinearPrior
-    from palate.posteriors.taste import Items, Spread, Taste
+    from palate.posteriors.linear_prior import LinearPrior
+    from palate.posteriors.taste import Taste
 
     rng = derive_rng(0, "learner")
     spread = Spread("isotropic", rng.uniform(0.02, 0.2, (items, 1)))
@@ -202,7 +204,7 @@ def _shares(name: str, seed: int) -> dict[tuple[int, int], list[float]]:
     from palate.acquisition import Given
     from palate.acquisition.shortlist import shortlist
     from palate.evaluation.world import users_world
-    from palate.posteriors.taste import Belief
+    from palate.posteriors.belief import Belief
 
     world = users_world(load(name), encoder="none", seed=seed, max_users=1000)
     rng, shares = derive_rng(seed, "shortlist", name), {}
@@ -273,10 +275,11 @@ def _ours(job: str, n: int) -> Job:
     """The same choices by palate, on the same data."""
     from scipy.special import expit
 
-    from palate.acquisition.general.core_set import core_set
-    from palate.acquisition.general.margin import margin
-    from palate.acquisition.general.ranked_batch import choose_ranked_batch
-    from palate.acquisition.pool import Pool, choose
+    from palate.acquisition.draw import choose
+    from palate.acquisition.pool.core_set import core_set
+    from palate.acquisition.pool.pool import Pool
+    from palate.acquisition.pool.ranked_batch import choose_ranked_batch
+    from palate.acquisition.pool.uncertainty import margin
 
     rows, labels, weights = data(n)
     labelled, features = rows[:LABELLED], rows[LABELLED:]

@@ -1,7 +1,8 @@
 """Nobody is known and nothing rated: rounds of five questions to everybody, then a fit, over all people.
 
-``system`` chooses the pairs together (:mod:`palate.system`); the others choose for each user alone. Before the first
-answers nothing tells one pair from another, so the first round of all but popularity and its like is drawn at random.
+``system`` chooses the pairs together (:mod:`palate.loop.ask_pairs`); the others choose for each user alone. Before the
+first answers nothing tells one pair from another, so the first round of all but popularity and its like is drawn at
+random.
 """
 
 from __future__ import annotations

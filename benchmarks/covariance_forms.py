@@ -12,8 +12,9 @@ from palate import Dataset, Learner
 from palate.datasets.splits import random_split
 from palate.evaluation.evaluate import held_out_rows, predict_rows
 from palate.evaluation.metrics import interval_coverage, rmse
+from palate.posteriors.items import Form, Items
 from palate.posteriors.statistics import unpack
-from palate.posteriors.taste import Form, Items, Taste
+from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 
 FORMS: tuple[Form, ...] = ("full", "diagonal", "isotropic")

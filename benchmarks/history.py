@@ -34,11 +34,10 @@ from benchmarks._sequences import (
     world,
 )
 from palate import Dataset
-from palate.batch import fit_taste, item_table
 from palate.datasets.splits import global_time
-from palate.encoders.behaviour import fit_behaviour
-from palate.encoders.companions import fit_companions
-from palate.encoders.history import HistoryEncoder, HistoryText, Log, RecencyMean, liking, names_of
+from palate.datasets.views import item_table
+from palate.encoders.histories.behaviour_fit import fit_behaviour
+from palate.encoders.histories.history import HistoryEncoder, HistoryText, Log, RecencyMean, liking, names_of
 from palate.encoders.registry import load_encoder
 from palate.evaluation.baselines import (
     Ease,
@@ -53,11 +52,14 @@ from palate.evaluation.baselines import (
 from palate.evaluation.intervals import bootstrap_mean, paired_bootstrap, rmse_interval
 from palate.evaluation.metrics import list_metrics
 from palate.evaluation.ranking import judge
+from palate.model.fit import fit_taste
+from palate.posteriors.belief import Belief
 from palate.posteriors.fit import Answers
-from palate.posteriors.history import fit_history
+from palate.posteriors.history_prior import fit_history
 from palate.posteriors.likelihoods import Likelihood
-from palate.posteriors.taste import Belief, Taste
+from palate.posteriors.taste import Taste
 from palate.random import derive_rng
+from palate.ranking.item_knn import fit_companions
 
 K, EVENTS, ANSWERS = 10, 3, 10
 GRIDS: Mapping[str, Sequence[Model]] = {
@@ -263,7 +265,7 @@ def _some(belief: Belief, n: int) -> Belief:
 
 
 def _content(data: Dataset, item_ids: list[str]) -> np.ndarray | None:
-    from palate.batch import encode
+    from palate.encoders.items import encode
 
     return encode(item_table(data, item_ids), "default", None)[0]
 

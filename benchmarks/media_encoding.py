@@ -15,11 +15,12 @@ import polars as pl
 
 from benchmarks._data import folder_of, main
 from benchmarks._torch_media import efficientnet_lite0, musicnn
-from palate.encoders import audio, image
-from palate.encoders.audio import MusicnnEncoder
-from palate.encoders.decoding import Decoder
-from palate.encoders.image import EfficientNetLite0
-from palate.encoders.musicnn import patches
+from palate.encoders.audio import encoder as audio
+from palate.encoders.audio.encoder import MusicnnEncoder
+from palate.encoders.audio.musicnn import patches
+from palate.encoders.image import encoder as image
+from palate.encoders.image.encoder import EfficientNetLite0
+from palate.encoders.media.decoding import Decoder
 from palate.encoders.protocol import Encoder
 
 FOLDS = 5

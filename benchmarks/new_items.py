@@ -1,6 +1,6 @@
 """Whom to ask about an item that nobody has rated: RMSE on that item after 5, 10 and 20 questions.
 
-``popularity`` asks the most active people, since the sides are exchanged (:mod:`palate.exchange`).
+``popularity`` asks the most active people, since the sides are exchanged (:mod:`palate.loop.ask_about_item`).
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ from benchmarks._sequences import (
     world,
 )
 from palate.datasets.splits import leave_last_out
-from palate.encoders.behaviour import Behaviour, fit_behaviour
-from palate.encoders.companions import fit_companions
+from palate.encoders.histories.behaviour import Behaviour
+from palate.encoders.histories.behaviour_fit import fit_behaviour
 from palate.evaluation.baselines import (
     Ease,
     Ials,
@@ -42,6 +42,7 @@ from palate.evaluation.baselines import (
 )
 from palate.evaluation.ranking import evaluate_ranking
 from palate.random import derive_rng
+from palate.ranking.item_knn import fit_companions
 
 K = 10
 GRIDS: Mapping[str, Sequence[Model]] = {

@@ -14,12 +14,12 @@ import numpy as np
 
 from benchmarks._data import load, main
 from palate.acquisition import DEFAULT, get_strategy
+from palate.costs import LISTS, Seconds
 from palate.entities import Form
 from palate.evaluation.intervals import paired_rmse, ratio_interval, rmse_interval
-from palate.evaluation.kinds import Timed, play_kinds
 from palate.evaluation.play import Played, play
+from palate.evaluation.question_forms import Timed, play_kinds
 from palate.evaluation.world import World, users_world
-from palate.posteriors.seconds import LISTS, Seconds
 from palate.random import derive_rng
 
 QUESTIONS = (2, 5, 10)

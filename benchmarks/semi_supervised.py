@@ -18,11 +18,11 @@ from palate.encoders.cache import Cached
 from palate.encoders.registry import load_encoder
 from palate.evaluation.intervals import paired_bootstrap, ratio_interval
 from palate.evaluation.world import World, users_world
-from palate.oracles.consistency import Agreement, agreed, half_texts
-from palate.oracles.pool import Predictor, pool_labels, spreading
-from palate.oracles.propagation import Propagation, content_graph
-from palate.oracles.pseudo import Believed, PseudoLabels, View
-from palate.posteriors.taste import Belief
+from palate.oracles.label_propagation import Propagation, content_graph
+from palate.oracles.pool_pseudo_labels import Predictor, pool_labels, spreading
+from palate.oracles.pseudo_labels import Believed, PseudoLabels, View
+from palate.oracles.view_agreement import Agreement, agreed, half_texts
+from palate.posteriors.belief import Belief
 from palate.random import derive_rng
 
 Array = NDArray[np.float64]

@@ -23,8 +23,8 @@ from threadpoolctl import threadpool_limits
 from benchmarks._data import folder_of, load, main
 from benchmarks.text_classification import Texts, offensiveness
 from palate.acquisition import DEFAULT, Given, best, get_strategy, values
-from palate.acquisition.general import POOL_STRATEGIES
-from palate.acquisition.pool import Pool
+from palate.acquisition.pool.pool import Pool
+from palate.acquisition.pool.registry import POOL_STRATEGIES
 from palate.acquisition.stopping import (
     by_value,
     classification_change,
@@ -34,13 +34,13 @@ from palate.acquisition.stopping import (
     no_improvement,
     overall_uncertainty,
 )
+from palate.classifiers.softmax import Softmax
 from palate.encoders.cache import Cached
 from palate.encoders.registry import load_encoder
 from palate.evaluation.intervals import bootstrap_mean, paired_bootstrap, ratio_interval
 from palate.evaluation.play import Judge
 from palate.evaluation.world import World, users_world
-from palate.posteriors.softmax import Softmax
-from palate.posteriors.taste import Belief
+from palate.posteriors.belief import Belief
 from palate.random import derive_rng
 
 PRICES = {  # of a question: in NDCG@10 of the list, and in points of a rating of the best item alone

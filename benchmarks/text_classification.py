@@ -16,14 +16,15 @@ import polars as pl
 import sklearn.cluster  # noqa: F401 - loaded before its threads are limited
 from threadpoolctl import threadpool_limits
 
-from benchmarks._beside import Peers, main_with_peers
+from benchmarks._comparison import Peers, main_with_peers
 from benchmarks._data import folder_of
-from palate.acquisition.general import POOL_STRATEGIES
-from palate.acquisition.pool import Array, Pool, Positions
+from palate.acquisition.pool.pool import Pool
+from palate.acquisition.pool.registry import POOL_STRATEGIES
+from palate.arrays import Array, Positions
+from palate.classifiers.softmax import Softmax
 from palate.encoders.cache import Cached
 from palate.encoders.registry import load_encoder
 from palate.evaluation.intervals import Interval, ratio_interval
-from palate.posteriors.softmax import Softmax
 from palate.random import derive_rng
 
 START, K, ROUNDS = 10, 10, 9

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from benchmarks._data import folder_of, main
-from palate.encoders.huggingface import HuggingFace, minilm
+from palate.encoders.text.huggingface import HuggingFace, minilm
 from palate.random import derive_rng
 
 Array = NDArray[np.float32]

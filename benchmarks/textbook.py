@@ -21,7 +21,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process a core instead
 import numpy as np
 
 from benchmarks._data import main
-from palate.acquisition.pool import Pool, PoolStrategy
+from palate.acquisition.pool.pool import Pool, PoolStrategy
 from palate.evaluation.intervals import bootstrap_mean, paired_bootstrap
 from palate.random import derive_rng
 

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from palate.acquisition import DEFAULT, STRATEGIES, Strategy
-from palate.acquisition.general import POOL_STRATEGIES, PoolStrategy
+from palate.acquisition.pool.registry import POOL_STRATEGIES, PoolStrategy
 
 PAGE = Path(__file__).with_name("strategies.md")
 

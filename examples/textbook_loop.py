@@ -27,10 +27,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a network this small only waits
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.acquisition.general import POOL_STRATEGIES
-from palate.acquisition.pool import Pool
-from palate.posteriors.frameworks import Keras
-from palate.posteriors.networks import DeepEnsemble
+from palate.acquisition.pool.pool import Pool
+from palate.acquisition.pool.registry import POOL_STRATEGIES
+from palate.classifiers.frameworks import Keras
+from palate.classifiers.networks import DeepEnsemble
 
 filterwarnings("ignore", "__array__ implementation doesn't accept a copy", DeprecationWarning)  # Keras of PyTorch
 

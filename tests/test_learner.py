@@ -13,7 +13,8 @@ from palate import Learner
 from palate.datasets import Dataset
 from palate.entities import Answer, AnswerKind
 from palate.errors import AnswerError, DataError, IdError, OptionError, UnknownItem
-from palate.model import UserState
+from palate.loop.offered import candidates_of
+from palate.loop.state import UserState
 from tests.registry import EVERY
 from tests.worlds import data, learner, words, world
 
@@ -302,7 +303,7 @@ def test_a_question_says_what_it_is_worth() -> None:
     share = float(question.why.split(" by ")[1].split("%")[0]) / 100
     before = learner().state("newcomer").belief
     after = learner().tell(learner().answer(question, 3.0)).state("newcomer").belief
-    candidates = learner().model.candidates(learner().state("newcomer").exposure)
+    candidates = candidates_of(learner().model, learner().state("newcomer").exposure)
     fall = 1 - (candidates.targets @ after.variance(candidates.items.factors)) / (
         candidates.targets @ before.variance(candidates.items.factors)
     )

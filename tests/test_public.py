@@ -21,7 +21,7 @@ PUBLIC = {
     "Learner": "palate.learner",
     "PalateError": "palate.errors",
     "Question": "palate.entities",
-    "Recommendation": "palate.recommender",
+    "Recommendation": "palate.loop.lists",
 }
 
 

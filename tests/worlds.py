@@ -49,8 +49,8 @@ def words():
     """While this lasts, the encoder ``words`` can be named like any other."""
     made = Words()
     with (
-        mock.patch("palate.batch.load_encoder", return_value=made),
-        mock.patch("palate.extension.load_encoder", return_value=made),
+        mock.patch("palate.model.fit.load_encoder", return_value=made),
+        mock.patch("palate.model.new_items.load_encoder", return_value=made),
     ):
         yield made
 

@@ -8,14 +8,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from palate._version import __version__
+
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
     from palate.entities import Answer, AnswerKind, Item, Label, Question
     from palate.errors import PalateError
     from palate.learner import Learner
-    from palate.recommender import Recommendation
-
-__version__ = "0.1.0"
+    from palate.loop.lists import Recommendation
 
 __all__ = [
     "Answer",
@@ -39,7 +39,7 @@ _HOME = {
     "Learner": "palate.learner",
     "PalateError": "palate.errors",
     "Question": "palate.entities",
-    "Recommendation": "palate.recommender",
+    "Recommendation": "palate.loop.lists",
 }
 
 

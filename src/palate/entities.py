@@ -105,7 +105,7 @@ class Question:
         propensity: Probability with which this question was chosen, given everything before it.
         why: The reason in words.
         others: The further items of a pair, a group or a page.
-        seconds: Of the user's time that it is expected to take (:mod:`palate.posteriors.seconds`).
+        seconds: Of the user's time that it is expected to take (:mod:`palate.costs`).
     """
 
     user_id: str

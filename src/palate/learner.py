@@ -9,32 +9,32 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from palate import deciding, hearing
 from palate.acquisition import DEFAULT
-from palate.acquisition.decide import Action
-from palate.acquisition.pool import Draw
-from palate.acquisition.prices import Budget, Price
+from palate.acquisition.draw import Draw
+from palate.acquisition.oracle_choice import Action
 from palate.acquisition.targets import KNOWN
-from palate.asking import ask_forms, ask_items, check_form, forms_of
-from palate.deciding import Step
-from palate.encoders.history import HistoryName, kind_codes
+from palate.costs import Budget, Price, Seconds
+from palate.encoders.histories.events import History
+from palate.encoders.histories.history import HistoryName, kind_codes
 from palate.entities import USER, Answer, AnswerKind, Form, Question, normalise_id
 from palate.errors import AnswerError, OptionError
-from palate.exchange import whom_to_ask
-from palate.model import History, Model, UserState
-from palate.oracles.pseudo import is_pseudo, weight_of
-from palate.posteriors.described import Told
-from palate.posteriors.seconds import Seconds
-from palate.system import pairs_to_ask
+from palate.loop import next_step as deciding
+from palate.loop import replay as hearing
+from palate.loop.ask_about_item import whom_to_ask
+from palate.loop.ask_pairs import pairs_to_ask
+from palate.loop.ask_user import ask_forms, ask_items, forms_of
+from palate.loop.next_step import Step
+from palate.loop.state import UserState, check_form
+from palate.model.model import Model
+from palate.oracles.pseudo_labels import is_pseudo, weight_of
+from palate.posteriors.attribute_coding import Told
 
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
-    from palate.insight import ItemReport
-    from palate.recommender import Companion, Interest, Recommendation
+    from palate.loop.lists import Companion, Interest, Recommendation
+    from palate.model.explain import ItemReport
 
-Array = NDArray[np.float64]
 RANDOM_SHARE = 0.05  # what is never asked can never be estimated from the answers
 
 
@@ -117,7 +117,7 @@ class Learner:
             DataError: If the data has nothing to learn from.
             OptionError: If an option is unknown, or there is nothing to adapt.
         """
-        from palate.batch import fit_model
+        from palate.model.fit import fit_model
 
         answers = tuple(labels)
         model = fit_model(
@@ -185,14 +185,14 @@ class Learner:
         ``budget``, for the questions that tell most about all users and items together.
 
         Args:
-            item: Whom to ask about it (:func:`palate.exchange.whom_to_ask`), among ``users``.
-            budget: Questions over the whole system (:func:`palate.system.pairs_to_ask`), at most ``per_user`` to one.
-            strategy: How items to rate are chosen. Where other kinds are asked too, all are compared by one measure:
-                the expected fall of the uncertainty about what the user may be shown, per second.
+            item: Whom to ask about it (:func:`palate.loop.ask_about_item.whom_to_ask`), among ``users``.
+            budget: Questions over the whole system (:func:`palate.loop.ask_pairs.pairs_to_ask`), at most ``per_user``
+            to one. strategy: How items to rate are chosen. Where other kinds are asked too, all are compared by one
+                measure: the expected fall of the uncertainty about what the user may be shown, per second.
             kinds: Of question: ``rate``, ``pair``, ``group``, ``page``, ``concept``, ``preview``.
             candidates: Ids that may be asked; the whole catalogue if None. What the user has answered is left out.
             concepts: Names of categories, or other words, that may be asked; all categories if None.
-            seconds: What each kind costs; None: the assumptions of :mod:`palate.posteriors.seconds`.
+            seconds: What each kind costs; None: the assumptions of :mod:`palate.costs`.
             users: Who may be asked about an item; everybody known if None.
             targets: What is to be predicted well: ``known``, what the user is likely to know; ``slate``, what they are
                 likely to be shown next; ``popularity``; or ``uniform``.
@@ -433,30 +433,30 @@ class Learner:
         return self.model.attributes.coding.check(attributes)
 
     def recommend(self, user_id: str, **options: Any) -> list[Recommendation]:
-        """The list to show, best first (:func:`palate.recommender.recommend`)."""
-        from palate.recommender import recommend
+        """The list to show, best first (:func:`palate.loop.lists.recommend`)."""
+        from palate.loop.lists import recommend
 
         return recommend(self, user_id, **options)
 
     def companions(self, user_id: str, **options: Any) -> list[Companion]:
-        """What others did who did the same, most likely first (:func:`palate.recommender.companions`)."""
-        from palate.recommender import companions
+        """What others did who did the same, most likely first (:func:`palate.loop.lists.companions`)."""
+        from palate.loop.lists import companions
 
         return companions(self, user_id, **options)
 
     def profile(self, user_id: str) -> list[Interest]:
-        """Interest per category (:func:`palate.recommender.profile`)."""
-        from palate.recommender import profile
+        """Interest per category (:func:`palate.loop.lists.profile`)."""
+        from palate.loop.lists import profile
 
         return profile(self, user_id)
 
     def explain_item(self, item_id: str) -> ItemReport:
-        """What an item's text, image, sound and categories say of it (:func:`palate.insight.explain_item`).
+        """What an item's text, image, sound and categories say of it (:func:`palate.model.explain.explain_item`).
 
         Raises:
             UnknownItem: If the model does not hold it.
         """
-        from palate.insight import explain_item
+        from palate.model.explain import explain_item
 
         return explain_item(self.model, item_id)
 
@@ -473,14 +473,14 @@ class Learner:
         Raises:
             DataError: If an id is in the model already or comes twice, or a row cannot be read.
         """
-        from palate.extension import extend
+        from palate.model.new_items import extend
 
         where = None if folder is None else Path(folder)
         return replace(self, model=extend(self.model, items, where, on_corrupt), _states={})
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder: safetensors, JSON and parquet, and the answers told into its label log."""
-        from palate.checkpoint import save
+        from palate.loop.checkpoint import save
 
         save(self, Path(folder))
 
@@ -491,7 +491,7 @@ class Learner:
         Raises:
             ModelFolderError: If it is damaged, unsafe or of a newer format.
         """
-        from palate.checkpoint import load
+        from palate.loop.checkpoint import load
 
         return load(Path(folder))
 

@@ -8,9 +8,11 @@ import numpy as np
 import scipy.sparse as sparse
 
 from palate.acquisition import Candidates
-from palate.acquisition.population import Population
+from palate.posteriors.belief import Belief
+from palate.posteriors.items import Items, Spread
 from palate.posteriors.likelihoods import Likelihood
-from palate.posteriors.taste import Belief, Items, Spread, Taste
+from palate.posteriors.population import Population
+from palate.posteriors.taste import Taste
 
 
 def catalogue(items: int, dim: int, *, seed: int = 0, likelihood: Likelihood | None = None) -> Candidates:

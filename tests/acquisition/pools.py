@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.special import softmax
 
-from palate.acquisition.pool import Pool
+from palate.acquisition.pool.pool import Pool
 
 
 def three(labelled: int = 0) -> Pool:

@@ -9,8 +9,9 @@ import numpy as np
 import scipy.sparse as sparse
 
 from palate.acquisition import Candidates, Given, Population
+from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Kind, Likelihood
-from palate.posteriors.taste import Items, Taste
+from palate.posteriors.taste import Taste
 
 NONE = -9.0
 #   item:     A     B     C     D     E

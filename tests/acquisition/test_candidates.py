@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
+from palate.posteriors.belief import Belief
 from palate.posteriors.likelihoods import Likelihood
-from palate.posteriors.taste import Belief, Taste
+from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.acquisition import STRATEGIES, Candidates, best, get_strategy, select, values
-from palate.acquisition.pool import Draw
+from palate.acquisition.draw import Draw
 from palate.acquisition.registry import Strategy
 from palate.acquisition.select import chances
 from palate.errors import OptionError

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.acquisition.epig import epig
+from palate.acquisition.belief.epig import epig
 from palate.acquisition.shortlist import most_promising, shortlist
 from palate.errors import OptionError
-from palate.posteriors.taste import Belief
+from palate.posteriors.belief import Belief
 from tests.acquisition.large import belief_after, catalogue
 
 
@@ -53,7 +53,7 @@ def test_each_share_by_its_own_measure() -> None:
 
 @pytest.mark.parametrize("from_items", [1, 10_000], ids=["one pass", "plain"])
 def test_the_best_by_epig_is_on_it(from_items: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("palate.acquisition.fused.FROM_ITEMS", from_items)
+    monkeypatch.setattr("palate.acquisition.fast.moments.FROM_ITEMS", from_items)
     candidates = catalogue(400, 16)
     belief = belief_after(3, candidates)
     worth = epig(belief, candidates, rng=np.random.default_rng(0), n_targets=10_000) * candidates.reach

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from palate.acquisition import values
-from palate.acquisition.bandits import ENTRIES
+from palate.acquisition.literature.entries_bandits import ENTRIES
 from palate.acquisition.stopping import (
     by_value,
     classification_change,
@@ -21,7 +21,7 @@ from palate.acquisition.stopping import (
     overall_uncertainty,
 )
 from palate.errors import OptionError
-from palate.posteriors.taste import Belief
+from palate.posteriors.belief import Belief
 from palate.testing.strategies import make_world
 
 A, B, C = [1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]

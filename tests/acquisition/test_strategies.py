@@ -11,17 +11,19 @@ from scipy.integrate import quad
 from scipy.stats import norm
 
 from palate.acquisition import Candidates, Population
-from palate.acquisition.a_optimal import a_optimal
-from palate.acquisition.a_optimal_relative import a_optimal_relative
-from palate.acquisition.bald import bald
-from palate.acquisition.entropy import entropy
-from palate.acquisition.epig import epig
-from palate.acquisition.lookahead import lookahead
-from palate.acquisition.popularity import popularity
-from palate.acquisition.random import random
-from palate.acquisition.variance import variance
+from palate.acquisition.belief.a_optimal import a_optimal
+from palate.acquisition.belief.a_optimal_relative import a_optimal_relative
+from palate.acquisition.belief.bald import bald
+from palate.acquisition.belief.entropy import entropy
+from palate.acquisition.belief.epig import epig
+from palate.acquisition.belief.lookahead import lookahead
+from palate.acquisition.belief.popularity import popularity
+from palate.acquisition.belief.random import random
+from palate.acquisition.belief.variance import variance
+from palate.posteriors.belief import Belief
+from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Likelihood
-from palate.posteriors.taste import Belief, Items, Taste
+from palate.posteriors.taste import Taste
 from palate.testing.strategies import World, make_world
 
 IMPLICIT = Likelihood("implicit", confidence=20.0, background=5.0)

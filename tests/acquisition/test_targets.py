@@ -9,10 +9,10 @@ import pytest
 from scipy.stats import norm
 
 from palate.acquisition import Given, Population
-from palate.acquisition.a_optimal import a_optimal
+from palate.acquisition.belief.a_optimal import a_optimal
 from palate.acquisition.targets import draw_tastes, popularity_targets, slate_targets, uniform_targets
 from palate.errors import OptionError
-from palate.posteriors.taste import Belief
+from palate.posteriors.belief import Belief
 from palate.testing.strategies import make_world
 
 

@@ -95,7 +95,7 @@ def test_an_error_is_one_line_with_its_exit_code(cli, monkeypatch, error, code, 
     def fail() -> None:
         raise error
 
-    monkeypatch.setattr("palate.cli.catalogues.print_json", lambda document: fail())
+    monkeypatch.setattr("palate.cli.registries.print_json", lambda document: fail())
     result = cli("encoders", "--json")
     assert (result.code, result.out, result.err) == (code, "", message)
 

@@ -19,10 +19,11 @@ import pytest
 
 import palate
 from palate import Dataset, Learner
-from palate.checkpoint import log_path
 from palate.cli.interview import moved
-from palate.cli.model import question_rng
-from palate.store.log import LabelLog, active
+from palate.cli.loop import question_rng
+from palate.loop.checkpoint import log_path
+from palate.store.protocol import active
+from palate.store.sqlite_log import LabelLog
 
 COMMAND = [sys.executable, "-c", "from palate.cli import main; main()", "interview"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).parents[1]), "TERM": "xterm", "COLUMNS": "100"}

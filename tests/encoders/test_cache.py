@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+import palate
 from palate.encoders.cache import CHUNK, Cached, default_folder
 from palate.encoders.protocol import Modality
 from palate.encoders.shards import Shards
 from palate.errors import DataError, OptionError
 
-SOURCE = str(Path(__file__).parents[2] / "src")
+SOURCE = str(Path(palate.__file__).resolve().parents[1])
 
 
 class Counting:

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from palate.encoders.cache import Cached
-from palate.encoders.huggingface import minilm
 from palate.encoders.protocol import Encoder
 from palate.encoders.registry import load_encoder
+from palate.encoders.text.huggingface import minilm
 from palate.testing import EncoderContract
 from tests.encoders.media_files import picture, sound, tone
 

@@ -12,15 +12,16 @@ import polars as pl
 import pytest
 
 from benchmarks._torch_media import efficientnet_lite0, musicnn
-from palate.encoders import audio, image
-from palate.encoders.audio import MusicnnEncoder
-from palate.encoders.decoding import MediaLimits
-from palate.encoders.image import EfficientNetLite0
-from palate.encoders.media import CorruptMedia
-from palate.encoders.mel import mel_filters, mel_spectrogram
-from palate.encoders.musicnn import Musicnn, patches
+from palate.encoders.audio import encoder as audio
+from palate.encoders.audio.encoder import MusicnnEncoder
+from palate.encoders.audio.mel import mel_filters, mel_spectrogram
+from palate.encoders.audio.musicnn import Musicnn, patches
+from palate.encoders.audio.tensorflow_checkpoint import read_checkpoint
+from palate.encoders.image import encoder as image
+from palate.encoders.image.encoder import EfficientNetLite0
+from palate.encoders.media.decoding import MediaLimits
+from palate.encoders.media.media import CorruptMedia
 from palate.encoders.registry import load_encoder
-from palate.encoders.tensorflow_checkpoint import read_checkpoint
 from palate.errors import MissingExtra, ModelFolderError, OptionError
 from tests.encoders.media_files import picture, pil, save, sound, tone
 

@@ -11,7 +11,7 @@ from palate.datasets import Dataset, planted_world
 from palate.datasets.splits import random_split
 from palate.entities import RATING, TIMESTAMP
 from palate.errors import OptionError
-from palate.evaluation import own
+from palate.evaluation import palate_ranker as own
 from palate.evaluation.baselines import Interactions
 from palate.evaluation.evaluate import SPLITS, evaluate, rating_quality
 

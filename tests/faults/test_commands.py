@@ -19,12 +19,13 @@ from typer.testing import CliRunner
 
 import palate
 from palate import Learner
-from palate.checkpoint import log_path
 from palate.cli.app import run
 from palate.datasets import planted_world
 from palate.datasets.convert import write_folder
 from palate.errors import StoreError
-from palate.store.log import LabelLog, active
+from palate.loop.checkpoint import log_path
+from palate.store.protocol import active
+from palate.store.sqlite_log import LabelLog
 
 COMMAND = [sys.executable, "-c", "from palate.cli import main; main()"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).parents[1])}

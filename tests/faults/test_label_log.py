@@ -21,7 +21,8 @@ import pytest
 import palate
 from palate.entities import Answer, AnswerKind, normalise_id
 from palate.errors import AnswerError, IdError, PalateError
-from palate.store.log import LabelLog, active
+from palate.store.protocol import active
+from palate.store.sqlite_log import LabelLog
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).resolve().parents[1])}
 BATCH = 3
@@ -31,7 +32,7 @@ CLIENT = """
 import os, sys
 from palate.entities import Answer, AnswerKind
 from palate.errors import StoreError
-from palate.store.log import LabelLog
+from palate.store.sqlite_log import LabelLog
 path, ledger, name, rounds, synchronous = sys.argv[1:]
 log = LabelLog.open(path)
 log._connection.execute(f"PRAGMA synchronous = {synchronous}")

@@ -29,7 +29,7 @@ import safetensors.numpy
 
 import palate
 from palate.errors import ModelFolderError, PalateError, StoreError
-from palate.store.folder import load_folder, save_folder
+from palate.store.model_folder.folder import load_folder, save_folder
 
 PACKAGE = Path(palate.__file__).resolve().parent
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(PACKAGE.parent)}
@@ -276,7 +276,7 @@ LOADER = """
 import json, resource, sys, time
 from pathlib import Path
 from palate.errors import PalateError
-from palate.store.folder import load_folder
+from palate.store.model_folder.folder import load_folder
 good, *folders = map(Path, sys.argv[1:])
 load_folder(good)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -587,7 +587,7 @@ import os, sys
 from pathlib import Path
 import numpy as np
 import polars as pl
-from palate.store.folder import save_folder
+from palate.store.model_folder.folder import save_folder
 call, scratch, *folders = sys.argv[1:]
 
 def one_more():

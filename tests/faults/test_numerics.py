@@ -14,9 +14,11 @@ from palate.acquisition import STRATEGIES, select
 from palate.datasets import Dataset
 from palate.entities import Answer, AnswerKind
 from palate.errors import DataError
+from palate.posteriors.belief import Belief
 from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
+from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Kind, Likelihood
-from palate.posteriors.taste import Belief, Items, Taste
+from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 from tests.registry import EVERY
 from tests.worlds import Words, data, learner, words

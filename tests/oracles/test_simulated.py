@@ -3,10 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from palate.costs import Seconds
 from palate.entities import AnswerKind, Form, Question
 from palate.errors import OptionError
 from palate.oracles import Simulated
-from palate.posteriors.seconds import Seconds
 
 RATINGS = {"ann": {"a": 4.0, "b": 2.0, "c": 4.0, "d": 3.0}}
 GENRES = {"drama": ["a", "c", "x"], "comedy": ["b", "d"], "western": ["a", "x"]}

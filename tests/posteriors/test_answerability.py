@@ -6,7 +6,7 @@ import scipy.sparse as sparse
 from scipy.sparse.linalg import ArpackError
 
 from palate.posteriors.answerability import LOWEST, Answerability
-from palate.posteriors.taste import Belief
+from palate.posteriors.belief import Belief
 
 USERS, ITEMS = 300, 20
 

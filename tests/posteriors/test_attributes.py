@@ -8,10 +8,12 @@ import pytest
 import scipy.sparse as sparse
 
 from palate.errors import OptionError
+from palate.posteriors.attribute_coding import Category, Coding, Number
 from palate.posteriors.attributes import Attributes, combined, fit_attributes, no_wider
-from palate.posteriors.described import Category, Coding, Number
+from palate.posteriors.belief import Belief
+from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Likelihood
-from palate.posteriors.taste import Belief, Items, Taste
+from palate.posteriors.taste import Taste
 
 Array = np.ndarray
 

@@ -12,8 +12,9 @@ import scipy.sparse as sparse
 from palate.errors import DataError, OptionError
 from palate.posteriors import fit as fitting
 from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
+from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Kind, Likelihood
-from palate.posteriors.taste import Items, Taste
+from palate.posteriors.taste import Taste
 from tests.worlds import Words, world
 
 Array = np.ndarray

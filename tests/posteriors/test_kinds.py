@@ -10,15 +10,16 @@ import scipy.sparse as sparse
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from palate.costs import Seconds
 from palate.entities import Form
 from palate.errors import OptionError
-from palate.posteriors.answerability import Answerability
+from palate.posteriors.answerability import Answerability, known_chance, like_chance, not_named
+from palate.posteriors.belief import Belief
 from palate.posteriors.concepts import Concepts
+from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Likelihood, assumed_density, expected_curvature
-from palate.posteriors.prior import LinearPrior
-from palate.posteriors.seconds import Seconds
-from palate.posteriors.tapping import known_chance, like_chance, not_named
-from palate.posteriors.taste import Belief, Items, Taste
+from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.taste import Taste
 
 
 def exact(chance: Callable[[float], float], mean: float, variance: float) -> tuple[float, float, float]:

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 
 from palate.errors import OptionError
+from palate.posteriors.belief import Belief, quadratic
+from palate.posteriors.items import Form, Items, Spread
 from palate.posteriors.likelihoods import Kind, Likelihood
-from palate.posteriors.taste import Belief, Form, Items, Spread, Taste, quadratic
+from palate.posteriors.taste import Taste
 
 ITEMS, DIM = 9, 3
 LIKELIHOODS = {

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from palate.errors import ModelFolderError, StoreError
-from palate.store import files, known, strict
+from palate.store import known
+from palate.store.model_folder import files, strict
 
 REMEDY = "Restore it from a backup, or remove it and tell the attributes again."
 

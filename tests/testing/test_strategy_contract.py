@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from palate.acquisition.candidates import Array, Candidates
-from palate.posteriors.taste import Belief
+from palate.acquisition.candidates import Candidates
+from palate.arrays import Array
+from palate.posteriors.belief import Belief
 from palate.testing import StrategyContract
 
 

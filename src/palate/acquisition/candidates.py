@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.acquisition.population import Given, Population
+from palate.acquisition.fast.moments import fast_moment, fast_variance
+from palate.arrays import Array
 from palate.posteriors.answerability import Answerability
+from palate.posteriors.belief import Belief
+from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Likelihood, expected_curvature
+from palate.posteriors.population import Given, Population
 from palate.posteriors.statistics import pack, unpack
-from palate.posteriors.taste import Belief, Items
-
-Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,9 +157,7 @@ class Candidates:
         return moment
 
     def _moment(self, targets: Array) -> Array:
-        from palate.acquisition.fused import fast_moment
-
-        fast = fast_moment(self, targets)
+        fast = fast_moment(self.population, self.likelihood, self.shown, targets)
         if fast is not None:
             return fast
         factors = self.shown.factors
@@ -167,9 +166,7 @@ class Candidates:
         return unpack(targets @ pack(factors[:, :, None] * factors[:, None, :]))
 
     def _variance_of_targets(self, belief: Belief) -> Array:
-        from palate.acquisition.fused import fast_variance
-
-        fast = fast_variance(self, belief)
+        fast = fast_variance(self.population, self.likelihood, self.shown, belief)
         if fast is not None:
             return fast
         return belief.variance(self.shown.factors) + self.likelihood.answer_noise(self.shown.answer_noise)

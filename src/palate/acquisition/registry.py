@@ -4,17 +4,32 @@ from __future__ import annotations
 
 import difflib
 
-from palate.acquisition import bandits, classic, combined, personal, pooled, structured
-from palate.acquisition.a_optimal import a_optimal
-from palate.acquisition.a_optimal_relative import a_optimal_relative
-from palate.acquisition.bald import bald
-from palate.acquisition.entropy import entropy
-from palate.acquisition.epig import epig
-from palate.acquisition.lookahead import lookahead
-from palate.acquisition.popularity import popularity
-from palate.acquisition.random import random
+from palate.acquisition.belief.a_optimal import a_optimal
+from palate.acquisition.belief.a_optimal_relative import a_optimal_relative
+from palate.acquisition.belief.bald import bald
+from palate.acquisition.belief.entropy import entropy
+from palate.acquisition.belief.epig import epig
+from palate.acquisition.belief.lookahead import lookahead
+from palate.acquisition.belief.popularity import popularity
+from palate.acquisition.belief.random import random
+from palate.acquisition.belief.variance import variance
+from palate.acquisition.literature import (
+    entries_bandits as bandits,
+)
+from palate.acquisition.literature import (
+    entries_classic as classic,
+)
+from palate.acquisition.literature import (
+    entries_combined as combined,
+)
+from palate.acquisition.literature import (
+    entries_personal as personal,
+)
+from palate.acquisition.literature import (
+    entries_structured as structured,
+)
+from palate.acquisition.pool import as_strategies as pooled
 from palate.acquisition.strategy import Score, Strategy
-from palate.acquisition.variance import variance
 from palate.errors import OptionError
 
 __all__ = ["DEFAULT", "STRATEGIES", "Score", "Strategy", "get_strategy"]

@@ -7,18 +7,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.acquisition.a_optimal import a_optimal
-from palate.acquisition.a_optimal_relative import a_optimal_relative
-from palate.acquisition.bald import bald
-from palate.acquisition.candidates import Array, Candidates
-from palate.acquisition.epig import epig
-from palate.acquisition.fused import FROM_ITEMS, fast_values
-from palate.acquisition.pool import Draw, log_weights
+from palate.acquisition.belief.a_optimal import a_optimal
+from palate.acquisition.belief.a_optimal_relative import a_optimal_relative
+from palate.acquisition.belief.bald import bald
+from palate.acquisition.belief.epig import epig
+from palate.acquisition.belief.variance import variance
+from palate.acquisition.candidates import Candidates
+from palate.acquisition.draw import Draw, log_weights
+from palate.acquisition.fast.dispatch import fast_values
+from palate.acquisition.fast.moments import FROM_ITEMS
 from palate.acquisition.shortlist import cheap_values, most_promising, shortlist
 from palate.acquisition.strategy import Score, Strategy
-from palate.acquisition.variance import variance
+from palate.arrays import Array
 from palate.errors import OptionError
-from palate.posteriors.taste import Belief
+from palate.posteriors.belief import Belief
 
 # By function, not by name: a strategy of somebody's own may have any name.
 _FUSED: dict[Score, str] = {
@@ -138,7 +140,7 @@ def select(
         random_share: Probability that a question is drawn uniformly instead. It gives every candidate a propensity
             above 0, without which nothing about the others can be estimated from the answers.
         draw: ``greedy`` takes the best; ``power``, ``softmax`` and ``softrank`` draw, the closer to greedy the larger
-            ``beta`` (:func:`palate.acquisition.pool.choose`).
+            ``beta`` (:func:`palate.acquisition.draw.choose`).
     Raises:
         OptionError: If k is below 1, or random_share is not in [0, 1].
     """
@@ -175,7 +177,7 @@ def _batch(
     rng: np.random.Generator,
 ) -> list[Choice]:
     """A batch that is chosen as a whole, from the shortlist."""
-    from palate.acquisition.pooled import batch_of
+    from palate.acquisition.pool.as_strategies import batch_of
 
     assert strategy.pool is not None
     cheap = cheap_values(belief, candidates, rng=rng)

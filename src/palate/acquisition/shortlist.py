@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import eigh
 
-from palate.acquisition.a_optimal_relative import a_optimal_relative
-from palate.acquisition.candidates import Array, Candidates
-from palate.acquisition.fused import fast_values
+from palate.acquisition.belief.a_optimal_relative import a_optimal_relative
+from palate.acquisition.candidates import Candidates
+from palate.acquisition.fast.dispatch import fast_values
+from palate.arrays import Array
 from palate.errors import OptionError
-from palate.posteriors.taste import Belief
+from palate.posteriors.belief import Belief
 
 DIRECTIONS = 4  # axes along which the taste is least certain
 # Of the list, one after the other; half is left to the score that comes nearest to what is wanted.

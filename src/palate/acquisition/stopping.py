@@ -13,10 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import entr
 
-from palate.acquisition.prices import Price
+from palate.costs import Price
 from palate.errors import OptionError
-
-Array = npt.NDArray[np.float64]
 
 
 def by_value(values: npt.ArrayLike, price: float) -> bool:

@@ -7,9 +7,10 @@ from typing import Protocol
 
 import numpy as np
 
-from palate.acquisition.candidates import Array, Candidates
-from palate.acquisition.pool import PoolStrategy
-from palate.posteriors.taste import Belief
+from palate.acquisition.candidates import Candidates
+from palate.acquisition.pool.pool import PoolStrategy
+from palate.arrays import Array
+from palate.posteriors.belief import Belief
 
 
 class Score(Protocol):

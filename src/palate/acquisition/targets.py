@@ -10,9 +10,10 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.acquisition.candidates import Array, Candidates
+from palate.acquisition.candidates import Candidates
+from palate.arrays import Array
 from palate.errors import OptionError
-from palate.posteriors.taste import Belief
+from palate.posteriors.belief import Belief
 
 KNOWN = "known"  # by what the user is likely to know, as candidates come
 NAMES = (KNOWN, "slate", "popularity", "uniform")

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from palate import __version__
-from palate.cli import catalogues, data, demo, interview, judge, known, model
+from palate.cli import data, demo, evaluate, fit, interview, know, lists, loop, registries
 from palate.cli.console import errors, line, plain
 from palate.errors import InputError, PalateError
 
@@ -51,20 +51,20 @@ _add(data_app, data.fetch, "fetch", "data fetch movielens-100k")
 _add(data_app, data.inspect, "inspect", "data inspect ratings.csv --strict")
 _add(data_app, data.convert, "convert", "data convert ml-1m my-data")
 app.add_typer(data_app, name="data")
-_add(app, model.fit, "fit", "fit my-data --out my-model")
-_add(app, model.recommend, "recommend", "recommend my-model --user ann -k 5 --category Comedy")
-_add(app, model.companions, "companions", "companions my-model --user ann -k 5")
-_add(app, model.item, "item", "item my-model --item 1")
-_add(app, model.ask, "ask", "ask my-model --user ann -k 3 --strategy epig")
-_add(app, model.tell, "tell", "tell my-model --user ann --item i7 --answer 4")
-_add(app, model.undo, "undo", "undo my-model --user ann")
-_add(app, known.know, "know", "know my-model --user ann --set age=23 --set gender=f")
+_add(app, fit.fit, "fit", "fit my-data --out my-model")
+_add(app, lists.recommend, "recommend", "recommend my-model --user ann -k 5 --category Comedy")
+_add(app, lists.companions, "companions", "companions my-model --user ann -k 5")
+_add(app, lists.item, "item", "item my-model --item 1")
+_add(app, loop.ask, "ask", "ask my-model --user ann -k 3 --strategy epig")
+_add(app, loop.tell, "tell", "tell my-model --user ann --item i7 --answer 4")
+_add(app, loop.undo, "undo", "undo my-model --user ann")
+_add(app, know.know, "know", "know my-model --user ann --set age=23 --set gender=f")
 _add(app, interview.interview, "interview", "interview my-model --user ann")
-_add(app, model.profile, "profile", "profile my-model --user ann")
-_add(app, judge.simulate, "simulate", "simulate my-data --strategies lookahead,epig --budget 20 --out results")
-_add(app, judge.evaluate, "evaluate", "evaluate my-data --split global-time --out results")
-_add(app, catalogues.strategies, "strategies", "strategies --json")
-_add(app, catalogues.encoders, "encoders", "encoders")
+_add(app, lists.profile, "profile", "profile my-model --user ann")
+_add(app, evaluate.simulate, "simulate", "simulate my-data --strategies lookahead,epig --budget 20 --out results")
+_add(app, evaluate.evaluate, "evaluate", "evaluate my-data --split global-time --out results")
+_add(app, registries.strategies, "strategies", "strategies --json")
+_add(app, registries.encoders, "encoders", "encoders")
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -12,21 +12,23 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from palate.cli.answers import in_words
 from palate.cli.console import errors, line, output, print_json, progress, table
+from palate.cli.evaluate import simulation_files, strategy_table
 from palate.cli.files import load_data, save_model, write_files
+from palate.cli.fit import fit_summary
 from palate.cli.headline import headline
 from palate.cli.interview import moved
-from palate.cli.judge import simulation_files, strategy_table
-from palate.cli.model import fit_summary, question_rng, recommendation_table
+from palate.cli.lists import recommendation_table
+from palate.cli.loop import question_rng
 from palate.cli.options import Json, Seed, local_path, writable
+from palate.cli.parse_answer import in_words
 from palate.entities import ITEM, RATING, USER
 
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
     from palate.entities import Answer
     from palate.learner import Learner
-    from palate.recommender import Recommendation
+    from palate.loop.lists import Recommendation
 
 MOVIELENS = "movielens-100k"
 WORLD = {"users": 400, "items": 200}  # of --sample

@@ -42,8 +42,9 @@ def load_model(folder: Path) -> Learner:
 
 def kept_answers(folder: Path) -> list[Answer]:
     """The answers in the label log of a model folder; none where there is no log."""
-    from palate.checkpoint import log_path
-    from palate.store.log import LabelLog, active
+    from palate.loop.checkpoint import log_path
+    from palate.store.protocol import active
+    from palate.store.sqlite_log import LabelLog
 
     if not log_path(folder).exists():
         return []

@@ -13,13 +13,13 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from palate.cli.answers import keys_of, legend
 from palate.cli.console import errors, line, output, print_json, short
 from palate.cli.files import load_model
 from palate.cli.keys import keys
-from palate.cli.kinds import DONE, Kinds, about, keys_for, kinds_of, legend_for, said_in_words, titles_of
-from palate.cli.model import question_rng
+from palate.cli.loop import question_rng
 from palate.cli.options import Json, Model, Seed, Strategy, Targets, User
+from palate.cli.parse_answer import keys_of, legend
+from palate.cli.question_forms import DONE, Kinds, about, keys_for, kinds_of, legend_for, said_in_words, titles_of
 from palate.entities import AnswerKind, Form
 from palate.errors import AnswerError, OptionError
 
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from palate.entities import Answer, Question
     from palate.learner import Learner
-    from palate.recommender import Recommendation
-    from palate.store.log import LabelStore
+    from palate.loop.lists import Recommendation
+    from palate.store.protocol import LabelStore
 
 SHOWN = 5  # places of the list
 SNIPPET = 1_000  # characters of an item's text: a joke without its end cannot be rated
@@ -55,8 +55,8 @@ def interview(
     is on standard error, and standard output gets the answers and the list at the end.
     """
     from palate.acquisition import get_strategy
-    from palate.checkpoint import log_path
-    from palate.store.log import LabelLog
+    from palate.loop.checkpoint import log_path
+    from palate.store.sqlite_log import LabelLog
 
     get_strategy(strategy)  # an unknown name is an error before the first question
     if stop_below and kinds_of(kinds) != [Form.RATE]:
@@ -138,7 +138,7 @@ class Interview:
         return [part for question in asked for part in question.parts]  # key by key, so a page is item by item
 
     def _worth_asking(self) -> bool:
-        from palate.deciding import worth_asking
+        from palate.loop.next_step import worth_asking
 
         return worth_asking(self.learner, self.user, self.stop_below, rng=self._rng())
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from palate.datasets.coding import Coded
-from palate.datasets.limits import Limits
+from palate.datasets.files.limits import Limits
+from palate.datasets.files.rejects import Reject, Rejects
 from palate.datasets.planted import PlantedWorld, planted_world
-from palate.datasets.rejects import Reject, Rejects
 from palate.datasets.splits import Split
 from palate.datasets.tables import Dataset
 

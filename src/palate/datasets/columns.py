@@ -11,9 +11,9 @@ from pathlib import Path
 import polars as pl
 
 from palate.datasets import times
+from palate.datasets.files.raw import LINE, Piece, shorten
+from palate.datasets.files.rejects import Reject
 from palate.datasets.media import path_problem
-from palate.datasets.raw import LINE, Piece, shorten
-from palate.datasets.rejects import Reject
 from palate.entities import (
     AUDIO,
     CATEGORY,

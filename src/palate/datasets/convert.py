@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from palate.datasets.folder import ENDINGS, INTERACTION_STEMS
+from palate.datasets.readers.folder import ENDINGS, INTERACTION_STEMS
 from palate.datasets.tables import Dataset
 from palate.errors import DataError
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import polars as pl
 
-from palate.datasets.assemble import CORE_TYPES
+from palate.datasets.files.assemble import CORE_TYPES
 from palate.entities import ITEM, USER
 
 ROWS_AT_ONCE = 1 << 20

@@ -13,11 +13,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from palate.arrays import Mask
 from palate.datasets.tables import Dataset
 from palate.entities import ITEM, TIMESTAMP, USER
 from palate.errors import DataError, OptionError
-
-Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)

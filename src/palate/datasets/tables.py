@@ -15,14 +15,14 @@ import pyarrow as pa
 from narwhals.exceptions import NarwhalsError
 from numpy.typing import NDArray
 
-from palate.datasets.assemble import Assembly
 from palate.datasets.coding import Coded, code
+from palate.datasets.files.assemble import Assembly
+from palate.datasets.files.limits import DEFAULT_LIMITS, Limits
+from palate.datasets.files.raw import LINE, Piece
+from palate.datasets.files.rejects import Rejects
 from palate.datasets.fingerprints import fingerprint
-from palate.datasets.formats import read_path
-from palate.datasets.limits import DEFAULT_LIMITS, Limits
 from palate.datasets.media import Media, media_of
-from palate.datasets.raw import LINE, Piece
-from palate.datasets.rejects import Rejects
+from palate.datasets.readers.formats import read_path
 from palate.entities import CATEGORY, CATEGORY_SEPARATOR, TEXT, TITLE
 from palate.errors import DataError, OptionError
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from palate.encoders.protocol import Encoder, Modality
 from palate.encoders.shards import Shards
-from palate.encoders.texts import checked
+from palate.encoders.text.texts import checked
 from palate.errors import OptionError
 
 CHUNK = 256

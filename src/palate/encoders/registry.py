@@ -14,16 +14,18 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.encoders import audio, embedded, image
-from palate.encoders.audio import MusicnnEncoder
-from palate.encoders.backends import Backend, backend_of
-from palate.encoders.embedded import Embedded
-from palate.encoders.hub import fetch_model
-from palate.encoders.huggingface import MINILM_PACKAGE, HuggingFace, minilm
-from palate.encoders.image import EfficientNetLite0
-from palate.encoders.lora import Lora
+from palate.encoders.audio import encoder as audio
+from palate.encoders.audio.encoder import MusicnnEncoder
+from palate.encoders.image import encoder as image
+from palate.encoders.image.encoder import EfficientNetLite0
 from palate.encoders.protocol import Encoder, Modality
-from palate.encoders.texts import checked
+from palate.encoders.text import embedded
+from palate.encoders.text.backends import Backend, backend_of
+from palate.encoders.text.embedded import Embedded
+from palate.encoders.text.hub import fetch_model
+from palate.encoders.text.huggingface import MINILM_PACKAGE, HuggingFace, minilm
+from palate.encoders.text.lora import Lora
+from palate.encoders.text.texts import checked
 from palate.encoders.towers import Tower, modality_of
 from palate.errors import MissingExtra, OptionError
 

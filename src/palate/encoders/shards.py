@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.float32]
+from palate.arrays import Vectors
 
 KEY_BYTES = 32
 DIGEST_BYTES = 16
@@ -57,9 +57,9 @@ class Shards:
             self._writer.close()
             self._writer = None
 
-    def read(self, keys: Sequence[bytes]) -> dict[bytes, Array]:
+    def read(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
         """What was kept under the keys when this was opened, undamaged."""
-        found: dict[bytes, Array] = {}
+        found: dict[bytes, Vectors] = {}
         wanted = np.frombuffer(b"".join(key[: _PREFIX.itemsize] for key in keys), dtype=_PREFIX)
         starts, ends = (np.searchsorted(self._prefixes, wanted, side=side) for side in ("left", "right"))
         for key, start, end in zip(keys, starts, ends, strict=True):
@@ -69,7 +69,7 @@ class Shards:
                     found[key] = vector
         return found
 
-    def write(self, vectors: dict[bytes, Array]) -> None:
+    def write(self, vectors: dict[bytes, Vectors]) -> None:
         """Keep them; when this returns, a kill of the process does not lose them."""
         rows = list(vectors.items())
         while rows:
@@ -80,7 +80,7 @@ class Shards:
             self._writer.append(rows[:room], self._dim)
             rows = rows[room:]
 
-    def _at(self, place: int, key: bytes) -> Array | None:
+    def _at(self, place: int, key: bytes) -> Vectors | None:
         shard = int(np.searchsorted(self._ends, place, side="right"))
         return self._shards[shard].vector(place - int(self._starts[shard]), key)
 
@@ -136,7 +136,7 @@ class _Shard(NamedTuple):
         keys = np.ascontiguousarray(self.entries["key"]).view(np.uint8).reshape(-1, KEY_BYTES)
         return np.ascontiguousarray(keys[:, : _PREFIX.itemsize]).view(_PREFIX).ravel()
 
-    def vector(self, row: int, key: bytes) -> Array | None:
+    def vector(self, row: int, key: bytes) -> Vectors | None:
         """The vector of a row, if the row is that key's and undamaged."""
         entry = self.entries[row]
         if entry["key"].tobytes() != key:
@@ -181,7 +181,7 @@ class _Writer:
             stack.pop_all()
             return cls(index, vectors, rows)
 
-    def append(self, rows: Sequence[tuple[bytes, Array]], dim: int) -> None:
+    def append(self, rows: Sequence[tuple[bytes, Vectors]], dim: int) -> None:
         """The vectors first: an index row promises its vector."""
         stacked = np.stack([vector for _, vector in rows]).astype("<f4").reshape(len(rows), dim)
         self._vectors.write(stacked.tobytes())
@@ -195,6 +195,6 @@ class _Writer:
         self._index.close()
 
 
-def _digest(key: bytes, vector: Array) -> bytes:
+def _digest(key: bytes, vector: Vectors) -> bytes:
     """With the key in it, so that a vector under another content's key is found out too."""
     return hashlib.blake2b(vector.astype("<f4").tobytes(), key=key, digest_size=DIGEST_BYTES).digest()

@@ -17,17 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.encoders.audio import check_audio_libraries
-from palate.encoders.decode_child import SILENCE
-from palate.encoders.decoding import Decoder, MediaLimits
-from palate.encoders.loading import SAFE, check_complete, named_failure, quiet, require
-from palate.encoders.media import encode_files
-from palate.encoders.model_folder import check_model_folder, fingerprint
+from palate.arrays import Vectors
+from palate.encoders.audio.encoder import check_audio_libraries
+from palate.encoders.media.decode_child import SILENCE
+from palate.encoders.media.decoding import Decoder, MediaLimits
+from palate.encoders.media.media import encode_files
 from palate.encoders.protocol import Modality
-from palate.encoders.texts import MAX_CHARACTERS, encode_by_length
+from palate.encoders.text.loading import SAFE, check_complete, named_failure, quiet, require
+from palate.encoders.text.model_folder import check_model_folder, fingerprint
+from palate.encoders.text.texts import MAX_CHARACTERS, encode_by_length
 from palate.errors import OptionError
-
-Array = NDArray[np.float32]
 
 BATCH = 16
 """Images or sounds that a model sees together, or are held decoded."""
@@ -112,7 +111,7 @@ class Tower:
         seconds = self._limits.sound_seconds if self.modality == "audio" else MAX_CHARACTERS
         self.revision = f"{revision or fingerprint(folder)}-{self.modality}-{VERSION}-{seconds}"
 
-    def encode(self, contents: Sequence[Any], /) -> Array:
+    def encode(self, contents: Sequence[Any], /) -> Vectors:
         """Vectors of length one, shape (N, dim); NaN for ``b""`` and silence, zeros for a text without content.
 
         Raises:
@@ -126,7 +125,7 @@ class Tower:
             return encode_files(contents, self.dim, self._decoder, BATCH, self._encode_batch)
 
     @property
-    def _encode_batch(self) -> Callable[[list[Any]], Array]:
+    def _encode_batch(self) -> Callable[[list[Any]], Vectors]:
         return self._images if self.modality == "image" else self._sounds
 
     @cached_property
@@ -140,7 +139,7 @@ class Tower:
         if not fits:
             raise OptionError(f"the model in {self.folder} does not take {self.modality}. Give it for {found}.")
 
-    def _try_out(self) -> Array:
+    def _try_out(self) -> Vectors:
         """A vector of something, for its length."""
         if self.modality == "text":
             return self._texts(["a"])
@@ -148,11 +147,11 @@ class Tower:
             return self._images([np.zeros((32, 32, 3), dtype=np.uint8)])
         return self._sounds([np.sin(np.arange(self._prepare.sampling_rate, dtype=np.float32))])
 
-    def _images(self, images: list[NDArray[np.uint8]]) -> Array:
+    def _images(self, images: list[NDArray[np.uint8]]) -> Vectors:
         inputs = self._prepare(images=images, return_tensors="pt", input_data_format="channels_last")
         return self._run(getattr(self._model, "get_image_features", self._model), **inputs)
 
-    def _texts(self, texts: list[str]) -> Array:
+    def _texts(self, texts: list[str]) -> Vectors:
         fixed = self._model.config.model_type.startswith("siglip")  # which was trained on texts filled up to 64 tokens
         limit = getattr(self._model.config.text_config, "max_position_embeddings", None)
         padding = "max_length" if fixed else True
@@ -160,7 +159,7 @@ class Tower:
         wanted = {name: inputs[name] for name in ("input_ids", "attention_mask") if name in inputs}
         return self._run(self._model.get_text_features, **wanted)
 
-    def _sounds(self, waves: list[Array]) -> Array:
+    def _sounds(self, waves: list[Vectors]) -> Vectors:
         vectors = np.full((len(waves), getattr(self, "dim", 0)), np.nan, dtype=np.float32)
         for row, wave in enumerate(waves):
             if np.abs(wave).max() > SILENCE:
@@ -169,7 +168,7 @@ class Tower:
                 vectors[row] = vector
         return vectors
 
-    def _sound(self, wave: Array) -> Array:
+    def _sound(self, wave: Vectors) -> Vectors:
         """The mean over windows of a sound by their length; a rest of under a second is not heard."""
         rate = int(self._prepare.sampling_rate)
         length = int(rate * _window_seconds(self._prepare))
@@ -180,20 +179,20 @@ class Tower:
         weights = np.array([len(window) for window in windows], dtype=np.float32)
         return np.asarray((weights / weights.sum()) @ np.stack(vectors), dtype=np.float32)
 
-    def _window(self, window: Array) -> Array:
+    def _window(self, window: Vectors) -> Vectors:
         inputs = self._prepare(window, sampling_rate=self._prepare.sampling_rate, return_tensors="pt")
         wanted = {name: inputs[name] for name in ("input_values", "input_features", "is_longer") if name in inputs}
         forward = self._model.get_encoder() if self._model.config.is_encoder_decoder else self._model
         vectors = self._run(getattr(self._model, "get_audio_features", forward), **wanted)
-        first: Array = vectors[0]
+        first: Vectors = vectors[0]
         return first
 
-    def _run(self, forward: Callable[..., Any], **inputs: Any) -> Array:
+    def _run(self, forward: Callable[..., Any], **inputs: Any) -> Vectors:
         torch: Any = importlib.import_module("torch")
         with torch.inference_mode():
             output = forward(**{name: value.to(self._model.device) for name, value in inputs.items()})
             vectors = output if isinstance(output, torch.Tensor) else _pooled(self._model, output)
-        found: Array = vectors.float().cpu().numpy()
+        found: Vectors = vectors.float().cpu().numpy()
         return found
 
 

@@ -16,22 +16,26 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.acquisition import STRATEGIES, Candidates, Given, Population, Strategy, best, values
-from palate.batch import choose_likelihood, encode, fit_taste, item_table, level_shares
+from palate.arrays import Array
 from palate.datasets.tables import Dataset
+from palate.datasets.views import item_table
+from palate.encoders.items import encode
 from palate.entities import ITEM, RATING, USER, Answer, AnswerKind
 from palate.evaluation.play import Judge, Played
 from palate.evaluation.world import HeldOut, everybody
 from palate.learner import Learner
-from palate.model import Scale
+from palate.model.fit import choose_likelihood, fit_taste
+from palate.model.scale import Scale, level_shares
 from palate.posteriors.answerability import Answerability
+from palate.posteriors.belief import Belief
 from palate.posteriors.fit import Answers
+from palate.posteriors.items import Items, Spread
 from palate.posteriors.likelihoods import Likelihood
-from palate.posteriors.taste import Belief, Items, Spread, Taste
+from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 
-Array = NDArray[np.float64]
 PER_ROUND = 5  # questions to each user between two fits
-SYSTEM = "system"  # no strategy for one user: all pairs are chosen together (palate.system)
+SYSTEM = "system"  # no strategy for one user: all pairs are chosen together (palate.loop.ask_pairs)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from palate.arrays import Progress
 from palate.datasets.splits import Split, new_items
 from palate.datasets.tables import Dataset
 from palate.encoders.registry import available, load_encoder
@@ -23,8 +23,6 @@ from palate.evaluation.evaluate import held_out_rows, predict_rows
 from palate.learner import Learner
 from palate.random import derive_rng
 
-Array = NDArray[np.float64]
-
 SAMPLE = 256
 """Texts that an encoder's rate is measured on."""
 
@@ -33,8 +31,6 @@ ITEMS = 1_000
 
 TOLERANCE = 0.01
 """Of the least error: an encoder that errs so little more is as good, and the fastest of them is recommended."""
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)

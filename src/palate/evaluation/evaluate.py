@@ -12,22 +12,23 @@ import polars as pl
 from numpy.typing import NDArray
 
 from palate import __version__
-from palate.batch import as_events
+from palate.arrays import Array
 from palate.datasets import splits
 from palate.datasets.coding import Coded
 from palate.datasets.splits import Split
 from palate.datasets.tables import Dataset
+from palate.datasets.views import as_events
 from palate.entities import RATING
 from palate.errors import OptionError
-from palate.evaluation import metrics, own
+from palate.evaluation import metrics
+from palate.evaluation import palate_ranker as own
 from palate.evaluation.baselines import Interactions, default_grids
 from palate.evaluation.ranking import evaluate_ranking
 from palate.learner import Learner
-from palate.model import Model
-from palate.posteriors.taste import Belief
+from palate.model.model import Model
+from palate.posteriors.belief import Belief
 from palate.random import derive_rng
 
-Array = NDArray[np.float64]
 SPLITS = ("global-time", "leave-last-out", "random", "stratified-user", "stratified-item")
 _DAMPING = 5.0  # average ratings assumed in advance for the item means that stand beside
 _BLOCK = 256  # users predicted at once

@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from palate.acquisition import Given, Strategy, best, values
 from palate.acquisition.targets import KNOWN, aimed_at
+from palate.arrays import Array
 from palate.evaluation.world import HeldOut, World
-from palate.model import Scale
-from palate.posteriors.taste import Belief, Taste
+from palate.model.scale import Scale
+from palate.posteriors.belief import Belief
+from palate.posteriors.taste import Taste
 
-Array = NDArray[np.float64]
 K = 10
 _DISCOUNTS = 1.0 / np.log2(np.arange(2, K + 2))
 PER_RATING = ("rmse", "accuracy")

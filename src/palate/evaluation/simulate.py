@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate import __version__
 from palate.acquisition import DEFAULT, STRATEGIES, get_strategy
 from palate.acquisition.targets import KNOWN
 from palate.acquisition.targets import NAMES as TARGETS
+from palate.arrays import Array
 from palate.datasets.tables import Dataset
 from palate.entities import USER
 from palate.errors import DataError, OptionError
@@ -23,7 +23,6 @@ from palate.evaluation.play import Played, average, ceiling, play
 from palate.evaluation.world import WORLDS, World
 from palate.random import derive_rng
 
-Array = NDArray[np.float64]
 REFERENCES = ("random", "popularity", "answerable-random", "ceiling")
 RANDOM_PLAYS = 5  # averaged: the luck of one random asker would be in every comparison
 _TIMED_USERS = 60
@@ -35,7 +34,7 @@ class SimulationOptions:
 
     Attributes:
         strategies: Names; random, popularity, answerable-random and the ceiling always play too. Of the protocol
-            ``cold-system`` also ``system``: all pairs of user and item chosen together (:mod:`palate.system`).
+            ``cold-system`` also ``system``: all pairs of user and item chosen together (:mod:`palate.loop.ask_pairs`).
         budget: Questions to each subject.
         seeds: One split and fit each.
         protocol: ``new-users``, ``new-items`` or ``cold-system``.

@@ -10,18 +10,21 @@ import polars as pl
 from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
+from palate.arrays import Array
 from palate.datasets.splits import new_items, new_users
 from palate.datasets.tables import Dataset
 from palate.entities import ITEM, USER
 from palate.errors import DataError
-from palate.exchange import exchanged, items_as_users
 from palate.learner import Learner
-from palate.model import Model, Scale
+from palate.loop.ask_about_item import exchanged, items_as_users
+from palate.loop.offered import candidates_of
+from palate.model.model import Model
+from palate.model.scale import Scale
 from palate.posteriors.answerability import Answerability
-from palate.posteriors.taste import Belief, Taste
+from palate.posteriors.belief import Belief
+from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 
-Array = NDArray[np.float64]
 ANSWERABLE = 0.5  # share of a subject's ratings that can be asked; the rest is the test
 
 
@@ -99,7 +102,7 @@ def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
         subjects=subjects,
         taste=model.taste,
         start=stacked([learner.state(user).start for user in subjects]),
-        candidates=model.candidates(),
+        candidates=candidates_of(model),
         answerability=model.answerability.shared(ANSWERABLE),
         ratings=ratings,
         answerable=answerable,

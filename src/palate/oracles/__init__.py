@@ -1,5 +1,6 @@
 """Who answers: a question in, an answer out."""
 
-from palate.oracles.simulated import Oracle, Simulated
+from palate.oracles.protocol import Oracle
+from palate.oracles.simulated import Simulated
 
 __all__ = ["Oracle", "Simulated"]

@@ -9,22 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import numpy as np
 
+from palate.costs import Seconds
 from palate.entities import Answer, AnswerKind, Form, Question
 from palate.errors import OptionError
 from palate.posteriors.concepts import RATED
-from palate.posteriors.seconds import Seconds
-
-
-class Oracle(Protocol):
-    """Answers questions. Stability: Caller."""
-
-    def answer(self, questions: Sequence[Question]) -> tuple[Answer, ...]:
-        """One answer a question, in the same order; to a page one an item of it."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

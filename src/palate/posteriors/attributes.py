@@ -2,9 +2,9 @@
 
     z_u ~ N(mean + Gᵀ x_u, Ψ (1 + x_uᵀ V x_u)),        x_u the person's attributes as numbers
 
-the same linear prior as for a history (:mod:`palate.posteriors.history`), learned from the fitted users. Directions of
-taste that the attributes do not explain are switched off, so attributes that say nothing change next to nothing. Where
-a history speaks too, the two are multiplied (:func:`combined`).
+the same linear prior as for a history (:mod:`palate.posteriors.history_prior`), learned from the fitted users.
+Directions of taste that the attributes do not explain are switched off, so attributes that say nothing change next to
+nothing. Where a history speaks too, the two are multiplied (:func:`combined`).
 
 Elahi, Braunhofer, Ricci, Tkalcic, *Personality-based active learning for collaborative filtering recommender systems*,
 AI*IA 2013.
@@ -17,14 +17,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sparse
-from numpy.typing import NDArray
 
-from palate.posteriors.described import Coding, Columns
-from palate.posteriors.history import fit_history
-from palate.posteriors.prior import LinearPrior
-from palate.posteriors.taste import Belief, Taste
-
-Array = NDArray[np.float64]
+from palate.arrays import Array
+from palate.posteriors.attribute_coding import Coding, Columns
+from palate.posteriors.belief import Belief
+from palate.posteriors.history_prior import fit_history
+from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.taste import Taste
 
 
 @dataclass(frozen=True, slots=True)

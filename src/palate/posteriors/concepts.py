@@ -20,11 +20,12 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from palate.posteriors.fused import FusedPrior
-from palate.posteriors.prior import LinearPrior
-from palate.posteriors.taste import Belief, Taste
+from palate.arrays import Array
+from palate.posteriors.belief import Belief
+from palate.posteriors.block_prior import FusedPrior
+from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.taste import Taste
 
-Array = NDArray[np.float64]
 RATED = 2  # ratings in a category from which a user has a view of it; view_chance counts on it
 MOST_USERS = 20_000  # to learn from; more say no more of a direction
 MOST_CONCEPTS = 500  # the most rated categories

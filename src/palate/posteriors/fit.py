@@ -19,14 +19,14 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
+from palate.arrays import Array
 from palate.errors import DataError, OptionError
-from palate.posteriors.fused import FusedPrior
+from palate.posteriors.block_prior import FusedPrior
+from palate.posteriors.collapsed_prior import settle
 from palate.posteriors.likelihoods import Likelihood
-from palate.posteriors.prior import LinearPrior
-from palate.posteriors.settled import settle
+from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.statistics import Statistics, augmented_moments, blocks, pack, second_moments, unpack
 
-Array = NDArray[np.float64]
 _CHUNK_BYTES = 48 * 2**20  # of packed user moments at a time; larger is not faster
 _LARGEST_ENCODING = 1e100  # the sums of squares of larger ones overflow
 _NOISE_ANSWERS = 100.0  # an item's own noise counts as much as the common one once it has this many answers

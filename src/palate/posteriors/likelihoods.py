@@ -10,12 +10,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import erfcx, log_ndtr, ndtr
 
+from palate.arrays import Array
 from palate.errors import OptionError
 
-Array = NDArray[np.float64]
 Kind = Literal["gaussian", "probit", "implicit"]
 
 

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.float64]
+from palate.arrays import Array
+
 _BLOCK = 4_096
 
 

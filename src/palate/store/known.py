@@ -14,9 +14,9 @@ from typing import Any
 
 from palate.entities import USER, normalise_id
 from palate.errors import NEWER, IdError, ModelFolderError, StoreError
-from palate.store import files, strict
-from palate.store.folder import LOCK, WAIT_SECONDS
 from palate.store.lock import exclusive
+from palate.store.model_folder import files, strict
+from palate.store.model_folder.folder import LOCK, WAIT_SECONDS
 
 FILE = "attributes.json"
 FORMAT = 1

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from palate.acquisition.candidates import Candidates
+    from palate.posteriors.belief import Belief
     from palate.posteriors.likelihoods import Kind
-    from palate.posteriors.taste import Belief
 
 USERS, ITEMS, DIMENSIONS, LEVELS, FITTED = 3, 12, 4, 5, 40
 TOLERANCE = 1e-9  # relative; sums in another order
@@ -46,10 +46,12 @@ def make_world(kind: Kind = "gaussian", seed: int = 0, *, rated: bool = True) ->
     import scipy.sparse as sparse
 
     from palate.acquisition.candidates import Candidates
-    from palate.acquisition.population import Given, Population
     from palate.posteriors.answerability import Answerability
+    from palate.posteriors.belief import Belief
+    from palate.posteriors.items import Items
     from palate.posteriors.likelihoods import Likelihood
-    from palate.posteriors.taste import Belief, Items, Taste
+    from palate.posteriors.population import Given, Population
+    from palate.posteriors.taste import Taste
 
     rng = np.random.default_rng(seed)
     root = rng.normal(size=(USERS, DIMENSIONS, DIMENSIONS)) / np.sqrt(DIMENSIONS)
@@ -120,7 +122,7 @@ class StrategyContract(ABC):
             _expect(self.scores(world.one, world.offered.take(np.array([2]))), (1,), kind)
 
     def test_a_taste_that_is_known_has_finite_scores(self) -> None:
-        from palate.posteriors.taste import Belief
+        from palate.posteriors.belief import Belief
 
         for kind in KINDS:
             world = make_world(kind)

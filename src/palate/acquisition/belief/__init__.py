@@ -1,0 +1,1 @@
+"""Strategies that read the belief alone."""

@@ -1,0 +1,25 @@
+"""Ask what most lowers the variance of the items this person may be shown, each against its own."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from palate.acquisition.belief.a_optimal import fall
+from palate.acquisition.candidates import Candidates
+from palate.arrays import Array
+from palate.posteriors.belief import Belief
+
+
+def a_optimal_relative(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
+    r"""Mean squared correlation of the answer with the answers to the targets, (I,) or (n, I).
+
+    .. math:: a_i = \sum_j q_j \frac{\mathrm{cov}_{ij}^2}{v_i v_j} = w_i^\top S Q S w_i / v_i, \qquad
+              Q = \sum_j \frac{q_j}{v_j} w_j w_j^\top
+
+    Twice the first order of EPIG (``−½ log(1 − ρ²) ≈ ½ ρ²``), exact over all targets, at the price of A-optimality: no
+    pass over pairs.
+
+    References:
+        Bickford Smith et al., Prediction-oriented Bayesian active learning, AISTATS 2023. arXiv:2304.08151
+    """
+    return fall(belief, candidates, candidates.relative_moment(belief))

@@ -1,0 +1,78 @@
+"""Ask what tells most about the answers to the items this person may be shown."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import entr, ndtr
+
+from palate.acquisition.candidates import Candidates
+from palate.arrays import Array
+from palate.posteriors.belief import Belief
+from palate.posteriors.items import Items
+from palate.posteriors.likelihoods import Likelihood
+
+TARGETS = 64  # drawn from q; the choice of item is stable well before
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+def epig(belief: Belief, candidates: Candidates, *, rng: np.random.Generator, n_targets: int = TARGETS) -> Array:
+    r"""Expected information between the answer and the answers to targets drawn from q, in nats, (I,) or (n, I).
+
+    .. math:: E_{j \sim q}\left[-\tfrac12 \log(1 - \mathrm{cov}_{ij}^2 / (v_i v_j))\right]
+
+    Exact over the drawn targets: in closed form for ratings, by quadrature for likes.
+
+    References:
+        Bickford Smith et al., Prediction-oriented Bayesian active learning, AISTATS 2023. arXiv:2304.08151
+    """
+    information = _of_likes if candidates.likelihood.kind == "probit" else _of_ratings
+    uniform = rng.random(n_targets)
+    if belief.mean.ndim == 1:
+        return information(belief, candidates, _draw(candidates.targets, uniform))
+    targets = np.broadcast_to(candidates.targets, (len(belief.mean), len(candidates.shown)))
+    users = zip(belief.mean, belief.covariance, targets, strict=True)  # (n, I, targets) at once would not fit
+    return np.stack(
+        [information(Belief(mean, covariance), candidates, _draw(q, uniform)) for mean, covariance, q in users]
+    )
+
+
+def _draw(probabilities: Array, uniform: Array) -> NDArray[np.intp]:
+    """Positions drawn by inverting the distribution: users with the same targets get the same draw."""
+    cumulative = np.cumsum(probabilities)
+    return np.asarray(np.minimum(np.searchsorted(cumulative, uniform * cumulative[-1]), len(cumulative) - 1))
+
+
+def _of_ratings(belief: Belief, candidates: Candidates, targets: NDArray[np.intp]) -> Array:
+    factors, shown = candidates.items.factors, candidates.shown.take(targets)
+    variance = belief.variance(factors) + candidates.noise
+    of_targets = belief.variance(shown.factors) + candidates.likelihood.answer_noise(shown.answer_noise)
+    covariance = factors @ (belief.covariance @ shown.factors.T)  # (I, targets)
+    squared_correlation = covariance**2 / (variance[:, None] * of_targets)
+    # an item is no news about itself beyond what its noise leaves, so that 1 stays out of reach
+    return np.asarray(-0.5 * np.log1p(-np.minimum(squared_correlation, 1.0 - 1e-12)).mean(1))
+
+
+def _of_likes(belief: Belief, candidates: Candidates, targets: NDArray[np.intp]) -> Array:
+    """Mutual information of two probit answers: the first latent value by quadrature, the second in closed form."""
+    factors, mean, variance = _latent(belief, candidates.items, candidates.likelihood)
+    shown, of_shown, shown_variance = _latent(belief, candidates.shown.take(targets), candidates.likelihood)
+    slope = factors @ (belief.covariance @ shown.T) / np.maximum(variance, 1e-12)[:, None]
+    left = np.maximum(shown_variance - slope**2 * variance[:, None], 0.0)
+    both = np.zeros_like(slope)
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        step = node * np.sqrt(variance)[:, None]
+        both += weight * ndtr(mean[:, None] + step) * ndtr((of_shown + slope * step) / np.sqrt(1.0 + left))
+    first = ndtr(mean / np.sqrt(1.0 + variance))
+    second = ndtr(of_shown / np.sqrt(1.0 + shown_variance))
+    joint = np.stack([both, first[:, None] - both, second - both, 1.0 - first[:, None] - second + both])
+    margins = entr(first)[:, None] + entr(1 - first)[:, None] + entr(second) + entr(1 - second)
+    return np.asarray(np.maximum(margins - entr(np.clip(joint, 0.0, 1.0)).sum(0), 0.0).mean(1))
+
+
+def _latent(belief: Belief, items: Items, likelihood: Likelihood) -> tuple[Array, Array, Array]:
+    """Factors (I, D), mean (I,) and variance (I,) of what each answer is about, in units of its noise."""
+    unit = np.sqrt(likelihood.answer_noise(items.answer_noise))
+    factors = items.factors / unit[:, None]
+    return factors, (items.level + belief.score(items.factors)) / unit, belief.variance(factors)

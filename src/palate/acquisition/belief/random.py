@@ -1,0 +1,14 @@
+"""Ask anything: the reference every strategy is measured against."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from palate.acquisition.candidates import Candidates
+from palate.arrays import Array
+from palate.posteriors.belief import Belief
+
+
+def random(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
+    """A uniform draw, (I,) or (n, I)."""
+    return rng.random((*belief.mean.shape[:-1], len(candidates)))

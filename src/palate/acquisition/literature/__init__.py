@@ -1,0 +1,1 @@
+"""Strategies of the recommender literature, one file an idea."""

@@ -1,0 +1,70 @@
+"""What the structured strategies share: one user after the other, rating levels, a part of a large crowd, clusters."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+
+from palate.arrays import Array, Positions
+from palate.posteriors.population import Population
+
+_ROUNDS = 10  # of 2-means in one bisection
+
+
+def codes(level_values: Array, values: Array) -> Positions:
+    """Which rating level each value is, 0 to R - 1; the level above where it lies between two."""
+    return np.minimum(np.searchsorted(level_values, values), len(level_values) - 1)
+
+
+def sample(answers: sparse.csr_matrix, most: int) -> sparse.csr_matrix:
+    """Every n-th user, so that at most about so many ratings are left; empty rows stay out."""
+    rated = answers[np.flatnonzero(np.diff(answers.indptr))]
+    return rated[:: max(1, -(-rated.nnz // most))]
+
+
+def opinions(answers: sparse.csr_matrix, mean: float) -> sparse.csr_matrix:
+    """1 where a rating is at or above the mean of all (loves it), -1 where it is below (hates it); same entries."""
+    signs = np.where(answers.data >= mean, 1.0, -1.0)
+    return sparse.csr_matrix((signs, answers.indices, answers.indptr), shape=answers.shape)
+
+
+def tastes(population: Population, answers: sparse.csr_matrix) -> Array:
+    """Mean tastes of some users of the population, (n, D)."""
+    return population.taste.believe(answers).mean
+
+
+def clusters(points: Array, k: int) -> Positions:
+    """Cluster of each point, (n,), by bisecting k-means: the widest cluster is halved until there are k.
+
+    Halves start on both sides of the cluster's longest axis, so nothing is drawn. Fewer than k where points coincide.
+    Steinbach, Karypis, Kumar, *A comparison of document clustering techniques*, KDD Workshop on Text Mining, 2000.
+    """
+    labels = np.zeros(len(points), dtype=np.intp)
+    for new in range(1, k if len(points) else 0):
+        count = np.bincount(labels)
+        sums = np.stack([np.bincount(labels, column) for column in points.T], 1)
+        spread = ((points - (sums / count[:, None])[labels]) ** 2).sum(1)
+        members = np.flatnonzero(labels == np.bincount(labels, spread).argmax())
+        side = _halves(points[members])
+        if not side.any():
+            break
+        labels[members[side]] = new
+    return labels
+
+
+def _halves(points: Array) -> NDArray[np.bool_]:
+    """Which points are in the second half; none where they coincide."""
+    centred = points - points.mean(0)
+    if len(points) < 2 or np.abs(centred).max() < 1e-12:
+        return np.zeros(len(points), dtype=bool)
+    axis = np.linalg.eigh(centred.T @ centred)[1][:, -1]
+    axis = axis * np.sign(axis[np.abs(axis).argmax()])  # an eigenvector has no sign of its own
+    side = centred @ axis > 0
+    for _ in range(_ROUNDS):
+        first, second = centred[~side].mean(0), centred[side].mean(0)
+        moved = centred @ (second - first) > (second @ second - first @ first) / 2
+        if (moved == side).all() or not 0 < moved.sum() < len(moved):
+            break
+        side = moved
+    return np.asarray(side)

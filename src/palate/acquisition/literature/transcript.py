@@ -1,0 +1,70 @@
+"""A user's own answers, played again: the only state that a combined strategy has."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.acquisition.candidates import Candidates
+from palate.acquisition.literature.members import member_scores
+from palate.arrays import Array
+from palate.posteriors.belief import Belief
+from palate.posteriors.population import Given
+from palate.posteriors.taste import Taste
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """T questions to one user.
+
+    Attributes:
+        beliefs: Before the first, after the first, ..., after the last: means (T + 1, D), covariances (T + 1, D, D).
+        given: The questions and answers.
+    """
+
+    beliefs: Belief
+    given: Given
+
+    @classmethod
+    def replay(cls, candidates: Candidates) -> Transcript:
+        """From the population's belief: what a user's history said before the first answer is not in the answers."""
+        taste, given = candidates.population.taste, candidates.given
+        beliefs = [taste.start]
+        for column, value in zip(given.columns, given.values, strict=True):
+            last = beliefs[-1]
+            beliefs.append(last if np.isnan(value) else taste.observe(last, int(column), float(value)))
+        means, covariances = (np.stack([getattr(b, part) for b in beliefs]) for part in ("mean", "covariance"))
+        return cls(Belief(means, covariances), given)
+
+    def predictions(self, taste: Taste) -> tuple[Array, Array]:
+        """Expected answer to each rated question under each belief, (T + 1, A), and the answers, (A,)."""
+        columns, values = self.given.rated()
+        items = taste.items.take(columns)
+        expected = items.level + self.beliefs.score(items.factors)
+        if taste.likelihood.kind == "probit":
+            spread = self.beliefs.variance(items.factors) + items.answer_noise
+            expected = taste.likelihood.probability(expected, spread - 1.0)
+        return expected, values
+
+    def scores(self, candidates: Candidates, *, rng: np.random.Generator) -> tuple[Array, NDArray[np.intp]]:
+        """What every member gave every candidate before each question, (S, T, I), and what was asked, (T,).
+
+        -inf is what had been asked already; -1 a question about none of these candidates.
+        """
+        turns = len(self.given.columns)
+        before = Belief(self.beliefs.mean[:-1], self.beliefs.covariance[:-1])
+        as_users = replace(candidates, given=Given.nothing(turns))
+        scores = member_scores(before, as_users, rng=rng)
+        asked = _position(candidates, self.given.columns)
+        for turn, item in enumerate(asked[:-1]):
+            if item >= 0:
+                scores[:, turn + 1 :, item] = -np.inf
+        return scores, asked
+
+
+def _position(candidates: Candidates, columns: NDArray[np.intp]) -> NDArray[np.intp]:
+    place = np.full(candidates.population.n_items, -1, dtype=np.intp)
+    place[candidates.columns] = np.arange(len(candidates))
+    return place[columns]

@@ -1,0 +1,30 @@
+"""For strategies that look at one user's own answers: scored one user after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+
+import numpy as np
+
+from palate.acquisition.candidates import Candidates
+from palate.arrays import Array
+from palate.posteriors.belief import Belief
+
+
+def for_each(belief: Belief, candidates: Candidates, score: Callable[[Belief, Candidates], Array]) -> Array:
+    """What ``score`` gives for one user, (I,), or for each of n, (n, I)."""
+    if belief.mean.ndim == 1:
+        return score(belief, candidates)
+    users = enumerate(zip(belief.mean, belief.covariance, strict=True))
+    return np.stack([score(Belief(mean, covariance), candidates.of(user)) for user, (mean, covariance) in users])
+
+
+def each_user(score: Callable[..., Array]) -> Callable[..., Array]:
+    """A strategy for one user, (I,), as one for n users too, (n, I)."""
+
+    @wraps(score)
+    def of_all(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
+        return for_each(belief, candidates, lambda one, offered: score(one, offered, rng=rng))
+
+    return of_all

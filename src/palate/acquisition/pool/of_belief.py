@@ -1,0 +1,107 @@
+"""A recommender's belief about a user as a pool, and every score of this package as a strategy of a recommender."""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import ndtr
+
+from palate.acquisition.candidates import Candidates
+from palate.acquisition.pool.pool import Pool, PoolScore
+from palate.acquisition.strategy import Score
+from palate.arrays import Array, Positions
+from palate.posteriors.belief import Belief
+from palate.posteriors.items import Items
+
+DRAWS = 64  # of the taste
+TARGETS = 64  # items drawn from those that may be shown
+
+
+def pool_of(belief: Belief, candidates: Candidates, *, rng: np.random.Generator, n_samples: int = DRAWS) -> Pool:
+    r"""What one user may answer to each candidate, under draws of the taste.
+
+    .. math:: p_t(r) = \Phi\Big(\tfrac{b_r - \ell_i - w_t^\top z_i}{\sigma_i}\Big)
+        - \Phi\Big(\tfrac{b_{r-1} - \ell_i - w_t^\top z_i}{\sigma_i}\Big)
+
+    with ``b`` half-way between neighbouring rating levels for ratings; dislike and like for likes; not used and used,
+    apart at one half, for events. Features are factors over the noise ``σ_i``, so that a unit of each says as much;
+    labelled is what the user has rated; targets are drawn from the items that may be shown.
+
+    Args:
+        belief: About one user, (D,) and (D, D).
+    """
+    tastes = _draws(belief, n_samples, rng)
+    shown = np.minimum(
+        np.searchsorted(np.cumsum(candidates.targets), rng.random(TARGETS) * candidates.targets.sum()),
+        len(candidates.shown) - 1,
+    )
+    columns, values = candidates.given.rated()
+    rated = candidates.population.taste.items.take(columns)
+    edges = _edges(candidates)
+    return Pool(
+        samples=_probabilities(tastes, candidates.items, candidates, edges),
+        features=_features(candidates.items, candidates),
+        labelled=_features(rated, candidates),
+        labels=_classes(values, edges, candidates),
+        labelled_samples=_probabilities(tastes, rated, candidates, edges),
+        targets=_probabilities(tastes, candidates.shown.take(shown), candidates, edges),
+    )
+
+
+def on_pool(score: PoolScore, n_samples: int = DRAWS) -> Score:
+    """The score as a strategy of a recommender: (I,) for one user, (n, I) for several, one after the other.
+
+    Every user sees the same draws, so that one among others is scored as alone.
+    """
+
+    def scored(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
+        seed = int(rng.integers(2**63))
+
+        def of(one: Belief, offered: Candidates) -> Array:
+            own = np.random.default_rng(seed)
+            return score(pool_of(one, offered, rng=own, n_samples=n_samples), rng=own)
+
+        if belief.mean.ndim == 1:
+            return of(belief, candidates)
+        users = zip(belief.mean, belief.covariance, strict=True)
+        return np.stack([of(Belief(m, s), candidates.of(user)) for user, (m, s) in enumerate(users)])
+
+    return scored
+
+
+def _draws(belief: Belief, n: int, rng: np.random.Generator) -> Array:
+    """Tastes, (n, D); by eigenvectors, as a covariance may have no Cholesky factor once all is known."""
+    values, vectors = np.linalg.eigh(belief.covariance)
+    root = vectors * np.sqrt(np.maximum(values, 0.0))
+    return np.asarray(belief.mean + rng.standard_normal((n, belief.dim)) @ root.T)
+
+
+def _edges(candidates: Candidates) -> Array:
+    """What lies between neighbouring answers on the scale of the latent value, (C − 1,)."""
+    kind = candidates.likelihood.kind
+    if kind == "probit":
+        return np.zeros(1)
+    if kind == "implicit":
+        return np.array([0.5])
+    levels = candidates.population.level_values
+    return np.asarray((levels[1:] + levels[:-1]) / 2.0)
+
+
+def _classes(values: Array, edges: Array, candidates: Candidates) -> Positions:
+    at = np.array([0.5]) if candidates.likelihood.kind == "probit" else edges
+    return np.searchsorted(at, values, side="right").astype(np.intp)
+
+
+def _noise(items: Items, candidates: Candidates) -> Array:
+    return np.sqrt(candidates.likelihood.answer_noise(items.answer_noise))
+
+
+def _features(items: Items, candidates: Candidates) -> Array:
+    return np.asarray(items.factors / _noise(items, candidates)[:, None])
+
+
+def _probabilities(tastes: Array, items: Items, candidates: Candidates, edges: Array) -> Array:
+    """Of each class, (T, n, C)."""
+    latent = items.level + tastes @ items.factors.T
+    below = ndtr((edges - latent[:, :, None]) / _noise(items, candidates)[:, None])
+    ends = np.zeros((*latent.shape, 1))
+    return np.diff(np.concatenate([ends, below, ends + 1.0], axis=2), axis=2)

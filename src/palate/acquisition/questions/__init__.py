@@ -1,0 +1,1 @@
+"""Questions of other forms than rating one item, compared by what they tell per second."""

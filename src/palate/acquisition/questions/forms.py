@@ -1,0 +1,140 @@
+"""Questions of every form under one measure: what an answer is worth, per second of the user's time.
+
+    value = chance of an answer × expected fall of Σ_j q_j Var(w_j · z) / seconds
+
+An answer that sees ``f · z`` lowers that variance by ``fᵀ S Q S f × curvature``: the factors of an item, the difference
+of two, the direction of a concept; the curvature is 1 / v for a rating and the Fisher information for a yes or no
+(:func:`palate.posteriors.likelihoods.expected_curvature`). Everything is for n users at once.
+
+A-optimal design: Chaloner, Verdinelli, *Bayesian experimental design*, Statistical Science 10(3), 1995. Absolute and
+relative questions side by side: Christakopoulou, Radlinski, Hofmann, KDD 2016.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.acquisition.questions.context import Offers, QuestionContext, nothing, quadratic, shrunk
+from palate.acquisition.questions.groups import group, page
+from palate.acquisition.questions.pairs import pair
+from palate.acquisition.select import best
+from palate.arrays import Array, Mask
+from palate.entities import Form
+from palate.errors import OptionError
+from palate.posteriors.concepts import Concepts
+from palate.posteriors.likelihoods import Likelihood, expected_curvature
+
+MEASURE = "gain-per-second"  # what a question chosen here names as its strategy
+OF_EVENTS = (Form.RATE, Form.GROUP, Form.PAGE)  # an event is a tap; there is nothing else to say
+
+
+def rate(setting: QuestionContext, *, rng: np.random.Generator) -> Offers:
+    """The item worth most when it is rated."""
+    gain = setting.fall * setting.of_rating * setting.candidates.reach
+    return _single(setting, Form.RATE, gain, setting.of_rating, setting.candidates.known, rng)
+
+
+def preview(setting: QuestionContext, *, rng: np.random.Generator) -> Offers:
+    """The item worth most when the user says whether they would, having been shown what it is."""
+    items, noise = setting.candidates.items, setting.candidates.noise + setting.preview_noise
+    mean = items.level - setting.cut + setting.belief.score(items.factors)
+    curvature = expected_curvature(mean / np.sqrt(noise), setting.variance / noise) / noise
+    gain = setting.fall * curvature * setting.preview_reach
+    return _single(setting, Form.PREVIEW, gain, curvature, np.minimum(setting.preview_reach, 1.0), rng)
+
+
+def concept(setting: QuestionContext, *, rng: np.random.Generator) -> Offers:
+    """The category worth most. Whoever has rated two items in it has a view of it."""
+    concepts, belief = setting.concepts, setting.belief
+    if not len(concepts):
+        return nothing(setting, Form.CONCEPT)
+    unit = np.sqrt(concepts.noise)
+    mean = (concepts.level + belief.score(concepts.directions)) / unit
+    curvature = expected_curvature(mean, quadratic(concepts.directions, belief.covariance) / unit**2) / unit**2
+    chance = view_chance(concepts, setting.candidates.known)
+    gain = quadratic(concepts.directions, setting.moved) * curvature * chance
+    picks, equal = best(gain, setting.open_concepts, rng=rng)
+    found, users = np.maximum(picks, 0), np.arange(len(gain))
+    return Offers(
+        Form.CONCEPT,
+        np.full((len(gain), 1), -1),
+        picks,
+        np.where(picks >= 0, gain[users, found], -np.inf),
+        chance[users, found],
+        np.full(len(gain), setting.seconds.concept),
+        1.0 / np.maximum(equal, 1),
+        shrunk(belief.covariance, concepts.directions[found], curvature[users, found]),
+    )
+
+
+def view_chance(concepts: Concepts, known: Array) -> Array:
+    """P(a user knows at least two items of a category), their number being Poisson, (n, C)."""
+    expected = (concepts.inside.T @ known.T).T
+    return np.asarray(1.0 - np.exp(-expected) * (1.0 + expected))
+
+
+def _single(
+    setting: QuestionContext, form: Form, gain: Array, curvature: Array, chance: Array, rng: np.random.Generator
+) -> Offers:
+    """The best single item of each user, from what each is worth, (n, I)."""
+    if not gain.shape[1]:
+        return nothing(setting, form)
+    picks, equal = best(gain, setting.allowed, rng=rng)
+    found, users = np.maximum(picks, 0), np.arange(len(gain))
+    return Offers(
+        form,
+        picks[:, None],
+        np.full(len(gain), -1),
+        np.where(picks >= 0, gain[users, found], -np.inf),
+        chance[users, found],
+        np.full(len(gain), setting.seconds.of(form)),
+        1.0 / np.maximum(equal, 1),
+        shrunk(setting.belief.covariance, setting.candidates.items.factors[found], curvature[users, found]),
+    )
+
+
+class Offer(Protocol):
+    """Finds the best question of one form for each of n users."""
+
+    def __call__(self, setting: QuestionContext, *, rng: np.random.Generator) -> Offers: ...
+
+
+FORMS: dict[Form, Offer] = {
+    Form.RATE: rate,
+    Form.PAIR: pair,
+    Form.GROUP: group,
+    Form.PAGE: page,
+    Form.CONCEPT: concept,
+    Form.PREVIEW: preview,
+}
+
+
+def offers(setting: QuestionContext, forms: Sequence[Form], *, rng: np.random.Generator) -> list[Offers]:
+    """The best question of each form, for each user."""
+    check_forms(forms, setting.candidates.likelihood)
+    return [FORMS[form](setting, rng=rng) for form in forms]
+
+
+def check_forms(forms: Sequence[Form], likelihood: Likelihood) -> None:
+    """Raises OptionError if the model knows events only, and one of the forms is about what is disliked."""
+    strange = [form for form in forms if likelihood.kind == "implicit" and form not in OF_EVENTS]
+    if strange:
+        raise OptionError(
+            f"a model of events knows no dislikes: a {strange[0].value} cannot be asked. "
+            "Fit ratings, or rate, group or page."
+        )
+
+
+def best_offer(found: Sequence[Offers], *, open_to: Mask | None = None) -> NDArray[np.intp]:
+    """Which of them is worth most per second, -1 where nothing can be asked, (n,).
+
+    Args:
+        open_to: Which offer may be made to whom, (n, forms); all if None.
+    """
+    value = np.stack([offer.value for offer in found], 1)
+    value = value if open_to is None else np.where(open_to, value, -np.inf)
+    return np.where(np.isfinite(value).any(1), value.argmax(1), -1)

@@ -1,0 +1,95 @@
+"""A or B: the two items worth most when compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from palate.acquisition.questions.context import Offers, QuestionContext, nothing, shrunk, top
+from palate.acquisition.select import best
+from palate.arrays import Array
+from palate.entities import Form
+from palate.posteriors.likelihoods import expected_curvature
+
+PAIR_SHORTLIST = 24  # items, the best when asked alone; all their pairs are compared
+
+
+def pair(setting: QuestionContext, *, rng: np.random.Generator) -> Offers:
+    """The two items worth most when compared, of those worth most alone, O(m² D)."""
+    candidates, n = setting.candidates, len(setting.allowed)
+    alone = setting.fall * setting.of_rating * candidates.reach
+    columns = top(np.where(setting.allowed, alone, -np.inf), PAIR_SHORTLIST)
+    size = columns.shape[1]
+    if size < 2:
+        return nothing(setting, Form.PAIR)
+    both = _Both.of(setting, columns)
+    is_open = np.take_along_axis(setting.allowed, columns, 1)
+    may = (is_open[:, :, None] & is_open[:, None, :] & np.triu(np.ones((size, size), dtype=bool), 1)).reshape(n, -1)
+    picks, equal = best((both.fall * both.curvature * both.chance * both.worth).reshape(n, -1), may, rng=rng)
+    found, users = np.maximum(picks, 0), np.arange(n)
+    first, second = np.divmod(found, size)
+    here = (users, first, second)
+    items = np.where(picks[:, None] >= 0, np.stack([columns[users, first], columns[users, second]], 1), -1)
+    factors = candidates.items.factors
+    between = factors[items[:, 0]] - factors[items[:, 1]]
+    gain = (both.fall * both.curvature * both.chance * both.worth)[here]
+    return Offers(
+        Form.PAIR,
+        items,
+        np.full(n, -1),
+        np.where(picks >= 0, gain, -np.inf),
+        both.chance[here],
+        np.full(n, setting.seconds.pair),
+        1.0 / np.maximum(equal, 1),
+        shrunk(setting.belief.covariance, between, both.curvature[here]),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """All pairs of m items of each of n users, (n, m, m) each: the fall per curvature, that, the chance, the worth."""
+
+    fall: Array
+    curvature: Array
+    chance: Array
+    worth: Array
+
+    @classmethod
+    def of(cls, setting: QuestionContext, columns: NDArray[np.intp]) -> _Both:
+        items, users = setting.candidates.items, np.arange(len(columns))[:, None]
+        factors = items.factors[columns]
+        level = items.level[columns] + np.einsum("nd,nmd->nm", setting.belief.mean, factors)
+        noise = setting.candidates.noise[columns]
+        mean, noise = level[:, :, None] - level[:, None, :], noise[:, :, None] + noise[:, None, :]
+        variance = _between(factors, setting.belief.covariance)
+        known, worth = setting.candidates.known[users, columns], setting.worth[users, columns]
+        decided = _decided(setting, mean, variance + noise, factors, columns)
+        return cls(
+            _between(factors, setting.moved),
+            expected_curvature(mean / np.sqrt(noise), variance / noise) / noise,
+            known[:, :, None] * known[:, None, :] * decided,
+            np.sqrt(worth[:, :, None] * worth[:, None, :]),
+        )
+
+
+def _between(factors: Array, matrices: Array) -> Array:
+    """``(f_a − f_b)ᵀ M (f_a − f_b)`` for all pairs, (n, m, D) with (n, D, D) to (n, m, m)."""
+    gram = factors @ matrices @ np.swapaxes(factors, 1, 2)
+    own = np.einsum("naa->na", gram)
+    return np.asarray(np.maximum(own[:, :, None] + own[:, None, :] - 2.0 * gram, 0.0))
+
+
+def _decided(
+    setting: QuestionContext, mean: Array, variance: Array, factors: Array, columns: NDArray[np.intp]
+) -> Array:
+    """P(one of the two is rated higher), (n, m, m): two ratings on the same level are no preference."""
+    if setting.candidates.likelihood.kind == "probit":
+        own = np.einsum("nmd,nde,nme->nm", factors, setting.belief.covariance, factors)
+        level = setting.candidates.items.level[columns] + np.einsum("nd,nmd->nm", setting.belief.mean, factors)
+        liked = ndtr(level / np.sqrt(own + setting.candidates.noise[columns]))
+        return np.asarray(liked[:, :, None] * (1.0 - liked[:, None, :]) + liked[:, None, :] * (1.0 - liked[:, :, None]))
+    spread, half = np.sqrt(variance), setting.step / 2.0
+    return np.asarray(1.0 - (ndtr((half - mean) / spread) - ndtr((-half - mean) / spread)))

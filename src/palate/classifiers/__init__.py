@@ -1,0 +1,1 @@
+"""Models of labels that are no taste: active learning on any model."""

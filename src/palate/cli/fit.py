@@ -1,0 +1,125 @@
+"""palate fit."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from palate.cli.console import facts, line, output, print_json, progress
+from palate.cli.files import kept_answers, load_data, save_model
+from palate.cli.options import (
+    Data,
+    Encoder,
+    Json,
+    Seed,
+    Strict,
+    local_path,
+    writable,
+)
+
+if TYPE_CHECKING:
+    from palate.learner import Learner
+    from palate.model.adapt_text import Adaptation
+
+
+def fit(
+    path: Data,
+    out: Annotated[Path, typer.Option("--out", metavar="MODEL", parser=local_path, help="Model folder to write.")],
+    encoder: Encoder = "default",
+    image: Annotated[str | None, typer.Option(metavar="NAME", help="Image encoder, see `palate encoders`.")] = None,
+    audio: Annotated[str | None, typer.Option(metavar="NAME", help="Audio encoder, see `palate encoders`.")] = None,
+    categories: Annotated[
+        bool, typer.Option("--categories", help="Categories count on their own, beside their words in the text.")
+    ] = False,
+    skip_corrupt: Annotated[
+        bool, typer.Option("--skip-corrupt", help="An image or sound that cannot be read is left out, not an error.")
+    ] = False,
+    likelihood: Annotated[
+        str, typer.Option(metavar="KIND", help="gaussian ratings, probit likes, implicit events, or auto.")
+    ] = "auto",
+    dim: Annotated[int, typer.Option(min=1, max=256, help="Taste dimensions to begin with.")] = 16,
+    history: Annotated[
+        str, typer.Option(metavar="HOW", help="What reads histories: mean, factors, text or behaviour.")
+    ] = "mean",
+    companions: Annotated[
+        bool, typer.Option("--companions", help="Count what comes with what, for `palate companions`.")
+    ] = False,
+    adapt: Annotated[
+        str, typer.Option(metavar="HOW", help="Adapt the text encoder, kept if better: none, linear or lora.")
+    ] = "none",
+    trust_remote_code: Annotated[
+        list[str] | None,
+        typer.Option("--trust-remote-code", metavar="NAME", help="Let the Python that this encoder brings run."),
+    ] = None,
+    strict: Strict = False,
+    as_json: Json = False,
+    seed: Seed = 0,
+) -> None:
+    """Learn tastes from a data set and write a model folder.
+
+    Answers that the folder keeps from tell and interview count in the fit and stay.
+    """
+    from palate.encoders.registry import trusting
+    from palate.learner import Learner
+
+    writable(out)
+    started = time.perf_counter()
+    data, labels = load_data(path, strict=strict), kept_answers(out)
+    with progress() as report, trusting(*(trust_remote_code or ())):
+        learner = Learner.fit(
+            data,
+            encoder=encoder,
+            image=image,
+            audio=audio,
+            categories=categories,
+            on_corrupt="skip" if skip_corrupt else "raise",
+            likelihood=likelihood,
+            dim=dim,
+            history=history,  # type: ignore[arg-type]  # checked there
+            companions=companions,
+            adapt=adapt,  # type: ignore[arg-type]  # checked there
+            labels=labels,
+            seed=seed,
+            progress=report,
+        )
+    save_model(learner, out)
+    summary = fit_summary(learner) | {"path": str(out), "labels": len(labels)}
+    summary["seconds"] = round(time.perf_counter() - started, 3)
+    if as_json:
+        return print_json(summary)
+    output().print(facts(_fit_facts(summary, learner.model.adaptation)))
+    line(output(), f"Next: palate interview {out} --user you")
+
+
+def fit_summary(learner: Learner) -> dict[str, Any]:
+    """What a fit found, for ``--json``."""
+    model = learner.model
+    return {
+        "users": len(model.user_ids),
+        "items": len(model.catalogue),
+        "answers": int(model.answers.nnz),
+        "likelihood": model.taste.likelihood.kind,
+        "scale": {"low": model.scale.low, "high": model.scale.high},
+        "dim": model.taste.items.dim,
+        "encoder": model.encoder[0] or "none",
+        "content": {block.name: block.encoder for block in model.catalogue.blocks},
+        "adaptation": None if model.adaptation is None else asdict(model.adaptation),
+        "sha256": model.fingerprint,
+    }
+
+
+def _fit_facts(summary: dict[str, Any], adaptation: Adaptation | None) -> list[tuple[str, str]]:
+    size = f"{summary['answers']:,} answers by {summary['users']:,} users on {summary['items']:,} items"
+    return [
+        ("Model", summary["path"]),
+        ("Learned from", size + (f", and {summary['labels']:,} kept" if summary["labels"] else "")),
+        ("Answers", f"{summary['likelihood']}, {summary['scale']['low']:g} to {summary['scale']['high']:g}"),
+        ("Taste dimensions", str(summary["dim"])),
+        ("Content", ", ".join(f"{name} by {encoder}" for name, encoder in summary["content"].items()) or "none"),
+        *([] if adaptation is None else [("Adapted", adaptation.sentence())]),
+        ("Time", f"{summary['seconds']:.1f} s"),
+    ]

@@ -1,0 +1,133 @@
+"""What people type as an answer, and which key stands for which rating."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from palate.entities import Answer, AnswerKind, Form, form_of
+from palate.errors import AnswerError
+
+if TYPE_CHECKING:
+    from palate.model.model import Model
+
+
+KEYS = "1234567890"  # as on a keyboard
+WORDS = {"unknown": AnswerKind.UNKNOWN, "no-opinion": AnswerKind.NO_OPINION, "skip": AnswerKind.SKIPPED}
+
+
+def parse_answer(text: str, model: Model) -> float | AnswerKind:
+    """A rating, or one of the answers that are none.
+
+    Args:
+        text: A number on the scale, ``unknown``, ``no-opinion``, ``skip``, or, where the model knows likes and not
+            ratings, ``like`` or ``dislike``.
+    Raises:
+        AnswerError: If it is none of these.
+    """
+    word = text.strip().lower()
+    if word in WORDS:
+        return WORDS[word]
+    if word in ("like", "dislike"):
+        return _liking(word, model)
+    try:
+        value = float(word)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise AnswerError(f"the answer {text[:40]!r} is unknown. Give {_expected(model)}, {', '.join(WORDS)}.")
+    return model.scale.check(value)
+
+
+def given_answer(
+    model: Model, user: str, item: str, text: str, kind: str, others: Sequence[str], key: str = ""
+) -> Answer:
+    """The answer that somebody typed to a question of some kind.
+
+    Args:
+        text: As in :func:`parse_answer`; 1 or 0 to a pair, a concept or a preview; ids, or ``none``, to a group.
+        others: The other items of a pair or a group.
+    """
+    form, word = form_of(kind), text.strip().lower()
+    if form is Form.GROUP and word not in WORDS:
+        tapped = () if word == "none" else tuple(filter(None, (part.strip() for part in text.split(","))))
+        return Answer(user, item, AnswerKind.RATING, key=key, form=form, others=tuple(others), tapped=tapped)
+    said = parse_answer(text, model) if form in (Form.RATE, Form.PAGE) or word in WORDS else _yes_or_no(word)
+    answered = AnswerKind.RATING if isinstance(said, float) else said
+    value = said if isinstance(said, float) else None
+    return Answer(user, item, answered, value, key=key, form=form, others=tuple(others))
+
+
+def _yes_or_no(word: str) -> float:
+    if word not in ("1", "0", "yes", "no"):
+        raise AnswerError(f"the answer {word[:40]!r} is unknown. Give 1 or 0, {', '.join(WORDS)}.")
+    return float(word in ("1", "yes"))
+
+
+def _liking(word: str, model: Model) -> float:
+    """Like and dislike are the two levels of a probit model. On a scale they would be an invented rating."""
+    kind = model.taste.likelihood.kind
+    if kind == "probit":
+        return 1.0 if word == "like" else 0.0
+    if kind == "implicit" and word == "like":
+        return model.scale.high
+    raise AnswerError(f"the answer {word!r} is not one of this model. Give {_expected(model)}, {', '.join(WORDS)}.")
+
+
+def _expected(model: Model) -> str:
+    scale, kind = model.scale, model.taste.likelihood.kind
+    if kind == "probit":
+        return "like, dislike"
+    if kind == "implicit":
+        return "like"
+    return f"a number from {scale.low:g} to {scale.high:g}"
+
+
+def keys_of(model: Model) -> dict[str, float]:
+    """The rating that each digit key stands for.
+
+    A digit on the scale is itself. Where the scale has other levels, up to ten of them lie on the keys 1 2 ... 9 0 in
+    order; more levels, or a continuous scale, are met by ten even steps.
+    """
+    kind, scale = model.taste.likelihood.kind, model.scale
+    if kind == "probit":
+        return {"1": 1.0, "0": 0.0}
+    if kind == "implicit":
+        return {"1": scale.high}
+    levels = list(scale.levels)
+    if len(levels) == 2:  # a continuous scale, of which only the ends are kept
+        levels = [float(level) for level in range(math.ceil(scale.low), math.floor(scale.high) + 1)]
+    if len(levels) > 2 and all(level.is_integer() and 0 <= level <= 9 for level in levels):
+        return {str(int(level)): level for level in levels}
+    if len(scale.levels) > 2 and len(levels) <= len(KEYS):
+        return dict(zip(KEYS, levels, strict=False))
+    return {key: _step(place, scale.levels) for place, key in enumerate(KEYS)}
+
+
+def _step(place: int, levels: tuple[float, ...]) -> float:
+    even = levels[0] + (levels[-1] - levels[0]) * place / (len(KEYS) - 1)
+    return min(levels, key=lambda level: abs(level - even)) if len(levels) > 2 else round(even, 2)
+
+
+def legend(keys: dict[str, float], model: Model) -> str:
+    """What the digit keys mean, for the screen."""
+    if model.taste.likelihood.kind == "probit":
+        return "1 like · 0 dislike"
+    if model.taste.likelihood.kind == "implicit":
+        return "1 like"
+    if all(float(key) == value for key, value in keys.items()):
+        return f"{' '.join(keys)} rate"
+    steps = [f"{key} = {value:g}" for key, value in keys.items()]
+    if len(steps) == len(KEYS):
+        return f"{steps[0]}, {steps[1]} ... {steps[-1]} rate: the ten keys are spread over the scale"
+    return f"{', '.join(steps)} rate"
+
+
+def in_words(kind: AnswerKind, value: float | None, model: Model) -> str:
+    """An answer as a person would say it."""
+    if value is None:
+        return {"unknown": "don't know it", "no-opinion": "no opinion", "skipped": "skipped"}[kind.value]
+    if model.taste.likelihood.kind == "gaussian":
+        return f"{value:g}"
+    return "like" if value > 0.5 else "dislike"

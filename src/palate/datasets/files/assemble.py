@@ -1,0 +1,111 @@
+"""From pieces of files to the three tables: columns checked, rejects gathered, repeated items told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import polars as pl
+
+from palate.datasets.columns import Check, clean, interaction_checks, item_checks, user_checks
+from palate.datasets.files.limits import DEFAULT_LIMITS, Limits
+from palate.datasets.files.raw import LINE, Piece
+from palate.datasets.files.rejects import Reject, Rejects
+from palate.entities import CATEGORY, EVENT, ITEM, RATING, TEXT, TIMESTAMP, TITLE, USER
+from palate.errors import DataError
+
+CORE_TYPES = {USER: pl.String, ITEM: pl.String, RATING: pl.Float64, EVENT: pl.String, TIMESTAMP: pl.Float64}
+ITEM_TEXTS = (TITLE, TEXT, CATEGORY)
+
+# Other names under which public tables hold the columns we know. A column of our own name goes first.
+INTERACTION_NAMES = {"userId": USER, "movieId": ITEM, "itemId": ITEM, "vote": RATING, "timestamp_ms": TIMESTAMP}
+ITEM_NAMES = {"movieId": ITEM, "itemId": ITEM, "name": TITLE, "genres": CATEGORY, "genre": CATEGORY}
+USER_NAMES = {"userId": USER}
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """The three tables of a data set."""
+
+    interactions: pl.DataFrame
+    items: pl.DataFrame
+    users: pl.DataFrame
+    folder: Path | None = None  # where the paths of media start
+
+
+@dataclass(frozen=True, slots=True)
+class Assembly:
+    """Where the readers of one data set hand their pieces in."""
+
+    limits: Limits = DEFAULT_LIMITS
+    rejects: Rejects = field(default_factory=Rejects)
+
+    def interactions(self, pieces: Iterable[Piece]) -> pl.DataFrame:
+        """The table of interactions; core columns always there, in their order, further ones after them.
+
+        Raises:
+            DataError: If a required column is missing or no row can be read.
+        """
+        frame = self._gather(pieces, interaction_checks(), (USER, ITEM), INTERACTION_NAMES).drop(LINE)
+        if not frame.height:
+            first = f" The first is {str(self.rejects.rows[0]).rstrip('.')}." if self.rejects.rows else ""
+            raise DataError(f"there is no interaction that can be read ({self.rejects.total:,} rejected rows).{first}")
+        frame = frame.with_columns(
+            pl.lit(None, dtype=kind).alias(name) for name, kind in CORE_TYPES.items() if name not in frame.columns
+        )
+        return frame.select(*CORE_TYPES, pl.exclude(*CORE_TYPES))
+
+    def items(self, pieces: Iterable[Piece] | None, folder: Path | None = None) -> pl.DataFrame:
+        """The table of items, one row an item; of a repeated id the first row is kept, the others are rejects."""
+        if pieces is None:
+            return pl.DataFrame(schema=dict.fromkeys((ITEM, *ITEM_TEXTS), pl.String))
+        frame = self._unique(self._gather(pieces, item_checks(folder), (ITEM,), ITEM_NAMES), ITEM)
+        frame = frame.with_columns(pl.lit("").alias(name) for name in ITEM_TEXTS if name not in frame.columns)
+        frame = frame.with_columns(pl.col(*ITEM_TEXTS).fill_null(""))
+        return frame.select(ITEM, *ITEM_TEXTS, pl.exclude(ITEM, *ITEM_TEXTS))
+
+    def users(self, pieces: Iterable[Piece] | None) -> pl.DataFrame:
+        """The table of users, one row a user."""
+        if pieces is None:
+            return pl.DataFrame(schema={USER: pl.String})
+        frame = self._unique(self._gather(pieces, user_checks(), (USER,), USER_NAMES), USER)
+        return frame.select(USER, pl.exclude(USER))
+
+    def _gather(
+        self, pieces: Iterable[Piece], checks: Mapping[str, Check], required: tuple[str, ...], names: Mapping[str, str]
+    ) -> pl.DataFrame:
+        frames = []
+        for piece in _renamed(pieces, names):
+            _require(piece, required)
+            cleaned = clean(piece, checks)
+            self.rejects.extend(cleaned.rejects)
+            frames.append(cleaned.frame)
+        return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema={LINE: pl.Int64})
+
+    def _unique(self, frame: pl.DataFrame, key: str) -> pl.DataFrame:
+        if key not in frame.columns:
+            return pl.DataFrame(schema={key: pl.String})
+        first = frame[key].is_first_distinct()
+        again = frame.filter(~first)
+        self.rejects.extend(
+            Reject(f"{key.removesuffix('_id')}s", line, key, f"{key} {value!r} has a row already")
+            for line, value in zip(again[LINE], again[key], strict=True)
+        )
+        return frame.filter(first).drop(LINE)
+
+
+def _renamed(pieces: Iterable[Piece], names: Mapping[str, str]) -> Iterator[Piece]:
+    for piece in pieces:
+        columns = piece.frame.columns
+        # of several names for one column the first counts
+        found = {name: old for old, name in reversed([*names.items()]) if old in columns and name not in columns}
+        yield piece.with_frame(piece.frame.rename({old: name for name, old in found.items()}))
+
+
+def _require(piece: Piece, required: tuple[str, ...]) -> None:
+    columns = [name for name in piece.frame.columns if name != LINE]
+    missing = [name for name in required if name not in columns]
+    if missing and columns:
+        shown = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
+        raise DataError(f"{piece.file} has no column {missing[0]!r} (its columns: {shown}). Rename the one that is it.")

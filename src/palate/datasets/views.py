@@ -1,0 +1,60 @@
+"""A data set seen as events, as likes, or as a table of items."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import polars as pl
+
+from palate.datasets.tables import Dataset
+from palate.entities import (
+    AUDIO,
+    CATEGORY,
+    EVENT,
+    IMAGE,
+    ITEM,
+    NEGATIVE_EVENTS,
+    POSITIVE_EVENTS,
+    RATING,
+    TEXT,
+    TITLE,
+)
+
+
+def as_events(data: Dataset) -> Dataset:
+    """Every row as an event meant well, but those of a negative kind, which are left out."""
+    kept = data.interactions.filter(pl.col(EVENT).is_null() | ~pl.col(EVENT).is_in(list(NEGATIVE_EVENTS)))
+    known = pl.when(pl.col(EVENT).is_in(list(POSITIVE_EVENTS))).then(pl.col(EVENT)).otherwise(pl.lit("view"))
+    return replace(data, interactions=kept.with_columns(known.alias(EVENT)))
+
+
+def as_likes(data: Dataset) -> Dataset:
+    """Ratings as like (1) and dislike (0): as they are, the upper level of two, or the mean and above of more."""
+    ratings = data.interactions[RATING]
+    levels = ratings.drop_nulls().unique().sort()
+    if set(levels) <= {0.0, 1.0}:
+        return data
+    edge = float(levels[-1]) if len(levels) <= 2 else float(ratings.mean())  # type: ignore[arg-type]  # numeric column
+    liked = (pl.col(RATING) >= edge).cast(pl.Float64)
+    return replace(data, interactions=data.interactions.with_columns(liked.alias(RATING)))
+
+
+def item_table(data: Dataset, item_ids: list[str]) -> pl.DataFrame:
+    """The items in the order of the codes, with empty text where the data has no row for one."""
+    order = pl.DataFrame({ITEM: item_ids}, schema={ITEM: pl.String})
+    known = data.items.unique(subset=ITEM, keep="last", maintain_order=True)
+    table = order.join(known, on=ITEM, how="left", maintain_order="left")
+    for column in (TITLE, TEXT, CATEGORY):
+        filled = pl.col(column).fill_null("") if column in table.columns else pl.lit("").alias(column)
+        table = table.with_columns(filled)
+    return table
+
+
+def texts_of(table: pl.DataFrame) -> list[str]:
+    """What the encoder of text reads of each item."""
+    return Dataset(pl.DataFrame(), table, pl.DataFrame()).item_texts()
+
+
+def without_media(table: pl.DataFrame) -> pl.DataFrame:
+    """Without the bytes of images and sounds, which a model does not need again."""
+    return table.drop([name for name in (IMAGE, AUDIO) if table.schema.get(name) == pl.Binary])

@@ -1,0 +1,184 @@
+"""What items hold, as vectors: text, images, sounds and categories, each by its encoder."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from palate.arrays import Array, Progress, Vectors
+from palate.datasets.media import media_of
+from palate.datasets.views import texts_of
+from palate.encoders.blocks import Block, BlockName, Raw, common_categories, indicators
+from palate.encoders.cache import Cached
+from palate.encoders.media.media import OnCorrupt, encode_media
+from palate.encoders.protocol import Encoder
+from palate.encoders.registry import load_encoder
+from palate.entities import (
+    CATEGORY,
+    CATEGORY_SEPARATOR,
+)
+from palate.errors import OptionError
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from palate.encoders.cache import Cached
+
+
+CATEGORIES = "categories"  # the name of what encodes them, for a model folder
+
+
+def text_vectors(texts: Sequence[str], encoder: Cached, progress: Progress | None) -> Vectors:
+    """Vectors of texts, (I, E); NaN for an empty one."""
+    report = None if progress is None else lambda done, of: progress("encoding", done, of)
+    vectors = encoder.encode(texts, report)
+    vectors[[not text for text in texts]] = np.nan
+    return vectors
+
+
+def media_vectors(
+    table: pl.DataFrame,
+    column: str,
+    encoder: Cached,
+    folder: Path | None,
+    on_corrupt: OnCorrupt,
+    progress: Progress | None,
+) -> tuple[Vectors, str]:
+    """Vectors of images or sounds, (I, E), NaN for an item without one; and a line on what was skipped."""
+    media = media_of(table, column, folder)
+    if media is None:
+        return np.full((len(table), encoder.dim), np.nan, dtype=np.float32), ""
+    report = None if progress is None else lambda done, of: progress(f"encoding {column}", done, of)
+    encoded = encode_media(encoder, media, on_corrupt=on_corrupt, progress=report)
+    return encoded.vectors, encoded.report()
+
+
+def category_block(table: pl.DataFrame) -> tuple[Block, Vectors] | None:
+    """Which categories each item has, as a block; None where they tell no items apart."""
+    names = category_names(table)
+    known = common_categories([some for some in names if some])
+    if not known:
+        return None
+    revision = hashlib.sha256("\x00".join(known).encode()).hexdigest()[:12]
+    return Block("category", CATEGORIES, revision, categories=known), indicators(names, known)
+
+
+def category_names(table: pl.DataFrame) -> list[list[str]]:
+    """The categories of each item."""
+    return [[name for name in (names or "").split(CATEGORY_SEPARATOR) if name] for names in table[CATEGORY]]
+
+
+def new_vectors(
+    block: Block,
+    table: pl.DataFrame,
+    texts: Sequence[str],
+    encoders: Mapping[BlockName, Cached],
+    folder: Path | None,
+    on_corrupt: OnCorrupt,
+) -> Vectors:
+    """Columns of one block for new items, by the encoder the model was fitted with."""
+    if block.name == "category":
+        vectors = indicators(category_names(table), block.categories)
+    elif block.name == "text":
+        vectors = text_vectors(texts, encoders["text"], None)
+    else:
+        vectors, _ = media_vectors(table, block.name, encoders[block.name], folder, on_corrupt, None)
+    return block.whitened(vectors)
+
+
+def encode(
+    table: pl.DataFrame, encoder: str, progress: Progress | None, mean: NDArray[np.float32] | None = None
+) -> tuple[NDArray[np.float32] | None, str]:
+    """Encodings of the items, (I, E), or None where nothing has text or the encoder is ``none``; and its revision.
+
+    An item without text gets the mean encoding, so that the prior says of it what it says of all.
+
+    Args:
+        mean: Of the encodings the model was fitted on, (E,), for new items; of these items if None.
+    """
+    texts = texts_of(table)
+    has_text = np.array([bool(text) for text in texts])
+    if encoder == "none" or not has_text.any():
+        return None, ""
+    cached = Cached(load_encoder(encoder))
+    report = None if progress is None else lambda done, of: progress("encoding", done, of)
+    content = cached.encode(texts, report)
+    content[~has_text] = content[has_text].mean(0) if mean is None else mean
+    return content, cached.revision
+
+
+_log = logging.getLogger(__name__)
+
+
+def encode_all(
+    table: pl.DataFrame,
+    encoder: str,
+    media: Mapping[Literal["image", "audio"], str | None],
+    *,
+    categories: bool = False,
+    folder: Path | None = None,
+    on_corrupt: OnCorrupt = "raise",
+    progress: Progress | None = None,
+) -> list[Raw]:
+    """What the items hold, text, images and sounds, each by the encoder of that name, as it gives it.
+
+    Args:
+        media: The encoders of images and sounds.
+        categories: Whether the categories are a block of their own, beside their words in the text.
+        folder: Where paths of images and sounds start.
+        on_corrupt: ``raise`` at a file that cannot be read, or ``skip`` it.
+    Raises:
+        OptionError: If there is no item with an image or sound to encode.
+    """
+    raw: list[Raw] = []
+    if encoder != "none":
+        cached, texts = Cached(load_encoder(encoder)), texts_of(table)
+        if any(texts):
+            raw.append((Block("text", encoder, cached.revision), text_vectors(texts, cached, progress)))
+    for column, name in media.items():
+        if name is not None:
+            cached = Cached(load_encoder(name, column))
+            vectors, skipped = media_vectors(table, column, cached, folder, on_corrupt, progress)
+            if skipped:
+                _log.warning(skipped)
+            if np.isnan(vectors).any(1).all():
+                raise OptionError(
+                    f"0 of {len(table)} items have an {column} for the encoder {name!r}. "
+                    f"Give the items a column {column!r}, or leave that encoder out."
+                )
+            raw.append((Block(column, name, cached.revision), vectors))
+    block = category_block(table) if categories else None
+    return raw if block is None else [*raw, block]
+
+
+def encode_words(words: str, block: Block) -> Array:
+    """The encoding of some words, (E,), by the encoder of a block.
+
+    Raises:
+        OptionError: If the encoder has another revision by now.
+    """
+    return np.asarray(Cached(fitted_encoder(block)).encode([words])[0], dtype=np.float64)
+
+
+def fitted_encoder(block: Block) -> Encoder:
+    """The encoder of text of a block, as the model was fitted with it.
+
+    Raises:
+        OptionError: If it has another revision by now.
+    """
+    found = load_encoder(block.encoder, revision=block.revision, lora=block.lora)
+    check_revision(block, found.revision)
+    return found
+
+
+def check_revision(block: Block, revision: str) -> None:
+    """Raises OptionError unless the encoder is the one that the model was fitted with."""
+    if revision != block.revision:
+        raise OptionError(f"encoder {block.encoder!r} is now {revision!r}, the model has {block.revision!r}. Refit.")

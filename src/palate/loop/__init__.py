@@ -1,0 +1,1 @@
+"""One person in time: what was told, what it makes of the belief, and what to ask and to show next."""

@@ -1,0 +1,207 @@
+"""The sides exchanged: whom to ask about an item.
+
+A user's taste is learnt by asking about items with known factors. An item's level and factors are learnt by asking
+users with known tastes: the same belief, the same update and the same strategies, with ``(1, z_u)`` in the place of
+``w_i`` (Anava, Golan, Golbandi, Karnin, Lempel, Rokhlenko, Somekh, *Budget-constrained item cold-start handling in
+collaborative filtering recommenders via optimal design*, WWW 2015).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+
+from palate.acquisition import DEFAULT, Candidates, Given, Population, get_strategy, select
+from palate.entities import USER, Question, normalise_id
+from palate.errors import OptionError
+from palate.loop.state import UserState
+from palate.model.model import Model
+from palate.model.scale import level_shares
+from palate.posteriors.answerability import Answerability
+from palate.posteriors.belief import Belief
+from palate.posteriors.items import Items, Spread
+from palate.posteriors.taste import Taste
+
+if TYPE_CHECKING:
+    from palate.learner import Learner
+
+
+def users_as_items(model: Model, belief: Belief) -> Items:
+    """Users, as what an item is asked about: factors (1, mean taste), (n, A); what is not known of the taste is noise.
+
+    Args:
+        belief: About n users.
+    """
+    items = model.taste.items
+    factors = np.concatenate([np.ones((len(belief.mean), 1)), belief.mean], 1)
+    second = items.factors.T @ items.factors / len(items)
+    noise = np.median(items.noise) + np.einsum("nde,ed->n", belief.covariance, second)
+    return Items(np.zeros(len(factors)), factors, Spread("isotropic", np.zeros((len(factors), 1))), noise)
+
+
+def items_as_users(model: Model, items: NDArray[np.intp]) -> Belief:
+    """What content says of these items before anybody rates them: beliefs about (level, factors), (n, A)."""
+    encodings = model.catalogue.encodings(items)
+    means = np.array(model.prior.predict(encodings, len(items)))
+    return Belief(means, model.prior.covariances(encodings, len(items)))
+
+
+def exchanged(model: Model, belief: Belief, answers: sparse.csr_matrix) -> Candidates:
+    """The users, as they are on offer to an item about which nothing is known.
+
+    Args:
+        belief: About them, (n, D).
+        answers: Their ratings, (n, I).
+    """
+    by_item = answers.T.tocsr()
+    levels = level_shares(by_item, model.scale)
+    taste = Taste.build(users_as_items(model, belief), model.taste.likelihood)
+    population = Population(by_item, model.scale.edges(levels.shape[1]), taste)
+    return Candidates.of_all(population, levels, targets=np.full(len(levels), 1.0 / len(levels)))
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Everybody a learner knows of, with what was told since the fit.
+
+    Attributes:
+        user_ids: n of them, those of the data first.
+        belief: About their tastes.
+        since: What is held now about those who did or told something since the fit, by place in ``user_ids``.
+    """
+
+    user_ids: list[str]
+    belief: Belief
+    since: dict[int, UserState]
+
+    @classmethod
+    def of(cls, learner: Learner) -> Crowd:
+        model = learner.model
+        rows = {user: row for row, user in enumerate(model.user_ids)}
+        told = list(dict.fromkeys([*learner.told, *learner.histories, *learner.known]))
+        for user in told:
+            rows.setdefault(user, len(rows))
+        since = {rows[user]: learner.state(user) for user in told}
+        fitted = model.population.once("beliefs", lambda own: own.taste.believe(own.answers))
+        belief = with_room(fitted, len(rows))
+        for row, state in since.items():
+            belief.mean[row], belief.covariance[row] = state.belief.mean, state.belief.covariance
+        return cls(list(rows), belief, since)
+
+    def ratings(self, model: Model, item: int) -> sparse.csr_matrix:
+        """Their ratings of an item, (1, n) CSR."""
+        of_data = model.population.by_item[item]
+        rated = dict(zip(of_data.indices.tolist(), of_data.data.tolist(), strict=True))
+        for row, state in self.since.items():
+            rated.pop(row, None)
+            if item in state.rated:
+                rated[row] = state.values[state.rated.index(item)]
+        users = np.array(sorted(rated), dtype=np.int32)
+        values = np.array([rated[user] for user in users.tolist()])
+        return sparse.csr_matrix((values, (np.zeros_like(users), users)), shape=(1, len(self.user_ids)))
+
+    def unable(self, item: int) -> NDArray[np.intp]:
+        """Those who were asked about an item and gave no rating."""
+        rows = [row for row, state in self.since.items() if item in state.asked and item not in state.rated]
+        return np.array(rows, dtype=np.intp)
+
+
+def with_room(belief: Belief, n: int) -> Belief:
+    """A copy with room for n users."""
+    more = n - len(belief.mean)
+    mean = np.concatenate([belief.mean, np.zeros((more, belief.dim))])
+    return Belief(mean, np.concatenate([belief.covariance, np.zeros((more, belief.dim, belief.dim))]))
+
+
+def whom_to_ask(
+    learner: Learner,
+    item_id: str,
+    *,
+    k: int = 1,
+    strategy: str = DEFAULT,
+    users: Sequence[str] | None = None,
+    random_share: float = 0.0,
+    rng: np.random.Generator,
+) -> tuple[Question, ...]:
+    """Up to ``k`` users whose answer tells most about what everybody will think of an item, best first.
+
+    Args:
+        users: Who may be asked; everybody known if None. Who has rated it or been asked about it is left out.
+    Raises:
+        UnknownItem: If the model does not hold the item.
+        OptionError: If a user is unknown.
+    """
+    model = learner.model
+    item = model.catalogue.position(item_id)
+    crowd = Crowd.of(learner)
+    ratings, unable = crowd.ratings(model, item), crowd.unable(item)
+    offered = exchanged(model, crowd.belief, _padded(model.answers, len(crowd.user_ids)))
+    belief = offered.population.taste.believe(ratings, _one(items_as_users(model, np.array([item]))))
+    known_to = item_exposure(model, item, len(crowd.user_ids) - len(model.user_ids))
+    exposure = known_to.start()
+    for user, answered in [*((user, True) for user in ratings.indices), *((user, False) for user in unable)]:
+        exposure = known_to.observe(exposure, int(user), answered)
+    given = Given(np.concatenate([ratings.indices, unable]), np.append(ratings.data, np.full(len(unable), np.nan)))
+    offered = replace(offered.aimed(known_to, exposure, given), targets=offered.targets)
+    allowed = _among(crowd.user_ids, users)
+    allowed[given.columns] = False
+    chosen = get_strategy(strategy)
+    choices = select(chosen, _one(belief), offered, k=k, allowed=allowed, random_share=random_share, rng=rng)
+    before = float(_one(belief).variance(offered.items.factors).mean())
+    return tuple(
+        Question(
+            user_id=crowd.user_ids[choice.item],
+            item_id=model.catalogue.ids[item],
+            strategy=strategy,
+            value=choice.value,
+            answerable=float(offered.known[choice.item]),
+            propensity=choice.propensity,
+            why=_why(offered, _one(belief), choice.item, before),
+        )
+        for choice in choices
+    )
+
+
+def item_exposure(model: Model, item: int, newcomers: int = 0) -> Answerability:
+    """Who can answer about an item, as a factor model whose "users" are the items.
+
+    Args:
+        newcomers: Users without ratings in the data: as active as the median one.
+    """
+    fitted = model.population.once(
+        "exchanged answerability", lambda own: Answerability.fit(own.by_item, rng=np.random.default_rng(0))
+    )
+    return fitted.extended(newcomers) if newcomers else fitted
+
+
+def _why(offered: Candidates, belief: Belief, user: int, before: float) -> str:
+    after = float(offered.condition(belief, user).variance(offered.items.factors).mean())
+    share = 1.0 - after / before if before > 0 else 0.0
+    return f"an answer lowers the uncertainty about what everybody thinks of it by {share:.0%}"
+
+
+def _one(belief: Belief) -> Belief:
+    return Belief(belief.mean[0], belief.covariance[0])
+
+
+def _padded(answers: sparse.csr_matrix, n_users: int) -> sparse.csr_matrix:
+    indptr = np.append(answers.indptr, np.full(n_users - answers.shape[0], answers.indptr[-1]))
+    return sparse.csr_matrix((answers.data, answers.indices, indptr), shape=(n_users, answers.shape[1]))
+
+
+def _among(user_ids: list[str], users: Sequence[str] | None) -> NDArray[np.bool_]:
+    if users is None:
+        return np.ones(len(user_ids), dtype=bool)
+    place = {user: row for row, user in enumerate(user_ids)}
+    allowed = np.zeros(len(user_ids), dtype=bool)
+    for user in users:
+        user = normalise_id(user, USER)
+        if user not in place:
+            raise OptionError(f"user {user!r} is unknown. Ask users of the data, or tell something of them first.")
+        allowed[place[user]] = True
+    return allowed

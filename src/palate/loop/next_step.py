@@ -1,0 +1,227 @@
+"""What to do next about a user: ask them, ask somebody or something else, ask again, accept a label, or stop.
+
+What an answer is worth here is what telling it does to the belief: an answer in the user's place is marked with its
+weight (:attr:`Step.source`), and a second rating of an item counts beside the first (:mod:`palate.loop.replay`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.acquisition.candidates import Candidates
+from palate.acquisition.oracle_choice import Action, Channel, decide
+from palate.acquisition.registry import get_strategy
+from palate.acquisition.select import values
+from palate.acquisition.stopping import by_value
+from palate.arrays import Mask
+from palate.costs import Budget, Price
+from palate.entities import USER, Answer, Question, normalise_id
+from palate.errors import OptionError
+from palate.loop.ask_user import allowed_items, among, given_to
+from palate.loop.offered import candidates_of
+from palate.loop.replay import is_repeat
+from palate.oracles.pseudo_labels import MARK, is_pseudo, weight_of
+
+if TYPE_CHECKING:
+    from palate.learner import Learner
+    from palate.model.model import Model
+
+
+LIST_VALUE = "evoi-ndcg"  # that of the best item alone is next to 0 where everybody loves one thing
+PERSON = "person"
+_NAMES = {Action.ANNOTATOR: "annotator", Action.LANGUAGE_MODEL: "language-model"}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What to do next.
+
+    Attributes:
+        action: Whom to ask, or to stop.
+        question: What to ask; None to stop.
+        worth: Expected fall of the summed variance of what the user may be shown, per unit of cost.
+        cost: To pay, in the unit of the prices.
+        reason: Why to stop; empty otherwise.
+        source: What to mark the answer with (:meth:`palate.Learner.answer`), so that it counts for as much as its
+            oracle is reliable; whoever answers for the user without being quite reliable is marked as a pseudo-label.
+        label: The pseudo-label to accept; None otherwise.
+    """
+
+    action: Action
+    question: Question | None = None
+    worth: float = 0.0
+    cost: float = 0.0
+    reason: str = ""
+    source: str = PERSON
+    label: Answer | None = None
+
+
+def next_step(
+    learner: Learner,
+    user_id: str,
+    prices: Mapping[Action, Price],
+    *,
+    labels: Sequence[Answer] = (),
+    budget: Budget | None = None,
+    candidates: Sequence[str] | None = None,
+    least: float = 0.0,
+    rng: np.random.Generator,
+) -> Step:
+    """The one action about one item that is worth most for its price, or to stop
+    (:mod:`palate.acquisition.oracle_choice`).
+
+    Args:
+        prices: Of what can be done. ``AGAIN`` is for items that the user has rated, once; the others for those not
+            asked, and an answer in the user's place only where none was told.
+        labels: Pseudo-labels that may be accepted (:mod:`palate.oracles.pseudo_labels`). Their marks say how reliable
+            they are, whatever the price does.
+        budget: What may still be spent, in total and on this user; no limit if None.
+        candidates: Ids that may be asked about; the whole catalogue if None.
+        least: Worth at or below which nothing is done.
+        rng: Breaks ties.
+    Raises:
+        OptionError: If there is no price, one of ``STOP`` or none for the labels, ``least`` is not a finite number from
+            0, or a label is not one of this user's.
+        UnknownItem: If the model does not hold a candidate.
+    """
+    user_id, model = normalise_id(user_id, USER), learner.model
+    _check(prices, labels, user_id)
+    state = learner.state(user_id)
+    on_offer = candidates_of(model, state.exposure, given_to(state))
+    open_ = _Open.to(learner, user_id, candidates)
+    offers = [_offer(action, price, open_, on_offer) for action, price in prices.items()]
+    if labels:
+        offers += _accepting(model, labels, prices[Action.PSEUDO_LABEL], open_)
+    found = decide(state.belief, on_offer, offers, budget=budget, user=user_id, least=least, rng=rng)
+    if found.item < 0:
+        return Step(Action.STOP, reason=found.reason)
+    item = model.catalogue.ids[found.item]
+    question = Question(
+        user_id=user_id,
+        item_id=item,
+        strategy=found.action.value,
+        value=found.worth,
+        answerable=float(on_offer.known[found.item]) if found.action is Action.USER else 1.0,
+        propensity=found.propensity,
+        why=f"{found.action}: of all that can be done, most is learnt for its cost of {found.cost:g}",
+    )
+    label = _label(model, labels, found.item) if found.action is Action.PSEUDO_LABEL else None
+    source = label.source if label else _source(model, found.action, prices[found.action])
+    return Step(found.action, question, found.worth, found.cost, source=source, label=label)
+
+
+def worth_asking(learner: Learner, user_id: str, price: float, *, rng: np.random.Generator) -> bool:
+    """Whether some question to this user is expected to raise the NDCG@10 of their list by more than ``price``.
+
+    Stopping by value: the expected value of information of an answer, times the chance of one
+    (:func:`palate.acquisition.stopping.by_value`). In units of NDCG, 1 being the best list there is. The value of the
+    best item alone would not do: where one item is everybody's favourite it is next to 0 before the first question
+    (``benchmarks.stopping``).
+
+    Args:
+        price: Of a question; 0.002 is a fifth of a hundredth of the best list.
+    Raises:
+        OptionError: If the price is not a finite number above 0.
+    """
+    state = learner.state(normalise_id(user_id, USER))
+    on_offer = candidates_of(learner.model, state.exposure, given_to(state))
+    allowed = allowed_items(learner.model, state, None)
+    if not allowed.any():
+        return False
+    found = values(get_strategy(LIST_VALUE), state.belief, on_offer, allowed=allowed, rng=rng)
+    return not by_value(np.where(allowed, found, -np.inf), price)
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """What can be done about which items, (I,) each.
+
+    Attributes:
+        unasked: May be asked of the user.
+        unlabelled: Of those, the ones without an answer in the user's place.
+        once_rated: May be asked again.
+    """
+
+    unasked: Mask
+    unlabelled: Mask
+    once_rated: Mask
+
+    @classmethod
+    def to(cls, learner: Learner, user_id: str, candidates: Sequence[str] | None) -> _Open:
+        model, state, told = learner.model, learner.state(user_id), learner.told.get(user_id, ())
+        unasked = allowed_items(model, state, candidates)
+        once_rated = np.zeros(len(unasked), dtype=bool)
+        once_rated[list(state.rated)] = True
+        once_rated[_places(model, filter(is_repeat, told))] = False
+        unlabelled = unasked.copy()
+        unlabelled[_places(model, filter(is_pseudo, told))] = False
+        return cls(unasked, unlabelled, once_rated & among(model, candidates))
+
+
+def _places(model: Model, answers: Iterable[Answer]) -> NDArray[np.intp]:
+    return model.catalogue.positions([answer.item_id for answer in answers])
+
+
+def _check(prices: Mapping[Action, Price], labels: Sequence[Answer], user_id: str) -> None:
+    if not prices or Action.STOP in prices:
+        raise OptionError("to stop costs nothing. Give the prices of what can be asked, at least one.")
+    for action in (Action.USER, Action.AGAIN):
+        if action in prices and prices[action].reliability < 1.0:
+            raise OptionError(
+                f"the user's own answers have the reliability {prices[action].reliability:g}. Leave it out: the model "
+                "knows their noise."
+            )
+    if labels and Action.PSEUDO_LABEL not in prices:
+        raise OptionError(f"{len(labels)} pseudo-labels have no price. Give one, such as 0.1.")
+    for label in labels:
+        if not is_pseudo(label) or label.user_id != user_id:
+            raise OptionError(
+                f"the answer about {label.item_id!r} is no pseudo-label of user {user_id!r}. Propose labels for them."
+            )
+
+
+def _offer(action: Action, price: Price, open_: _Open, on_offer: Candidates) -> Channel:
+    if action is Action.USER:
+        return Channel(action, price, on_offer.known, open_.unasked)
+    if action is Action.AGAIN:
+        return Channel(action, price, 1.0, open_.once_rated)
+    nothing = np.zeros_like(open_.unasked)  # a pseudo-label is there or not: it cannot be asked for
+    return Channel(action, price, 1.0, nothing if action is Action.PSEUDO_LABEL else open_.unlabelled)
+
+
+def _accepting(model: Model, labels: Sequence[Answer], price: Price, open_: _Open) -> list[Channel]:
+    """An offer for each weight that labels have."""
+    offers = []
+    for weight in sorted({weight_of(label) for label in labels}, reverse=True):
+        there = np.zeros_like(open_.unlabelled)
+        there[_places(model, [label for label in labels if weight_of(label) == weight])] = True
+        reliable = replace(price, reliability=weight ** (1.0 / _power(model)))
+        offers.append(Channel(Action.PSEUDO_LABEL, reliable, 1.0, there & open_.unlabelled))
+    return offers
+
+
+def _label(model: Model, labels: Sequence[Answer], item: int) -> Answer:
+    """The label of an item; of several the weightiest, as it was offered."""
+    there = [label for label in labels if model.catalogue.position(label.item_id) == item]
+    return max(there, key=weight_of)
+
+
+def _source(model: Model, action: Action, price: Price) -> str:
+    """Who answers, with the weight of an answer that is not quite reliable."""
+    if action not in _NAMES:
+        return PERSON
+    if price.reliability == 1.0:
+        return _NAMES[action]
+    return f"{MARK}{_NAMES[action]}@{price.reliability ** _power(model)!r}"
+
+
+def _power(model: Model) -> int:
+    """Of the reliability in the weight: a rating of variance σ²/ρ weighs ρ, a like turned round with the chance
+    (1 − ρ)/2 tells ρ² as much of a taste that says nothing either way.
+    """
+    return 2 if model.taste.likelihood.kind == "probit" else 1

@@ -1,0 +1,79 @@
+"""Why an item is in a list, in words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from palate.loop.state import UserState
+    from palate.model.model import Model
+from palate.arrays import Array
+
+_TITLE_WIDTH = 48
+_LIFT = 1e-3  # standard deviations of an answer; less is no reason
+
+
+def _companion_reason(model: Model, met: list[int], shares: Array, item: int) -> str:
+    if not shares.any():
+        return _popular(model, item)
+    return f"often with {_short(model.catalogue.names[met[int(shares.argmax())]])}"
+
+
+def _pulls(model: Model, state: UserState) -> Array:
+    """What each answer pulls the taste by, (T, D): ``S w_j (r_j − b_j) / σ_j²``; for ratings they sum to the taste."""
+    rated = np.array(state.rated, dtype=np.intp)
+    items = model.taste.items
+    answers = np.array(state.values)
+    answers, noise = model.taste.as_gaussian(answers, items.answer_noise[rated])
+    away = 2.0 * answers - 1.0 if model.taste.likelihood.kind == "probit" else answers - items.level[rated]
+    return (items.factors[rated] * (away / noise)[:, None]) @ state.belief.covariance
+
+
+def _reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
+    """The answers that lift an item most; without any, what most people think or what its text says."""
+    catalogue, items = model.catalogue, model.taste.items
+    lifts = pulls @ items.factors[item] if len(pulls) else np.zeros(0)
+    order = np.argsort(-lifts, kind="stable")
+    strong = [int(answer) for answer in order if lifts[answer] > 0.3 * max(lifts.max(), 0.0)]
+    # what somebody liked is the better reason; that they disliked something else is one only where nothing else is
+    liked = [answer for answer in strong if state.values[answer] >= model.scale.like]
+    best = (liked or strong)[:2]
+    if best and lifts[best[0]] > _LIFT * np.sqrt(items.answer_noise[item]):
+        titles = [_short(catalogue.names[state.rated[answer]]) for answer in best]
+        words = [_words(model, state.values[answer]) for answer in best]
+        return "you " + " and ".join(f"{word} {title}" for word, title in zip(words, titles, strict=True))
+    if catalogue.counts[item] == 0:
+        text = "its text is like that of items people with your taste like" if state.rated else "its text promises well"
+        return f"new: {text if catalogue.content is not None else 'nobody has rated it yet'}"
+    if state.rated:
+        return f"{_popular(model, item)}; your answers say little about it"
+    if state.start is not model.taste.start:
+        return "fits what is known of you"
+    return _popular(model, item)
+
+
+def _popular(model: Model, item: int) -> str:
+    """What people thought of an item, in words."""
+    count = model.catalogue.counts[item]
+    people = "person" if count == 1 else "people"
+    if model.taste.likelihood.kind == "implicit":
+        return f"chosen by {count:,.0f} {people}"
+    levels = model.catalogue.levels[item]
+    liked = float(levels[model.scale.edges(len(levels)) >= model.scale.like].sum())
+    share = "most" if liked > 0.5 else f"{liked:.0%}"
+    return f"liked by {share} of the {count:,.0f} {people} who rated it"
+
+
+def _words(model: Model, value: float) -> str:
+    kind = model.taste.likelihood.kind
+    if kind == "implicit":
+        return "chose"
+    if kind == "probit":
+        return "liked" if value > 0.5 else "did not like"
+    return f"gave {value:g} to"
+
+
+def _short(title: str) -> str:
+    return title if len(title) <= _TITLE_WIDTH else title[: _TITLE_WIDTH - 1].rstrip() + "…"

@@ -1,0 +1,195 @@
+"""How an answer moves what is believed of a user: one function a form, and the replay of all.
+
+Only what answers the question moves taste. "Don't know it" moves what the user is thought to know: of a pair, that one
+of the two is not known; of a group, that none is. A preview and a concept say nothing of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from palate.acquisition.oracle_choice import Action
+from palate.encoders.histories.events import History
+from palate.entities import Answer, AnswerKind, Form
+from palate.loop.state import UserState, fresh_state
+from palate.model.model import Model
+from palate.oracles.pseudo_labels import is_pseudo, weight_of, without_replaced
+from palate.posteriors.answerability import known_chance, like_chance, not_named
+from palate.posteriors.attribute_coding import Told
+from palate.posteriors.belief import Belief
+
+
+def told(model: Model, state: UserState, answer: Answer) -> UserState:
+    """The state after one more answer, to a question that had none so far."""
+    return _HEAR[answer.form](model, state, answer)
+
+
+def replay(
+    model: Model, row: int | None, history: History | None, known: Mapping[str, Told], answers: Sequence[Answer]
+) -> UserState:
+    """The state from the data and all answers told since, in order; of several to one question the last counts.
+
+    A pseudo-label counts as long as there is no real answer to the same question, before it or after. Of somebody who
+    was asked again on purpose both ratings count (:func:`is_repeat`).
+    """
+    rated = set() if row is None else set(model.answers[row].indices.tolist())
+    answers = [
+        answer
+        for answer in without_replaced(answers)
+        if not (is_pseudo(answer) and model.catalogue.position(answer.item_id) in rated)
+        and (answer.is_rating or not is_repeat(answer))
+    ]
+    last = {answer.subject: answer for answer in answers}
+    again = [answer.item_id for answer in last.values() if answer.form is Form.RATE and answer.is_rating]
+    state = fresh_state(model, row, history, known, frozenset(map(model.catalogue.position, again)))
+    for answer in answers:
+        if last[answer.subject] is answer:
+            values = _ratings(model, row, answers, answer) if is_repeat(answer) else []
+            state = told(model, state, answer) if len(values) < 2 else _several(model, state, answer, values)
+    return state
+
+
+def is_repeat(answer: Answer) -> bool:
+    """Whether a question that had a rating was asked again for a second one, not to correct the first."""
+    return answer.form is Form.RATE and answer.question == Action.AGAIN
+
+
+def _ratings(model: Model, row: int | None, answers: Sequence[Answer], last: Answer) -> list[float]:
+    """The ratings of an item that count: the last one given unasked for, and those asked for again after it."""
+    of_data = {} if row is None else dict(zip(model.answers[row].indices, model.answers[row].data, strict=True))
+    item = model.catalogue.position(last.item_id)
+    values = [float(of_data[item])] if item in of_data else []
+    for answer in answers:
+        if answer.subject == last.subject and not is_pseudo(answer):
+            kept = values if is_repeat(answer) else []
+            values = kept if answer.value is None else [*kept, answer.value]
+    return values
+
+
+def _several(model: Model, state: UserState, answer: Answer, values: Sequence[float]) -> UserState:
+    """Ratings of one item: what nobody knows of it is the same in all, so only their own noise averages out."""
+    item, mean = model.catalogue.position(answer.item_id), float(np.mean(values))
+    belief, taste = state.belief, model.taste
+    if taste.likelihood.kind == "probit":
+        for value in values:
+            belief = taste.observe(belief, item, value)
+    else:
+        noise = float(taste.likelihood.answer_noise(taste.items.answer_noise[item]))
+        own = min(float(taste.items.noise[item]), noise)
+        belief = taste.observe(belief, item, mean, noise / (noise - own + own / len(values)))
+    return replace(_rate(model, state, answer), belief=belief, values=(*state.values, mean))
+
+
+def _rate(model: Model, state: UserState, answer: Answer) -> UserState:
+    item = model.catalogue.position(answer.item_id)
+    if is_pseudo(answer):  # moves the belief a little, and leaves the question open
+        if answer.value is None:
+            return state
+        value, weight = model.scale.check(answer.value), weight_of(answer)
+        return replace(state, belief=model.taste.observe(state.belief, item, value, weight))
+    state = replace(state, asked=state.asked | {item})
+    if answer.kind is AnswerKind.SKIPPED:  # says nothing, not even that the item is unknown
+        return state
+    knows = answer.kind is not AnswerKind.UNKNOWN
+    state = replace(state, exposure=model.answerability.observe(state.exposure, item, knows))
+    if answer.value is None:
+        return state
+    belief = model.taste.observe(state.belief, item, model.scale.check(answer.value))
+    return replace(state, belief=belief, rated=(*state.rated, item), values=(*state.values, answer.value))
+
+
+def _preview(model: Model, state: UserState, answer: Answer) -> UserState:
+    item = model.catalogue.position(answer.item_id)
+    state = replace(state, posed=state.posed | {item})
+    if answer.value is None:
+        return state
+    noise = model.preview_noise
+    return replace(
+        state,
+        belief=model.taste.observe_like(state.belief, item, answer.value, cut=model.like_cut, noise=noise),
+    )
+
+
+def _concept(model: Model, state: UserState, answer: Answer) -> UserState:
+    state = replace(state, concepts=state.concepts | {answer.item_id})
+    if answer.value is None:
+        return state
+    concept = model.concept(answer.item_id)
+    belief = state.belief.update_probit(concept.direction, concept.level, np.asarray(answer.value), concept.noise)
+    return replace(state, belief=belief)
+
+
+def _pair(model: Model, state: UserState, answer: Answer) -> UserState:
+    first, second = map(model.catalogue.position, answer.items)
+    state = replace(state, posed=state.posed | {first, second})
+    if answer.kind is AnswerKind.SKIPPED:
+        return state
+    state = replace(state, exposure=_compared(model, state.exposure, first, second, answer.kind))
+    if answer.value is None:
+        return state
+    return replace(state, belief=model.taste.observe_pair(state.belief, first, second, answer.value))
+
+
+def _compared(model: Model, exposure: Belief, first: int, second: int, kind: AnswerKind) -> Belief:
+    """Both are known, or (don't know it) one of them is not."""
+    answerability = model.answerability
+    for item, other in ((first, second), (second, first)):
+        if kind is AnswerKind.UNKNOWN:
+            exposure = not_named(answerability, exposure, item, known_chance(answerability, exposure, other))
+        else:
+            exposure = answerability.observe(exposure, item, True)
+    return exposure
+
+
+def _group(model: Model, state: UserState, answer: Answer) -> UserState:
+    items = [model.catalogue.position(item) for item in answer.items]
+    tapped = {model.catalogue.position(item) for item in answer.tapped}
+    state = replace(state, posed=state.posed | set(items), asked=state.asked | tapped)
+    if answer.kind is AnswerKind.UNKNOWN:
+        exposure = state.exposure
+        for item in items:
+            exposure = model.answerability.observe(exposure, item, False)
+        return replace(state, exposure=exposure)
+    if answer.value is None:
+        return state
+    if model.taste.likelihood.kind == "implicit":
+        return _chosen(model, state, items, tapped)
+    state = replace(state, exposure=_named(model, state, items, tapped))
+    belief = state.belief  # with what the whole group says of what is known, or avid users would pass for kind ones
+    for item in items:
+        known = known_chance(model.answerability, state.exposure, item)
+        belief = model.taste.observe_like(belief, item, float(item in tapped), cut=model.like_cut, known=known)
+    return replace(state, belief=belief)
+
+
+def _named(model: Model, state: UserState, items: list[int], tapped: set[int]) -> Belief:
+    exposure = state.exposure
+    for item in items:
+        if item in tapped:
+            exposure = model.answerability.observe(exposure, item, True)
+        else:
+            liked = like_chance(model.taste, state.belief, item, model.like_cut)
+            exposure = not_named(model.answerability, exposure, item, liked)
+    return exposure
+
+
+def _chosen(model: Model, state: UserState, items: list[int], tapped: set[int]) -> UserState:
+    """Where the model knows events, a tap is one; what is not tapped stays the weak zero that it was."""
+    for item in items:
+        state = replace(state, exposure=model.answerability.observe(state.exposure, item, item in tapped))
+        if item in tapped:
+            belief = model.taste.observe(state.belief, item, model.scale.high)
+            state = replace(state, belief=belief)
+    return state
+
+
+_HEAR: dict[Form, Callable[[Model, UserState, Answer], UserState]] = {
+    Form.RATE: _rate,
+    Form.PREVIEW: _preview,
+    Form.CONCEPT: _concept,
+    Form.PAIR: _pair,
+    Form.GROUP: _group,
+}

@@ -1,0 +1,125 @@
+"""What is held about one user under a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from palate.acquisition.questions.forms import check_forms
+from palate.entities import Answer, Form
+from palate.errors import AnswerError, MissingExtra, OptionError
+from palate.posteriors.belief import Belief
+
+if TYPE_CHECKING:
+    from palate.model.model import Model
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import scipy.sparse as sparse
+
+from palate.encoders.histories.events import History
+from palate.model.model import Model
+from palate.posteriors.attribute_coding import Told
+from palate.posteriors.attributes import combined, no_wider
+
+
+def check_form(model: Model, answer: Answer) -> None:
+    """Whether the model can take an answer to something else than "rate this".
+
+    Raises:
+        UnknownItem: If it cannot read a concept.
+        AnswerError: If it knows events only, or its encoder is not there.
+    """
+    try:
+        check_forms((answer.form,), model.taste.likelihood)
+        if answer.form is Form.CONCEPT:
+            model.concept(answer.item_id)
+    except (OptionError, MissingExtra) as error:
+        raise AnswerError(str(error)) from error
+
+
+@dataclass(frozen=True, slots=True)
+class UserState:
+    """What is held about one user.
+
+    Attributes:
+        start: Belief before any answer.
+        belief: Belief about the taste.
+        exposure: Belief about what the user can answer.
+        rated: Positions of the rated items, in order.
+        values: Their ratings.
+        asked: Positions of items that need not be asked again, nor shown: rated, tapped, or answered in any other way.
+        posed: Positions of those that were in an answered pair, group or preview: not asked again either, but shown.
+        concepts: Names of the concepts answered.
+    """
+
+    start: Belief
+    belief: Belief
+    exposure: Belief
+    rated: tuple[int, ...]
+    values: tuple[float, ...]
+    asked: frozenset[int]
+    posed: frozenset[int] = frozenset()
+    concepts: frozenset[str] = frozenset()
+
+
+def fresh_state(
+    model: Model, row: int | None, history: History | None, known: Mapping[str, Told], without: frozenset[int]
+) -> UserState:
+    """The state of a user from the data alone, and from who they are.
+
+    Args:
+        row: Of the user in the data; None for somebody new.
+        history: Everything the user did; None if nothing.
+        known: The user's attributes by name.
+        without: Positions whose rating in the data has been given anew since.
+    """
+    start = _start(model, history, known)
+    if row is None:
+        return UserState(start, start, _met(model, model.answerability.start(), history, ()), (), (), frozenset())
+    answers = model.answers[row]
+    if without:
+        keep = ~np.isin(answers.indices, list(without))
+        kept = np.array([0, keep.sum()])
+        answers = sparse.csr_matrix((answers.data[keep], answers.indices[keep], kept), shape=answers.shape)
+    belief = model.taste.believe(answers, start)
+    exposure = model.answerability.believe(model.answers[row])
+    rated = tuple(map(int, answers.indices))
+    return UserState(
+        start,
+        Belief(belief.mean[0], belief.covariance[0]),
+        _met(model, Belief(exposure.mean[0], exposure.covariance[0]), history, rated),
+        rated,
+        tuple(map(float, answers.data)),
+        frozenset(rated),
+    )
+
+
+def _met(model: Model, exposure: Belief, history: History | None, rated: tuple[int, ...]) -> Belief:
+    """What the user can answer, given that they have met the items of their history."""
+    for item in () if history is None else dict.fromkeys(history.items.tolist()):
+        if item not in rated:  # a rating has said so already
+            exposure = model.answerability.observe(exposure, item, True)
+    return exposure
+
+
+def _start(model: Model, history: History | None, known: Mapping[str, Told]) -> Belief:
+    """What who they are and what they did say of a user's taste; each alone where the other says nothing."""
+    nothing = model.taste.start
+    did = _from_history(model, history)
+    are = nothing if model.attributes is None else model.attributes.start_one(model.taste, known)
+    if are is nothing or did is nothing:
+        return did if are is nothing else are
+    return combined(are, did)
+
+
+def _from_history(model: Model, history: History | None) -> Belief:
+    vectors = model.history_vectors
+    if history is None or model.history_prior is None or vectors is None:
+        return model.taste.start
+    encoded = model.history_encoder.encode(history.log, vectors, 1)
+    if not encoded.any():
+        return model.taste.start
+    prior = model.history_prior
+    return model.taste.prior(prior.predict(encoded, 1)[0], no_wider(prior.covariances(encoded, 1)[0]))

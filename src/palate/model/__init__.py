@@ -1,0 +1,1 @@
+"""What a batch fit leaves behind, and the fit itself."""

@@ -1,0 +1,173 @@
+"""The items a model knows: their table, their encodings, how they were rated."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from palate.arrays import Array, Vectors
+from palate.encoders.blocks import Block, BlockName, Content
+from palate.encoders.histories.history import names_of
+from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM, normalise_id
+from palate.errors import UnknownItem
+
+_SEARCHED = 20_000  # ids compared with an unknown one for a hint: a fifth of a second
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Catalogue:
+    """I items.
+
+    Attributes:
+        table: item_id, title, text, category and what else the data says, (I) rows.
+        content: Encodings, (I, E) float32, or None where the model was fitted without an encoder. What an item lacks
+            stands at its mean.
+        counts: Ratings or events each has, (I,).
+        levels: Share of each rating level among its ratings, (I, R).
+        blocks: What the columns of the content are.
+        sizes: Columns of each block.
+        has: Which blocks each item has, (I, B); None: all.
+        ids: In their order.
+        names: What to call them: by title, or the start of the text, or id.
+    """
+
+    table: pl.DataFrame
+    content: NDArray[np.float32] | None
+    counts: Array
+    levels: Array
+    blocks: tuple[Block, ...] = ()
+    sizes: tuple[int, ...] = ()
+    has: NDArray[np.bool_] | None = None
+    ids: list[str] = field(init=False)
+    names: list[str] = field(init=False, repr=False)
+    _positions: dict[str, int] = field(init=False, repr=False)
+    _categories: dict[str, NDArray[np.intp]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        ids = self.table[ITEM].to_list()
+        object.__setattr__(self, "ids", ids)
+        object.__setattr__(self, "names", names_of(self.table))
+        object.__setattr__(self, "_positions", {item: position for position, item in enumerate(ids)})
+        members: dict[str, list[int]] = {}
+        for position, names in enumerate(self.table[CATEGORY].to_list()):
+            for name in filter(None, (names or "").split(CATEGORY_SEPARATOR)):
+                members.setdefault(name, []).append(position)
+        object.__setattr__(self, "_categories", {name: np.array(rows) for name, rows in sorted(members.items())})
+
+    @classmethod
+    def holding(cls, table: pl.DataFrame, content: Content | None, counts: Array, levels: Array) -> Catalogue:
+        """A catalogue of items that hold this."""
+        if content is None:
+            return cls(table, None, counts, levels)
+        has = _has(content.vectors, content.sizes)
+        # whitened columns have mean 0
+        return cls(table, np.nan_to_num(content.vectors), counts, levels, content.blocks, content.sizes, has)
+
+    def extended(self, table: pl.DataFrame, content: Vectors | None) -> Catalogue:
+        """With new items nobody has rated, and their content, (n, E), NaN where an item lacks something."""
+        n = len(table)
+        both, has = self.with_new(content), self.has
+        if content is not None and has is not None:
+            has = np.concatenate([has, _has(content, self.sizes)])
+        return Catalogue(
+            pl.concat([self.table, table], how="diagonal_relaxed"),
+            None if both is None else np.concatenate(both).astype(np.float32),
+            np.append(self.counts, np.zeros(n)),
+            np.concatenate([self.levels, np.zeros((n, self.levels.shape[1]))]),
+            self.blocks,
+            self.sizes,
+            has,
+        )
+
+    def with_new(self, content: Vectors | None) -> tuple[Array, Array] | None:
+        """The content and that of new items, (I, E) and (n, E), what one lacks at its mean."""
+        if self.content is None or content is None:
+            return None
+        old = self.content.astype(np.float64)
+        mean = old.mean(0) if self.has is None else np.zeros(old.shape[1])
+        return old, np.where(np.isnan(content), mean, content)
+
+    def encodings(self, items: NDArray[np.intp] | slice = slice(None)) -> Array | None:
+        """The content of some items as a prior takes it, (n, E): NaN where an item lacks a block."""
+        if self.content is None:
+            return None
+        content = self.content[items].astype(np.float64)
+        if self.has is not None:
+            content[~np.repeat(self.has[items], self.sizes, axis=1)] = np.nan
+        return content
+
+    def placed(self, name: BlockName, vectors: Array) -> Array:
+        """Vectors of one encoder, (n, E_b), as content of which nothing else is known, (n, E)."""
+        whole = np.full((len(vectors), sum(self.sizes)), np.nan)
+        for block, start, end in self._spans():
+            if block.name == name:
+                whole[:, start:end] = block.whitened(vectors.astype(np.float32))
+        return whole
+
+    def _spans(self) -> list[tuple[Block, int, int]]:
+        ends = np.concatenate([[0], np.cumsum(self.sizes)]).astype(int).tolist()
+        return [(block, start, end) for block, (start, end) in zip(self.blocks, pairwise(ends), strict=True)]
+
+    def encoder(self, name: BlockName) -> tuple[str, str]:
+        """Name and revision of the encoder of a block, empty where there is none."""
+        block = self.block(name)
+        return ("", "") if block is None else (block.encoder, block.revision)
+
+    def block(self, name: BlockName) -> Block | None:
+        """The block of that name; None where there is none."""
+        return next((block for block in self.blocks if block.name == name), None)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __contains__(self, item_id: object) -> bool:
+        return self._find(item_id) is not None
+
+    def _find(self, item_id: object) -> int | None:
+        return self._positions.get(normalise_id(item_id, ITEM))
+
+    @property
+    def categories(self) -> dict[str, NDArray[np.intp]]:
+        """Positions of the items of each category."""
+        return self._categories
+
+    def position(self, item_id: str) -> int:
+        """Where an item stands.
+
+        Raises:
+            UnknownItem: If the model does not hold it.
+            IdError: If it is no id at all.
+        """
+        position = self._find(item_id)
+        if position is None:
+            near = difflib.get_close_matches(str(item_id), self.ids, n=1) if len(self) <= _SEARCHED else []
+            hint = f"Did you mean {near[0]!r}?" if near else "Add it with Learner.with_items, or give one of its items."
+            raise UnknownItem(f"item {item_id!r} is not in the model ({len(self):,} items). {hint}")
+        return position
+
+    def positions(self, item_ids: Sequence[str]) -> NDArray[np.intp]:
+        """Where items stand, (n,)."""
+        return np.array([self.position(item_id) for item_id in item_ids], dtype=np.intp)
+
+    def members(self, category: str) -> NDArray[np.intp]:
+        """Positions of the items of one category.
+
+        Raises:
+            UnknownItem: If no item has it.
+        """
+        if category not in self._categories:
+            known = ", ".join(list(self._categories)[:12]) or "none"
+            raise UnknownItem(f"category {category!r} has no item. The categories are: {known}.")
+        return self._categories[category]
+
+
+def _has(vectors: Vectors, sizes: Sequence[int]) -> NDArray[np.bool_]:
+    """Which blocks each item has, (I, B)."""
+    parts = np.split(vectors, np.cumsum(sizes)[:-1], axis=1)
+    return np.stack([~np.isnan(part).any(1) for part in parts], 1)

@@ -1,0 +1,232 @@
+"""From a data set to a model: the batch fit."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from palate.arrays import Array, Progress
+from palate.datasets.coding import Coded
+from palate.datasets.tables import Dataset
+from palate.datasets.views import as_events, as_likes, item_table, texts_of, without_media
+from palate.encoders.blocks import fuse
+from palate.encoders.histories.history import HistoryName, kind_codes
+from palate.encoders.items import encode_all
+from palate.encoders.media.media import OnCorrupt
+from palate.entities import (
+    EVENT,
+    ITEM,
+    RATING,
+    TIMESTAMP,
+    USER,
+    Answer,
+    Form,
+)
+from palate.errors import DataError
+from palate.model.adapt_text import Adapt, adapt_text, check_adapt
+from palate.model.catalogue import Catalogue
+from palate.model.fit_users import (
+    attributes_of,
+    check_history,
+    described,
+    events_of,
+    history_prior,
+    learn_behaviour,
+    log_of,
+)
+from palate.model.model import Model
+from palate.model.scale import Scale, level_shares
+from palate.posteriors.answerability import Answerability
+from palate.posteriors.block_prior import FusedPrior
+from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
+from palate.posteriors.items import Items, Spread
+from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.taste import Taste
+from palate.ranking.item_knn import fit_companions
+
+MEMORY_BYTES = 1 << 30  # for the covariances of the items; beyond it their diagonal is kept, then one number an item
+IMPLICIT = Likelihood("implicit", confidence=18.0, background=6.0)  # tuned on MovieLens-100K (benchmarks/ranking.py)
+_log = logging.getLogger(__name__)
+
+
+def fit_model(
+    data: Dataset,
+    *,
+    encoder: str,
+    likelihood: str,
+    dim: int,
+    labels: Sequence[Answer],
+    seed: int,
+    progress: Progress | None,
+    image: str | None = None,
+    audio: str | None = None,
+    categories: bool = False,
+    on_corrupt: OnCorrupt = "raise",
+    history: HistoryName = "mean",
+    companions: bool = False,
+    adapt: Adapt = "none",
+) -> Model:
+    """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`)."""
+    check_history(history, encoder)
+    chosen = choose_likelihood(data, likelihood)
+    check_adapt(adapt, encoder, chosen)
+    values: Literal["rating", "event"] = "event" if chosen.kind == "implicit" else "rating"
+    coded = (
+        as_events(data) if chosen.kind == "implicit" else as_likes(data) if chosen.kind == "probit" else data
+    ).coded(values)
+    if len(coded.values) == 0:
+        raise DataError(
+            f"data set {data.name!r} has no {values} to fit: 0 of {data.interactions.height} rows. Give at least one."
+        )
+    shape = (len(coded.user_ids), len(coded.item_ids))
+    answers = Answers.build(coded.users, coded.items, coded.values, shape)
+    table = item_table(data, coded.item_ids)
+    raw = encode_all(
+        table,
+        encoder,
+        {"image": image, "audio": audio},
+        categories=categories,
+        folder=data.folder,
+        on_corrupt=on_corrupt,
+        progress=progress,
+    )
+    joined = _with_labels(answers, labels, coded.user_ids, coded.item_ids) if labels else answers
+    adaptation = None
+    if adapt != "none":
+        texts = texts_of(table)
+        raw, adaptation = adapt_text(adapt, raw, texts, joined.values, chosen, dim=dim, seed=seed, progress=progress)
+    fused = fuse(raw)
+    report = None if progress is None else lambda done, of: progress("fitting", done, of)
+    taste, prior = fit_taste(
+        joined,
+        chosen,
+        None if fused is None else fused.vectors,
+        dim=dim,
+        seed=seed,
+        progress=report,
+        sizes=None if fused is None else fused.sizes,
+    )
+    counts = np.bincount(joined.values.indices, minlength=shape[1]).astype(np.float64)
+    scale = Scale.of(coded.values)
+    catalogue = Catalogue.holding(without_media(table), fused, counts, level_shares(joined.values, scale))
+    events = events_of(data, coded.user_ids, coded.item_ids) if values == "rating" else None
+    attributes = attributes_of(data, taste, answers.values, coded.user_ids, seed)
+    kinds = _kinds(data, coded) if chosen.kind == "implicit" else None
+    log, early = log_of(answers.values, events, coded.timestamps, coded.users, kinds, seed)
+    behaviour = learn_behaviour(history, log, taste, catalogue.content, shape[0], seed, progress)
+    model = Model(
+        catalogue=catalogue,
+        taste=taste,
+        prior=prior,
+        answerability=Answerability.fit(joined.values, rng=np.random.default_rng(seed)),
+        history_prior=None,
+        user_ids=coded.user_ids,
+        answers=answers.values,
+        events=events,
+        scale=scale,
+        encoder=catalogue.encoder("text"),
+        fingerprint=data.fingerprint(),
+        attributes=attributes,
+        users=None if attributes is None else described(data, attributes),
+        history=history,
+        behaviour=behaviour,
+        companions=fit_companions(log, *shape, rng=np.random.default_rng(seed)) if companions else None,
+        adaptation=adaptation,
+    )
+    return replace(model, history_prior=history_prior(model, log, early, progress))
+
+
+def fit_taste(
+    answers: Answers,
+    likelihood: Likelihood,
+    content: NDArray[np.float32] | None,
+    *,
+    dim: int,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+    sizes: Sequence[int] | None = None,
+) -> tuple[Taste, LinearPrior | FusedPrior]:
+    """Beliefs about all items, those nobody rated too, and the prior they come from.
+
+    Args:
+        answers: (U, I); at least one.
+        content: Encodings of the items, (I, E).
+        sizes: Columns of each block of it, where there are several or items lack one: that is NaN then.
+    """
+    rated = np.unique(answers.values.indices)  # the others would only repeat what the prior says, and slow it down
+    encodings = None if content is None else content.astype(np.float64)
+    fitted = fit(
+        answers.of_items(rated),
+        likelihood=likelihood,
+        options=FitOptions(dim=dim),
+        content=None if encodings is None else encodings[rated],
+        sizes=sizes,
+        rng=np.random.default_rng(seed),
+        progress=progress,
+    )
+    return Taste.build(_items(fitted, rated, encodings, answers.values.shape[1]), likelihood), fitted.prior
+
+
+def choose_likelihood(data: Dataset, name: str) -> Likelihood:
+    """The likelihood of that name, or the one that suits the data."""
+    if name == "implicit":
+        return IMPLICIT
+    if name != "auto":
+        return Likelihood(name)  # type: ignore[arg-type]  # checked there
+    ratings = data.interactions[RATING].drop_nulls()
+    if ratings.is_empty():
+        return IMPLICIT
+    # other two levels keep their unit, since answers come on the data's scale
+    are_likes = set(ratings.unique()) == {0.0, 1.0}
+    return Likelihood("probit" if are_likes else "gaussian")
+
+
+def _with_labels(answers: Answers, labels: Sequence[Answer], user_ids: list[str], item_ids: list[str]) -> Answers:
+    """The answers of the data with the ratings since, the later one where both speak of the same pair."""
+    rows = {user: row for row, user in enumerate(user_ids)}
+    columns = {item: column for column, item in enumerate(item_ids)}
+    since: dict[tuple[int, int], float] = {}
+    for label in labels:
+        if label.form is Form.RATE and label.value is not None and label.item_id in columns:
+            since[rows.setdefault(label.user_id, len(rows)), columns[label.item_id]] = label.value
+    if not since:
+        return answers
+    new = np.array(list(since), dtype=np.int64)
+    before = answers.values.tocoo()
+    stays = ~np.isin(before.row.astype(np.int64) * len(item_ids) + before.col, new @ [len(item_ids), 1])
+    users = np.concatenate([before.row[stays], new[:, 0]]).astype(np.int32)
+    items = np.concatenate([before.col[stays], new[:, 1]]).astype(np.int32)
+    values = np.concatenate([before.data[stays], list(since.values())])
+    return Answers.build(users, items, values, (len(rows), len(item_ids)))
+
+
+def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array | None, n_items: int) -> Items:
+    """Beliefs about all items; of those nobody rated, what their content says, as unsure as it is."""
+    means = fitted.prior.predict(encodings, n_items).copy()
+    means[rated] = fitted.factors
+    noise = np.full(n_items, float(np.median(fitted.noise)))
+    noise[rated] = fitted.noise
+    form = Spread.form_within(n_items, means.shape[1], MEMORY_BYTES)
+    _log.info("keeping the %s covariances of %d items with %d dimensions", form, *means.shape)
+    covariances = fitted.covariances
+    if len(rated) < n_items:
+        covariances = fitted.prior.covariances(encodings, n_items)
+        covariances[rated] = fitted.covariances
+    return Items.build(means, covariances, noise, form)
+
+
+def _kinds(data: Dataset, coded: Coded) -> NDArray[np.int64]:
+    """Kind of event of each coded row, the last of its pair."""
+    rows = as_events(data).interactions.select(USER, ITEM, EVENT, TIMESTAMP)
+    ordered = rows.sort(pl.col(TIMESTAMP).fill_null(float("-inf")), maintain_order=True)
+    last = ordered.unique([USER, ITEM], keep="last", maintain_order=True)
+    users, items = (pl.Series(ids, dtype=pl.String) for ids in (coded.user_ids, coded.item_ids))
+    asked = pl.DataFrame({USER: users.gather(coded.users), ITEM: items.gather(coded.items)})
+    return kind_codes(asked.join(last, on=[USER, ITEM], how="left", maintain_order="left")[EVENT].to_list())

@@ -1,0 +1,187 @@
+"""What a batch fit leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+
+from palate.arrays import Array
+from palate.encoders.blocks import Block
+from palate.encoders.histories.behaviour import Behaviour, item_vectors
+from palate.encoders.histories.events import Events
+from palate.encoders.histories.history import HistoryEncoder, HistoryName, HistoryText, RecencyMean
+from palate.entities import USER, normalise_id
+from palate.errors import IdError, OptionError, UnknownItem
+from palate.model.adapt_text import Adaptation
+from palate.model.catalogue import Catalogue
+from palate.model.scale import Scale
+from palate.posteriors.answerability import Answerability
+from palate.posteriors.attribute_coding import Told
+from palate.posteriors.attributes import Attributes
+from palate.posteriors.block_prior import FusedPrior
+from palate.posteriors.concepts import Concept, Concepts
+from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.population import Population
+from palate.posteriors.taste import Taste
+from palate.ranking.item_knn import Companions
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """All a batch fit finds; nothing here changes with an answer.
+
+    Attributes:
+        catalogue: The I items.
+        taste: Beliefs about them and how people answer.
+        prior: From content to factors, for items still to come.
+        answerability: Who can answer what.
+        history_prior: From history to taste; None where the data could not teach it.
+        user_ids: Users of the data, sorted.
+        answers: Their answers, (U, I) CSR.
+        events: Their histories.
+        scale: Of the answers.
+        encoder: Name and revision of the encoder of text, empty without; of others see ``catalogue.blocks``.
+        fingerprint: SHA-256 of the data.
+        attributes: From attributes of users to taste; None where the data could not teach it.
+        users: What the data says of users, those without answers too: user_id, and a column an attribute; None without
+            ``attributes``.
+        history: What encodes histories (:mod:`palate.encoders.histories.history`).
+        behaviour: The Transformer that does, where that is its name.
+        companions: What comes with what, of the items fitted on; None where that was not asked for.
+        adaptation: What came of adapting the text encoder; None where that was not asked for.
+    """
+
+    catalogue: Catalogue
+    taste: Taste
+    prior: LinearPrior | FusedPrior
+    answerability: Answerability
+    history_prior: LinearPrior | None
+    user_ids: list[str]
+    answers: sparse.csr_matrix
+    events: Events | None
+    scale: Scale
+    encoder: tuple[str, str]
+    fingerprint: str
+    attributes: Attributes | None = None
+    users: pl.DataFrame | None = None
+    history: HistoryName = "mean"
+    behaviour: Behaviour | None = None
+    companions: Companions | None = None
+    adaptation: Adaptation | None = None
+
+    @cached_property
+    def history_encoder(self) -> HistoryEncoder:
+        if self.behaviour is not None:
+            return self.behaviour
+        if self.history == "text":
+            from palate.encoders.items import fitted_encoder
+
+            return HistoryText(fitted_encoder(self._text), self.catalogue.names)
+        return RecencyMean()
+
+    @cached_property
+    def history_vectors(self) -> NDArray[np.floating] | None:
+        """The items as the history encoder reads them, (I, E); None where there is nothing to read."""
+        if self.history == "factors":
+            return self.taste.items.factors
+        if self.behaviour is None:
+            return self.catalogue.content
+        return item_vectors(self.catalogue.content, self.taste.items.level, self.taste.items.factors)
+
+    @cached_property
+    def population(self) -> Population:
+        """Who the model was fitted on, as strategies see them."""
+        levels = self.scale.edges(self.catalogue.levels.shape[1])
+        return Population(self.answers, levels, self.taste, self.catalogue.content)
+
+    @cached_property
+    def _described(self) -> dict[str, int]:
+        return {} if self.users is None else {user: row for row, user in enumerate(self.users[USER])}
+
+    def described(self, user_id: str) -> dict[str, Told]:
+        """The attributes of a user by name, as far as the data has them."""
+        row = self._described.get(user_id)
+        if row is None or self.users is None:
+            return {}
+        values = self.users.row(row, named=True)
+        return {name: value for name, value in values.items() if name != USER and value is not None}
+
+    @cached_property
+    def concepts(self) -> Concepts:
+        """Its categories as directions of taste, learnt from the fitted users; made when first needed."""
+        return Concepts.learn(self.taste, self.answers, _by_normal_name(self.catalogue.categories))
+
+    @cached_property
+    def _said(self) -> dict[str, Concept]:
+        return {}  # a cache: encoding gives the same
+
+    def concept(self, name: str) -> Concept:
+        """A category, or something in other words, as a direction of taste.
+
+        Raises:
+            UnknownItem: If it is no category, and the model has no encoder that could read it.
+        """
+        if name in self.concepts.names:
+            return self.concepts.of(name)
+        if not self.encoder[0]:
+            known = ", ".join(self.concepts.names[:12]) or "none"
+            raise UnknownItem(
+                f"concept {name!r} is unknown: the model has no encoder to read it. The categories are: {known}."
+            )
+        if name not in self._said:
+            self._said[name] = self.concepts.said(self.prior, self._encoded(name))
+        return self._said[name]
+
+    def _encoded(self, words: str) -> Array:
+        from palate.encoders.items import encode_words
+
+        return np.asarray(self.catalogue.placed("text", encode_words(words, self._text)[None])[0])
+
+    @property
+    def _text(self) -> Block:
+        block = self.catalogue.block("text")
+        if block is None:
+            raise OptionError("the model has no encoder of text: 0 items have text. Give the items texts.")
+        return block
+
+    @property
+    def like_cut(self) -> float:
+        """Expected answer from which an item is liked, as beliefs see it."""
+        return 0.0 if self.taste.likelihood.kind == "probit" else self.scale.cut
+
+    @property
+    def preview_noise(self) -> float:
+        """Variance of what somebody makes of a preview, on top of a rating's.
+
+        They see the content, so what it does not say of level and factors they do not know either: ``E[tᵀ Λ t]``, for
+        a taste from the population.
+        """
+        return float(np.trace(self.prior.covariance))
+
+    def concepts_named(self, names: Sequence[str] | None) -> Concepts:
+        """Those of these names, categories or other words; all categories if None.
+
+        Raises:
+            UnknownItem: If one of them cannot be read.
+        """
+        if names is None:
+            return self.concepts
+        normal = dict.fromkeys(normalise_id(name, "concept") for name in names)
+        return self.concepts.named({name: self.concept(name) for name in normal})
+
+
+def _by_normal_name(categories: Mapping[str, NDArray[np.intp]]) -> dict[str, NDArray[np.intp]]:
+    """Those whose name can be told in an answer, by its normal form."""
+    named: dict[str, NDArray[np.intp]] = {}
+    for name, members in categories.items():
+        with suppress(IdError):
+            normal = normalise_id(name, "concept")
+            named[normal] = np.union1d(named.get(normal, members), members)
+    return named

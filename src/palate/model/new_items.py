@@ -1,0 +1,111 @@
+"""New items in a model, without a refit: their factors come from their content."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import scipy.sparse as sparse
+
+from palate.arrays import Array, Vectors
+from palate.datasets.tables import Dataset
+from palate.datasets.views import item_table, without_media
+from palate.encoders.blocks import Block, BlockName
+from palate.encoders.cache import Cached
+from palate.encoders.histories.events import Events
+from palate.encoders.items import check_revision, new_vectors
+from palate.encoders.media.media import OnCorrupt
+from palate.encoders.protocol import Encoder
+from palate.encoders.registry import load_encoder
+from palate.entities import (
+    AUDIO,
+    IMAGE,
+    ITEM,
+    USER,
+)
+from palate.errors import DataError
+from palate.model.model import Model
+from palate.posteriors.block_prior import FusedPrior
+from palate.posteriors.items import Items, Spread
+
+
+def extend(model: Model, items: Any, folder: Path | None = None, on_corrupt: OnCorrupt = "raise") -> Model:
+    """The model with new items (:meth:`palate.learner.Learner.with_items`)."""
+    unused = pl.DataFrame({USER: ["nobody"], ITEM: ["nothing"]})  # a data set has interactions
+    new = Dataset.from_tables(unused, items, name="new items", strict=True, folder=folder)
+    table = item_table(new, new.items[ITEM].to_list())
+    known = [item for item in table[ITEM].to_list() if item in model.catalogue]
+    if known:
+        raise DataError(f"item {known[0]!r} is in the model already. Leave it out, or refit with its new text.")
+    return _appended(model, without_media(table), _encode_new(model, table, new.folder, on_corrupt))
+
+
+def _encode_new(model: Model, table: pl.DataFrame, folder: Path | None, on_corrupt: OnCorrupt) -> Vectors | None:
+    """The content of new items, (n, E), block by block as the model was fitted; NaN where an item has nothing."""
+    texts = Dataset(pl.DataFrame(), table, pl.DataFrame()).item_texts()
+    has: dict[BlockName, bool] = {"text": any(texts), "image": IMAGE in table.columns, "audio": AUDIO in table.columns}
+    parts = []
+    for block, size in zip(model.catalogue.blocks, model.catalogue.sizes, strict=True):
+        encoders: dict[BlockName, Cached] = {}
+        if not has.get(block.name, True):
+            parts.append(np.full((len(table), size), np.nan, dtype=np.float32))
+            continue
+        if block.name != "category":
+            encoders[block.name] = Cached(_load(block))
+            check_revision(block, encoders[block.name].revision)
+        parts.append(new_vectors(block, table, texts, encoders, folder, on_corrupt))
+    return np.concatenate(parts, 1) if parts else None
+
+
+def _load(block: Block) -> Encoder:
+    modality: Any = block.name
+    return load_encoder(
+        block.encoder, None if modality == "text" else modality, revision=block.revision, lora=block.lora
+    )
+
+
+def _appended(model: Model, table: pl.DataFrame, content: Vectors | None) -> Model:
+    old, n = model.taste.items, len(table)
+    means, covariances = _promised(model, content, n)
+    added = Items.build(means, covariances, np.full(n, float(np.median(old.noise))), old.spread.form)
+    joined = Items(
+        np.append(old.level, added.level),
+        np.concatenate([old.factors, added.factors]),
+        Spread(old.spread.form, np.concatenate([old.spread.values, added.spread.values])),
+        np.append(old.noise, added.noise),
+    )
+    catalogue = model.catalogue
+    shape = (model.answers.shape[0], len(joined))
+    return replace(
+        model,
+        catalogue=catalogue.extended(table, content),
+        taste=replace(model.taste, items=joined),
+        answerability=model.answerability.extended(n, catalogue.with_new(content)),
+        answers=_wider(model.answers, shape),
+        events=model.events
+        and Events(
+            *(_wider(part, shape) for part in (model.events.liking, model.events.timestamps, model.events.kinds))
+        ),
+    )
+
+
+def _promised(model: Model, content: Vectors | None, n: int) -> tuple[Array, Array]:
+    """What the prior says of n new items: means, (n, A), and covariances, (n, A, A)."""
+    encodings = None if content is None else content.astype(np.float64)
+    if encodings is None or isinstance(model.prior, FusedPrior) or not np.isnan(encodings).any():
+        return model.prior.predict(encodings, n), model.prior.covariances(encodings, n)
+    # of one without text, what the prior says of a text drawn from the catalogue
+    lacking, seen = np.isnan(encodings).any(1), model.catalogue.encodings()
+    said = model.prior.predict(seen, len(model.catalogue))
+    whole = model.prior.covariances(seen, len(model.catalogue)).mean(0) + np.cov(said.T, bias=True)
+    encodings[lacking] = model.prior.centre
+    means, covariances = model.prior.predict(encodings, n), model.prior.covariances(encodings, n)
+    means[lacking], covariances[lacking] = said.mean(0), whole
+    return means, covariances
+
+
+def _wider(matrix: sparse.csr_matrix, shape: tuple[int, int]) -> sparse.csr_matrix:
+    return sparse.csr_matrix((matrix.data, matrix.indices, matrix.indptr), shape=shape)

@@ -1,0 +1,82 @@
+"""A Gaussian belief about one user's taste, or about n users', and its exact updates."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from palate.arrays import Array
+from palate.posteriors.likelihoods import assumed_density
+from palate.posteriors.statistics import pack
+
+_LEAST_NOISE = 1e-12  # of an answer, as a share of its variance over the population
+
+
+def quadratic(factors: Array, matrices: Array) -> Array:
+    """``f_iᵀ M f_i`` for every item, (I, D) with (D, D) to (I,), with (n, D, D) to (n, I)."""
+    if matrices.ndim == 2:
+        return np.asarray(((factors @ matrices) * factors).sum(1))
+    # one product with the packed pairs of factors instead of n products: no (n, I, D) in between
+    twice = pack(2.0 * matrices - matrices * np.eye(matrices.shape[-1]))
+    return np.asarray(twice @ pack(factors[:, :, None] * factors[:, None, :]).T)
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """Gaussian belief about the taste of one user or of several at once."""
+
+    mean: Array
+    covariance: Array
+
+    @property
+    def dim(self) -> int:
+        return int(self.mean.shape[-1])
+
+    def score(self, factors: Array) -> Array:
+        """Mean of ``w · z``, (I,) or (n, I)."""
+        return self.mean @ factors.T
+
+    def variance(self, factors: Array) -> Array:
+        """Variance of ``w · z`` for known factors, (I,) or (n, I)."""
+        return quadratic(factors, self.covariance)
+
+    def update(
+        self, factors: Array, error: Array | float, noise: Array | float, answered: Array | bool = True
+    ) -> Belief:
+        """The belief after one Gaussian answer by each user: an exact rank-one (Kalman) step, O(D²).
+
+        Args:
+            factors: Of the item asked, (D,), or of each user's item, (n, D).
+            error: Answer minus predicted mean.
+            noise: Variance of the answer given the taste; an answer without any counts as almost exact, so that
+                something is left to divide by when it is given again.
+            answered: Where False nothing moves.
+        """
+        along = np.einsum("...de,...e->...d", self.covariance, factors)
+        noise = np.maximum(noise, _LEAST_NOISE * np.einsum("...d,...d->...", factors, factors))
+        total = np.einsum("...d,...d->...", along, factors) + noise
+        return self._moved(along, error / total, -1.0 / total, answered)
+
+    def update_probit(
+        self, factors: Array, level: Array | float, liked: Array, noise: Array | float, known: Array | float = 1.0
+    ) -> Belief:
+        """The belief after one like (1) or dislike (0) by each user, by assumed-density filtering, O(D²).
+
+        Args:
+            known: P(the user knows it), where 0 also stands for what is not known
+                (:func:`palate.posteriors.likelihoods.assumed_density`).
+        """
+        along = np.einsum("...de,...e->...d", self.covariance, factors)
+        variance = np.einsum("...d,...d->...", along, factors)
+        mean = level + np.einsum("...d,...d->...", self.mean, factors)
+        unit = np.sqrt(noise)
+        first, second = assumed_density(mean / unit, variance / noise, np.asarray(liked), known)
+        return self._moved(along, first / unit, second / noise, True)
+
+    def _moved(self, along: Array, first: Array, second: Array, where: Array | bool) -> Belief:
+        """Mean moved by ``first`` and covariance by ``second`` along a direction; a symmetric step stays so."""
+        first = np.where(where, first, 0.0)[..., None]
+        second = np.where(where, second, 0.0)[..., None, None]
+        outer = along[..., :, None] * along[..., None, :]  # first, so that rounding cannot break the symmetry
+        return Belief(self.mean + first * along, self.covariance + second * outer)

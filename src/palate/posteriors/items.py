@@ -1,0 +1,113 @@
+"""Beliefs about items: level, factors, and how unsure both are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.arrays import Array
+from palate.errors import OptionError
+from palate.posteriors.belief import Belief
+from palate.posteriors.statistics import augmented_moments, pack, unpack
+
+Form = Literal["full", "diagonal", "isotropic"]
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Posterior covariances of level and factors, in one of three forms.
+
+    Attributes:
+        form: ``full`` keeps (I, P) packed, ``diagonal`` (I, A), ``isotropic`` (I, 1), the mean of the diagonal.
+        values: The numbers, by form.
+    """
+
+    form: Form
+    values: Array
+
+    @classmethod
+    def build(cls, covariances: Array, form: Form = "full") -> Spread:
+        """From covariances (I, A, A)."""
+        diagonal = np.einsum("iaa->ia", covariances)
+        if form == "full":
+            return cls(form, pack(covariances))
+        if form == "diagonal":
+            return cls(form, np.ascontiguousarray(diagonal))
+        if form == "isotropic":
+            return cls(form, diagonal.mean(1, keepdims=True))
+        raise OptionError(f"covariance form {form!r} is unknown. Use full, diagonal or isotropic.")
+
+    @classmethod
+    def form_within(cls, n_items: int, size: int, memory_bytes: float) -> Form:
+        """The richest form that fits."""
+        if 4 * n_items * size * (size + 1) <= memory_bytes:
+            return "full"
+        return "diagonal" if 8 * n_items * size <= memory_bytes else "isotropic"
+
+    def expected(self, second: Array) -> Array:
+        """``tr(C_i E[t tᵀ])``, for second moments (A, A) to (I,), (n, A, A) to (n, I): what not knowing it adds."""
+        if self.form == "full":
+            weights = pack(2.0 * second - second * np.eye(second.shape[-1]))
+        elif self.form == "diagonal":
+            weights = np.einsum("...aa->...a", second)
+        else:
+            weights = np.einsum("...aa->...", second)[..., None]
+        return weights @ self.values.T
+
+    def total(self, size: int) -> Array:
+        """Sum of the covariances, (A, A)."""
+        if self.form == "full":
+            return unpack(self.values.sum(0))
+        return np.diag(np.broadcast_to(self.values.sum(0), size))
+
+    def take(self, items: NDArray[np.intp]) -> Spread:
+        return Spread(self.form, self.values[items])
+
+
+@dataclass(frozen=True, slots=True)
+class Items:
+    """What is believed about items.
+
+    Attributes:
+        level: b, (I,).
+        factors: w, (I, D).
+        spread: Their covariances.
+        noise: σ² of an answer given level, factors and taste, (I,); 1 for probit.
+        answer_noise: Variance of an answer given the taste alone, (I,): σ² and what not knowing the item adds, for a
+            taste from the population. It does not depend on the answers, so online and batch agree.
+    """
+
+    level: Array
+    factors: Array
+    spread: Spread
+    noise: Array
+    answer_noise: Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        size = self.factors.shape[1] + 1
+        object.__setattr__(self, "answer_noise", self.noise + self.spread.expected(np.eye(size)))
+
+    def __len__(self) -> int:
+        return len(self.level)
+
+    @property
+    def dim(self) -> int:
+        return int(self.factors.shape[1])
+
+    @classmethod
+    def build(cls, means: Array, covariances: Array, noise: Array, form: Form = "full") -> Items:
+        """From posterior means (I, A) and covariances (I, A, A)."""
+        return cls(means[:, 0].copy(), np.ascontiguousarray(means[:, 1:]), Spread.build(covariances, form), noise)
+
+    def take(self, items: NDArray[np.intp]) -> Items:
+        """Some of them."""
+        return Items(self.level[items], self.factors[items], self.spread.take(items), self.noise[items])
+
+    def predict(self, belief: Belief) -> tuple[Array, Array]:
+        """Mean and variance of a new answer to each item, each (I,) or (n, I): ``v = wᵀSw + tr(C E[t tᵀ]) + σ²``."""
+        mean = self.level + belief.score(self.factors)
+        second = augmented_moments(belief.mean, belief.covariance)
+        return mean, belief.variance(self.factors) + self.spread.expected(second) + self.noise

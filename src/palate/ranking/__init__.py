@@ -1,0 +1,1 @@
+"""How to order a list."""

@@ -1,0 +1,1 @@
+"""A model folder: safetensors, JSON and parquet, checked before anything is believed."""

@@ -1,0 +1,320 @@
+"""The label log: every answer, in the order it came, kept for good.
+
+The log is the truth; a posterior is what replaying it gives. It is one SQLite file that only grows: to take an answer
+back is one more row. :meth:`LabelLog.append` returns when the rows are on the disk (WAL, ``synchronous=FULL``).
+
+Processes may share a log. They write in turn, under a lock file beside it, because SQLite 3.7.0 to 3.51.2 can lose a
+commit when two connections write and checkpoint at once (the WAL-reset bug). Open the log after a fork, not before.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sqlite3
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self
+
+from palate.entities import Answer, AnswerKind, Form, Label, normalise_id
+from palate.errors import AnswerError, StoreError
+from palate.store.lock import exclusive
+from palate.store.schema import prepare
+
+WAIT_SECONDS = 30.0  # for another process that writes
+PAGE_ROWS = 1_000  # read at a time, so that a slow reader holds no transaction open and the WAL can be emptied
+
+_COLUMNS = (
+    "key, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at, form, others, tapped, "
+    "recorded_at, retracts"
+)
+_PLACES = ", ".join("?" for _ in _COLUMNS.split(","))
+_INSERT = f"INSERT INTO labels ({_COLUMNS}) VALUES ({_PLACES}) RETURNING seq"
+_BY_KEY = f"SELECT seq, {_COLUMNS} FROM labels WHERE key = ?"
+_BY_RETRACTED = f"SELECT seq, {_COLUMNS} FROM labels WHERE retracts = ?"
+_PAGE = f"SELECT seq, {_COLUMNS} FROM labels WHERE seq > ? ORDER BY seq LIMIT {PAGE_ROWS}"
+
+_CONTENT = ("user_id", "item_id", "kind", "value", "source", "propensity", "question", "form", "others", "tapped")
+
+_REMEDIES = {
+    sqlite3.SQLITE_FULL: "Free some disk space, then send the same answers again",
+    sqlite3.SQLITE_READONLY: "Make the file and its folder writable",
+    sqlite3.SQLITE_CANTOPEN: "Give a path in a folder that exists and is writable",
+    sqlite3.SQLITE_NOTADB: "Give the path of a label log, or of a file that does not exist yet",
+    sqlite3.SQLITE_CORRUPT: "Restore it from a backup",
+    sqlite3.SQLITE_BUSY: "Let the other program that holds it finish, then try again",
+    sqlite3.SQLITE_IOERR: "Check the disk, then open the log again",
+}
+
+
+class LabelLog:
+    """A :class:`LabelStore` in one SQLite file. Safe to share between threads; use as a context manager.
+
+    Args:
+        connection: Of a file that :meth:`open` has checked.
+        clock: Gives ``recorded_at``, in seconds since the epoch. Nothing is ordered by it.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
+        self._path = path
+        self._connection = connection
+        self._clock = clock
+        self._mutex = threading.Lock()
+        self._process = os.getpid()
+        self._unusable = ""
+
+    @classmethod
+    def open(cls, path: Path | str, *, clock: Callable[[], float] = time.time) -> Self:
+        """Open the log at ``path``; make it if there is no file.
+
+        Raises:
+            StoreError: If it cannot be opened, is not a label log, or is one of a newer version.
+        """
+        path = Path(path)
+        with _told(path), exclusive(_lock_file(path), wait_seconds=WAIT_SECONDS):
+            return cls(path, _connect(path), clock)
+
+    def append(self, answers: Sequence[Answer]) -> list[Label]:
+        """Keep the answers, all or none, on the disk before this returns.
+
+        An answer whose key is in the log changes nothing and gives the first label again, even if that one has been
+        retracted since. The client's times do not count in that comparison: a repeat may be stamped anew.
+
+        Returns:
+            One label an answer, in the same order.
+        Raises:
+            AnswerError, IdError: If one cannot be kept, or its key is taken by a different answer.
+            StoreError: If the disk refuses. None of these answers is acknowledged; sending them again is harmless.
+        """
+        checked = [_checked(answer) for answer in answers]
+        if not checked:
+            return []
+        with self._transaction():
+            return [self._keep(answer) for answer in checked]
+
+    def retract(self, key: str, *, source: str = "person", retraction_key: str = "") -> Label:
+        """Take an answer back, by one more row.
+
+        Args:
+            key: Of the answer.
+            source: Who takes it back.
+            retraction_key: Client-made key of the retraction itself, which makes a repeat harmless. Empty: one is made.
+        Returns:
+            The new row: ``retracts`` is ``key``, and user, item, kind and value are those of the answer taken back.
+        Raises:
+            AnswerError: If no answer has this key, it has been taken back, or ``retraction_key`` is another label's.
+        """
+        key = normalise_id(key, "key")
+        retraction_key = normalise_id(retraction_key, "retraction_key") if retraction_key else ""
+        with self._transaction():
+            known = self._find(_BY_KEY, retraction_key) if retraction_key else None
+            if known is not None and known.retracts == key:
+                return known
+            answer = self._retractable(key).answer
+            row = Answer(
+                answer.user_id,
+                answer.item_id,
+                answer.kind,
+                answer.value,
+                source=source,
+                key=retraction_key,
+                form=answer.form,
+                others=answer.others,
+                tapped=answer.tapped,
+            )
+            return self._keep(_checked(row), retracts=key)
+
+    def labels(self, after_seq: int = 0) -> Iterator[Label]:
+        """Every row with a greater ``seq``, retractions too, in order."""
+        while rows := self._page(after_seq):
+            yield from map(_label, rows)
+            after_seq = rows[-1][0]
+
+    def close(self) -> None:
+        """Let the file go. What was acknowledged is on the disk already."""
+        with self._mutex, _told(self._path), exclusive(_lock_file(self._path), wait_seconds=WAIT_SECONDS):
+            self._unusable = "is closed. Open it again"
+            self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    def _keep(self, answer: Answer, retracts: str = "") -> Label:
+        known = self._find(_BY_KEY, answer.key)
+        if known is not None:
+            _check_same(known, answer, retracts)
+            return known
+        now = float(self._clock())
+        (seq,) = self._connection.execute(_INSERT, (*_row(answer), now, retracts or None)).fetchone()
+        return Label(seq, answer, now, retracts)
+
+    def _retractable(self, key: str) -> Label:
+        label = self._find(_BY_KEY, key)
+        if label is None:
+            raise AnswerError(f"no label has the key {key!r}. Give the key of an answer in the log.")
+        if label.retracts:
+            raise AnswerError(f"the label {key!r} is itself a retraction. To undo it, append the answer anew.")
+        if self._find(_BY_RETRACTED, key) is not None:
+            raise AnswerError(f"the label {key!r} has already been retracted. There is nothing left to undo.")
+        return label
+
+    def _find(self, statement: str, value: str) -> Label | None:
+        row = self._connection.execute(statement, (value,)).fetchone()
+        return None if row is None else _label(row)
+
+    def _page(self, after_seq: int) -> list[tuple[Any, ...]]:
+        with self._mutex, _told(self._path):
+            self._check_usable()
+            return self._connection.execute(_PAGE, (after_seq,)).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """One writer at a time; all or none; synced when it ends."""
+        with self._mutex, _told(self._path):
+            self._check_usable()
+            with exclusive(_lock_file(self._path), wait_seconds=WAIT_SECONDS):
+                try:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    yield
+                    self._connection.execute("COMMIT")
+                except BaseException as error:
+                    self._give_up(error)
+                    raise
+
+    def _give_up(self, error: BaseException) -> None:
+        if isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_IOERR:
+            # After a failed sync the kernel may call the lost pages clean: trying again would seem to work.
+            self._unusable = "stopped after a disk error. Check the disk, then open it again"
+        if self._connection.in_transaction:
+            self._connection.execute("ROLLBACK")
+
+    def _check_usable(self) -> None:
+        if self._unusable:
+            raise StoreError(f"the label log {self._path} {self._unusable}.")
+        if os.getpid() != self._process:
+            raise StoreError(f"the label log {self._path} was opened before a fork. Open it after.")
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+    try:
+        prepare(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync stops at the drive's cache
+        connection.execute("PRAGMA mmap_size = 0")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _lock_file(path: Path) -> Path:
+    # Beside the database, never the database: closing any descriptor of it would drop SQLite's own locks.
+    return path.with_name(path.name + "-lock")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    """SQLite's errors as ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        remedy = _REMEDIES.get(_code(error), "Check the file and its folder")
+        raise StoreError(f"the label log {path} cannot be used: {error}. {remedy}.") from error
+
+
+def _code(error: sqlite3.Error) -> int:
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; the extended ones refine it
+
+
+def _checked(answer: Answer) -> Answer:
+    """The answer as it is kept: every number a finite float, every text one that any store can hold, a key."""
+    return replace(
+        answer,
+        key=normalise_id(answer.key, "key") if answer.key else uuid.uuid4().hex,
+        value=_number(answer.value, "value"),
+        source=normalise_id(answer.source, "source"),
+        propensity=_probability(answer.propensity),
+        question=normalise_id(answer.question, "question") if answer.question else "",
+        asked_at=_number(answer.asked_at, "asked_at"),
+        answered_at=_number(answer.answered_at, "answered_at"),
+    )
+
+
+def _number(value: float | None, name: str) -> float | None:
+    if value is None:
+        return None
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not math.isfinite(number):
+        raise AnswerError(f"{name} {str(value)[:40]} is not a finite number. Give a finite one, or None.")
+    return number
+
+
+def _probability(value: float | None) -> float | None:
+    number = _number(value, "propensity")
+    if number is not None and not 0 <= number <= 1:
+        raise AnswerError(f"propensity {number!r} is not a probability. Give a number from 0 to 1, or None.")
+    return number
+
+
+def _row(answer: Answer) -> tuple[object, ...]:
+    return (
+        answer.key,
+        answer.user_id,
+        answer.item_id,
+        answer.kind.value,
+        answer.value,
+        answer.source,
+        answer.propensity,
+        answer.question,
+        answer.asked_at,
+        answer.answered_at,
+        answer.form.value,
+        json.dumps(answer.others),
+        json.dumps(answer.tapped),
+    )
+
+
+def _label(row: tuple[Any, ...]) -> Label:
+    seq, key, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at = row[:11]
+    form, others, tapped, now, retracts = row[11:]
+    answer = Answer(
+        user_id,
+        item_id,
+        AnswerKind(kind),
+        value,
+        source=source,
+        propensity=propensity,
+        key=key,
+        question=question,
+        asked_at=asked_at,
+        answered_at=answered_at,
+        form=Form(form),
+        others=tuple(json.loads(others)),
+        tapped=tuple(json.loads(tapped)),
+    )
+    return Label(seq, answer, now, retracts or "")
+
+
+def _check_same(known: Label, answer: Answer, retracts: str) -> None:
+    pairs = [("retracts", known.retracts, retracts)]
+    pairs += [(name, getattr(known.answer, name), getattr(answer, name)) for name in _CONTENT]
+    for name, kept, sent in pairs:
+        if kept != sent:
+            raise AnswerError(
+                f"the label key {answer.key!r} is taken: the log holds {name} {kept!r} under it, not {sent!r}. "
+                "Send a different answer under a key of its own."
+            )

@@ -1,0 +1,316 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import norm
+
+from palate import Learner
+from palate.datasets import Dataset
+from palate.entities import Answer, AnswerKind
+from palate.errors import IdError, OptionError, UnknownItem
+from palate.loop.lists import Recommendation, _top, expectations
+from tests.worlds import data, learner, words, world
+
+KINDS = ("ratings", "likes", "events", "both")
+
+
+@pytest.fixture(autouse=True)
+def _words() -> Iterator[None]:
+    with words():
+        yield
+
+
+def ids(shown: list[Recommendation]) -> list[str]:
+    return [one.item_id for one in shown]
+
+
+def tell(of: Learner, ratings: dict[str, float], user: str = "newcomer") -> Learner:
+    return of.tell([Answer(user, item, AnswerKind.RATING, value) for item, value in ratings.items()])
+
+
+def topic(of: Learner, name: str) -> list[str]:
+    return [of.model.catalogue.ids[position] for position in of.model.catalogue.members(name)]
+
+
+@given(st.lists(st.integers(-3, 3), min_size=1, max_size=40), st.integers(0, 45))
+def test_the_best_k_are_those_of_a_full_sort(scores: list[int], k: int) -> None:
+    score = np.array(scores, dtype=float)
+    k = min(k, len(score))
+    assert _top(score, k).tolist() == sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:k]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("user", ["newcomer", "u007"])
+def test_the_list_is_the_top_of_all_scores(kind: str, user: str) -> None:
+    of = learner(kind)
+    state = of.state(user)
+    score, std = expectations(of.model, state)
+    unseen = [i for i in range(120) if i not in state.asked]
+    best = sorted(unseen, key=lambda i: -score[i])[:7]
+    shown = of.recommend(user, k=7)
+    assert ids(shown) == [of.model.catalogue.ids[i] for i in best]
+    assert [(one.score, one.std) for one in shown] == [(score[i], std[i]) for i in best]
+    assert all(one.title and one.reason and one.std > 0 for one in shown)
+
+
+def test_scores_are_expected_ratings() -> None:
+    of, truth = learner(), world().expected()
+    state = of.state("u007")
+    score, std = expectations(of.model, state)
+    assert np.corrcoef(score, truth[6])[0, 1] > 0.6
+    assert 0.7 < (np.abs(score - truth[6]) < 1.96 * std).mean() <= 1.0
+
+
+def test_scores_of_likes_are_probabilities_with_an_error_to_first_order() -> None:
+    """Against draws of taste and item."""
+    of = learner("likes")
+    state = of.state("u007")
+    score, std = expectations(of.model, state)
+    assert ((score > 0) & (score < 1)).all()
+    items, draw = of.model.taste.items, np.random.default_rng(0)
+    tastes = draw.multivariate_normal(state.belief.mean, state.belief.covariance, 20_000)
+    for item in (3, 50):
+        mean, variance = items.level[item] + tastes @ items.factors[item], items.spread.expected
+        extra = float(variance(np.eye(items.dim + 1) * 0 + _moment(state.belief))[item])
+        latent = mean + np.sqrt(extra) * draw.normal(size=len(mean))
+        assert score[item] == pytest.approx(norm.cdf(latent).mean(), abs=0.01)
+        assert std[item] == pytest.approx(norm.cdf(latent).std(), rel=0.25)
+
+
+def _moment(belief) -> np.ndarray:
+    from palate.posteriors.statistics import augmented_moments
+
+    return augmented_moments(belief.mean, belief.covariance)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_make_scores_more_certain(kind: str) -> None:
+    of, value = learner(kind), {"ratings": 3.0, "both": 3.0, "likes": 1.0, "events": 1.0}[kind]
+    # at the mean of the belief nothing moves but the certainty
+    _, before = expectations(of.model, of.state("newcomer"))
+    told = tell(of, dict.fromkeys(topic(of, "jazz")[:6], value))
+    items = of.model.taste.items
+    shrunk = told.state("newcomer").belief.variance(items.factors)
+    assert (shrunk <= of.state("newcomer").belief.variance(items.factors) + 1e-12).all()
+    _, after = expectations(of.model, told.state("newcomer"))
+    assert np.median(after / before) < 1.0
+
+
+# ---- filters --------------------------------------------------------------------------------------------------------
+
+
+def test_filters_leave_what_they_say() -> None:
+    of = learner()
+    whole = ids(of.recommend("newcomer", k=120))
+    assert len(whole) == 120
+    assert ids(of.recommend("newcomer", k=119, exclude=[whole[0], "gone since"])) == whole[1:]
+    assert ids(of.recommend("newcomer", k=5, allow=[whole[9], whole[3]])) == [whole[3], whole[9]]
+    assert ids(of.recommend("newcomer", k=5, allow=[whole[9], whole[3]], exclude=[whole[3]])) == [whole[9]]
+    jazz = topic(of, "jazz")
+    assert ids(of.recommend("newcomer", k=120, category="jazz")) == [item for item in whole if item in jazz]
+    assert of.recommend("newcomer", allow=[]) == []
+
+
+def test_what_was_answered_in_any_way_is_not_shown_again_unless_wanted() -> None:
+    of = learner()
+    told = tell(of, {"i001": 5.0}).tell(
+        [Answer("newcomer", "i002", AnswerKind.UNKNOWN), Answer("newcomer", "i003", AnswerKind.SKIPPED)]
+    )
+    assert not {"i001", "i002", "i003"} & set(ids(told.recommend("newcomer", k=120)))
+    assert len(told.recommend("newcomer", k=120, include_seen=True)) == 120
+    rated = {of.model.catalogue.ids[i] for i in of.state("u007").rated}
+    assert not rated & set(ids(of.recommend("u007", k=120)))
+
+
+@pytest.mark.parametrize("diversity", [0.0, 0.5])
+def test_IN_10_nothing_to_show_is_an_empty_list(diversity: float) -> None:
+    of = learner()
+    everything = tell(of, dict.fromkeys(of.model.catalogue.ids, 3.0))
+    assert everything.recommend("newcomer", diversity=diversity) == []
+    assert of.recommend("newcomer", k=0, diversity=diversity) == []
+    assert of.recommend("newcomer", exclude=of.model.catalogue.ids, diversity=diversity) == []
+    assert of.recommend("newcomer", min_certainty=1.0, diversity=diversity) == []
+    assert len(of.recommend("newcomer", k=10_000, diversity=diversity)) == 120
+
+
+def test_minimal_certainty_is_the_share_of_variance_the_answers_resolved() -> None:
+    of = learner()
+    told = tell(of, dict.fromkeys(topic(of, "jazz")[:6], 4.0))
+    factors = of.model.taste.items.factors
+    left = told.state("newcomer").belief.variance(factors) / of.state("newcomer").belief.variance(factors)
+    sure = ids(told.recommend("newcomer", k=120, min_certainty=0.6))
+    expected = {of.model.catalogue.ids[i] for i in np.flatnonzero(1 - left >= 0.6)} - set(topic(of, "jazz")[:6])
+    assert set(sure) == expected and 0 < len(sure) < 114
+    assert of.recommend("newcomer", min_certainty=0.01) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"k": -1}, OptionError, r"^k is -1\. Ask for 0 or more items\.$"),
+        ({"diversity": 1.5}, OptionError, r"^diversity is 1\.5\. Give a number from 0 to 1\.$"),
+        ({"min_certainty": float("nan")}, OptionError, r"^min_certainty is nan\. Give a number from 0 to 1\.$"),
+        ({"allow": ["zzz"]}, UnknownItem, r"^item 'zzz' is not in the model"),
+        ({"category": "opera"}, UnknownItem, r"^category 'opera' has no item\. The categories are: baking, "),
+        ({"exclude": [""]}, IdError, r"^item_id is empty"),
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        learner().recommend("newcomer", **options)
+
+
+# ---- diversity ------------------------------------------------------------------------------------------------------
+
+
+def test_without_diversity_the_order_is_that_of_the_scores() -> None:
+    of = learner()
+    scores = [one.score for one in of.recommend("u007", k=20)]
+    assert scores == sorted(scores, reverse=True)
+    assert of.recommend("u007", k=20, diversity=0.0) == of.recommend("u007", k=20)
+
+
+def test_diversity_spreads_the_list_over_topics() -> None:
+    of = tell(learner(), dict.fromkeys(topic(learner(), "jazz")[:5], 5.0))
+
+    def topics(diversity: float) -> int:
+        shown = of.recommend("newcomer", k=8, diversity=diversity)
+        assert len(set(ids(shown))) == 8
+        return len({of.model.catalogue.table["category"][of.model.catalogue.position(item)] for item in ids(shown)})
+
+    assert topics(0.0) < topics(0.5) <= topics(1.0)
+    assert ids(of.recommend("newcomer", k=8, diversity=1.0)) != ids(of.recommend("newcomer", k=8))
+    assert ids(of.recommend("newcomer", k=8, diversity=0.5))[0] == ids(of.recommend("newcomer", k=8))[0]
+
+
+def test_twins_are_not_both_shown_where_difference_is_asked_for() -> None:
+    """Three items, two of them the same in every way and best."""
+    rows = [(f"u{n}", item, 5.0 - (item == "c") * (n % 3)) for n in range(12) for item in "abc"]
+    table = pl.DataFrame(rows, schema=["user_id", "item_id", "rating"], orient="row")
+    items = pl.DataFrame({"item_id": list("abc"), "text": ["a jazz album", "a jazz album", "a cake to bake"]})
+    of = Learner.fit(Dataset.from_tables(table, items), encoder="words", dim=2)
+    assert set(ids(of.recommend("x", k=2))) == {"a", "b"}
+    assert "c" in ids(of.recommend("x", k=2, diversity=0.9))
+
+
+# ---- reasons --------------------------------------------------------------------------------------------------------
+
+
+def test_the_reason_names_the_answers_that_lift_an_item() -> None:
+    of = learner()
+    jazz, romance = topic(of, "jazz"), topic(of, "romance")
+    told = tell(of, {jazz[0]: 5.0, jazz[1]: 5.0, romance[0]: 3.0})
+    items, state = of.model.taste.items, told.state("newcomer")
+    for shown in told.recommend("newcomer", k=5):
+        factors = items.factors[of.model.catalogue.position(shown.item_id)]
+        lifts = [
+            (factors @ state.belief.covariance @ items.factors[i]) * (value - items.level[i]) / items.answer_noise[i]
+            for i, value in zip(state.rated, state.values, strict=True)
+        ]
+        title = of.model.catalogue.names[state.rated[int(np.argmax(lifts))]]
+        assert shown.reason.startswith(f"you gave {state.values[int(np.argmax(lifts))]:g} to {title}"), shown
+    best_jazz = told.recommend("newcomer", k=1, category="jazz")[0]
+    assert any(of.model.catalogue.names[of.model.catalogue.position(item)] in best_jazz.reason for item in jazz[:2])
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "verb"),
+    [("likes", 1.0, "you liked "), ("events", 1.0, "you chose "), ("ratings", 5.0, "you gave 5 to ")],
+)
+def test_the_reason_speaks_as_the_answers_do(kind: str, value: float, verb: str) -> None:
+    of = learner(kind)
+    told = tell(of, dict.fromkeys(topic(of, "jazz")[:3], value))
+    (best,) = told.recommend("newcomer", k=1, category="jazz")
+    assert best.reason.startswith(verb), best
+
+
+def test_lifts_of_ratings_and_events_sum_to_what_the_taste_says() -> None:
+    from palate.loop.reasons import _pulls
+
+    told = tell(learner(), {"i001": 5.0, "i050": 1.0, "i090": 4.0})
+    state = told.state("newcomer")
+    np.testing.assert_allclose(_pulls(told.model, state).sum(0), state.belief.mean, atol=1e-10)
+    used = tell(learner("events"), {"i001": 1.0, "i050": 1.0})
+    state = used.state("newcomer")
+    start = used.model.taste.start
+    background = state.belief.covariance @ np.linalg.solve(start.covariance, start.mean)
+    np.testing.assert_allclose(_pulls(used.model, state).sum(0) + background, state.belief.mean, atol=1e-10)
+
+
+def test_a_reason_never_claims_that_people_liked_what_they_did_not() -> None:
+    of = learner()
+    shares = {of.model.catalogue.ids[i]: of.model.catalogue.levels[i, 3:].sum() for i in range(120)}  # of 4 and 5 stars
+    for one in of.recommend("newcomer", k=120):
+        count = of.model.catalogue.counts[of.model.catalogue.position(one.item_id)]
+        most = f"liked by most of the {count:.0f} people who rated it"
+        some = f"liked by {shares[one.item_id]:.0%} of the {count:.0f} people who rated it"
+        assert one.reason == (most if shares[one.item_id] > 0.5 else some)
+    assert learner("events").recommend("newcomer", k=1)[0].reason.startswith("chosen by ")
+    likes = learner("likes")
+    for one in likes.recommend("newcomer", k=120):
+        share = likes.model.catalogue.levels[likes.model.catalogue.position(one.item_id), 1]
+        assert ("most" in one.reason) == (share > 0.5)
+
+
+def test_a_reason_is_from_history_where_there_is_nothing_else() -> None:
+    of = learner("both")
+    seen = of.see("newcomer", topic(of, "jazz")[:5])
+    assert seen.recommend("newcomer", k=1)[0].reason == "fits what is known of you"
+    assert of.recommend("newcomer", k=1)[0].reason.startswith("liked by ")
+
+
+def test_an_answer_that_says_nothing_is_no_reason() -> None:
+    of = learner()
+    (item,) = (i for i in range(120) if i == 0)
+    told = tell(of, {of.model.catalogue.ids[item]: float(np.clip(of.model.taste.items.level[item], 1, 5))})
+    assert all(one.reason.endswith("your answers say little about it") for one in told.recommend("newcomer", k=3))
+
+
+def test_long_titles_are_cut_in_a_reason() -> None:
+    items = data().items.with_columns(title=pl.lit("word " * 30))
+    of = Learner.fit(replace(data(), items=items), encoder="none", dim=4)
+    told = tell(of, {"i001": 5.0})
+    named = [one.reason for one in told.recommend("newcomer", k=3) if one.reason.startswith("you gave")]
+    assert named and all(reason.endswith("…") and len(reason) < 70 for reason in named)
+
+
+# ---- profile --------------------------------------------------------------------------------------------------------
+
+
+def test_a_profile_shows_what_somebody_likes_and_how_sure_that_is() -> None:
+    of = learner()
+    jazz = topic(of, "jazz")
+    before = {one.category: one for one in of.profile("newcomer")}
+    told = tell(of, dict.fromkeys(jazz[:8], 5.0) | dict.fromkeys(topic(of, "football")[:8], 1.0))
+    after = told.profile("newcomer")
+    assert len(after) == 8 and {one.items for one in after} == {15}
+    assert [one.mean for one in after] == sorted((one.mean for one in after), reverse=True)
+    places = {one.category: place for place, one in enumerate(after)}
+    assert places["jazz"] < places["football"]
+    for one in after:
+        assert one.low < one.mean < one.high
+        assert one.high - one.low <= before[one.category].high - before[one.category].low + 1e-12
+        assert before[one.category].mean == 0.0
+    direction = of.model.taste.items.factors[of.model.catalogue.positions(jazz)].mean(0)
+    belief = told.state("newcomer").belief
+    found = next(one for one in after if one.category == "jazz")
+    assert found.mean == pytest.approx(direction @ belief.mean)
+    assert found.high - found.mean == pytest.approx(1.96 * np.sqrt(direction @ belief.covariance @ direction), rel=1e-3)
+
+
+def test_intervals_of_the_profile_hold_what_they_promise() -> None:
+    """Of the users of the planted world, against the interest their tastes really have."""
+    of, truth = learner(), world().tastes @ world().factors.T
+    truth = truth - truth.mean(0)
+    covered = []
+    for row, user in enumerate(world().user_ids[:150]):
+        for one in of.profile(user):
+            mean = truth[row, of.model.catalogue.members(one.category)].mean()
+            covered.append(one.low <= mean <= one.high)
+    assert 0.8 <= np.mean(covered) <= 1.0, np.mean(covered)  # what is not known of the items is not in it

@@ -1,0 +1,524 @@
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+import palate
+from palate.entities import Answer, AnswerKind, Form, Label
+from palate.errors import AnswerError, IdError, StoreError
+from palate.store import lock
+from palate.store.protocol import LabelStore, active
+from palate.store.sqlite_log import LabelLog
+
+SOURCE = str(Path(palate.__file__).resolve().parents[1])
+
+
+def rating(user: str, item: str, value: float, key: str = "") -> Answer:
+    return Answer(user, item, AnswerKind.RATING, value, key=key)
+
+
+def child(code: str, *arguments: object) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(
+        command, env={**os.environ, "PYTHONPATH": SOURCE}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "labels.sqlite"
+
+
+@pytest.fixture
+def log(path: Path) -> Iterator[LabelLog]:
+    ticks = iter(range(1_000, 2_000))
+    with LabelLog.open(path, clock=lambda: float(next(ticks))) as opened:
+        yield opened
+
+
+def test_append_returns_what_is_kept_in_order(log: LabelLog) -> None:
+    sent = Answer(
+        "ann", "film", AnswerKind.RATING, 4, "ann", 0.25, "k1", question="epig", asked_at=10, answered_at=11.5
+    )
+    labels = log.append([sent, Answer("bob", "film", AnswerKind.UNKNOWN, key="k2")])
+    assert labels == [
+        Label(1, replace(sent, value=4.0, asked_at=10.0), 1000.0),
+        Label(2, Answer("bob", "film", AnswerKind.UNKNOWN, key="k2"), 1001.0),
+    ]
+    assert list(log.labels()) == labels
+    assert list(log.labels(after_seq=1)) == labels[1:]
+
+
+def test_nothing_appended_is_nothing_kept(log: LabelLog) -> None:
+    assert log.append([]) == []
+    assert list(log.labels()) == []
+
+
+def test_an_empty_key_gets_one_of_its_own(log: LabelLog) -> None:
+    first, second = log.append([rating("ann", "film", 4), rating("ann", "film", 4)])
+    assert first.answer.key != second.answer.key
+    assert len(first.answer.key) == 32
+
+
+def test_the_same_key_again_gives_the_first_label(log: LabelLog) -> None:
+    (first,) = log.append([rating("ann", "film", 4, "k")])
+    stamped_anew = replace(rating("ann", "film", 4, "k"), answered_at=99.0)
+    assert log.append([stamped_anew, rating("ann", "film", 4, " k ")]) == [first, first]
+    assert list(log.labels()) == [first]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"value": 5.0}, "the label key 'k' is taken: the log holds value 4.0 under it, not 5.0. "),
+        ({"user_id": "bob"}, "the label key 'k' is taken: the log holds user_id 'ann' under it, not 'bob'. "),
+        ({"propensity": 0.5}, "the label key 'k' is taken: the log holds propensity None under it, not 0.5. "),
+    ],
+)
+def test_another_answer_under_a_taken_key_is_refused(log: LabelLog, change: dict[str, object], message: str) -> None:
+    first = rating("ann", "film", 4, "k")
+    kept = log.append([first])
+    with pytest.raises(AnswerError) as caught:
+        log.append([rating("cid", "film", 1), replace(first, **change)])  # type: ignore[arg-type]
+    assert str(caught.value) == message + "Send a different answer under a key of its own."
+    assert list(log.labels()) == kept  # nor was the other answer of the batch
+
+
+def test_undo_is_a_row(log: LabelLog) -> None:
+    kept = log.append([rating("ann", "film", 4, "k"), rating("ann", "book", 2, "b")])
+    undo = log.retract("k", source="ann")
+    assert undo == Label(3, Answer("ann", "film", AnswerKind.RATING, 4.0, "ann", key=undo.answer.key), 1002.0, "k")
+    assert list(log.labels()) == [*kept, undo]
+    assert active(log.labels()) == kept[1:]
+
+
+def test_a_retraction_with_a_key_may_be_sent_again(log: LabelLog) -> None:
+    log.append([rating("ann", "film", 4, "k")])
+    undo = log.retract("k", retraction_key="u")
+    assert log.retract("k", retraction_key="u") == undo
+    assert len(list(log.labels())) == 2
+
+
+def test_an_answer_sent_again_after_its_retraction_stays_retracted(log: LabelLog) -> None:
+    (first,) = log.append([rating("ann", "film", 4, "k")])
+    log.retract("k")
+    assert log.append([rating("ann", "film", 4, "k")]) == [first]
+    assert active(log.labels()) == []
+
+
+def test_what_cannot_be_retracted(log: LabelLog) -> None:
+    log.append([rating("ann", "film", 4, "k"), rating("ann", "film", 4, "other")])
+    log.retract("k", retraction_key="u")
+    before = list(log.labels())
+    with pytest.raises(AnswerError, match=r"^no label has the key 'x'\. Give the key of an answer in the log\.$"):
+        log.retract("x")
+    with pytest.raises(AnswerError, match=r"^the label 'k' has already been retracted\. There is nothing left to undo"):
+        log.retract("k")
+    with pytest.raises(
+        AnswerError, match=r"^the label 'u' is itself a retraction\. To undo it, append the answer anew"
+    ):
+        log.retract("u")
+    with pytest.raises(
+        AnswerError, match="the label key 'u' is taken: the log holds retracts 'k' under it, not 'other'"
+    ):
+        log.retract("other", retraction_key="u")
+    with pytest.raises(AnswerError, match="the label key 'u' is taken: the log holds retracts 'k' under it, not ''"):
+        log.append([rating("ann", "film", 4, "u")])
+    assert list(log.labels()) == before
+
+
+def test_replay_gives_the_same_state_in_whatever_order_rows_come(log: LabelLog) -> None:
+    log.append([rating("ann", str(number), number, str(number)) for number in range(20)])
+    for key in ("3", "17"):
+        log.retract(key)
+    rows = list(log.labels())
+    assert active(rows[::-1]) == active(rows) == active(log.labels())
+    assert [label.answer.key for label in active(rows)] == [str(n) for n in range(20) if n not in (3, 17)]
+
+
+def test_labels_pages_through_a_long_log(log: LabelLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("palate.store.sqlite_log._PAGE", "SELECT * FROM labels WHERE seq > ? ORDER BY seq LIMIT 3")
+    monkeypatch.setattr("palate.store.sqlite_log._label", lambda row: row)
+    log.append([rating("ann", str(number), number) for number in range(10)])
+    assert [row[0] for row in log.labels()] == list(range(1, 11))  # type: ignore[index]
+
+
+def test_reopening_keeps_everything(path: Path) -> None:
+    with LabelLog.open(path) as log:
+        kept = log.append([rating("ann", "film", 4, "k")])
+    with LabelLog.open(str(path)) as log:
+        assert list(log.labels()) == kept
+        assert log.append([rating("ann", "film", 4, "k")]) == kept
+
+
+def test_a_log_is_a_label_store(log: LabelLog) -> None:
+    store: LabelStore = log
+    assert store.append([rating("ann", "film", 4)])[0].seq == 1
+
+
+@pytest.mark.parametrize("field", ["propensity", "asked_at", "answered_at"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400, "soon"])
+def test_numbers_that_are_none_are_refused(log: LabelLog, field: str, value: object) -> None:
+    answer = replace(rating("ann", "film", 4), **{field: value})  # type: ignore[arg-type]
+    with pytest.raises(AnswerError, match=rf"^{field} .* is not a finite number\. Give a finite one, or None\.$"):
+        log.append([rating("bob", "film", 4), answer])
+    assert list(log.labels()) == []
+
+
+def test_a_propensity_is_a_probability(log: LabelLog) -> None:
+    with pytest.raises(
+        AnswerError, match=r"^propensity 1\.5 is not a probability\. Give a number from 0 to 1, or None"
+    ):
+        log.append([replace(rating("ann", "film", 4), propensity=1.5)])
+
+
+@pytest.mark.parametrize("field", ["key", "source", "question"])
+@pytest.mark.parametrize("text", ["a\0b", "\ud800", "x" * 257])
+def test_texts_no_store_can_hold_are_refused(log: LabelLog, field: str, text: str) -> None:
+    with pytest.raises(IdError, match=f"^{field} "):
+        log.append([replace(rating("ann", "film", 4), **{field: text})])  # type: ignore[arg-type]
+
+
+def test_large_and_numpy_numbers_come_back_equal(log: LabelLog) -> None:
+    values = [10**18, -(10**18), 2**63, 1e-300, np.float32(0.1), np.int64(3)]
+    kept = log.append([rating("ann", str(place), value) for place, value in enumerate(values)])
+    assert [label.answer.value for label in log.labels()] == [float(value) for value in values]
+    assert all(type(label.answer.value) is float for label in kept)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE labels SET value = 5",
+        "UPDATE labels SET seq = seq + 10",
+        "DELETE FROM labels",
+        "INSERT OR REPLACE INTO labels SELECT * FROM labels",
+        "INSERT OR REPLACE INTO labels SELECT seq + 9, key, user_id, item_id, kind, 5, source, propensity, question, "
+        "asked_at, answered_at, recorded_at, retracts, form, others, tapped FROM labels",
+    ],
+)
+def test_no_program_can_change_a_row(log: LabelLog, path: Path, statement: str) -> None:
+    kept = log.append([rating("ann", "film", 4, "k")])
+    other = sqlite3.connect(path)
+    with pytest.raises(sqlite3.IntegrityError, match="the label log only grows"):
+        other.execute(statement)
+    other.close()
+    assert list(log.labels()) == kept
+
+
+def test_the_table_checks_what_another_program_writes(log: LabelLog, path: Path) -> None:
+    other = sqlite3.connect(path)
+    row = "INSERT INTO labels VALUES (1, 'k', 'ann', 'film', ?, ?, 'x', NULL, '', NULL, NULL, 0, NULL, ?, '[]', '[]')"
+    for kind, value in (("rating", None), ("rating", float("nan")), ("unknown", 3.0), ("liked", None)):
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
+            other.execute(row, (kind, value, "rate"))
+    with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
+        other.execute(row, ("unknown", None, "essay"))
+    other.close()
+
+
+def test_settings_that_durability_rests_on(log: LabelLog) -> None:
+    def setting(name: str) -> object:
+        return log._connection.execute(f"PRAGMA {name}").fetchone()[0]
+
+    assert setting("journal_mode") == "wal"
+    assert setting("synchronous") == 2  # FULL
+    assert setting("mmap_size") == 0
+
+
+def test_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
+    LabelLog.open(path).close()
+    other = sqlite3.connect(path)
+    other.execute("PRAGMA user_version = 7")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError) as caught:
+        LabelLog.open(path)
+    assert str(caught.value) == (
+        f"{path} is a label log of version 7; this Palate reads version 2. "
+        "Install a newer Palate, in its checkout: git pull && pip install ."
+    )
+    assert path.read_bytes() == before
+
+
+OF_VERSION_1 = """
+    CREATE TABLE labels (
+        seq INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE CHECK (key <> ''), user_id TEXT NOT NULL,
+        item_id TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('rating', 'no-opinion', 'unknown', 'skipped')),
+        value REAL CHECK ((value IS NOT NULL) = (kind = 'rating')), source TEXT NOT NULL,
+        propensity REAL CHECK (propensity BETWEEN 0 AND 1), question TEXT NOT NULL, asked_at REAL, answered_at REAL,
+        recorded_at REAL NOT NULL, retracts TEXT UNIQUE
+    ) STRICT;
+    CREATE TRIGGER labels_no_update BEFORE UPDATE ON labels BEGIN SELECT RAISE(ABORT, 'the label log only grows'); END;
+    PRAGMA application_id = 1346456660;
+    PRAGMA user_version = 1;
+"""
+WRITTEN_BY_1 = (
+    "INSERT INTO labels (key, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at, "
+    "recorded_at, retracts) VALUES (?, 'ann', 'film', 'rating', 4.0, 'person', 0.5, 'epig', NULL, NULL, 7.0, NULL)"
+)
+
+
+def test_a_log_of_version_1_gets_the_new_columns_and_keeps_its_rows(path: Path) -> None:
+    old = sqlite3.connect(path)
+    old.executescript(OF_VERSION_1)
+    old.execute(WRITTEN_BY_1, ("k",))
+    old.commit()
+    with LabelLog.open(path) as log:
+        (first,) = log.labels()
+        assert first == Label(
+            1, Answer("ann", "film", AnswerKind.RATING, 4.0, propensity=0.5, key="k", question="epig"), 7.0
+        )
+        old.execute(WRITTEN_BY_1, ("still",))  # by a process that opened it before
+        old.commit()
+        pair = Answer("ann", "film", AnswerKind.RATING, 1.0, key="p", form=Form.PAIR, others=("book",))
+        log.append([pair])
+        assert [label.answer.form for label in log.labels()] == [Form.RATE, Form.RATE, Form.PAIR]
+        with pytest.raises(sqlite3.IntegrityError, match="the label log only grows"):
+            old.execute("UPDATE labels SET form = 'pair'")
+    old.close()
+    again = sqlite3.connect(path)
+    assert again.execute("PRAGMA user_version").fetchone() == (2,)
+    again.close()
+    with LabelLog.open(path) as log:
+        assert [label.answer.key for label in log.labels()] == ["k", "still", "p"]
+
+
+def test_answers_of_every_form_come_back_equal_and_can_be_taken_back(log: LabelLog) -> None:
+    sent = [
+        Answer("ann", "film", AnswerKind.RATING, 1.0, key="p", form=Form.PAIR, others=("book",)),
+        Answer("ann", "a", AnswerKind.RATING, key="g", form=Form.GROUP, others=('b"],', "ü"), tapped=("ü", "a")),
+        Answer("ann", "comedy", AnswerKind.RATING, 0.0, key="c", form=Form.CONCEPT),
+        Answer("ann", "film", AnswerKind.UNKNOWN, key="v", form=Form.PREVIEW),
+    ]
+    assert [label.answer for label in log.append(sent)] == sent
+    assert [label.answer for label in log.labels()] == sent
+    undo = log.retract("g")
+    assert (undo.answer.form, undo.answer.others, undo.answer.tapped) == (Form.GROUP, ('b"],', "ü"), ("ü", "a"))
+    assert [label.answer.key for label in active(log.labels())] == ["p", "c", "v"]
+    with pytest.raises(AnswerError, match="the label key 'p' is taken: the log holds others \\('book',\\) under it"):
+        log.append([Answer("ann", "film", AnswerKind.RATING, 1.0, key="p", form=Form.PAIR, others=("tune",))])
+
+
+def test_another_programs_database_is_refused_and_left_alone(path: Path) -> None:
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE labels (mine TEXT)")
+    other.close()
+    before = path.read_bytes()
+    with pytest.raises(StoreError, match="another program's database"):
+        LabelLog.open(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_that_is_no_database_is_refused(path: Path) -> None:
+    path.write_text("user_id,item_id,rating\n" * 100)
+    with pytest.raises(StoreError) as caught:
+        LabelLog.open(path)
+    assert str(caught.value) == (
+        f"the label log {path} cannot be used: file is not a database. "
+        "Give the path of a label log, or of a file that does not exist yet."
+    )
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match=r"No such file or directory. Give a folder that is there and writable\.$"):
+        LabelLog.open(tmp_path / "none" / "labels.sqlite")
+
+
+def test_a_damaged_log_is_an_error_of_ours(path: Path) -> None:
+    with LabelLog.open(path) as log:
+        log.append([rating("ann", str(number), number) for number in range(500)])
+    damaged = bytearray(path.read_bytes())
+    damaged[4096:] = b"\xff" * (len(damaged) - 4096)
+    path.write_bytes(damaged)
+    with pytest.raises(StoreError, match=r"malformed\. Restore it from a backup\.$"), LabelLog.open(path) as log:
+        list(log.labels())
+
+
+def test_a_full_disk_keeps_nothing_of_the_batch(log: LabelLog) -> None:
+    kept = log.append([rating("ann", "film", 4, "k")])
+    (pages,) = log._connection.execute("PRAGMA page_count").fetchone()
+    log._connection.execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(StoreError, match=r"disk is full\. Free some disk space, then send the same answers again\.$"):
+        log.append([rating("ann", str(number), number) for number in range(1_000)])
+    assert list(log.labels()) == kept
+    log._connection.execute("PRAGMA max_page_count = 1000000")
+    assert len(log.append([rating("ann", str(number), number) for number in range(100)])) == 100
+
+
+def test_a_file_that_cannot_be_written(log: LabelLog) -> None:
+    log._connection.execute("PRAGMA query_only = ON")
+    with pytest.raises(StoreError, match=r"readonly database\. Make the file and its folder writable\.$"):
+        log.append([rating("ann", "film", 4)])
+
+
+def test_a_closed_log_says_so(path: Path) -> None:
+    log = LabelLog.open(path)
+    log.close()
+    for use in (lambda: log.append([rating("ann", "film", 4)]), lambda: list(log.labels()), lambda: log.retract("k")):
+        with pytest.raises(StoreError, match=r"is closed\. Open it again\.$"):
+            use()
+
+
+def test_a_log_from_before_a_fork_is_refused(path: Path) -> None:
+    code = """
+import os, sys
+from palate.entities import Answer, AnswerKind
+from palate.errors import StoreError
+from palate.store.sqlite_log import LabelLog
+log = LabelLog.open(sys.argv[1])
+if os.fork() == 0:
+    try:
+        log.append([Answer("ann", "film", AnswerKind.UNKNOWN)])
+    except StoreError as error:
+        print(error, flush=True)
+    os._exit(0)
+os.wait()
+log.append([Answer("ann", "film", AnswerKind.UNKNOWN, key="parent")])
+"""
+    out, err = child(code, path).communicate(timeout=60)
+    assert (out.strip(), err) == (f"the label log {path} was opened before a fork. Open it after.", "")
+    with LabelLog.open(path) as log:
+        assert [label.answer.key for label in log.labels()] == ["parent"]
+
+
+def test_threads_share_a_log(log: LabelLog) -> None:
+    def work(name: str) -> None:
+        for number in range(20):
+            log.append([rating(name, str(number), part, f"{name}-{number}-{part}") for part in range(3)])
+            assert sum(label.answer.user_id == name for label in log.labels()) == 3 * (number + 1)
+
+    threads = [threading.Thread(target=work, args=(f"t{number}",)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [label.seq for label in log.labels()] == list(range(1, 241))
+
+
+def test_two_processes_append_at_the_same_time(path: Path) -> None:
+    code = """
+import pathlib, sys, time
+from palate.entities import Answer, AnswerKind
+from palate.store.sqlite_log import LabelLog
+with LabelLog.open(sys.argv[1]) as log:
+    print("ready", flush=True)
+    while not pathlib.Path(sys.argv[3]).exists():
+        time.sleep(0.001)
+    for number in range(150):
+        log.append([Answer(sys.argv[2], str(number), AnswerKind.UNKNOWN, key=f"{sys.argv[2]}-{number}")])
+"""
+    start = path.with_name("start")
+    children = [child(code, path, name, start) for name in ("a", "b")]
+    for process in children:
+        assert process.stdout is not None and process.stdout.readline() == "ready\n"
+    start.touch()
+    results = [process.communicate(timeout=60) for process in children]
+    assert [(process.returncode, err) for process, (_, err) in zip(children, results, strict=True)] == [(0, "")] * 2
+    with LabelLog.open(path) as log:
+        rows = list(log.labels())
+    assert {label.answer.key for label in rows} == {f"{name}-{number}" for name in "ab" for number in range(150)}
+    assert [label.seq for label in rows] == list(range(1, 301))
+    names = [label.answer.user_id for label in rows]
+    assert names != sorted(names)  # they did overlap
+
+
+def test_a_lock_that_is_held_too_long_is_an_error(path: Path, log: LabelLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("palate.store.sqlite_log.WAIT_SECONDS", 0.05)
+    with (
+        lock.exclusive(path.with_name("labels.sqlite-lock"), wait_seconds=1),
+        pytest.raises(StoreError, match=r"labels.sqlite-lock has been held by another process for 0\.05 s\. Let that"),
+    ):
+        log.append([rating("ann", "film", 4)])
+    assert log.append([rating("ann", "film", 4)])[0].seq == 1
+
+
+def test_the_log_needs_the_standard_library_only() -> None:
+    code = (
+        "import sys, palate.store.sqlite_log; print({'polars', 'pyarrow', 'safetensors', 'numba'} & set(sys.modules))"
+    )
+    out, err = child(code).communicate(timeout=60)
+    assert (out.strip(), err) == ("set()", "")
+
+
+KEYS = ("a", "b", "c", "d")
+ANSWERS = st.builds(
+    Answer,
+    user_id=st.sampled_from(["ann", "bob"]),
+    item_id=st.just("film"),
+    kind=st.just(AnswerKind.RATING),
+    value=st.sampled_from([1.0, 2.0]),
+    key=st.sampled_from(KEYS),
+)
+
+
+class LogMachine(RuleBasedStateMachine):
+    """The log beside a list of rows: (key, what it says, key it retracts)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.log = LabelLog.open(Path(self.folder.name) / "labels.sqlite")
+        self.rows: list[tuple[str, str, float | None, str]] = []
+
+    @rule(answers=st.lists(ANSWERS, max_size=3))
+    def append(self, answers: list[Answer]) -> None:
+        rows = list(self.rows)
+        seqs = []
+        for answer in answers:
+            row = (answer.key, answer.user_id, answer.value, "")
+            known = {known[0]: known for known in rows}
+            if known.setdefault(answer.key, row) != row:
+                with pytest.raises(AnswerError):
+                    self.log.append(answers)
+                return
+            if row not in rows:
+                rows.append(row)
+            seqs.append(rows.index(row) + 1)
+        assert [label.seq for label in self.log.append(answers)] == seqs
+        self.rows = rows
+
+    @rule(key=st.sampled_from(KEYS))
+    def retract(self, key: str) -> None:
+        known = {row[0]: row for row in self.rows}
+        if key not in known or any(row[3] == key for row in self.rows):
+            with pytest.raises(AnswerError):
+                self.log.retract(key)
+            return
+        label = self.log.retract(key)
+        self.rows.append((label.answer.key, known[key][1], known[key][2], key))
+
+    @rule()
+    def reopen(self) -> None:
+        self.log.close()
+        self.log = LabelLog.open(Path(self.folder.name) / "labels.sqlite")
+
+    @invariant()
+    def same_rows(self) -> None:
+        rows = list(self.log.labels())
+        told = [(label.answer.key, label.answer.user_id, label.answer.value, label.retracts) for label in rows]
+        assert told == self.rows
+        gone = {row[3] for row in self.rows}
+        kept = [row[0] for row in self.rows if not row[3] and row[0] not in gone]
+        assert [label.answer.key for label in active(rows)] == kept
+
+    def teardown(self) -> None:
+        self.log.close()
+        self.folder.cleanup()
+
+
+TestLogMachine = LogMachine.TestCase
+TestLogMachine.settings = settings(max_examples=25, stateful_step_count=15, deadline=None)
