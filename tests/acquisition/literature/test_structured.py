@@ -133,7 +133,7 @@ def test_information_gain_counts_only_some_users() -> None:
 
 
 def test_igcn_turns_to_the_nearest_users_after_five_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rashid, "NEIGHBOURS", 4)
+    monkeypatch.setattr(groups, "NEIGHBOURS", 4)
     rng = np.random.default_rng(1)
     table = rng.integers(1, 6, (12, 8)).astype(float)
     population = crowd(table)
@@ -489,7 +489,7 @@ def test_a_split_of_users_by_hand() -> None:
 
 
 def test_user_partitioning_splits_the_users_like_this_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(teixeira, "NEIGHBOURS", 2)
+    monkeypatch.setattr(groups, "NEIGHBOURS", 2)
     population = crowd([[5, 1, -1], [5, 5, -1], [1, 1, 3], [1, 5, 3]], factors=[[1.0], [0.5], [0.0]])
     found = asked(user_partitioning, population, (0, 5.0))
     np.testing.assert_allclose(found, groups.splits(population, np.array([0, 1])))
