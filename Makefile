@@ -38,6 +38,14 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict src/palate
 
+# Of the quick tests; fails below the floor in pyproject.toml. Which lines no test runs is printed at the end.
+coverage: $(VENV)/.dev
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not hf and not long" \
+	    --cov --cov-report=term-missing:skip-covered
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 # One after another, so that no timing is disturbed by its neighbour; names with _ in front are shared helpers.
 bench: $(VENV)/.hf $(PEERS)/.made $(SEQUENCES)/.made
 	@set -e; for file in benchmarks/[a-z]*.py; do \
@@ -60,7 +68,7 @@ lock: $(VENV)/.dev
 	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(SEQUENCES) palate-demo build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(SEQUENCES) palate-demo build dist site .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- set-up: each stamp needs the one before, so that `make -j` never runs two installations at once ----

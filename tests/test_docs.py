@@ -22,7 +22,7 @@ from palate.acquisition import DEFAULT, STRATEGIES
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, EXAMPLES, RESULTS = ROOT / "docs", ROOT / "examples", ROOT / "benchmarks" / "results"
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
-PAGES = (*READMES, *sorted(DOCS.glob("*.md")))
+PAGES = (*READMES, *sorted(DOCS.rglob("*.md")), ROOT / "CONTRIBUTING.md")
 NEW_USERS = RESULTS / "new_users.json"
 
 HEADLINE = re.compile(r"<!-- headline -->\s*(.*?)\s*<!-- /headline -->", re.DOTALL)
@@ -158,6 +158,18 @@ def test_every_link_between_pages_leads_somewhere(page: Path) -> None:
         if not aim.exists() or (anchor and anchor not in anchors(aim)):
             broken.append(target)
     assert broken == []
+
+
+def test_the_site_has_no_broken_link_and_needs_no_other_host(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path)]
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    built = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")}
+    assert len(built) > len(PAGES)
+    loads = re.compile(r"""<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]*>""")
+    assert {name: loads.findall(text) for name, text in built.items() if loads.search(text)} == {}
+    assert "$" not in re.sub(r"<(script|code|pre)\b.*?</\1>", "", built["softmax.html"], flags=re.DOTALL)
 
 
 def anchors(page: Path) -> set[str]:

@@ -15,6 +15,7 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
 import palate
 
@@ -71,7 +72,23 @@ def pins(name: str) -> dict[str, set[str]]:
 def test_the_version_is_the_same_everywhere() -> None:
     newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert newest is not None
-    assert palate.__version__ == PROJECT["version"] == newest.group(1)
+    cited = re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(encoding="utf-8"), re.MULTILINE)
+    assert cited is not None
+    assert palate.__version__ == PROJECT["version"] == newest.group(1) == cited.group(1)
+
+
+def test_the_workflow_runs_on_every_python_that_is_supported() -> None:
+    versions = re.findall(r"Python :: (3\.\d+)$", "\n".join(PROJECT["classifiers"]), re.MULTILINE)
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    assert jobs["quick"]["strategy"]["matrix"]["python"] == versions
+
+
+@pytest.mark.parametrize("name", [".ci/run", ".github/workflows/ci.yml", "CONTRIBUTING.md", "README.md"])
+def test_every_make_target_that_is_named_exists(name: str) -> None:
+    rules = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    lines = re.findall(r"(?:^ *|`|run: )make ([a-z-]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+    assert lines
+    assert set(lines) <= rules
 
 
 def test_no_file_names_the_machine_it_was_written_on() -> None:
