@@ -187,7 +187,8 @@ class Learner:
         Args:
             item: Whom to ask about it (:func:`palate.loop.ask_about_item.whom_to_ask`), among ``users``.
             budget: Questions over the whole system (:func:`palate.loop.ask_pairs.pairs_to_ask`), at most ``per_user``
-            to one. strategy: How items to rate are chosen. Where other kinds are asked too, all are compared by one
+                to one.
+            strategy: How items to rate are chosen. Where other kinds are asked too, all are compared by one
                 measure: the expected fall of the uncertainty about what the user may be shown, per second.
             kinds: Of question: ``rate``, ``pair``, ``group``, ``page``, ``concept``, ``preview``.
             candidates: Ids that may be asked; the whole catalogue if None. What the user has answered is left out.
