@@ -22,6 +22,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         (
             {"_version", "arrays", "errors", "machine"},
             {"random", "entities"},
+            {"records"},
             {"costs", "datasets", "store"},
             {"posteriors"},
             {"classifiers"},

@@ -17,7 +17,7 @@ PUBLIC = {
     "AnswerKind": "palate.entities",
     "Dataset": "palate.datasets.tables",
     "Item": "palate.entities",
-    "Label": "palate.entities",
+    "Record": "palate.entities",
     "Learner": "palate.learner",
     "PalateError": "palate.errors",
     "Question": "palate.entities",

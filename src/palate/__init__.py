@@ -12,34 +12,43 @@ from palate._version import __version__
 
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
-    from palate.entities import Answer, AnswerKind, Item, Label, Question
+    from palate.entities import Answer, AnswerKind, Item, Question
     from palate.errors import PalateError
     from palate.learner import Learner
     from palate.loop.lists import Recommendation
+    from palate.records import Attribute, Event, Record, events, rate
 
 __all__ = [
     "Answer",
     "AnswerKind",
+    "Attribute",
     "Dataset",
+    "Event",
     "Item",
-    "Label",
     "Learner",
     "PalateError",
     "Question",
     "Recommendation",
+    "Record",
     "__version__",
+    "events",
+    "rate",
 ]
 
 _HOME = {
     "Answer": "palate.entities",
     "AnswerKind": "palate.entities",
+    "Attribute": "palate.records",
     "Dataset": "palate.datasets.tables",
+    "Event": "palate.records",
     "Item": "palate.entities",
-    "Label": "palate.entities",
     "Learner": "palate.learner",
     "PalateError": "palate.errors",
     "Question": "palate.entities",
     "Recommendation": "palate.loop.lists",
+    "Record": "palate.records",
+    "events": "palate.records",
+    "rate": "palate.records",
 }
 
 

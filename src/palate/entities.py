@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from numbers import Real
@@ -106,6 +107,13 @@ class Question:
         why: The reason in words.
         others: The further items of a pair, a group or a page.
         seconds: Of the user's time that it is expected to take (:mod:`palate.costs`).
+        titles: What the items are called, in order; the concept's name.
+        text: The whole question, as one may read it out to the user.
+
+    Example:
+        >>> question = Question("ann", "i1", "random", 0.0, 1.0, 0.5)
+        >>> question.answer(4).value
+        4.0
     """
 
     user_id: str
@@ -118,6 +126,8 @@ class Question:
     form: Form = Form.RATE
     others: tuple[str, ...] = ()
     seconds: float = 3.65
+    titles: tuple[str, ...] = ()
+    text: str = ""
 
     def __post_init__(self) -> None:
         _check_items(self)
@@ -134,8 +144,68 @@ class Question:
         """What is answered one by one: of a page a question to rate each item, with its share of the seconds."""
         if self.form is not Form.PAGE:
             return (self,)
-        share = self.seconds / len(self.items)
-        return tuple(replace(self, item_id=i, form=Form.RATE, others=(), seconds=share) for i in self.items)
+        share, titles = self.seconds / len(self.items), self.titles or self.items
+        return tuple(
+            replace(self, item_id=item, form=Form.RATE, others=(), seconds=share, titles=(title,), text="")
+            for item, title in zip(self.items, titles, strict=True)
+        )
+
+    @property
+    def title(self) -> str:
+        """What it is about, in a few words: the titles of its items, or the concept."""
+        return " / ".join(self.titles or (self.item_id, *self.others))
+
+    def answer(
+        self,
+        value: float | AnswerKind | Sequence[str],
+        *,
+        source: str = "person",
+        key: str = "",
+        at: float | None = None,
+    ) -> Answer:
+        """The answer to it, ready to be told.
+
+        Args:
+            value: The rating; 1 for the first of a pair, 0 for the second; 1 for yes, 0 for no; the ids tapped in a
+                group, which may be none; or one of the answers that are no rating.
+            source: Who answers.
+            key: Made by the client: an answer told again with the same key changes nothing. Empty: one is made.
+            at: When it was given, in seconds since the epoch.
+        Raises:
+            AnswerError: If it is no answer to this form of question.
+        """
+        is_other = isinstance(value, AnswerKind)
+        is_group = self.form is Form.GROUP and not is_other
+        return Answer(
+            user_id=self.user_id,
+            item_id=self.item_id,
+            kind=value if isinstance(value, AnswerKind) else AnswerKind.RATING,
+            value=None if is_other or is_group else value,  # type: ignore[arg-type]  # a group counts its taps itself
+            source=source,
+            propensity=self.propensity,
+            key=key,
+            question=self.strategy,
+            answered_at=at,
+            form=self.form,
+            others=self.others,
+            tapped=_ids(value) if is_group else (),
+        )
+
+    def answers(self, ratings: Mapping[str, float | AnswerKind], *, source: str = "person") -> tuple[Answer, ...]:
+        """The answers to a page, one for each item of it, ready to be told.
+
+        Args:
+            ratings: By id, of the items that the user knows; the others are not known to them.
+        Raises:
+            AnswerError: If the question is no page, or an item is not on it.
+        """
+        if not isinstance(ratings, Mapping):
+            raise AnswerError(f"the answers to a page are {shown(ratings)}. Give a mapping from item to rating.")
+        strange = sorted(set(ratings) - set(self.items))
+        if self.form is not Form.PAGE or strange:
+            what = f"item {strange[0]!r} is not on the page" if strange else f"a {self.form.value} question is no page"
+            raise AnswerError(f"{what}. Give ratings of the items of a page.")
+        return tuple(part.answer(ratings.get(part.item_id, AnswerKind.UNKNOWN), source=source) for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,7 +295,7 @@ def _check_items(asked: Question | Answer) -> None:
     items = (asked.item_id, *others)
     if len(set(items)) < len(items):
         twice = next(item for item in items if items.count(item) > 1)
-        raise AnswerError(f"item {_shown(twice)} comes twice in a {form.value}. Give different items.")
+        raise AnswerError(f"item {shown(twice)} comes twice in a {form.value}. Give different items.")
 
 
 def _check_tapped(answer: Answer) -> None:
@@ -233,12 +303,10 @@ def _check_tapped(answer: Answer) -> None:
     tapped = tuple(dict.fromkeys(normalise_id(item, ITEM) for item in answer.tapped))
     object.__setattr__(answer, "tapped", tapped)
     if tapped and (answer.form is not Form.GROUP or answer.kind is not AnswerKind.RATING):
-        raise AnswerError(
-            f"item {_shown(tapped[0])} was tapped in no group. Only the answer to a group has such items."
-        )
+        raise AnswerError(f"item {shown(tapped[0])} was tapped in no group. Only the answer to a group has such items.")
     strange = [item for item in tapped if item not in answer.items]
     if strange:
-        raise AnswerError(f"item {_shown(strange[0])} was tapped and not offered. Give items of the group.")
+        raise AnswerError(f"item {shown(strange[0])} was tapped and not offered. Give items of the group.")
     if answer.form is Form.GROUP and answer.kind is AnswerKind.RATING:
         if answer.value not in (None, float(len(tapped))):
             raise AnswerError(f"the value of a group is {answer.value:g}, {len(tapped)} are tapped. Leave it out.")
@@ -253,29 +321,34 @@ def form_of(value: object) -> Form:
     """
     forms = [form.value for form in Form]
     if not isinstance(value, str) or value not in forms:
-        raise OptionError(f"the kind of question {_shown(value)} is unknown. Give one of {', '.join(forms)}.")
+        raise OptionError(f"the kind of question {shown(value)} is unknown. Give one of {', '.join(forms)}.")
     return Form(value)
 
 
 def _kind(value: object) -> AnswerKind:
     kinds = [kind.value for kind in AnswerKind]
     if not isinstance(value, str) or value not in kinds:
-        raise AnswerError(f"an answer has the kind {_shown(value)}. Give one of {', '.join(kinds)}.")
+        raise AnswerError(f"an answer has the kind {shown(value)}. Give one of {', '.join(kinds)}.")
     return AnswerKind(value)
 
 
 def _rating(value: object) -> float:
     """The rating as a finite float. Text and ``True`` are refused, although Python could make a number of them."""
-    try:
-        number = float(value) if not isinstance(value, bool) and isinstance(value, Real) else math.nan
-    except OverflowError:
-        number = math.inf
+    number = number_of(value)
     if not math.isfinite(number):
-        raise AnswerError(f"the rating {_shown(value)} is not a finite number. Give a number on the data's scale.")
+        raise AnswerError(f"the rating {shown(value)} is not a finite number. Give a number on the data's scale.")
     return number
 
 
-def _shown(value: object) -> str:
+def number_of(value: object) -> float:
+    """The number, NaN where it is none."""
+    try:
+        return float(value) if not isinstance(value, bool) and isinstance(value, Real) else math.nan
+    except OverflowError:
+        return math.inf
+
+
+def shown(value: object) -> str:
     """A value in a message, short; Python refuses to print a number of over 4,300 digits, even inside another value."""
     if isinstance(value, int) and abs(value) >= 10**40:
         return "of more than 40 digits"
@@ -285,17 +358,8 @@ def _shown(value: object) -> str:
         return f"(a {type(value).__name__})"
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
-    """An answer kept in the log.
-
-    Attributes:
-        seq: Position in the log, from 1; the server's order, which replay obeys.
-        recorded_at: Seconds since the epoch when it was kept.
-        retracts: Key of the label that this row takes back, empty for an answer.
-    """
-
-    seq: int
-    answer: Answer
-    recorded_at: float
-    retracts: str = ""
+def _ids(tapped: object) -> tuple[str, ...]:
+    """The items tapped in a group; a number says how many, and not which."""
+    if isinstance(tapped, str) or not isinstance(tapped, Sequence):
+        raise AnswerError(f"the answer to a group is {shown(tapped)}. Give the ids that were tapped, in a list.")
+    return tuple(tapped)

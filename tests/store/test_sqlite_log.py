@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import palate
-from palate.entities import Answer, AnswerKind, Form, Label
+from palate.entities import Answer, AnswerKind, Form
 from palate.errors import AnswerError, IdError, StoreError
+from palate.records import Record
 from palate.store import lock
 from palate.store.protocol import LabelStore, active
 from palate.store.sqlite_log import LabelLog
@@ -55,8 +56,8 @@ def test_append_returns_what_is_kept_in_order(log: LabelLog) -> None:
     )
     labels = log.append([sent, Answer("bob", "film", AnswerKind.UNKNOWN, key="k2")])
     assert labels == [
-        Label(1, replace(sent, value=4.0, asked_at=10.0), 1000.0),
-        Label(2, Answer("bob", "film", AnswerKind.UNKNOWN, key="k2"), 1001.0),
+        Record(1, replace(sent, value=4.0, asked_at=10.0), 1000.0),
+        Record(2, Answer("bob", "film", AnswerKind.UNKNOWN, key="k2"), 1001.0),
     ]
     assert list(log.labels()) == labels
     assert list(log.labels(after_seq=1)) == labels[1:]
@@ -100,7 +101,7 @@ def test_another_answer_under_a_taken_key_is_refused(log: LabelLog, change: dict
 def test_undo_is_a_row(log: LabelLog) -> None:
     kept = log.append([rating("ann", "film", 4, "k"), rating("ann", "book", 2, "b")])
     undo = log.retract("k", source="ann")
-    assert undo == Label(3, Answer("ann", "film", AnswerKind.RATING, 4.0, "ann", key=undo.answer.key), 1002.0, "k")
+    assert undo == Record(3, Answer("ann", "film", AnswerKind.RATING, 4.0, "ann", key=undo.answer.key), 1002.0, "k")
     assert list(log.labels()) == [*kept, undo]
     assert active(log.labels()) == kept[1:]
 
@@ -279,7 +280,7 @@ def test_a_log_of_version_1_gets_the_new_columns_and_keeps_its_rows(path: Path) 
     old.commit()
     with LabelLog.open(path) as log:
         (first,) = log.labels()
-        assert first == Label(
+        assert first == Record(
             1, Answer("ann", "film", AnswerKind.RATING, 4.0, propensity=0.5, key="k", question="epig"), 7.0
         )
         old.execute(WRITTEN_BY_1, ("still",))  # by a process that opened it before

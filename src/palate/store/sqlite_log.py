@@ -22,8 +22,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from palate.entities import Answer, AnswerKind, Form, Label, normalise_id
+from palate.entities import Answer, AnswerKind, Form, normalise_id
 from palate.errors import AnswerError, StoreError
+from palate.records import Record
 from palate.store.lock import exclusive
 from palate.store.schema import prepare
 
@@ -80,7 +81,7 @@ class LabelLog:
         with _told(path), exclusive(_lock_file(path), wait_seconds=WAIT_SECONDS):
             return cls(path, _connect(path), clock)
 
-    def append(self, answers: Sequence[Answer]) -> list[Label]:
+    def append(self, answers: Sequence[Answer]) -> list[Record]:
         """Keep the answers, all or none, on the disk before this returns.
 
         An answer whose key is in the log changes nothing and gives the first label again, even if that one has been
@@ -98,7 +99,7 @@ class LabelLog:
         with self._transaction():
             return [self._keep(answer) for answer in checked]
 
-    def retract(self, key: str, *, source: str = "person", retraction_key: str = "") -> Label:
+    def retract(self, key: str, *, source: str = "person", retraction_key: str = "") -> Record:
         """Take an answer back, by one more row.
 
         Args:
@@ -130,7 +131,7 @@ class LabelLog:
             )
             return self._keep(_checked(row), retracts=key)
 
-    def labels(self, after_seq: int = 0) -> Iterator[Label]:
+    def labels(self, after_seq: int = 0) -> Iterator[Record]:
         """Every row with a greater ``seq``, retractions too, in order."""
         while rows := self._page(after_seq):
             yield from map(_label, rows)
@@ -148,16 +149,16 @@ class LabelLog:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _keep(self, answer: Answer, retracts: str = "") -> Label:
+    def _keep(self, answer: Answer, retracts: str = "") -> Record:
         known = self._find(_BY_KEY, answer.key)
         if known is not None:
             _check_same(known, answer, retracts)
             return known
         now = float(self._clock())
         (seq,) = self._connection.execute(_INSERT, (*_row(answer), now, retracts or None)).fetchone()
-        return Label(seq, answer, now, retracts)
+        return Record(seq, answer, now, retracts)
 
-    def _retractable(self, key: str) -> Label:
+    def _retractable(self, key: str) -> Record:
         label = self._find(_BY_KEY, key)
         if label is None:
             raise AnswerError(f"no label has the key {key!r}. Give the key of an answer in the log.")
@@ -167,7 +168,7 @@ class LabelLog:
             raise AnswerError(f"the label {key!r} has already been retracted. There is nothing left to undo.")
         return label
 
-    def _find(self, statement: str, value: str) -> Label | None:
+    def _find(self, statement: str, value: str) -> Record | None:
         row = self._connection.execute(statement, (value,)).fetchone()
         return None if row is None else _label(row)
 
@@ -288,7 +289,7 @@ def _row(answer: Answer) -> tuple[object, ...]:
     )
 
 
-def _label(row: tuple[Any, ...]) -> Label:
+def _label(row: tuple[Any, ...]) -> Record:
     seq, key, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at = row[:11]
     form, others, tapped, now, retracts = row[11:]
     answer = Answer(
@@ -306,10 +307,10 @@ def _label(row: tuple[Any, ...]) -> Label:
         others=tuple(json.loads(others)),
         tapped=tuple(json.loads(tapped)),
     )
-    return Label(seq, answer, now, retracts or "")
+    return Record(seq, answer, now, retracts or "")
 
 
-def _check_same(known: Label, answer: Answer, retracts: str) -> None:
+def _check_same(known: Record, answer: Answer, retracts: str) -> None:
     pairs = [("retracts", known.retracts, retracts)]
     pairs += [(name, getattr(known.answer, name), getattr(answer, name)) for name in _CONTENT]
     for name, kept, sent in pairs:

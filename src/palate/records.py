@@ -1,0 +1,119 @@
+"""What the log keeps: labels, events and attributes, the rows of one sequence; and short ways to make them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from palate.entities import (
+    ITEM,
+    NEGATIVE_EVENTS,
+    POSITIVE_EVENTS,
+    USER,
+    Answer,
+    AnswerKind,
+    normalise_id,
+    number_of,
+    shown,
+)
+from palate.errors import DataError, OptionError
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something a user did with an item: a view, a click, a purchase. It moves the prior of their taste.
+
+    Attributes:
+        kind: One of the known events, or empty where it has no name.
+        liking: What it says of liking, in [-1, 1]; by default 1, or -1 where the kind is a negative one.
+        at: Seconds since the epoch; ``None`` if unknown.
+        key: As of an answer.
+    """
+
+    user_id: str
+    item_id: str
+    kind: str = ""
+    liking: float | None = None
+    at: float | None = None
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
+        object.__setattr__(self, "item_id", normalise_id(self.item_id, ITEM))
+        if not isinstance(self.kind, str) or self.kind not in {"", *POSITIVE_EVENTS, *NEGATIVE_EVENTS}:
+            known = ", ".join(sorted(POSITIVE_EVENTS | NEGATIVE_EVENTS))
+            raise DataError(f"the event {shown(self.kind)} is unknown. Known events: {known}.")
+        liking = (-1.0 if self.kind in NEGATIVE_EVENTS else 1.0) if self.liking is None else number_of(self.liking)
+        if not abs(liking) <= 1.0:  # true for NaN too
+            raise OptionError(f"liking {shown(self.liking)} is out of range. Give numbers from -1 to 1.")
+        object.__setattr__(self, "liking", liking)
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """Who a user is, one attribute: a number, a text, or ``None`` for what is not known. The last one told counts."""
+
+    user_id: str
+    name: str
+    value: float | str | None
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
+        object.__setattr__(self, "name", normalise_id(self.name, "attribute"))
+
+
+def rate(user_id: str, item_id: str, value: float, *, source: str = "person", key: str = "") -> Answer:
+    """A rating that nobody asked for, ready to be told.
+
+    >>> rate("ann", "i7", 4).propensity is None
+    True
+    """
+    return Answer(user_id, item_id, AnswerKind.RATING, value, source, key=key)
+
+
+def events(
+    user_id: str,
+    item_ids: str | Iterable[str],
+    *,
+    kind: str = "",
+    liking: float | None = None,
+    at: float | None = None,
+    key: str = "",
+) -> tuple[Event, ...]:
+    """Events of one user, in order of time, ready to be seen.
+
+    Args:
+        item_ids: One id, or several.
+        key: Of several events the first has this key, the others this key with their number.
+
+    >>> [event.item_id for event in events("ann", ["i1", "i2"], kind="click")]
+    ['i1', 'i2']
+    """
+    items = [item_ids] if isinstance(item_ids, str) else item_ids
+    if not isinstance(items, Iterable):
+        raise DataError(f"the items of the events are {shown(item_ids)}. Give an id, or several in a list.")
+    keys = (key and (f"{key}:{place}" if place else key) for place in range(10**9))
+    return tuple(Event(user_id, item, kind, liking, at, own) for item, own in zip(items, keys, strict=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A row of the log: a label (an answer that is kept), an event or an attribute.
+
+    Attributes:
+        seq: Position in the log, from 1; the order of all rows, which replay obeys.
+        recorded_at: Seconds since the epoch when it was kept.
+        retracts: Key of the label that this row takes back, empty otherwise.
+    """
+
+    seq: int
+    content: Answer | Event | Attribute
+    recorded_at: float
+    retracts: str = ""
+
+    @property
+    def answer(self) -> Answer:
+        """The content of a label."""
+        assert isinstance(self.content, Answer), "only a label has an answer"
+        return self.content
