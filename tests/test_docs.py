@@ -17,6 +17,7 @@ from unittest import mock
 
 import pytest
 
+import palate
 from palate.acquisition import DEFAULT, STRATEGIES
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -176,6 +177,11 @@ def anchors(page: Path) -> set[str]:
     """The anchors that GitHub gives to headings."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_interface_page_has_every_public_name() -> None:
+    shown = re.findall(r"^::: palate\.(\w+)$", (DOCS / "interface.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(shown) == sorted(set(palate.__all__) - {"__version__"})
 
 
 def test_every_module_that_the_model_page_names_exists() -> None:
