@@ -9,6 +9,7 @@ import pytest
 
 from palate import Dataset, Learner
 from palate.datasets.convert import write_folder
+from palate.errors import OptionError
 from palate.loop.checkpoint import log_path
 from palate.store.protocol import active
 from palate.store.sqlite_log import LabelLog
@@ -62,6 +63,23 @@ def test_fit_with_the_default_encoder(cli, planted, tmp_path):
     assert result.code == 0
     assert result.json["encoder"] == "default"
     assert cli("recommend", tmp_path / "m", "--user", "ann", "--json").code == 0
+
+
+def test_a_model_is_not_written_among_the_data(cli, planted, tmp_path):
+    shop = tmp_path / "shop" / "orders.csv"
+    shop.parent.mkdir()
+    shop.write_text("user_id,item_id,rating\na,1,5\n")
+    before = sorted(planted.iterdir())
+    for path, out in ((planted, planted), (shop, planted), (shop, shop.parent)):
+        result = cli("fit", path, "--out", out, "--encoder", "none")
+        assert (result.code, result.err) == (
+            2,
+            f"Error: {out} holds data, and a model needs a folder of its own. Give another, such as my-model.\n",
+        )
+    with pytest.raises(OptionError, match="holds data"):
+        Learner.fit(Dataset.load(planted), encoder="none", dim=2).save(planted)
+    assert sorted(planted.iterdir()) == before
+    assert [path.name for path in shop.parent.iterdir()] == ["orders.csv"]
 
 
 def test_companions_are_shown_where_the_model_counted_them(cli, planted, model, tmp_path):
@@ -130,6 +148,13 @@ def test_recommend_for_people_shows_id_title_score_and_reason(cli, model):
     shown = cli("recommend", model, "--user", "u01", "-k", 1).out
     for text in (found["item_id"], found["title"], f"{found['score']:.2f} ± {found['std']:.2f}"):
         assert text in shown
+
+
+def test_an_id_to_leave_out_that_no_item_has_is_said(cli, model):
+    for command in ("recommend", "companions"):
+        result = cli(command, model, "--user", "ann", "--exclude", "i07,zzz,zzz", "--json")
+        assert result.err.splitlines()[0] == ("Warning: no item has the id 'zzz', so leaving it out changes nothing.")
+        assert result.err.count("zzz") == 1
 
 
 def test_filters(cli, model):

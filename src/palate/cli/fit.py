@@ -63,10 +63,11 @@ def fit(
 
     Answers that the folder keeps from tell and interview count in the fit and stay.
     """
+    from palate.datasets.readers.formats import refuse_data_folder
     from palate.encoders.registry import trusting
     from palate.learner import Learner
 
-    writable(out)
+    refuse_data_folder(writable(out), path)
     started = time.perf_counter()
     data, labels = load_data(path, strict=strict), kept_answers(out)
     with progress() as report, trusting(*(trust_remote_code or ())):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from palate.cli.console import line, output, print_json, table
+from palate.cli.console import errors, line, output, print_json, table
 from palate.cli.files import load_model
 from palate.cli.options import (
     Allow,
@@ -54,7 +54,7 @@ def recommend(
     items = learner.recommend(
         user,
         k=k,
-        **_filters(exclude, allow, category, include_seen),
+        **_filters(learner, exclude, allow, category, include_seen),
         min_certainty=min_certainty,
         diversity=diversity,
     )
@@ -70,11 +70,14 @@ def recommend(
 
 
 def _filters(
-    exclude: list[str] | None, allow: list[str] | None, category: str | None, include_seen: bool
+    learner: Learner, exclude: list[str] | None, allow: list[str] | None, category: str | None, include_seen: bool
 ) -> dict[str, Any]:
-    """What may be in a list, as the learner takes it."""
-    allowed = None if allow is None else listed(allow)
-    return {"exclude": listed(exclude), "allow": allowed, "category": category, "include_seen": include_seen}
+    """What may be in a list, as the learner takes it. An id to leave out that no item has is said: a typing mistake?"""
+    allowed, left_out = None if allow is None else listed(allow), listed(exclude)
+    for item_id in dict.fromkeys(left_out):
+        if item_id not in learner.model.catalogue:
+            line(errors(), f"Warning: no item has the id {item_id!r}, so leaving it out changes nothing.", "yellow")
+    return {"exclude": left_out, "allow": allowed, "category": category, "include_seen": include_seen}
 
 
 def companions(
@@ -93,7 +96,7 @@ def companions(
     The model must have been fitted with --companions.
     """
     learner = load_model(model)
-    items = learner.companions(user, k=k, **_filters(exclude, allow, category, include_seen))
+    items = learner.companions(user, k=k, **_filters(learner, exclude, allow, category, include_seen))
     notes = [] if learner.knows(user) else ["unknown-user"]
     notes += _shortage(k, len(items), "nothing-left")
     if as_json:

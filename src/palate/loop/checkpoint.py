@@ -17,6 +17,7 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate._version import __version__
+from palate.datasets.readers.formats import refuse_data_folder
 from palate.encoders.blocks import Block
 from palate.encoders.histories.behaviour import Behaviour
 from palate.encoders.histories.events import Events
@@ -57,7 +58,12 @@ def log_path(folder: Path) -> Path:
 
 
 def save(learner: Learner, folder: Path) -> None:
-    """Write a learner; what was told or undone and is not yet in the folder's log is appended first."""
+    """Write a learner; what was told or undone and is not yet in the folder's log is appended first.
+
+    Raises:
+        OptionError: If the folder is one of data.
+    """
+    refuse_data_folder(folder)
     model, text = learner.model, learner.model.catalogue.block("text")
     histories = pl.DataFrame(
         [

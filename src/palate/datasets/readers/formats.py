@@ -9,7 +9,7 @@ from typing import Protocol
 
 from palate.datasets.files.assemble import Assembly, Tables
 from palate.datasets.readers import amazon, folder, jester, mind, movielens, open_bandit, recbole
-from palate.errors import DataError
+from palate.errors import DataError, OptionError
 
 
 class Reader(Protocol):
@@ -23,6 +23,7 @@ class Reader(Protocol):
 
 # In this order, as the later ones take more: any CSV beside item_context.csv, any JSON lines.
 READERS: tuple[Reader, ...] = (movielens, mind, recbole, jester, folder, open_bandit, amazon)
+CONFIG = "config.json"  # what a model folder has
 EXPECTED = (
     "interactions.{parquet,csv,tsv,jsonl} (or ratings.*, votes.*), or a public format: MovieLens (u.data; ratings.dat; "
     "ratings.csv and movies.csv), MIND (behaviors.tsv), RecBole (*.inter), Jester (jester*.csv, jester_ratings.dat), "
@@ -46,6 +47,25 @@ def read_path(path: Path, assembly: Assembly) -> Tables:
             if reader.matches(names):
                 return replace(reader.read(candidate, assembly), folder=candidate)
     raise DataError(f"{path} holds no format that Palate knows. Expected {EXPECTED}.")
+
+
+def refuse_data_folder(folder: Path, data: Path | None = None) -> None:
+    """Keep a folder of data as it is: its tables and a model's files would be taken for one another.
+
+    Args:
+        folder: Where something else is to be written.
+        data: The data set that it is made from.
+    Raises:
+        OptionError: If data lies there, and no model yet.
+    """
+    names = _file_names(folder)
+    holds = any(reader.matches(frozenset(n for n in names if not n.endswith(".json"))) for reader in READERS)
+    if data is not None and folder.is_dir():
+        holds |= (data if data.is_dir() else data.parent).resolve() == folder.resolve()
+    if holds and CONFIG not in names:
+        raise OptionError(
+            f"{folder} holds data, and a model needs a folder of its own. Give another, such as my-model."
+        )
 
 
 def _file_names(folder: Path) -> frozenset[str]:
