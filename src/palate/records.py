@@ -97,6 +97,9 @@ def events(
     return tuple(Event(user_id, item, kind, liking, at, own) for item, own in zip(items, keys, strict=False))
 
 
+Content = Answer | Event | Attribute
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """A row of the log: a label (an answer that is kept), an event or an attribute.
@@ -104,11 +107,11 @@ class Record:
     Attributes:
         seq: Position in the log, from 1; the order of all rows, which replay obeys.
         recorded_at: Seconds since the epoch when it was kept.
-        retracts: Key of the label that this row takes back, empty otherwise.
+        retracts: Key of the row that this one takes back, empty otherwise.
     """
 
     seq: int
-    content: Answer | Event | Attribute
+    content: Content
     recorded_at: float
     retracts: str = ""
 

@@ -68,7 +68,7 @@ def needs_strace() -> str:
 
 def check_log(path: Path, acknowledged: set[str], context: str) -> None:
     with LabelLog.open(path) as log:
-        keys = [label.answer.key for label in log.labels()]
+        keys = [label.answer.key for label in log.records()]
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)], context
     assert len(keys) == len(set(keys)), context
@@ -85,9 +85,9 @@ def test_IN_01_numbers_that_json_should_not_carry(tmp_path: Path) -> None:
             for name in ("propensity", "asked_at", "answered_at"):
                 with pytest.raises(AnswerError, match=f"^{name} .* is not a finite number"):
                     log.append([Answer("ann", "film", AnswerKind.RATING, 4.0, **{name: value})])  # type: ignore[arg-type]
-        assert list(log.labels()) == []
+        assert list(log.records()) == []
         kept = log.append([Answer(str(2**63), str(10**200), AnswerKind.RATING, 2**63, asked_at=10**18)])
-        assert list(log.labels()) == kept
+        assert list(log.records()) == kept
         assert kept[0].answer.value == float(2**63)
 
 
@@ -100,10 +100,10 @@ def test_IN_02_text_that_breaks_stores(tmp_path: Path) -> None:
             for arguments in ((bad, "film"), ("ann", bad)):
                 with pytest.raises(IdError):
                     log.append([Answer(*arguments, AnswerKind.UNKNOWN)])
-        assert list(log.labels()) == []
+        assert list(log.records()) == []
         log.append([Answer(text, text, AnswerKind.UNKNOWN, source=text, key=text) for text in GOOD_TEXTS])
     with LabelLog.open(tmp_path / "labels.sqlite") as log:
-        told = [(a.user_id, a.item_id, a.source, a.key) for a in (label.answer for label in log.labels())]
+        told = [(a.user_id, a.item_id, a.source, a.key) for a in (label.answer for label in log.records())]
     assert told == [(text,) * 4 for text in GOOD_TEXTS]  # 'ann' and its Cyrillic twin stay two people
 
 
@@ -122,7 +122,7 @@ def test_IN_09_a_clock_that_jumps_orders_nothing(tmp_path: Path) -> None:
     with LabelLog.open(tmp_path / "labels.sqlite", clock=lambda: next(ticks)) as log:
         for number, claim in enumerate(claims):
             log.append([Answer("ann", str(number), AnswerKind.UNKNOWN, answered_at=claim)])
-        rows = list(log.labels())
+        rows = list(log.records())
     assert [label.answer.item_id for label in rows] == ["0", "1", "2", "3", "4"]
     assert [label.answer.answered_at for label in rows] == claims  # kept as claims
     assert [label.recorded_at for label in rows] == [5000.0, 1400.0, 91_400.0, 0.0, -5.0]

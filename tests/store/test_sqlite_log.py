@@ -18,8 +18,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 import palate
 from palate.entities import Answer, AnswerKind, Form
-from palate.errors import AnswerError, IdError, StoreError
-from palate.records import Record
+from palate.errors import AnswerError, DataError, IdError, InputError, StoreError
+from palate.records import Attribute, Content, Event, Record
 from palate.store import lock
 from palate.store.protocol import LabelStore, active
 from palate.store.sqlite_log import LabelLog
@@ -59,13 +59,13 @@ def test_append_returns_what_is_kept_in_order(log: LabelLog) -> None:
         Record(1, replace(sent, value=4.0, asked_at=10.0), 1000.0),
         Record(2, Answer("bob", "film", AnswerKind.UNKNOWN, key="k2"), 1001.0),
     ]
-    assert list(log.labels()) == labels
-    assert list(log.labels(after_seq=1)) == labels[1:]
+    assert list(log.records()) == labels
+    assert list(log.records(after_seq=1)) == labels[1:]
 
 
 def test_nothing_appended_is_nothing_kept(log: LabelLog) -> None:
     assert log.append([]) == []
-    assert list(log.labels()) == []
+    assert list(log.records()) == []
 
 
 def test_an_empty_key_gets_one_of_its_own(log: LabelLog) -> None:
@@ -78,7 +78,7 @@ def test_the_same_key_again_gives_the_first_label(log: LabelLog) -> None:
     (first,) = log.append([rating("ann", "film", 4, "k")])
     stamped_anew = replace(rating("ann", "film", 4, "k"), answered_at=99.0)
     assert log.append([stamped_anew, rating("ann", "film", 4, " k ")]) == [first, first]
-    assert list(log.labels()) == [first]
+    assert list(log.records()) == [first]
 
 
 @pytest.mark.parametrize(
@@ -95,41 +95,41 @@ def test_another_answer_under_a_taken_key_is_refused(log: LabelLog, change: dict
     with pytest.raises(AnswerError) as caught:
         log.append([rating("cid", "film", 1), replace(first, **change)])  # type: ignore[arg-type]
     assert str(caught.value) == message + "Send a different answer under a key of its own."
-    assert list(log.labels()) == kept  # nor was the other answer of the batch
+    assert list(log.records()) == kept  # nor was the other answer of the batch
 
 
 def test_undo_is_a_row(log: LabelLog) -> None:
     kept = log.append([rating("ann", "film", 4, "k"), rating("ann", "book", 2, "b")])
     undo = log.retract("k", source="ann")
     assert undo == Record(3, Answer("ann", "film", AnswerKind.RATING, 4.0, "ann", key=undo.answer.key), 1002.0, "k")
-    assert list(log.labels()) == [*kept, undo]
-    assert active(log.labels()) == kept[1:]
+    assert list(log.records()) == [*kept, undo]
+    assert active(log.records()) == kept[1:]
 
 
 def test_a_retraction_with_a_key_may_be_sent_again(log: LabelLog) -> None:
     log.append([rating("ann", "film", 4, "k")])
     undo = log.retract("k", retraction_key="u")
     assert log.retract("k", retraction_key="u") == undo
-    assert len(list(log.labels())) == 2
+    assert len(list(log.records())) == 2
 
 
 def test_an_answer_sent_again_after_its_retraction_stays_retracted(log: LabelLog) -> None:
     (first,) = log.append([rating("ann", "film", 4, "k")])
     log.retract("k")
     assert log.append([rating("ann", "film", 4, "k")]) == [first]
-    assert active(log.labels()) == []
+    assert active(log.records()) == []
 
 
 def test_what_cannot_be_retracted(log: LabelLog) -> None:
     log.append([rating("ann", "film", 4, "k"), rating("ann", "film", 4, "other")])
     log.retract("k", retraction_key="u")
-    before = list(log.labels())
-    with pytest.raises(AnswerError, match=r"^no label has the key 'x'\. Give the key of an answer in the log\.$"):
+    before = list(log.records())
+    with pytest.raises(AnswerError, match=r"^no row of the log has the key 'x'\. Give the key of one that is there\.$"):
         log.retract("x")
-    with pytest.raises(AnswerError, match=r"^the label 'k' has already been retracted\. There is nothing left to undo"):
+    with pytest.raises(AnswerError, match=r"^the row 'k' has already been retracted\. There is nothing left to undo"):
         log.retract("k")
     with pytest.raises(
-        AnswerError, match=r"^the label 'u' is itself a retraction\. To undo it, append the answer anew"
+        AnswerError, match=r"^the row 'u' is itself a retraction\. To undo it, append what it took back"
     ):
         log.retract("u")
     with pytest.raises(
@@ -138,30 +138,32 @@ def test_what_cannot_be_retracted(log: LabelLog) -> None:
         log.retract("other", retraction_key="u")
     with pytest.raises(AnswerError, match="the label key 'u' is taken: the log holds retracts 'k' under it, not ''"):
         log.append([rating("ann", "film", 4, "u")])
-    assert list(log.labels()) == before
+    assert list(log.records()) == before
 
 
 def test_replay_gives_the_same_state_in_whatever_order_rows_come(log: LabelLog) -> None:
     log.append([rating("ann", str(number), number, str(number)) for number in range(20)])
     for key in ("3", "17"):
         log.retract(key)
-    rows = list(log.labels())
-    assert active(rows[::-1]) == active(rows) == active(log.labels())
+    rows = list(log.records())
+    assert active(rows[::-1]) == active(rows) == active(log.records())
     assert [label.answer.key for label in active(rows)] == [str(n) for n in range(20) if n not in (3, 17)]
 
 
-def test_labels_pages_through_a_long_log(log: LabelLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("palate.store.sqlite_log._PAGE", "SELECT * FROM labels WHERE seq > ? ORDER BY seq LIMIT 3")
-    monkeypatch.setattr("palate.store.sqlite_log._label", lambda row: row)
-    log.append([rating("ann", str(number), number) for number in range(10)])
-    assert [row[0] for row in log.labels()] == list(range(1, 11))  # type: ignore[index]
+def test_records_pages_through_a_long_log(log: LabelLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("palate.store.sqlite_log.PAGE_ROWS", 3)
+    kept = log.append([rating("ann", str(number), number) for number in range(10)])
+    reading = log.records()
+    assert [next(reading) for _ in range(3)] == kept[:3]
+    late = log.append([rating("ann", "late", 1)])
+    assert list(reading) == [*kept[3:], *late]
 
 
 def test_reopening_keeps_everything(path: Path) -> None:
     with LabelLog.open(path) as log:
         kept = log.append([rating("ann", "film", 4, "k")])
     with LabelLog.open(str(path)) as log:
-        assert list(log.labels()) == kept
+        assert list(log.records()) == kept
         assert log.append([rating("ann", "film", 4, "k")]) == kept
 
 
@@ -176,7 +178,7 @@ def test_numbers_that_are_none_are_refused(log: LabelLog, field: str, value: obj
     answer = replace(rating("ann", "film", 4), **{field: value})  # type: ignore[arg-type]
     with pytest.raises(AnswerError, match=rf"^{field} .* is not a finite number\. Give a finite one, or None\.$"):
         log.append([rating("bob", "film", 4), answer])
-    assert list(log.labels()) == []
+    assert list(log.records()) == []
 
 
 def test_a_propensity_is_a_probability(log: LabelLog) -> None:
@@ -196,19 +198,19 @@ def test_texts_no_store_can_hold_are_refused(log: LabelLog, field: str, text: st
 def test_large_and_numpy_numbers_come_back_equal(log: LabelLog) -> None:
     values = [10**18, -(10**18), 2**63, 1e-300, np.float32(0.1), np.int64(3)]
     kept = log.append([rating("ann", str(place), value) for place, value in enumerate(values)])
-    assert [label.answer.value for label in log.labels()] == [float(value) for value in values]
+    assert [label.answer.value for label in log.records()] == [float(value) for value in values]
     assert all(type(label.answer.value) is float for label in kept)
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        "UPDATE labels SET value = 5",
-        "UPDATE labels SET seq = seq + 10",
-        "DELETE FROM labels",
-        "INSERT OR REPLACE INTO labels SELECT * FROM labels",
-        "INSERT OR REPLACE INTO labels SELECT seq + 9, key, user_id, item_id, kind, 5, source, propensity, question, "
-        "asked_at, answered_at, recorded_at, retracts, form, others, tapped FROM labels",
+        "UPDATE records SET value = 5",
+        "UPDATE records SET seq = seq + 10",
+        "DELETE FROM records",
+        "INSERT OR REPLACE INTO records SELECT * FROM records",
+        "INSERT OR REPLACE INTO records (key, content, user_id, item_id, kind, value, recorded_at) "
+        "VALUES ('k', 'event', 'ann', 'film', 'click', 1, 0)",
     ],
 )
 def test_no_program_can_change_a_row(log: LabelLog, path: Path, statement: str) -> None:
@@ -217,18 +219,51 @@ def test_no_program_can_change_a_row(log: LabelLog, path: Path, statement: str) 
     with pytest.raises(sqlite3.IntegrityError, match="the label log only grows"):
         other.execute(statement)
     other.close()
-    assert list(log.labels()) == kept
+    assert list(log.records()) == kept
 
 
-def test_the_table_checks_what_another_program_writes(log: LabelLog, path: Path) -> None:
-    other = sqlite3.connect(path)
-    row = "INSERT INTO labels VALUES (1, 'k', 'ann', 'film', ?, ?, 'x', NULL, '', NULL, NULL, 0, NULL, ?, '[]', '[]')"
-    for kind, value in (("rating", None), ("rating", float("nan")), ("unknown", 3.0), ("liked", None)):
+LABEL = {
+    **{"key": "k", "user_id": "ann", "recorded_at": 0.0, "content": "label", "item_id": "film", "kind": "rating"},
+    **{"value": 4.0, "source": "x", "question": "", "form": "rate", "others": "[]", "tapped": "[]"},
+}
+EVENT = {
+    "key": "e",
+    "user_id": "ann",
+    "recorded_at": 0.0,
+    "content": "event",
+    "item_id": "film",
+    "kind": "",
+    "value": 1.0,
+}
+ATTRIBUTE = {"key": "a", "user_id": "ann", "recorded_at": 0.0, "content": "attribute", "name": "age", "value": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("row", "changes"),
+    [
+        (LABEL, [{"value": None}, {"value": float("nan")}, {"kind": "unknown"}, {"kind": "liked", "value": None}]),
+        (
+            LABEL,
+            [{"form": "essay"}, {"form": None}, {"propensity": 2.0}, {"item_id": None}, {"name": "age"}, {"at": 1.0}],
+        ),
+        (LABEL, [{"content": "note"}, {"content": "event"}, {"content": "attribute"}, {"key": ""}]),
+        (EVENT, [{"value": None}, {"value": 1.5}, {"item_id": None}, {"kind": None}, {"form": "rate"}, {"text": "x"}]),
+        (ATTRIBUTE, [{"name": None}, {"text": "three"}, {"item_id": "film"}, {"at": 1.0}]),
+    ],
+)
+def test_the_table_checks_what_another_program_writes(
+    log: LabelLog, path: Path, row: dict[str, object], changes: list[dict[str, object]]
+) -> None:
+    def write(row: dict[str, object]) -> None:
+        other.execute(f"INSERT INTO records ({', '.join(row)}) VALUES ({', '.join('?' for _ in row)})", [*row.values()])
+
+    other = sqlite3.connect(path, isolation_level=None)
+    for change in changes:
         with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
-            other.execute(row, (kind, value, "rate"))
-    with pytest.raises(sqlite3.IntegrityError, match="CHECK constraint failed"):
-        other.execute(row, ("unknown", None, "essay"))
+            write({**row, **change})
+    write(row)  # the control: what was wrong with the others is the change alone
     other.close()
+    assert [record.content.key for record in log.records()] == [row["key"]]
 
 
 def test_settings_that_durability_rests_on(log: LabelLog) -> None:
@@ -249,7 +284,7 @@ def test_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
     with pytest.raises(StoreError) as caught:
         LabelLog.open(path)
     assert str(caught.value) == (
-        f"{path} is a label log of version 7; this Palate reads version 2. "
+        f"{path} is a label log of version 7; this Palate reads version 3. "
         "Install a newer Palate, in its checkout: git pull && pip install ."
     )
     assert path.read_bytes() == before
@@ -273,29 +308,163 @@ WRITTEN_BY_1 = (
 )
 
 
-def test_a_log_of_version_1_gets_the_new_columns_and_keeps_its_rows(path: Path) -> None:
-    old = sqlite3.connect(path)
+COLUMNS_OF_VERSION_2 = """
+    ALTER TABLE labels ADD COLUMN form TEXT NOT NULL DEFAULT 'rate' CHECK (form IN ('rate', 'pair', 'group'));
+    ALTER TABLE labels ADD COLUMN others TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE labels ADD COLUMN tapped TEXT NOT NULL DEFAULT '[]';
+    PRAGMA user_version = 2;
+"""
+PAIR_WRITTEN_BY_2 = (
+    "INSERT INTO labels VALUES (7, 'p', 'ann', 'film', 'rating', 1.0, 'person', NULL, '', 3.0, 4.0, 5.0, NULL, 'pair', "
+    "'[\"b\\u00fc\"]', '[]'), "
+    "(9, 'u', 'ann', 'film', 'rating', 4.0, 'ann', NULL, '', NULL, NULL, 6.0, 'k', 'rate', '[]', '[]')"
+)
+KEPT_BY_1 = [Record(1, Answer("ann", "film", AnswerKind.RATING, 4.0, propensity=0.5, key="k", question="epig"), 7.0)]
+KEPT_BY_2 = [
+    *KEPT_BY_1,
+    Record(
+        7, Answer("ann", "film", AnswerKind.RATING, 1.0, "person", None, "p", "", 3.0, 4.0, Form.PAIR, ("bü",)), 5.0
+    ),
+    Record(9, Answer("ann", "film", AnswerKind.RATING, 4.0, "ann", key="u"), 6.0, "k"),
+]
+
+
+def old_log(path: Path, version: int) -> sqlite3.Connection:
+    old = sqlite3.connect(path, isolation_level=None)
+    old.execute("PRAGMA journal_mode = WAL")
     old.executescript(OF_VERSION_1)
     old.execute(WRITTEN_BY_1, ("k",))
-    old.commit()
+    if version == 2:
+        old.executescript(COLUMNS_OF_VERSION_2)
+        old.execute(PAIR_WRITTEN_BY_2)
+    return old
+
+
+@pytest.mark.parametrize(("version", "kept"), [(1, KEPT_BY_1), (2, KEPT_BY_2)])
+def test_a_log_of_an_older_version_keeps_its_rows_and_their_places(
+    path: Path, version: int, kept: list[Record]
+) -> None:
+    old = old_log(path, version)
     with LabelLog.open(path) as log:
-        (first,) = log.labels()
-        assert first == Record(
-            1, Answer("ann", "film", AnswerKind.RATING, 4.0, propensity=0.5, key="k", question="epig"), 7.0
-        )
-        old.execute(WRITTEN_BY_1, ("still",))  # by a process that opened it before
-        old.commit()
-        pair = Answer("ann", "film", AnswerKind.RATING, 1.0, key="p", form=Form.PAIR, others=("book",))
-        log.append([pair])
-        assert [label.answer.form for label in log.labels()] == [Form.RATE, Form.RATE, Form.PAIR]
+        assert list(log.records()) == kept
+        (event,) = log.append([Event("ann", "film", "click", key="e")])
+        assert event.seq == kept[-1].seq + 1
+        assert log.append([kept[0].answer])[0] == kept[0]  # a repeat is one still
+        for statement in ("SELECT * FROM labels", WRITTEN_BY_1.replace("?", "'still'")):
+            with pytest.raises(sqlite3.OperationalError, match="no such table: labels"):  # opened before the move
+                old.execute(statement)
         with pytest.raises(sqlite3.IntegrityError, match="the label log only grows"):
-            old.execute("UPDATE labels SET form = 'pair'")
+            old.execute("UPDATE records SET value = 1")
+        assert old.execute("PRAGMA user_version").fetchone() == (3,)
     old.close()
-    again = sqlite3.connect(path)
-    assert again.execute("PRAGMA user_version").fetchone() == (2,)
-    again.close()
     with LabelLog.open(path) as log:
-        assert [label.answer.key for label in log.labels()] == ["k", "still", "p"]
+        assert list(log.records()) == [*kept, event]
+
+
+def test_a_move_that_is_killed_at_any_statement_leaves_the_old_log_or_the_new_one(path: Path) -> None:
+    code = """
+import os, sqlite3, sys
+from pathlib import Path
+from palate.store import schema
+class Dying(sqlite3.Connection):
+    left = int(sys.argv[2])
+    def execute(self, *arguments):
+        if self.left == 0:
+            os._exit(9)
+        self.left -= 1
+        return super().execute(*arguments)
+schema.prepare(sqlite3.connect(sys.argv[1], isolation_level=None, factory=Dying), Path(sys.argv[1]))
+"""
+    old_log(path, 2).close()
+    codes = []
+    while 0 not in codes:
+        process = child(code, path, len(codes))
+        assert process.communicate(timeout=60)[1] == ""
+        codes.append(process.returncode)
+        with sqlite3.connect(path) as other:
+            tables = [name for (name,) in other.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        other.close()
+        assert tables == (["labels"] if codes[-1] else ["records"])
+    assert codes == [9] * 13 + [0]  # 3 of the header, BEGIN, 6 of the table, the copy, the drop, COMMIT
+    with LabelLog.open(path) as log:
+        assert list(log.records()) == KEPT_BY_2
+
+
+def test_events_and_attributes_are_rows_of_the_same_sequence(log: LabelLog) -> None:
+    sent = [
+        Attribute("ann", "age", 3, key="a"),
+        rating("ann", "film", 4.0, "l"),
+        Event("ann", "film", "skip", at=7, key="e"),
+        Attribute("ann", "town", "zürich\n", key="t"),
+        Attribute("ann", "age", None, key="n"),
+        Event("ann", "film", liking=-0.25, key="f"),
+    ]
+    kept = log.append(sent)
+    assert [record.content for record in kept] == sent
+    assert [record.seq for record in kept] == [1, 2, 3, 4, 5, 6]
+    assert list(log.records()) == kept
+    assert log.append(sent) == kept
+    undo = [log.retract(key) for key in ("e", "n")]
+    assert [type(record.content) for record in undo] == [Event, Attribute]
+    assert [record.content.key for record in active(log.records())] == ["a", "l", "t", "f"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        (
+            Event("ann", "film", "save", key="e"),
+            "the event key 'e' is taken: the log holds kind 'click' under it, not 's",
+        ),
+        (
+            Event("ann", "film", key="a"),
+            "the event key 'a' is taken: the log holds content 'attribute' under it, not 'ev",
+        ),
+        (
+            Attribute("ann", "age", 4, key="a"),
+            "the attribute key 'a' is taken: the log holds value 3.0 under it, not 4",
+        ),
+        (
+            Attribute("ann", "age", "3", key="a"),
+            "the attribute key 'a' is taken: the log holds value 3.0 under it, not",
+        ),
+    ],
+)
+def test_another_event_or_attribute_under_a_taken_key_is_refused(log: LabelLog, sent: Content, message: str) -> None:
+    kept = log.append([Event("ann", "film", "click", at=1.0, key="e"), Attribute("ann", "age", 3.0, key="a")])
+    assert log.append([Event("ann", "film", "click", at=2.0, key="e")]) == kept[:1]  # stamped anew
+    with pytest.raises(AnswerError, match=f"^{message}"):
+        log.append([rating("bob", "film", 1.0), sent])
+    assert list(log.records()) == kept
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        (Event("ann", "film", at=float("nan")), "at nan is not a finite number. Give a finite one, or None."),
+        (Event("ann", "film", key="x" * 257), "key 'xxx"),
+        (Attribute("ann", "age", float("inf")), "the attribute age is inf. Give a finite number, a text, or None."),
+        (Attribute("ann", "age", True), "the attribute age is True. Give a finite number, a text, or None."),
+        (Attribute("ann", "age", [3]), "the attribute age is [3]. Give a finite number, a text, or None."),  # type: ignore[arg-type]
+        (
+            Attribute("ann", "age", "a\0"),
+            "the attribute age is 'a\\x00': a zero byte or half a surrogate pair. Remove it.",
+        ),
+        (Attribute("ann", "age", "\ud800"), "the attribute age is '\\ud800': a zero byte or half a surrogate pair."),
+        (Attribute("ann", "age", "ü" * 40_000), "the attribute age has 40,000 characters, of at most 65,536 bytes."),
+        ("film", "what is to be kept holds 'film'. Give answers, events and attributes."),
+    ],
+)
+def test_what_is_no_row_is_refused(log: LabelLog, sent: Content, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        log.append([rating("bob", "film", 1.0), sent])
+    assert str(caught.value).startswith(message)
+    assert list(log.records()) == []
+
+
+def test_something_that_is_no_list_is_refused(log: LabelLog) -> None:
+    with pytest.raises(DataError, match=r"Give a list of answers, events and attributes\.$"):
+        log.append(rating("ann", "film", 4.0))  # type: ignore[arg-type]
 
 
 def test_answers_of_every_form_come_back_equal_and_can_be_taken_back(log: LabelLog) -> None:
@@ -306,10 +475,10 @@ def test_answers_of_every_form_come_back_equal_and_can_be_taken_back(log: LabelL
         Answer("ann", "film", AnswerKind.UNKNOWN, key="v", form=Form.PREVIEW),
     ]
     assert [label.answer for label in log.append(sent)] == sent
-    assert [label.answer for label in log.labels()] == sent
+    assert [label.answer for label in log.records()] == sent
     undo = log.retract("g")
     assert (undo.answer.form, undo.answer.others, undo.answer.tapped) == (Form.GROUP, ('b"],', "ü"), ("ü", "a"))
-    assert [label.answer.key for label in active(log.labels())] == ["p", "c", "v"]
+    assert [label.answer.key for label in active(log.records())] == ["p", "c", "v"]
     with pytest.raises(AnswerError, match="the label key 'p' is taken: the log holds others \\('book',\\) under it"):
         log.append([Answer("ann", "film", AnswerKind.RATING, 1.0, key="p", form=Form.PAIR, others=("tune",))])
 
@@ -346,16 +515,16 @@ def test_a_damaged_log_is_an_error_of_ours(path: Path) -> None:
     damaged[4096:] = b"\xff" * (len(damaged) - 4096)
     path.write_bytes(damaged)
     with pytest.raises(StoreError, match=r"malformed\. Restore it from a backup\.$"), LabelLog.open(path) as log:
-        list(log.labels())
+        list(log.records())
 
 
 def test_a_full_disk_keeps_nothing_of_the_batch(log: LabelLog) -> None:
     kept = log.append([rating("ann", "film", 4, "k")])
     (pages,) = log._connection.execute("PRAGMA page_count").fetchone()
     log._connection.execute(f"PRAGMA max_page_count = {pages}")
-    with pytest.raises(StoreError, match=r"disk is full\. Free some disk space, then send the same answers again\.$"):
+    with pytest.raises(StoreError, match=r"disk is full\. Free some disk space, then send the same again\.$"):
         log.append([rating("ann", str(number), number) for number in range(1_000)])
-    assert list(log.labels()) == kept
+    assert list(log.records()) == kept
     log._connection.execute("PRAGMA max_page_count = 1000000")
     assert len(log.append([rating("ann", str(number), number) for number in range(100)])) == 100
 
@@ -369,7 +538,7 @@ def test_a_file_that_cannot_be_written(log: LabelLog) -> None:
 def test_a_closed_log_says_so(path: Path) -> None:
     log = LabelLog.open(path)
     log.close()
-    for use in (lambda: log.append([rating("ann", "film", 4)]), lambda: list(log.labels()), lambda: log.retract("k")):
+    for use in (lambda: log.append([rating("ann", "film", 4)]), lambda: list(log.records()), lambda: log.retract("k")):
         with pytest.raises(StoreError, match=r"is closed\. Open it again\.$"):
             use()
 
@@ -393,21 +562,21 @@ log.append([Answer("ann", "film", AnswerKind.UNKNOWN, key="parent")])
     out, err = child(code, path).communicate(timeout=60)
     assert (out.strip(), err) == (f"the label log {path} was opened before a fork. Open it after.", "")
     with LabelLog.open(path) as log:
-        assert [label.answer.key for label in log.labels()] == ["parent"]
+        assert [label.answer.key for label in log.records()] == ["parent"]
 
 
 def test_threads_share_a_log(log: LabelLog) -> None:
     def work(name: str) -> None:
         for number in range(20):
             log.append([rating(name, str(number), part, f"{name}-{number}-{part}") for part in range(3)])
-            assert sum(label.answer.user_id == name for label in log.labels()) == 3 * (number + 1)
+            assert sum(label.answer.user_id == name for label in log.records()) == 3 * (number + 1)
 
     threads = [threading.Thread(target=work, args=(f"t{number}",)) for number in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [label.seq for label in log.labels()] == list(range(1, 241))
+    assert [label.seq for label in log.records()] == list(range(1, 241))
 
 
 def test_two_processes_append_at_the_same_time(path: Path) -> None:
@@ -430,7 +599,7 @@ with LabelLog.open(sys.argv[1]) as log:
     results = [process.communicate(timeout=60) for process in children]
     assert [(process.returncode, err) for process, (_, err) in zip(children, results, strict=True)] == [(0, "")] * 2
     with LabelLog.open(path) as log:
-        rows = list(log.labels())
+        rows = list(log.records())
     assert {label.answer.key for label in rows} == {f"{name}-{number}" for name in "ab" for number in range(150)}
     assert [label.seq for label in rows] == list(range(1, 301))
     names = [label.answer.user_id for label in rows]
@@ -509,7 +678,7 @@ class LogMachine(RuleBasedStateMachine):
 
     @invariant()
     def same_rows(self) -> None:
-        rows = list(self.log.labels())
+        rows = list(self.log.records())
         told = [(label.answer.key, label.answer.user_id, label.answer.value, label.retracts) for label in rows]
         assert told == self.rows
         gone = {row[3] for row in self.rows}

@@ -1,28 +1,38 @@
-"""What a label store is, and which of its labels count."""
+"""What a label store is, and which of its rows count."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
-from palate.entities import Answer
-from palate.records import Record
+from palate.records import Content, Record
 
 
 class LabelStore(Protocol):
-    """Where answers are kept. Stability: Caller."""
+    """Where labels, events and attributes are kept, in one sequence. Stability: Caller.
 
-    def append(self, answers: Sequence[Answer]) -> list[Record]: ...
+    :class:`palate.testing.LabelStoreContract` holds what each must keep.
+    """
 
-    def retract(self, key: str, *, source: str = "person", retraction_key: str = "") -> Record: ...
+    def append(self, contents: Sequence[Content]) -> list[Record]:
+        """Keep them all, or none; one record each, in the same order. A repeat gives the record kept before."""
+        ...
 
-    def labels(self, after_seq: int = 0) -> Iterator[Record]: ...
+    def retract(self, key: str, *, source: str = "person", retraction_key: str = "") -> Record:
+        """Take the row of this key back, by one more row."""
+        ...
 
-    def close(self) -> None: ...
+    def records(self, after_seq: int = 0) -> Iterator[Record]:
+        """Every row with a greater ``seq``, retractions too, in order."""
+        ...
+
+    def close(self) -> None:
+        """Let the store go; what was appended stays."""
+        ...
 
 
-def active(labels: Iterable[Record]) -> list[Record]:
-    """The answers that count: those not taken back, by ``seq``. The order in which ``labels`` come does not matter."""
-    rows = sorted(labels, key=lambda label: label.seq)
-    retracted = {label.retracts for label in rows if label.retracts}
-    return [label for label in rows if not label.retracts and label.answer.key not in retracted]
+def active(records: Iterable[Record]) -> list[Record]:
+    """Those that count: not taken back, by ``seq``. The order in which ``records`` come does not matter."""
+    rows = sorted(records, key=lambda record: record.seq)
+    retracted = {record.retracts for record in rows if record.retracts}
+    return [record for record in rows if not record.retracts and record.content.key not in retracted]

@@ -1,4 +1,4 @@
-"""The tables of the label log, and the check that a file holds them."""
+"""The table of the log, and the check that a file holds it."""
 
 from __future__ import annotations
 
@@ -9,60 +9,87 @@ from palate.entities import AnswerKind, Form
 from palate.errors import NEWER, StoreError
 
 APPLICATION_ID = 0x50414C54  # "PALT", in the file's header: tells our database from anybody's
-VERSION = 2
+VERSION = 3
 
 _KINDS = ", ".join(f"'{kind.value}'" for kind in AnswerKind)
 _FORMS = ", ".join(f"'{form.value}'" for form in Form if form is not Form.PAGE)  # whose answers rate one item each
 _REFUSE = "SELECT RAISE(ABORT, 'the label log only grows')"
 
+# One table of rows of three kinds, so that one sequence orders them all. "value" is the rating of a label, the liking
+# of an event, the number that an attribute is. An unknown kind of event is found when it is read: their list grows.
 # The triggers make "nothing is changed" hold for every program that opens the file, not only for ours. The one on
 # INSERT is there for INSERT OR REPLACE, which deletes without asking the trigger on DELETE.
 _STATEMENTS = (
     f"""
-    CREATE TABLE labels (
+    CREATE TABLE records (
         seq INTEGER PRIMARY KEY,
         key TEXT NOT NULL UNIQUE CHECK (key <> ''),
+        content TEXT NOT NULL,
         user_id TEXT NOT NULL,
-        item_id TEXT NOT NULL,
-        kind TEXT NOT NULL CHECK (kind IN ({_KINDS})),
-        value REAL CHECK ((value IS NOT NULL) = (kind = 'rating')),
-        source TEXT NOT NULL,
+        item_id TEXT,
+        kind TEXT,
+        value REAL,
+        source TEXT,
         propensity REAL CHECK (propensity BETWEEN 0 AND 1),
-        question TEXT NOT NULL,
+        question TEXT,
         asked_at REAL,
         answered_at REAL,
+        form TEXT,
+        others TEXT,
+        tapped TEXT,
+        at REAL,
+        name TEXT,
+        text TEXT,
         recorded_at REAL NOT NULL,
         retracts TEXT UNIQUE,
-        form TEXT NOT NULL DEFAULT 'rate' CHECK (form IN ({_FORMS})),
-        others TEXT NOT NULL DEFAULT '[]',
-        tapped TEXT NOT NULL DEFAULT '[]'
+        CHECK (coalesce(CASE content
+            WHEN 'label' THEN item_id IS NOT NULL AND kind IN ({_KINDS}) AND (value IS NOT NULL) = (kind = 'rating')
+                AND source IS NOT NULL AND question IS NOT NULL AND form IN ({_FORMS})
+                AND others IS NOT NULL AND tapped IS NOT NULL AND coalesce(at, name, text) IS NULL
+            WHEN 'event' THEN item_id IS NOT NULL AND kind IS NOT NULL AND value BETWEEN -1 AND 1
+                AND coalesce(source, propensity, question, asked_at, answered_at, form, others, tapped) IS NULL
+                AND coalesce(name, text) IS NULL
+            WHEN 'attribute' THEN name IS NOT NULL AND (value IS NULL OR text IS NULL)
+                AND coalesce(item_id, kind, source, propensity, question, asked_at, answered_at) IS NULL
+                AND coalesce(form, others, tapped, at) IS NULL
+        END, 0))
     ) STRICT
     """,
-    f"CREATE TRIGGER labels_no_update BEFORE UPDATE ON labels BEGIN {_REFUSE}; END",
-    f"CREATE TRIGGER labels_no_delete BEFORE DELETE ON labels BEGIN {_REFUSE}; END",
+    f"CREATE TRIGGER records_no_update BEFORE UPDATE ON records BEGIN {_REFUSE}; END",
+    f"CREATE TRIGGER records_no_delete BEFORE DELETE ON records BEGIN {_REFUSE}; END",
     f"""
-    CREATE TRIGGER labels_no_replace BEFORE INSERT ON labels
-    WHEN EXISTS (SELECT 1 FROM labels WHERE seq = NEW.seq OR key = NEW.key OR retracts = NEW.retracts)
+    CREATE TRIGGER records_no_replace BEFORE INSERT ON records
+    WHEN EXISTS (SELECT 1 FROM records WHERE seq = NEW.seq OR key = NEW.key OR retracts = NEW.retracts)
     BEGIN {_REFUSE}; END
     """,
     f"PRAGMA application_id = {APPLICATION_ID}",
     f"PRAGMA user_version = {VERSION}",
 )
 
-
-# What version 2 has that version 1 had not; every answer of version 1 rates one item.
-_FROM_1 = (
-    f"ALTER TABLE labels ADD COLUMN form TEXT NOT NULL DEFAULT 'rate' CHECK (form IN ({_FORMS}))",
-    "ALTER TABLE labels ADD COLUMN others TEXT NOT NULL DEFAULT '[]'",
-    "ALTER TABLE labels ADD COLUMN tapped TEXT NOT NULL DEFAULT '[]'",
-    f"PRAGMA user_version = {VERSION}",
+_OF_LABELS = (
+    "seq, key, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at, "
+    "recorded_at, retracts"
 )
 
 
-def prepare(connection: sqlite3.Connection, path: Path) -> None:
-    """Make the tables in an empty file, add the new columns to a log of version 1; write nothing into any other file.
+def _moved(form: str, others: str, tapped: str) -> tuple[str, ...]:
+    """The statements that make the table of an older version this one. They drop the old one, not its rows."""
+    return (
+        *_STATEMENTS,
+        f"INSERT INTO records ({_OF_LABELS}, content, form, others, tapped) "
+        f"SELECT {_OF_LABELS}, 'label', {form}, {others}, {tapped} FROM labels ORDER BY seq",
+        "DROP TABLE labels",
+    )
 
-    A process that opened the log before it got its columns can go on writing: they have defaults.
+
+# Version 1 had labels of one form, version 2 labels of all forms.
+_FROM = {1: _moved("'rate'", "'[]'", "'[]'"), 2: _moved("form", "others", "tapped")}
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Make the table in an empty file, move the rows of an older log into it; write nothing into any other file.
+
+    A process of an older Palate that has the log open finds its table gone: it can neither write nor read, and says so.
 
     Raises:
         StoreError: If the file is another program's database, or a log of another version.
@@ -75,8 +102,8 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise StoreError(f"{path} is another program's database (application_id {application:#x}). Give another path.")
     elif version > VERSION:
         raise StoreError(f"{path} is a label log of version {version}; this Palate reads version {VERSION}. {NEWER}")
-    elif version == 1:
-        _change(connection, _FROM_1)
+    elif version in _FROM:
+        _change(connection, _FROM[version])
     elif version < VERSION:
         raise StoreError(f"{path} has version {version}, which no Palate has written. Restore it from a backup.")
 

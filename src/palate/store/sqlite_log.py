@@ -1,7 +1,7 @@
-"""The label log: every answer, in the order it came, kept for good.
+"""The label log: every label, event and attribute, in the order it came, kept for good.
 
-The log is the truth; a posterior is what replaying it gives. It is one SQLite file that only grows: to take an answer
-back is one more row. :meth:`LabelLog.append` returns when the rows are on the disk (WAL, ``synchronous=FULL``).
+The log is the truth; a posterior is what replaying it gives. It is one SQLite file that only grows: to take a row back
+is one more row. :meth:`LabelLog.append` returns when the rows are on the disk (WAL, ``synchronous=FULL``).
 
 Processes may share a log. They write in turn, under a lock file beside it, because SQLite 3.7.0 to 3.51.2 can lose a
 commit when two connections write and checkpoint at once (the WAL-reset bug). Open the log after a fork, not before.
@@ -9,42 +9,34 @@ commit when two connections write and checkpoint at once (the WAL-reset bug). Op
 
 from __future__ import annotations
 
-import json
-import math
 import os
 import sqlite3
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
-from palate.entities import Answer, AnswerKind, Form, normalise_id
+from palate.entities import Answer, normalise_id
 from palate.errors import AnswerError, StoreError
-from palate.records import Record
+from palate.records import Content, Record
+from palate.store import rows
 from palate.store.lock import exclusive
 from palate.store.schema import prepare
 
 WAIT_SECONDS = 30.0  # for another process that writes
 PAGE_ROWS = 1_000  # read at a time, so that a slow reader holds no transaction open and the WAL can be emptied
 
-_COLUMNS = (
-    "key, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at, form, others, tapped, "
-    "recorded_at, retracts"
-)
-_PLACES = ", ".join("?" for _ in _COLUMNS.split(","))
-_INSERT = f"INSERT INTO labels ({_COLUMNS}) VALUES ({_PLACES}) RETURNING seq"
-_BY_KEY = f"SELECT seq, {_COLUMNS} FROM labels WHERE key = ?"
-_BY_RETRACTED = f"SELECT seq, {_COLUMNS} FROM labels WHERE retracts = ?"
-_PAGE = f"SELECT seq, {_COLUMNS} FROM labels WHERE seq > ? ORDER BY seq LIMIT {PAGE_ROWS}"
-
-_CONTENT = ("user_id", "item_id", "kind", "value", "source", "propensity", "question", "form", "others", "tapped")
+_KEPT = rows.COLUMNS.removeprefix("seq, ")
+_PLACES = ", ".join("?" for _ in _KEPT.split(","))
+_INSERT = f"INSERT INTO records ({_KEPT}) VALUES ({_PLACES}) RETURNING seq"
+_BY_KEY = f"SELECT {rows.COLUMNS} FROM records WHERE key = ?"
+_BY_RETRACTED = f"SELECT {rows.COLUMNS} FROM records WHERE retracts = ?"
+_PAGE = f"SELECT {rows.COLUMNS} FROM records WHERE seq > ? ORDER BY seq LIMIT ?"
 
 _REMEDIES = {
-    sqlite3.SQLITE_FULL: "Free some disk space, then send the same answers again",
+    sqlite3.SQLITE_FULL: "Free some disk space, then send the same again",
     sqlite3.SQLITE_READONLY: "Make the file and its folder writable",
     sqlite3.SQLITE_CANTOPEN: "Give a path in a folder that exists and is writable",
     sqlite3.SQLITE_NOTADB: "Give the path of a label log, or of a file that does not exist yet",
@@ -81,35 +73,37 @@ class LabelLog:
         with _told(path), exclusive(_lock_file(path), wait_seconds=WAIT_SECONDS):
             return cls(path, _connect(path), clock)
 
-    def append(self, answers: Sequence[Answer]) -> list[Record]:
-        """Keep the answers, all or none, on the disk before this returns.
+    def append(self, contents: Sequence[Content]) -> list[Record]:
+        """Keep answers, events and attributes, all or none, on the disk before this returns.
 
-        An answer whose key is in the log changes nothing and gives the first label again, even if that one has been
+        One whose key is in the log changes nothing and gives the first record again, even if that one has been
         retracted since. The client's times do not count in that comparison: a repeat may be stamped anew.
 
         Returns:
-            One label an answer, in the same order.
+            One record each, in the same order.
         Raises:
-            AnswerError, IdError: If one cannot be kept, or its key is taken by a different answer.
-            StoreError: If the disk refuses. None of these answers is acknowledged; sending them again is harmless.
+            AnswerError: If the key of one is taken by something else.
+            InputError: If one cannot be kept.
+            StoreError: If the disk refuses. None of them is acknowledged; sending them again is harmless.
         """
-        checked = [_checked(answer) for answer in answers]
+        checked = rows.checked(contents)
         if not checked:
             return []
         with self._transaction():
-            return [self._keep(answer) for answer in checked]
+            return [self._keep(content) for content in checked]
 
     def retract(self, key: str, *, source: str = "person", retraction_key: str = "") -> Record:
-        """Take an answer back, by one more row.
+        """Take a row back, by one more row.
 
         Args:
-            key: Of the answer.
-            source: Who takes it back.
+            key: Of the label, event or attribute. Of an attribute the value told before counts again.
+            source: Who takes a label back.
             retraction_key: Client-made key of the retraction itself, which makes a repeat harmless. Empty: one is made.
         Returns:
-            The new row: ``retracts`` is ``key``, and user, item, kind and value are those of the answer taken back.
+            The new row: ``retracts`` is ``key``, and it says again what is taken back.
         Raises:
-            AnswerError: If no answer has this key, it has been taken back, or ``retraction_key`` is another label's.
+            AnswerError: If no row has this key, it has been taken back, or ``retraction_key`` is another row's.
+            StoreError: If the disk refuses.
         """
         key = normalise_id(key, "key")
         retraction_key = normalise_id(retraction_key, "retraction_key") if retraction_key else ""
@@ -117,25 +111,17 @@ class LabelLog:
             known = self._find(_BY_KEY, retraction_key) if retraction_key else None
             if known is not None and known.retracts == key:
                 return known
-            answer = self._retractable(key).answer
-            row = Answer(
-                answer.user_id,
-                answer.item_id,
-                answer.kind,
-                answer.value,
-                source=source,
-                key=retraction_key,
-                form=answer.form,
-                others=answer.others,
-                tapped=answer.tapped,
-            )
-            return self._keep(_checked(row), retracts=key)
+            return self._keep(rows.retraction(self._retractable(key).content, source, retraction_key), retracts=key)
+
+    def records(self, after_seq: int = 0) -> Iterator[Record]:
+        """Every row with a greater ``seq``, retractions too, in order."""
+        while page := self._page(after_seq):
+            yield from map(rows.to_record, page)
+            after_seq = page[-1][0]
 
     def labels(self, after_seq: int = 0) -> Iterator[Record]:
-        """Every row with a greater ``seq``, retractions too, in order."""
-        while rows := self._page(after_seq):
-            yield from map(_label, rows)
-            after_seq = rows[-1][0]
+        """The labels among the rows."""
+        return (record for record in self.records(after_seq) if isinstance(record.content, Answer))
 
     def close(self) -> None:
         """Let the file go. What was acknowledged is on the disk already."""
@@ -149,33 +135,33 @@ class LabelLog:
     def __exit__(self, *_error: object) -> None:
         self.close()
 
-    def _keep(self, answer: Answer, retracts: str = "") -> Record:
-        known = self._find(_BY_KEY, answer.key)
+    def _keep(self, content: Content, retracts: str = "") -> Record:
+        known = self._find(_BY_KEY, content.key)
         if known is not None:
-            _check_same(known, answer, retracts)
+            rows.check_same(known, content, retracts)
             return known
         now = float(self._clock())
-        (seq,) = self._connection.execute(_INSERT, (*_row(answer), now, retracts or None)).fetchone()
-        return Record(seq, answer, now, retracts)
+        (seq,) = self._connection.execute(_INSERT, rows.to_row(content, now, retracts)).fetchone()
+        return Record(seq, content, now, retracts)
 
     def _retractable(self, key: str) -> Record:
-        label = self._find(_BY_KEY, key)
-        if label is None:
-            raise AnswerError(f"no label has the key {key!r}. Give the key of an answer in the log.")
-        if label.retracts:
-            raise AnswerError(f"the label {key!r} is itself a retraction. To undo it, append the answer anew.")
+        record = self._find(_BY_KEY, key)
+        if record is None:
+            raise AnswerError(f"no row of the log has the key {key!r}. Give the key of one that is there.")
+        if record.retracts:
+            raise AnswerError(f"the row {key!r} is itself a retraction. To undo it, append what it took back anew.")
         if self._find(_BY_RETRACTED, key) is not None:
-            raise AnswerError(f"the label {key!r} has already been retracted. There is nothing left to undo.")
-        return label
+            raise AnswerError(f"the row {key!r} has already been retracted. There is nothing left to undo.")
+        return record
 
     def _find(self, statement: str, value: str) -> Record | None:
         row = self._connection.execute(statement, (value,)).fetchone()
-        return None if row is None else _label(row)
+        return None if row is None else rows.to_record(row)
 
     def _page(self, after_seq: int) -> list[tuple[Any, ...]]:
         with self._mutex, _told(self._path):
             self._check_usable()
-            return self._connection.execute(_PAGE, (after_seq,)).fetchall()
+            return self._connection.execute(_PAGE, (after_seq, PAGE_ROWS)).fetchall()
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -208,10 +194,10 @@ class LabelLog:
 def _connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     try:
-        prepare(connection, path)
-        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync stops at the drive's cache
+        prepare(connection, path)
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA mmap_size = 0")
     except BaseException:
         connection.close()
@@ -236,86 +222,3 @@ def _told(path: Path) -> Iterator[None]:
 
 def _code(error: sqlite3.Error) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; the extended ones refine it
-
-
-def _checked(answer: Answer) -> Answer:
-    """The answer as it is kept: every number a finite float, every text one that any store can hold, a key."""
-    return replace(
-        answer,
-        key=normalise_id(answer.key, "key") if answer.key else uuid.uuid4().hex,
-        value=_number(answer.value, "value"),
-        source=normalise_id(answer.source, "source"),
-        propensity=_probability(answer.propensity),
-        question=normalise_id(answer.question, "question") if answer.question else "",
-        asked_at=_number(answer.asked_at, "asked_at"),
-        answered_at=_number(answer.answered_at, "answered_at"),
-    )
-
-
-def _number(value: float | None, name: str) -> float | None:
-    if value is None:
-        return None
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number):
-        raise AnswerError(f"{name} {str(value)[:40]} is not a finite number. Give a finite one, or None.")
-    return number
-
-
-def _probability(value: float | None) -> float | None:
-    number = _number(value, "propensity")
-    if number is not None and not 0 <= number <= 1:
-        raise AnswerError(f"propensity {number!r} is not a probability. Give a number from 0 to 1, or None.")
-    return number
-
-
-def _row(answer: Answer) -> tuple[object, ...]:
-    return (
-        answer.key,
-        answer.user_id,
-        answer.item_id,
-        answer.kind.value,
-        answer.value,
-        answer.source,
-        answer.propensity,
-        answer.question,
-        answer.asked_at,
-        answer.answered_at,
-        answer.form.value,
-        json.dumps(answer.others),
-        json.dumps(answer.tapped),
-    )
-
-
-def _label(row: tuple[Any, ...]) -> Record:
-    seq, key, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at = row[:11]
-    form, others, tapped, now, retracts = row[11:]
-    answer = Answer(
-        user_id,
-        item_id,
-        AnswerKind(kind),
-        value,
-        source=source,
-        propensity=propensity,
-        key=key,
-        question=question,
-        asked_at=asked_at,
-        answered_at=answered_at,
-        form=Form(form),
-        others=tuple(json.loads(others)),
-        tapped=tuple(json.loads(tapped)),
-    )
-    return Record(seq, answer, now, retracts or "")
-
-
-def _check_same(known: Record, answer: Answer, retracts: str) -> None:
-    pairs = [("retracts", known.retracts, retracts)]
-    pairs += [(name, getattr(known.answer, name), getattr(answer, name)) for name in _CONTENT]
-    for name, kept, sent in pairs:
-        if kept != sent:
-            raise AnswerError(
-                f"the label key {answer.key!r} is taken: the log holds {name} {kept!r} under it, not {sent!r}. "
-                "Send a different answer under a key of its own."
-            )
