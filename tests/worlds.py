@@ -49,7 +49,7 @@ def words():
     """While this lasts, the encoder ``words`` can be named like any other."""
     made = Words()
     with (
-        mock.patch("palate.model.fit.load_encoder", return_value=made),
+        mock.patch("palate.encoders.items.load_encoder", return_value=made),
         mock.patch("palate.model.new_items.load_encoder", return_value=made),
     ):
         yield made

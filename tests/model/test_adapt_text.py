@@ -69,9 +69,9 @@ def data(likes: bool = False) -> Dataset:
 @contextmanager
 def encoder(told: bool) -> Iterator[None]:
     with (
-        mock.patch("palate.model.fit.load_encoder", return_value=Faint(told)),
+        mock.patch("palate.encoders.items.load_encoder", return_value=Faint(told)),
         mock.patch("palate.model.new_items.load_encoder", return_value=Faint(told)),
-        mock.patch("palate.model.fit.Cached", side_effect=lambda made: _Bare(made)),
+        mock.patch("palate.encoders.items.Cached", side_effect=lambda made: _Bare(made)),
         mock.patch("palate.model.new_items.Cached", side_effect=lambda made: _Bare(made)),
     ):
         yield

@@ -46,7 +46,7 @@ def encoders() -> Iterator[None]:
         return Words() if modality is None else Bytes(modality)
 
     with (
-        mock.patch("palate.model.fit.load_encoder", side_effect=load),
+        mock.patch("palate.encoders.items.load_encoder", side_effect=load),
         mock.patch("palate.model.new_items.load_encoder", side_effect=load),
     ):
         yield
