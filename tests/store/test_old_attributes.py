@@ -1,4 +1,4 @@
-"""The attributes told of users: kept beside the model, and what a damaged file says."""
+"""The attributes told of users in the file that older versions wrote, and what a damaged file says."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from palate.errors import ModelFolderError, StoreError
-from palate.store import known
+from palate.errors import ModelFolderError
 from palate.store.model_folder import files, strict
+from palate.store.old_attributes import FILE, read_attributes
 
 REMEDY = "Restore it from a backup, or remove it and tell the attributes again."
 
@@ -20,37 +20,46 @@ def forge(folder: Path, **parts: Any) -> Path:
     """A file whose digest fits whatever it says."""
     document = {"format": 1, "users": {}, **parts}
     document.setdefault("sha256", files.digest(strict.dumps(document)))
-    (folder / known.FILE).write_bytes(strict.dumps(document))
-    return folder / known.FILE
+    (folder / FILE).write_bytes(strict.dumps(document))
+    return folder / FILE
 
 
-def test_what_was_told_comes_back_and_the_last_value_counts(tmp_path: Path) -> None:
-    assert known.read(tmp_path) == {}
-    known.merge(tmp_path, {})
-    assert list(tmp_path.iterdir()) == []
-    known.merge(tmp_path, {"ann": {"age": 23.0, "gender": "f"}, "雪": {"age": 31.0}})
-    known.merge(tmp_path, {"ann": {"age": None}, "bob": {"gender": "m"}})
-    assert known.read(tmp_path) == {
-        "ann": {"age": None, "gender": "f"},
-        "雪": {"age": 31.0},
-        "bob": {"gender": "m"},
+WRITTEN = """{
+  "format": 1,
+  "sha256": "2435147193ba8dcf3d1a4fe9faac4507569ab4dd0f394e38cd4d4689c770fa9e",
+  "users": {
+    "ann": {
+      "age": null,
+      "gender": "f"
+    },
+    "bob": {
+      "rooms": 3
+    },
+    "雪": {
+      "age": 31.5
     }
-    assert not list(tmp_path.glob("*.tmp"))
+  }
+}
+"""
+TOLD = {"ann": {"age": None, "gender": "f"}, "雪": {"age": 31.5}, "bob": {"rooms": 3}}
+
+
+def test_what_an_older_version_kept_is_read(tmp_path: Path) -> None:
+    assert read_attributes(tmp_path) == {}
+    (tmp_path / FILE).write_text(WRITTEN, encoding="utf-8")
+    assert read_attributes(tmp_path) == TOLD
+    assert [path.name for path in tmp_path.iterdir()] == [FILE]
 
 
 @pytest.mark.parametrize("place", range(16))
 def test_MF_03_a_damaged_file_is_caught(place: int, tmp_path: Path) -> None:
-    known.merge(tmp_path, {"ann": {"age": 23.0}})
-    path = tmp_path / known.FILE
+    path = forge(tmp_path, users=TOLD)
     whole = path.read_bytes()
     at = place * len(whole) // 16
     for damaged in (whole[:at], whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]):
         path.write_bytes(damaged)
         with pytest.raises(ModelFolderError):
-            known.read(tmp_path)
-        with pytest.raises(ModelFolderError):
-            known.merge(tmp_path, {"bob": {"age": 30.0}})
-        assert path.read_bytes() == damaged, "what could still be repaired is written over"
+            read_attributes(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -73,31 +82,26 @@ def test_MF_03_a_damaged_file_is_caught(place: int, tmp_path: Path) -> None:
 def test_MF_02_a_malformed_file_is_refused(parts: dict[str, Any], fact: str, tmp_path: Path) -> None:
     path = forge(tmp_path, **parts)
     with pytest.raises(ModelFolderError) as caught:
-        known.read(tmp_path)
+        read_attributes(tmp_path)
     assert str(caught.value) == f"{path} {fact}"
 
 
 @pytest.mark.parametrize("text", [b"", b"\xff", b"[]", b"[" * 100_000, b'{"format": NaN}'])
 def test_MF_02_what_is_no_document_is_refused(text: bytes, tmp_path: Path) -> None:
-    (tmp_path / known.FILE).write_bytes(text)
+    (tmp_path / FILE).write_bytes(text)
     with pytest.raises(ModelFolderError, match="Restore it from a backup"):
-        known.read(tmp_path)
+        read_attributes(tmp_path)
 
 
 def test_MF_06_no_symlink_is_followed(tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text(json.dumps({}))
-    (tmp_path / known.FILE).symlink_to(victim)
+    (tmp_path / FILE).symlink_to(victim)
     with pytest.raises(ModelFolderError, match="cannot be read"):
-        known.read(tmp_path)
-    (tmp_path / known.FILE).unlink()
-    (tmp_path / f"{known.FILE}.tmp").symlink_to(victim)
-    with pytest.raises(StoreError, match="cannot write"):
-        known.merge(tmp_path, {"ann": {"age": 1.0}})
-    assert victim.read_text() == "{}"
+        read_attributes(tmp_path)
 
 
 def test_a_fifo_does_not_hang_the_load(tmp_path: Path) -> None:
-    os.mkfifo(tmp_path / known.FILE)
+    os.mkfifo(tmp_path / FILE)
     with pytest.raises(ModelFolderError, match=r"cannot be read: .*is not a regular file"):
-        known.read(tmp_path)
+        read_attributes(tmp_path)
