@@ -25,8 +25,9 @@ from palate.encoders.histories.history import Log, liking
 from palate.encoders.items import encode
 from palate.entities import NEGATIVE_EVENTS, POSITIVE_EVENTS
 from palate.evaluation.baselines import Interactions
-from palate.model.fit import IMPLICIT, fit_taste
+from palate.model.fit import fit_taste
 from palate.posteriors.fit import Answers
+from palate.posteriors.likelihoods import Implicit
 from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import Companions
 
@@ -164,7 +165,7 @@ def taste_of(part: World, content: np.ndarray | None, *, dim: int = 32, seed: in
     answers = Answers.build(
         train.users.astype(np.int32), train.items.astype(np.int32), train.values, (train.n_users, train.n_items)
     )
-    return fit_taste(answers, IMPLICIT, content, dim=dim, seed=seed)[0]
+    return fit_taste(answers, Implicit(), content, dim=dim, seed=seed)[0]
 
 
 def vectors_of(taste: Taste, content: np.ndarray | None) -> np.ndarray:

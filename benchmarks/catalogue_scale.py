@@ -149,7 +149,7 @@ def _learner(items: int, dim: int) -> Any:
     from palate.model.scale import Scale
     from palate.posteriors.answerability import Answerability
     from palate.posteriors.items import Items, Spread
-    from palate.posteriors.likelihoods import Likelihood
+    from palate.posteriors.likelihoods import Gaussian
     from palate.posteriors.linear_prior import LinearPrior
     from palate.posteriors.taste import Taste
 
@@ -163,7 +163,7 @@ def _learner(items: int, dim: int) -> Any:
     return Learner(
         Model(
             catalogue=Catalogue(pl.DataFrame(columns), None, np.floor(1000 * rate), np.full((items, 5), 0.2)),
-            taste=Taste.build(known, Likelihood()),
+            taste=Taste.build(known, Gaussian()),
             prior=LinearPrior.start(np.zeros(dim + 1), np.eye(dim + 1), None),
             answerability=Answerability(rate, loadings, np.maximum(rate * (1 - rate) - (loadings**2).sum(1), 1e-3)),
             history_prior=None,

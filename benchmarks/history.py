@@ -56,7 +56,7 @@ from palate.model.fit import fit_taste
 from palate.posteriors.belief import Belief
 from palate.posteriors.fit import Answers
 from palate.posteriors.history_prior import fit_history
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 from palate.ranking.item_knn import fit_companions
@@ -236,7 +236,7 @@ def _ratings(data: Dataset, seed: int, networks: bool) -> dict[str, Any]:
     items = {item: place for place, item in enumerate(coded.item_ids)}
     answers = Answers.build(coded.users, coded.items, coded.values, (len(coded.user_ids), len(items)))
     content = _content(parts.train, coded.item_ids)
-    taste = fit_taste(answers, Likelihood("gaussian"), content, dim=16, seed=seed)[0]
+    taste = fit_taste(answers, Gaussian(), content, dim=16, seed=seed)[0]
     centre, reach = float(coded.values.mean()), float(np.abs(coded.values - coded.values.mean()).max())
     log = Log.of(coded.users, coded.items, liking(coded.values, [None] * len(coded.values)), coded.timestamps)
     rated = np.bincount(coded.items, minlength=len(items)) > 0

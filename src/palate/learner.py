@@ -29,6 +29,7 @@ from palate.loop.state import UserState, check_form
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import is_pseudo, weight_of
 from palate.posteriors.attribute_coding import Told
+from palate.posteriors.likelihoods import Likelihood
 
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
@@ -83,7 +84,7 @@ class Learner:
         audio: str | None = None,
         categories: bool = False,
         on_corrupt: Literal["raise", "skip"] = "raise",
-        likelihood: str = "auto",
+        likelihood: str | Likelihood = "auto",
         dim: int = 16,
         history: HistoryName = "mean",
         companions: bool = False,
@@ -101,8 +102,8 @@ class Learner:
             audio: Name of an encoder of their sounds, likewise.
             categories: Whether the items' categories count on their own, beside their words in the text.
             on_corrupt: ``raise`` at an image or sound that cannot be read, or ``skip`` it: its item goes without.
-            likelihood: ``gaussian`` ratings, ``probit`` likes, ``implicit`` events, or ``auto``: implicit where there
-                is no rating, probit where ratings are 0 and 1, gaussian otherwise.
+            likelihood: ``gaussian`` ratings, ``probit`` likes, ``implicit`` events, one of one's own, or ``auto``:
+                implicit where there is no rating, probit where ratings are 0 and 1, gaussian otherwise.
             dim: Taste dimensions at the start; those the data does not support are dropped.
             history: What encodes histories: the recency-weighted ``mean`` of content; that of ``factors``; the encoder
                 of text, told what was liked and disliked (``text``); or a Transformer trained on the data

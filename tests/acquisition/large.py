@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 from palate.acquisition import Candidates
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items, Spread
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian, Likelihood
 from palate.posteriors.population import Population
 from palate.posteriors.taste import Taste
 
@@ -21,7 +21,7 @@ def catalogue(items: int, dim: int, *, seed: int = 0, likelihood: Likelihood | N
     spread = Spread("isotropic", rng.uniform(0.01, 0.2, (items, 1)))
     known = Items(rng.normal(size=items), factors, spread, rng.uniform(0.3, 1.5, items))
     q = rng.dirichlet(np.ones(items)) if items else np.zeros(0)
-    taste = Taste(known, likelihood or Likelihood(), Belief(np.zeros(dim), np.eye(dim)))
+    taste = Taste(known, likelihood or Gaussian(), Belief(np.zeros(dim), np.eye(dim)))
     population = Population(sparse.csr_matrix((0, items)), np.ones(1), taste)
     candidates = Candidates.of_all(population, np.ones((items, 1)), targets=q)
     return replace(candidates, reach=rng.random(items))

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from palate.posteriors.belief import Belief
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 
@@ -52,7 +52,7 @@ def test_target_moment_is_the_weighted_sum() -> None:
     np.testing.assert_allclose(candidates.target_moment(), slow)
 
 
-@pytest.mark.parametrize("likelihood", [Likelihood(), Likelihood("implicit", 20.0, 5.0)], ids=lambda one: one.kind)
+@pytest.mark.parametrize("likelihood", [Gaussian(), Implicit(20.0, 5.0)], ids=lambda one: one.kind)
 def test_conditioning_on_a_question_is_what_any_answer_does_to_the_covariance(likelihood: Likelihood) -> None:
     world = make_world()
     candidates = replace(world.offered, likelihood=likelihood)

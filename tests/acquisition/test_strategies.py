@@ -22,11 +22,11 @@ from palate.acquisition.belief.random import random
 from palate.acquisition.belief.variance import variance
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood, Probit
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import World, make_world
 
-IMPLICIT = Likelihood("implicit", confidence=20.0, background=5.0)
+IMPLICIT = Implicit(20.0, 5.0)
 
 
 def pair(kind: str = "gaussian", *, mean: float = 0.4) -> tuple[Belief, Candidates]:
@@ -34,7 +34,7 @@ def pair(kind: str = "gaussian", *, mean: float = 0.4) -> tuple[Belief, Candidat
     belief = Belief(np.array([mean, -0.3]), np.array([[0.9, 0.3], [0.3, 0.5]]))
     means = np.array([[0.2, 1.1, 0.4], [-0.3, 0.8, -1.2]])
     items = Items.build(means, np.tile(0.05 * np.eye(3), (2, 1, 1)), np.array([1.0, 1.0 if kind == "probit" else 0.7]))
-    likelihood = IMPLICIT if kind == "implicit" else Likelihood(kind)
+    likelihood = IMPLICIT if kind == "implicit" else Likelihood.named(kind)
     return belief, offered(items, likelihood)
 
 
@@ -193,7 +193,7 @@ def test_an_item_that_has_nothing_to_do_with_the_targets_tells_nothing_of_them()
     belief = Belief(np.zeros(2), np.eye(2))
     means = np.array([[0.0, 2.0, 0.0], [0.0, 0.0, 1.0]])
     items = Items.build(means, np.zeros((2, 3, 3)), np.ones(2))
-    for likelihood in (Likelihood(), Likelihood("probit")):
+    for likelihood in (Gaussian(), Probit()):
         candidates = offered(items, likelihood)
         assert epig_of(belief, candidates)[0] == pytest.approx(0.0, abs=1e-12)
         assert epig_of(belief, candidates)[1] > 0.05
@@ -211,7 +211,7 @@ def target_variance(belief: Belief, candidates: Candidates) -> float:
     return float(candidates.targets @ belief.variance(candidates.items.factors))
 
 
-@pytest.mark.parametrize("likelihood", [Likelihood(), IMPLICIT], ids=lambda one: one.kind)
+@pytest.mark.parametrize("likelihood", [Gaussian(), IMPLICIT], ids=lambda one: one.kind)
 def test_a_optimal_is_the_fall_of_the_targets_variance(likelihood: Likelihood) -> None:
     world = make_world()
     belief, candidates, _ = of_world(replace(world, candidates=replace(world.candidates, likelihood=likelihood)))

@@ -27,7 +27,7 @@ from palate.acquisition.pool.uncertainty import bald as pool_bald
 from palate.classifiers.committee import Committee, answer_noise, ensemble_belief
 from palate.errors import AnswerError, DataError, OptionError
 from palate.posteriors.belief import Belief
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.taste import Taste
 
 Array = NDArray[np.float64]
@@ -43,7 +43,7 @@ def predictions(members: int = 6, rows: int = 5, seed: int = 0) -> Array:
 def candidates(predicted: Array, noise: float = NOISE) -> tuple[Belief, Candidates]:
     belief, items = ensemble_belief(predicted, noise)
     rows = len(items)
-    nobody = Population(sparse.csr_matrix((0, rows)), np.array([0.0, 1.0]), Taste.build(items, Likelihood()))
+    nobody = Population(sparse.csr_matrix((0, rows)), np.array([0.0, 1.0]), Taste.build(items, Gaussian()))
     return belief, Candidates.of_all(nobody, np.zeros((rows, 2)), targets=np.full(rows, 1.0 / rows))
 
 

@@ -13,7 +13,7 @@ from palate.posteriors.likelihoods import Likelihood
 
 def model(kind: str = "gaussian", levels: tuple[float, ...] = (1, 2, 3, 4, 5)) -> SimpleNamespace:
     return SimpleNamespace(
-        taste=SimpleNamespace(likelihood=Likelihood(kind)), scale=Scale(tuple(map(float, levels)), levels[-1])
+        taste=SimpleNamespace(likelihood=Likelihood.named(kind)), scale=Scale(tuple(map(float, levels)), levels[-1])
     )
 
 

@@ -17,7 +17,7 @@ from palate.errors import DataError
 from palate.posteriors.belief import Belief
 from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Kind, Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Probit
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 from tests.registry import EVERY
@@ -25,9 +25,9 @@ from tests.worlds import Words, data, learner, words
 
 Array = np.ndarray
 LIKELIHOODS = {
-    "gaussian": Likelihood("gaussian"),
-    "probit": Likelihood("probit"),
-    "implicit": Likelihood("implicit", confidence=20.0, background=5.0),
+    "gaussian": Gaussian(),
+    "probit": Probit(),
+    "implicit": Implicit(20.0, 5.0),
 }
 USERS, ITEMS = 40, 25
 
@@ -170,7 +170,7 @@ def test_IN_11_one_level_is_what_everybody_is_expected_to_say() -> None:
     _, answers = DEGENERATE["one level"]
     fitted = run(answers)
     items = Items.build(fitted.factors, fitted.covariances, fitted.noise)
-    mean, variance = items.predict(Taste.build(items, Likelihood()).believe(answers.values))
+    mean, variance = items.predict(Taste.build(items, Gaussian()).believe(answers.values))
     np.testing.assert_allclose(mean, 3.0, atol=1e-3)
     assert np.sqrt(variance.max()) < 0.2
 

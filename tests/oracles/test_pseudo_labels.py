@@ -49,7 +49,7 @@ def taste(kind="gaussian", n=40, dim=3, rng=None) -> Taste:
     items = Items(
         rng.normal(size=n), rng.normal(size=(n, dim)), Spread("isotropic", np.zeros((n, 1))), np.linspace(0.2, 2.0, n)
     )
-    return Taste.build(items, Likelihood(kind))
+    return Taste.build(items, Likelihood.named(kind))
 
 
 @pytest.mark.parametrize(

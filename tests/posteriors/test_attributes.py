@@ -12,7 +12,7 @@ from palate.posteriors.attribute_coding import Category, Coding, Number
 from palate.posteriors.attributes import Attributes, combined, fit_attributes, no_wider
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.taste import Taste
 
 Array = np.ndarray
@@ -32,7 +32,7 @@ class Planted:
         factors = rng.normal(size=(30, 2))
         self.ratings = 3 + tastes @ factors.T + 0.5 * rng.normal(size=(users, 30))
         means = np.column_stack([np.full(30, 3.0), factors])
-        self.taste = Taste.build(Items.build(means, np.zeros((30, 3, 3)), np.full(30, 0.25)), Likelihood())
+        self.taste = Taste.build(Items.build(means, np.zeros((30, 3, 3)), np.full(30, 0.25)), Gaussian())
 
     def columns(self, rows: slice) -> dict[str, Sequence[object]]:
         return {"age": self.age[rows].tolist(), "town": self.town[rows].tolist()}

@@ -13,15 +13,15 @@ from palate.errors import DataError, OptionError
 from palate.posteriors import fit as fitting
 from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Kind, Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Likelihood, Probit
 from palate.posteriors.taste import Taste
 from tests.worlds import Words, world
 
 Array = np.ndarray
 LIKELIHOODS = {
-    "gaussian": Likelihood("gaussian"),
-    "probit": Likelihood("probit"),
-    "implicit": Likelihood("implicit", confidence=20.0, background=5.0),
+    "gaussian": Gaussian(),
+    "probit": Probit(),
+    "implicit": Implicit(20.0, 5.0),
 }
 USERS, ITEMS = 50, 30
 
@@ -204,7 +204,7 @@ def test_content_that_predicts_factors_lowers_the_error_on_unrated_items() -> No
         ("noise", np.random.default_rng(1).normal(size=(120, 48))),
     ):
         fitted = run(seen, content=None if encoding is None else encoding[shown])
-        tastes = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), Likelihood()).believe(
+        tastes = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), Gaussian()).believe(
             seen.values
         )
         prior = fitted.prior.predict(None if encoding is None else encoding[hidden], len(hidden))
@@ -220,7 +220,7 @@ def test_intervals_of_unrated_items_hold_what_they_promise() -> None:
     seen = Answers(answers.values[:, shown])
     fitted = run(seen, content=content[shown])
     known = Items.build(fitted.factors, fitted.covariances, fitted.noise)
-    tastes = Taste.build(known, Likelihood()).believe(seen.values)
+    tastes = Taste.build(known, Gaussian()).believe(seen.values)
     covariances = fitted.prior.covariances(content[hidden], 40)
     means = fitted.prior.predict(content[hidden], 40)
     new = Items.build(means, covariances, np.full(40, float(np.median(fitted.noise))))
@@ -273,7 +273,7 @@ def reference_sweep(answers: Answers, state: fitting._State, likelihood: Likelih
     lam = (spreads.sum(0) + (factors - mu).T @ (factors - mu)) / items
     noise, bound = state.noise, 0.0
     counts = rated.sum(0)
-    if likelihood.learns_noise:
+    if likelihood.learns_scale:
         common = items / (1 / noise).sum()
         noise = (squares + 100 * common) / (counts + 100)
         bound += 50 * np.sum(np.log(common / noise) - common / noise) - 0.5 * counts @ np.log(2 * np.pi * noise)
@@ -325,7 +325,7 @@ def test_progress_is_told_after_every_sweep() -> None:
     options = FitOptions(dim=2, sweeps=3, tolerance=0.0)
     fit(
         small(),
-        likelihood=Likelihood(),
+        likelihood=Gaussian(),
         options=options,
         rng=np.random.default_rng(0),
         progress=lambda done, of: told.append((done, of)),

@@ -5,7 +5,7 @@ import scipy.sparse as sparse
 
 from palate.posteriors.history_prior import fit_history
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.taste import Taste
 
 USERS, ITEMS, DIM, HISTORY = 400, 40, 3, 5
@@ -23,7 +23,7 @@ def world(
     tastes = told + 0.6 * rng.normal(size=(USERS, DIM))
     ratings = factors[:, 0] + tastes @ factors[:, 1:].T + np.sqrt(0.5) * rng.normal(size=(USERS, ITEMS))
     labels = sparse.csr_matrix(np.where(rng.random((USERS, ITEMS)) < rated, ratings, 0.0))
-    return Taste.build(items, Likelihood()), labels, histories, told
+    return Taste.build(items, Gaussian()), labels, histories, told
 
 
 def test_a_planted_map_is_recovered() -> None:

@@ -17,8 +17,9 @@ from palate.posteriors.answerability import Answerability, known_chance, like_ch
 from palate.posteriors.belief import Belief
 from palate.posteriors.concepts import Concepts
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood, assumed_density, expected_curvature
+from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood
 from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.probit import assumed_density, expected_curvature
 from palate.posteriors.taste import Taste
 
 
@@ -41,7 +42,7 @@ def a_taste(kind: str = "gaussian", items: int = 4, dim: int = 2) -> Taste:
     means = draw.normal(size=(items, dim + 1))
     means[:, 0] += 3.5
     covariances = np.tile(0.05 * np.eye(dim + 1), (items, 1, 1))
-    likelihood = Likelihood(kind) if kind != "implicit" else Likelihood("implicit", 20.0, 5.0)  # type: ignore[arg-type]
+    likelihood = Likelihood.named(kind) if kind != "implicit" else Implicit(20.0, 5.0)  # type: ignore[arg-type]
     return Taste.build(Items.build(means, covariances, np.full(items, 0.8)), likelihood)
 
 
@@ -56,7 +57,7 @@ def along(belief: Belief, factors: np.ndarray) -> tuple[float, float]:
 @pytest.mark.parametrize(("mean", "variance"), [(0.0, 1.0), (1.4, 0.3), (-2.0, 4.0), (3.0, 2.0)])
 def test_moments_after_no_tap_are_exact(known: float, mean: float, variance: float) -> None:
     _, after, left = exact(lambda s: 1.0 - known * norm.cdf(s), mean, variance)
-    first, second = assumed_density(np.array(mean), np.array(variance), np.array(0.0), known)
+    first, second = assumed_density(np.array(mean), np.array(variance), np.array(0.0), known=known)
     assert mean + variance * first == pytest.approx(after, rel=1e-7, abs=1e-9)
     assert variance + variance**2 * second == pytest.approx(left, rel=1e-7)
 
@@ -64,11 +65,11 @@ def test_moments_after_no_tap_are_exact(known: float, mean: float, variance: flo
 @pytest.mark.parametrize("known", [1.0, 0.7, 0.05])
 def test_moments_after_a_tap_do_not_hang_on_how_well_it_was_known(known: float) -> None:
     sure = assumed_density(np.array(0.4), np.array(1.3), np.array(1.0))
-    assert assumed_density(np.array(0.4), np.array(1.3), np.array(1.0), known) == sure
+    assert assumed_density(np.array(0.4), np.array(1.3), np.array(1.0), known=known) == sure
 
 
 def test_no_tap_of_something_surely_liked_and_hardly_known_can_make_a_belief_wider() -> None:
-    _, second = assumed_density(np.array(2.0), np.array(4.0), np.array(0.0), 0.5)
+    _, second = assumed_density(np.array(2.0), np.array(4.0), np.array(0.0), known=0.5)
     assert second > 0
 
 
@@ -80,7 +81,7 @@ def test_expected_curvature_counts_both_ends_of_a_group(known: float, mean: floa
     none, down, if_not = exact(lambda s: 1.0 - known * norm.cdf(s), mean, variance)
     fall = variance - (tap * if_tapped + none * if_not)
     assert tap * up + none * down == pytest.approx(mean, abs=1e-9)
-    found = variance**2 * expected_curvature(np.array(mean), np.array(variance), known)
+    found = variance**2 * expected_curvature(np.array(mean), np.array(variance), known=known)
     assert found == pytest.approx(fall, rel=1e-6)
 
 
@@ -88,8 +89,8 @@ def test_expected_curvature_counts_both_ends_of_a_group(known: float, mean: floa
 @pytest.mark.parametrize("known", [1.0, 0.5, 1e-3])
 def test_far_out_nothing_is_lost_to_rounding(mean: float, known: float) -> None:
     for liked in (0.0, 1.0):
-        assert np.isfinite(assumed_density(np.array(mean), np.array(0.1), np.array(liked), known)).all()
-    assert np.isfinite(expected_curvature(np.array(mean), np.array(0.1), known))
+        assert np.isfinite(assumed_density(np.array(mean), np.array(0.1), np.array(liked), known=known)).all()
+    assert np.isfinite(expected_curvature(np.array(mean), np.array(0.1), known=known))
 
 
 # ---- taste ----------------------------------------------------------------------------------------------------------
@@ -199,7 +200,7 @@ def planted_concepts(users: int = 600) -> tuple[Taste, sparse.csr_matrix, dict[s
     rows, columns = np.nonzero(there)
     answers = sparse.csr_matrix((ratings[there], (rows, columns)), shape=ratings.shape)
     means = np.concatenate([np.full((40, 1), 3.5), factors], 1)
-    taste = Taste.build(Items.build(means, np.zeros((40, 3, 3)) + 1e-6 * np.eye(3), np.full(40, 0.36)), Likelihood())
+    taste = Taste.build(Items.build(means, np.zeros((40, 3, 3)) + 1e-6 * np.eye(3), np.full(40, 0.36)), Gaussian())
     members = {"left": np.arange(20), "right": np.arange(20, 40), "all": np.arange(40)}
     return taste, answers, members, tastes
 

@@ -1,72 +1,29 @@
 from __future__ import annotations
 
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
 from palate.errors import OptionError
-from palate.posteriors.likelihoods import Likelihood, assumed_density, expected_curvature, inverse_mills
+from palate.posteriors import likelihoods
+from palate.posteriors.belief import Belief
+from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood, Probit
 
-
-def moments(chance, mean: float, variance: float) -> tuple[float, float]:
-    """Mean and variance of s ~ N(mean, variance) once an answer of probability chance(s) was given, by quadrature."""
-    deviation = np.sqrt(variance)
-
-    def integral(power: int) -> float:
-        def integrand(s: float) -> float:
-            return s**power * chance(s) * norm.pdf(s, mean, deviation)
-
-        points = [mean - 6 * deviation, mean, mean + 6 * deviation]
-        return quad(integrand, mean - 14 * deviation, mean + 14 * deviation, points=points, limit=200)[0]
-
-    total = integral(0)
-    first = integral(1) / total
-    return first, integral(2) / total - first**2
-
-
-@pytest.mark.parametrize("mean", [-3.0, -0.4, 0.0, 1.7])
-@pytest.mark.parametrize("variance", [0.05, 1.0, 9.0])
-@pytest.mark.parametrize("liked", [0.0, 1.0])
-def test_the_moved_belief_has_the_moments_of_the_exact_one(mean: float, variance: float, liked: float) -> None:
-    def chance(s: float) -> float:
-        return float(norm.cdf(s if liked else -s))
-
-    first, second = assumed_density(np.array(mean), np.array(variance), np.array(liked))
-    exact_mean, exact_variance = moments(chance, mean, variance)
-    assert mean + variance * first == pytest.approx(exact_mean, abs=1e-7)
-    assert variance + variance**2 * second == pytest.approx(exact_variance, rel=1e-6)
-
-
-@pytest.mark.parametrize("z", [-1e150, -1e8, -1e6, -1e4, -40.0, 40.0, 1e4, 1e150])
-@pytest.mark.parametrize("variance", [0.0, 1.0, 1e6])
-def test_an_answer_nobody_expected_leaves_a_proper_belief(z: float, variance: float) -> None:
-    with np.errstate(over="raise", invalid="raise", divide="raise"):
-        for liked in (0.0, 1.0):
-            first, second = assumed_density(np.array(z), np.array(variance), np.array(liked))
-            assert np.isfinite(first)
-            assert variance + variance**2 * second >= 0.0
-            assert first >= 0.0 if liked else first <= 0.0
-
-
-@pytest.mark.parametrize("x", [-1e8, -1e6, -1e5, -1e4, -1e3])
-def test_inverse_mills_far_out_follows_its_expansion(x: float) -> None:
-    assert inverse_mills(np.array(x)) == pytest.approx(-x - 1 / x + 2 / x**3, rel=1e-14)
-
-
-@pytest.mark.parametrize("x", [-8.0, -2.0, 0.0, 0.7, 5.0, 30.0])
-def test_inverse_mills_is_density_over_distribution(x: float) -> None:
-    assert inverse_mills(np.array(x)) == pytest.approx(norm.pdf(x) / norm.cdf(x), rel=1e-12)
-
-
-def test_inverse_mills_of_a_sure_like_is_nothing() -> None:
-    assert inverse_mills(np.array(1e6)) == 0.0
+SOURCE = Path(likelihoods.__file__).parents[1]
+ALL = [Gaussian(), Probit(), Implicit(20.0, 5.0)]
+EACH = pytest.mark.parametrize("likelihood", ALL, ids=lambda one: one.kind)
+NOISE = np.array([0.8, 2.0])
 
 
 @pytest.mark.parametrize("s", [-4.0, -1.3, 0.0, 2.1])
 @pytest.mark.parametrize("liked", [0.0, 1.0])
 def test_a_like_is_seen_as_the_mean_of_its_latent_value(s: float, liked: float) -> None:
-    latent, bound = Likelihood("probit").targets(np.array([liked]), np.array([s]))
+    latent, bound = Probit().targets(np.array([liked]), lambda: np.array([s]))
     sign = 1.0 if liked else -1.0
     on_its_side = (
         quad(lambda y: y * norm.pdf(y, s), 0.0, sign * 30.0, points=[sign * 5.0])[0] * sign / norm.cdf(sign * s)
@@ -75,38 +32,154 @@ def test_a_like_is_seen_as_the_mean_of_its_latent_value(s: float, liked: float) 
     assert bound[0] - 0.5 * (latent[0] - s) ** 2 == pytest.approx(norm.logcdf(sign * s), rel=1e-12)
 
 
-def test_a_rating_is_seen_as_it_is() -> None:
+def never() -> np.ndarray:
+    raise AssertionError("computed though not needed")
+
+
+@pytest.mark.parametrize("likelihood", [Gaussian(), Implicit()], ids=lambda one: one.kind)
+def test_a_rating_and_an_event_are_seen_as_they_are(likelihood: Likelihood) -> None:
     values = np.array([1.0, 4.5])
-    seen, bound = Likelihood().targets(values, np.zeros(2))
-    assert seen.tolist() == [1.0, 4.5]
-    assert bound.tolist() == [0.0, 0.0]
-
-
-@pytest.mark.parametrize(("mean", "variance"), [(0.0, 1.0), (1.4, 0.3), (-2.0, 4.0)])
-def test_expected_curvature_is_the_fall_of_the_variance_by_both_answers(mean: float, variance: float) -> None:
-    yes = norm.cdf(mean / np.sqrt(1 + variance))
-    _, if_yes = moments(norm.cdf, mean, variance)
-    _, if_no = moments(lambda s: norm.cdf(-s), mean, variance)
-    fall = variance - (yes * if_yes + (1 - yes) * if_no)
-    found = variance**2 * expected_curvature(np.array(mean), np.array(variance))
-    assert found == pytest.approx(fall, rel=1e-6)
-
-
-def test_probability_of_a_like() -> None:
-    found = Likelihood("probit").probability(np.array([0.0, 1.0]), np.array([5.0, 3.0]))
-    assert found.tolist() == pytest.approx([0.5, norm.cdf(0.5)])
+    seen, bound = likelihood.targets(values, never)
+    assert (seen.tolist(), bound.tolist()) == ([1.0, 4.5], [0.0, 0.0])
+    assert likelihood.expected(values, never) is values
 
 
 def test_an_event_adds_its_precision_to_the_background() -> None:
-    noise = np.array([1.0, 7.0])
-    assert Likelihood("implicit", 20.0, 5.0).answer_noise(noise).tolist() == [1 / 15, 1 / 15]
-    assert Likelihood("gaussian").answer_noise(noise) is noise
+    assert Implicit(20.0, 5.0).answer_noise(NOISE).tolist() == [1 / 15, 1 / 15]
+    assert Gaussian().answer_noise(NOISE) is NOISE
+    assert Probit().answer_noise(NOISE) is NOISE
 
 
-def test_only_ratings_have_a_noise_to_learn() -> None:
-    assert [Likelihood(kind).learns_noise for kind in ("gaussian", "probit", "implicit")] == [True, False, False]
+@EACH
+def test_the_expected_answer_its_slope_and_its_variance_belong_together(likelihood: Likelihood) -> None:
+    mean, variance, step = np.array([-0.7, 0.4]), np.array([1.3, 2.9]), 1e-6
+    higher, lower = (likelihood.expected(mean + by, lambda: variance) for by in (step, -step))
+    np.testing.assert_allclose(likelihood.slope(mean, variance), (higher - lower) / (2 * step), rtol=1e-8)
+    expected, spread = likelihood.expected(mean, variance), likelihood.answer_variance(mean, variance)
+    if likelihood.is_binary:
+        np.testing.assert_allclose(expected, norm.cdf(mean / np.sqrt(variance)))
+        np.testing.assert_allclose(spread, expected * (1 - expected))
+    else:
+        assert expected is mean and spread is variance
+
+
+@EACH
+def test_the_curvature_is_what_an_answer_takes_from_the_variance_on_average(likelihood: Likelihood) -> None:
+    belief, factors, level, noise = Belief(np.array([0.3]), np.array([[1.7]])), np.array([1.2]), 0.4, np.array(0.8)
+    mean, variance = np.array(level + 0.36), np.array(1.7 * 1.2**2)
+    noise_given = likelihood.answer_noise(noise)
+    yes = likelihood.expected(mean, variance + noise_given)
+    outcomes = [(1.0, yes), (0.0, 1.0 - yes)] if likelihood.is_binary else [(3.0, 1.0)]
+    after = sum(
+        chance * likelihood.update(belief, factors, level, np.array(value), noise, 1.0).covariance[0, 0]
+        for value, chance in outcomes
+    )
+    fall = 1.7**2 * 1.2**2 * likelihood.curvature(mean, variance, noise_given)
+    assert 1.7 - after == pytest.approx(float(fall))
+
+
+@pytest.mark.parametrize("reliability", [1.0, 0.6])
+@EACH
+def test_an_unreliable_answer_tells_as_much_as_one_of_its_weight(likelihood: Likelihood, reliability: float) -> None:
+    weight = likelihood.weight_of(reliability)
+    assert likelihood.reliability_of(weight) == pytest.approx(reliability)
+    unreliable = likelihood.curvature(np.zeros(2), np.array([1e-9, 1e-9]), NOISE, reliability)
+    # to first order in the variance, of a taste that says nothing either way
+    np.testing.assert_allclose(unreliable, weight * likelihood.curvature(np.zeros(2), np.array([1e-9, 1e-9]), NOISE))
+
+
+@pytest.mark.parametrize("likelihood", [Gaussian(), Implicit(20.0, 5.0)], ids=lambda one: one.kind)
+def test_answers_pull_a_flat_belief_to_where_they_point(likelihood: Likelihood) -> None:
+    belief, level, value, noise = Belief(np.zeros(1), np.array([[1e9]])), 0.3, np.array(0.9), np.array(0.5)
+    pull = likelihood.pull(value, np.array(level), noise)
+    moved = likelihood.update(belief, np.array([1.0]), level, value, noise, 1.0)
+    assert moved.mean[0] == pytest.approx(float(pull * likelihood.answer_noise(noise)), rel=1e-6)
+
+
+def test_a_like_pulls_up_and_a_dislike_down_whatever_the_level() -> None:
+    assert Probit().pull(np.array([1.0, 0.0]), np.array([7.0, 7.0]), NOISE).tolist() == [1 / 0.8, -1 / 2.0]
+
+
+def test_liking_begins_at_zero_where_the_taste_is_seen_through_a_threshold() -> None:
+    assert (Gaussian().threshold(3.5), Implicit().threshold(0.5), Probit().threshold(0.5)) == (3.5, 0.5, 0.0)
+
+
+@EACH
+def test_it_is_made_again_from_what_a_model_folder_keeps(likelihood: Likelihood) -> None:
+    assert Likelihood.named(**likelihood.as_dict()) == likelihood
+
+
+def test_kinds_are_told_apart() -> None:
+    assert len({Likelihood.named(kind, confidence=1.0, background=0.0) for kind in ("gaussian", "probit")}) == 2
+
+
+@pytest.mark.parametrize(
+    ("likelihood", "value", "said", "did"),
+    [
+        (Gaussian(), 3.5, "3.5", "gave 3.5 to"),
+        (Probit(), 1.0, "like", "liked"),
+        (Probit(), 0.0, "dislike", "did not like"),
+        (Implicit(), 1.0, "like", "chose"),
+    ],
+)
+def test_answers_in_words(likelihood: Likelihood, value: float, said: str, did: str) -> None:
+    assert (likelihood.in_words(value), likelihood.as_deed(value)) == (said, did)
 
 
 def test_an_unknown_likelihood_is_refused() -> None:
     with pytest.raises(OptionError, match=r"^likelihood 'poisson' is unknown\. Use gaussian, probit or implicit\.$"):
-        Likelihood("poisson")
+        Likelihood.named("poisson")
+
+
+# ---- nobody else asks which kind it is ------------------------------------------------------------------------------
+
+
+def asks_the_kind(source: str) -> Iterator[int]:
+    """Lines that compare, look up or match the kind of a likelihood, or its class."""
+    kinds, classes = {one.kind for one in ALL}, {type(one).__name__ for one in ALL}
+    for node in ast.walk(ast.parse(source)):
+        parts: list[ast.AST] = []
+        if isinstance(node, ast.Compare):
+            sides = (node.left, *node.comparators)
+            parts = [part for side in sides for part in getattr(side, "elts", [side])]
+        elif isinstance(node, ast.Subscript):
+            parts = [node.slice]
+        elif isinstance(node, ast.Match):
+            parts = [node.subject]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "isinstance":
+            parts = [part for part in ast.walk(node.args[1]) if ast.unparse(part) in classes]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "get":
+            parts = list(node.args)
+        for part in parts:
+            is_name = isinstance(part, ast.Constant) and part.value in kinds
+            if is_name or ast.unparse(part).endswith("likelihood.kind") or ast.unparse(part) in classes:
+                yield node.lineno
+                break
+
+
+def test_no_other_module_asks_which_kind_a_likelihood_is() -> None:
+    own = Path(likelihoods.__file__)
+    found = {
+        f"{path.relative_to(SOURCE)}:{line}"
+        for path in SOURCE.rglob("*.py")
+        if path != own
+        for line in asks_the_kind(path.read_text(encoding="utf-8"))
+    }
+    assert found == set()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "taste.likelihood.kind == kind",
+        "kind != 'probit'",
+        "name in ('gaussian', 'probit')",
+        "isinstance(likelihood, Probit)",
+        "isinstance(likelihood, (int, Implicit))",
+        "WORDS[likelihood.kind]",
+        "WORDS.get(model.taste.likelihood.kind, 1)",
+        "match likelihood.kind:\n    case _: pass",
+    ],
+)
+def test_asking_is_found(source: str) -> None:
+    assert list(asks_the_kind(source)) == [1]

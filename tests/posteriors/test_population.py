@@ -6,7 +6,7 @@ import scipy.sparse as sparse
 
 from palate.acquisition import Given, Population
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.taste import Taste
 
 
@@ -16,7 +16,7 @@ def population(answers: list[list[float]]) -> Population:
     cells = np.nonzero(table >= 0)
     items = Items.build(np.ones((table.shape[1], 3)), np.zeros((table.shape[1], 3, 3)), np.ones(table.shape[1]))
     matrix = sparse.csr_matrix((table[cells], cells), shape=table.shape)
-    return Population(matrix, np.arange(6.0), Taste.build(items, Likelihood()))
+    return Population(matrix, np.arange(6.0), Taste.build(items, Gaussian()))
 
 
 def test_counts_and_means_take_a_rating_of_zero_for_a_rating() -> None:

@@ -8,14 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.posteriors.fit import Answers, _Given, chunk_statistics
-from palate.posteriors.likelihoods import Kind, Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Probit
 from palate.posteriors.statistics import Statistics, augmented_moments, pack, second_moments, unpack
 
 USERS, ITEMS, DIM = 12, 7, 3
 LIKELIHOODS = {
-    "gaussian": Likelihood("gaussian"),
-    "probit": Likelihood("probit"),
-    "implicit": Likelihood("implicit", confidence=20.0, background=5.0),
+    "gaussian": Gaussian(),
+    "probit": Probit(),
+    "implicit": Implicit(20.0, 5.0),
 }
 
 
@@ -84,7 +84,7 @@ def test_sums_of_one_user_by_hand() -> None:
     moment = second_moments(np.array([[b, w]]), np.zeros((1, 2, 2))) / noise
     given = _Given(np.array([[b, w]]), np.array([[w / noise]]), pack(moment), np.zeros((2, 2)))
     one = Answers.build(np.array([0]), np.array([0]), np.array([y]), (1, 1))
-    found, mean = chunk_statistics(one, np.zeros((1, 1)), given, Likelihood())
+    found, mean = chunk_statistics(one, np.zeros((1, 1)), given, Gaussian())
     variance = 1.0 / (1.0 + w * w / noise)
     expected = variance * w * (y - b) / noise
     assert mean[0, 0] == pytest.approx(expected)

@@ -12,14 +12,14 @@ from scipy.stats import norm
 from palate.errors import OptionError
 from palate.posteriors.belief import Belief, quadratic
 from palate.posteriors.items import Form, Items, Spread
-from palate.posteriors.likelihoods import Kind, Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Probit
 from palate.posteriors.taste import Taste
 
 ITEMS, DIM = 9, 3
 LIKELIHOODS = {
-    "gaussian": Likelihood("gaussian"),
-    "probit": Likelihood("probit"),
-    "implicit": Likelihood("implicit", confidence=20.0, background=5.0),
+    "gaussian": Gaussian(),
+    "probit": Probit(),
+    "implicit": Implicit(20.0, 5.0),
 }
 seeds = st.integers(0, 2**32 - 1)
 

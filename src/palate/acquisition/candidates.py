@@ -12,7 +12,7 @@ from palate.arrays import Array
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood, expected_curvature
+from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.population import Given, Population
 from palate.posteriors.statistics import pack, unpack
 
@@ -177,10 +177,12 @@ class Candidates:
 
     def gain_at(self, score: Array, variance: Array) -> Array:
         """The same where ``w · z`` has this mean and variance, (..., I) each."""
-        if self.likelihood.kind != "probit":
-            return 1.0 / (variance + self.noise)
-        unit = self.noise
-        return expected_curvature((self.items.level + score) / np.sqrt(unit), variance / unit) / unit
+        return self.likelihood.curvature(self.items.level + score, variance, self.noise)
+
+    def expected(self, belief: Belief) -> Array:
+        """Expected answer to each: a rating, the chance of a like, or the strength of an event, (I,) or (n, I)."""
+        mean = self.items.level + belief.score(self.items.factors)
+        return self.likelihood.expected(mean, lambda: belief.variance(self.items.factors) + self.noise)
 
     def condition(self, belief: Belief, item: int) -> Belief:
         """The belief once the item is asked, before the answer is known: its mean stays, its covariance shrinks."""

@@ -24,7 +24,6 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.select import best
@@ -91,32 +90,21 @@ def gain(belief: Belief, candidates: Candidates, *, reliability: float = 1.0, ag
     """
     moved = belief.covariance @ candidates.target_moment() @ belief.covariance
     variance = np.maximum(belief.variance(candidates.items.factors), 0.0)
-    if candidates.likelihood.kind == "probit":
-        curvature = _of_likes(belief, candidates, variance, reliability)
-    else:
-        precision = _second(candidates, reliability) if again else reliability / np.maximum(candidates.noise, _TINY)
-        curvature = precision / (1.0 + precision * variance)
-    return quadratic(candidates.items.factors, moved) * curvature
-
-
-def _second(candidates: Candidates, reliability: float) -> Array:
-    """What a second answer adds to the precision of the first, (I,)."""
     noise = np.maximum(candidates.noise, _TINY)
+    if again and candidates.likelihood.is_linear:
+        noise, reliability = _of_second(candidates, noise, reliability), 1.0
+    mean = candidates.items.level + belief.score(candidates.items.factors)
+    return quadratic(candidates.items.factors, moved) * candidates.likelihood.curvature(
+        mean, variance, noise, reliability
+    )
+
+
+def _of_second(candidates: Candidates, noise: Array, reliability: float) -> Array:
+    """The noise of one answer that would tell as much as a second one adds to the first, (I,)."""
     first = np.clip(candidates.items.noise, _TINY, noise)
     shared = noise - first
     second = noise / reliability - shared
-    return np.maximum(1.0 / (shared + first * second / (first + second)) - 1.0 / noise, 0.0)
-
-
-def _of_likes(belief: Belief, candidates: Candidates, variance: Array, reliability: float) -> Array:
-    """Expected squared derivative of ``log P(answer)`` in the mean of the taste along the item."""
-    noise = candidates.noise
-    spread = variance + noise
-    z = (candidates.items.level + belief.score(candidates.items.factors)) / np.sqrt(spread)
-    density = reliability * np.exp(-0.5 * z**2) / np.sqrt(2.0 * np.pi)
-    turned = 0.5 * (1.0 - reliability)
-    yes, no = turned + reliability * ndtr(z), turned + reliability * ndtr(-z)
-    return np.asarray((density / np.maximum(yes, _TINY)) * (density / np.maximum(no, _TINY)) / spread)
+    return 1.0 / np.maximum(1.0 / (shared + first * second / (first + second)) - 1.0 / noise, _TINY)
 
 
 _TINY = 1e-300

@@ -164,7 +164,7 @@ def _verdict(document: Mapping[str, Any]) -> str:
 
 
 def _predictions(ratings: Mapping[str, Any]) -> str:
-    if ratings["likelihood"] == "probit":
+    if "calibration_error" in ratings:
         return (
             f"Likes held out: accuracy {ratings['accuracy']:.3f}, calibration error {ratings['calibration_error']:.3f}."
         )

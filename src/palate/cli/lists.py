@@ -109,10 +109,8 @@ def companions(
 
 
 def _score_unit(learner: Learner) -> str:
-    scale, kind = learner.model.scale, learner.model.taste.likelihood.kind
-    if kind == "probit":
-        return "chance of a like"
-    return "strength of preference" if kind == "implicit" else f"expected rating, {scale.low:g} to {scale.high:g}"
+    scale = learner.model.scale
+    return learner.model.taste.likelihood.unit.format(low=scale.low, high=scale.high)
 
 
 def recommendation_table(items: list[Recommendation]) -> Table:

@@ -66,22 +66,16 @@ def _yes_or_no(word: str) -> float:
 
 
 def _liking(word: str, model: Model) -> float:
-    """Like and dislike are the two levels of a probit model. On a scale they would be an invented rating."""
-    kind = model.taste.likelihood.kind
-    if kind == "probit":
-        return 1.0 if word == "like" else 0.0
-    if kind == "implicit" and word == "like":
-        return model.scale.high
+    """The answer of that name. On a scale it would be an invented rating."""
+    words = model.taste.likelihood.words
+    if word in words:
+        return words[word]
     raise AnswerError(f"the answer {word!r} is not one of this model. Give {_expected(model)}, {', '.join(WORDS)}.")
 
 
 def _expected(model: Model) -> str:
-    scale, kind = model.scale, model.taste.likelihood.kind
-    if kind == "probit":
-        return "like, dislike"
-    if kind == "implicit":
-        return "like"
-    return f"a number from {scale.low:g} to {scale.high:g}"
+    words = ", ".join(model.taste.likelihood.words)
+    return words or f"a number from {model.scale.low:g} to {model.scale.high:g}"
 
 
 def keys_of(model: Model) -> dict[str, float]:
@@ -90,11 +84,9 @@ def keys_of(model: Model) -> dict[str, float]:
     A digit on the scale is itself. Where the scale has other levels, up to ten of them lie on the keys 1 2 ... 9 0 in
     order; more levels, or a continuous scale, are met by ten even steps.
     """
-    kind, scale = model.taste.likelihood.kind, model.scale
-    if kind == "probit":
-        return {"1": 1.0, "0": 0.0}
-    if kind == "implicit":
-        return {"1": scale.high}
+    scale = model.scale
+    if model.taste.likelihood.words:
+        return {f"{value:g}": value for value in model.taste.likelihood.words.values()}
     levels = list(scale.levels)
     if len(levels) == 2:  # a continuous scale, of which only the ends are kept
         levels = [float(level) for level in range(math.ceil(scale.low), math.floor(scale.high) + 1)]
@@ -112,10 +104,8 @@ def _step(place: int, levels: tuple[float, ...]) -> float:
 
 def legend(keys: dict[str, float], model: Model) -> str:
     """What the digit keys mean, for the screen."""
-    if model.taste.likelihood.kind == "probit":
-        return "1 like · 0 dislike"
-    if model.taste.likelihood.kind == "implicit":
-        return "1 like"
+    if model.taste.likelihood.words:
+        return " · ".join(f"{value:g} {word}" for word, value in model.taste.likelihood.words.items())
     if all(float(key) == value for key, value in keys.items()):
         return f"{' '.join(keys)} rate"
     steps = [f"{key} = {value:g}" for key, value in keys.items()]
@@ -128,6 +118,4 @@ def in_words(kind: AnswerKind, value: float | None, model: Model) -> str:
     """An answer as a person would say it."""
     if value is None:
         return {"unknown": "don't know it", "no-opinion": "no opinion", "skipped": "skipped"}[kind.value]
-    if model.taste.likelihood.kind == "gaussian":
-        return f"{value:g}"
-    return "like" if value > 0.5 else "dislike"
+    return model.taste.likelihood.in_words(value)

@@ -165,9 +165,7 @@ def _ask_pairs(
         }
     )
     everything = Dataset.from_tables(told, system.data.items)
-    learner = Learner.fit(
-        everything, encoder=system.encoder, likelihood=system.likelihood.kind, dim=8, seed=system.seed
-    )
+    learner = Learner.fit(everything, encoder=system.encoder, likelihood=system.likelihood, dim=8, seed=system.seed)
     learner = learner.tell(
         Answer(user_id=system.users[user], item_id=ids[item], kind=AnswerKind.UNKNOWN)
         for user, item in zip(*np.nonzero(asked & ~known), strict=True)
@@ -197,8 +195,8 @@ def _csr(system: _System, known: NDArray[np.bool_]) -> sparse.csr_matrix:
 def _ignorant(system: _System) -> Taste:
     """Before any answer: the middle of the scale for everything, and one dimension that nothing supports."""
     n_items = system.ratings.shape[1]
-    level = 0.0 if system.likelihood.kind == "probit" else (system.scale.low + system.scale.high) / 2
-    unit = 1.0 if system.likelihood.kind == "probit" else ((system.scale.high - system.scale.low) / 4) ** 2
+    level = system.likelihood.threshold((system.scale.low + system.scale.high) / 2)
+    unit = ((system.scale.high - system.scale.low) / 4) ** 2 if system.likelihood.learns_scale else 1.0
     spread = Spread("isotropic", np.zeros((n_items, 1)))
     items = Items(np.full(n_items, level), np.zeros((n_items, 1)), spread, np.full(n_items, unit))
     return Taste.build(items, system.likelihood)

@@ -132,7 +132,7 @@ def rating_quality(parts: Split, *, encoder: str, seed: int) -> dict[str, Any]:
     mean, std = predict_rows(model, rows, columns)
     document: dict[str, Any] = {"rows": len(observed), "likelihood": model.taste.likelihood.kind}
     document |= {"rmse": metrics.rmse(mean, observed), "mae": metrics.mae(mean, observed)}
-    if model.taste.likelihood.kind == "probit":
+    if model.taste.likelihood.is_binary:
         document["calibration_error"] = metrics.expected_calibration_error(mean, observed)
         return document | _will_like(model, mean, observed)
     document["coverage_95"] = metrics.interval_coverage(mean, std, observed)
@@ -160,17 +160,15 @@ def held_out_rows(model: Model, test: Dataset) -> tuple[NDArray[np.intp], NDArra
 def predict_rows(model: Model, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[Array, Array]:
     """Expected answer and standard deviation of the answer (of likes: P(like) and its own), (N,) each."""
     belief = model.taste.believe(model.answers)
-    mean, std = np.empty(len(rows)), np.empty(len(rows))
+    mean, variance = np.empty(len(rows)), np.empty(len(rows))
     for start in range(0, belief.mean.shape[0], _BLOCK):
         users = slice(start, start + _BLOCK)
         entries = np.flatnonzero((rows >= start) & (rows < start + _BLOCK))
         means, variances = model.taste.items.predict(Belief(belief.mean[users], belief.covariance[users]))
         cells = rows[entries] - start, columns[entries]
-        mean[entries], std[entries] = means[cells], np.sqrt(variances[cells])
-    if model.taste.likelihood.kind == "probit":
-        liked = model.taste.likelihood.probability(mean, std**2 - 1.0)
-        return liked, np.sqrt(liked * (1.0 - liked))
-    return mean, std
+        mean[entries], variance[entries] = means[cells], variances[cells]
+    likelihood = model.taste.likelihood
+    return likelihood.expected(mean, variance), np.sqrt(likelihood.answer_variance(mean, variance))
 
 
 def _item_means(model: Model) -> Array:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from palate.evaluation.baselines import Factors, Interactions
 from palate.posteriors.fit import Answers, FitOptions, fit
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Implicit
 from palate.posteriors.taste import Taste
 
 
@@ -34,7 +34,7 @@ class Palate:
         answers = Answers.build(
             train.users.astype(np.int32), train.items.astype(np.int32), np.ones(len(train.users)), shape
         )
-        likelihood = Likelihood("implicit", self.confidence, self.background)
+        likelihood = Implicit(self.confidence, self.background)
         fitted = fit(answers, likelihood=likelihood, options=FitOptions(self.dim, sweeps=25), rng=rng)
         taste = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), likelihood)
         users = taste.believe(answers.values).mean

@@ -127,12 +127,16 @@ class Judge:
     def __call__(self, belief: Belief) -> dict[str, Array]:
         present = self._held_out.present
         predicted = self._level + np.einsum("nd,ntd->nt", belief.mean, self._factors)
-        if self._likelihood.kind == "probit":
-            of_taste = np.einsum("ntd,nde,nte->nt", self._factors, belief.covariance, self._factors, optimize=True)
-            predicted = self._likelihood.probability(predicted, of_taste + self._noise - 1.0)
-        squared = np.where(present, (predicted - self._held_out.values) ** 2, 0.0).sum(1)
-        right = present & ((predicted >= self._cut) == (self._held_out.values >= self._like))
-        return {"rmse": squared, "accuracy": right.sum(1).astype(np.float64), **self._lists(predicted)}
+        expected = self._likelihood.expected(
+            predicted,
+            lambda: (
+                np.einsum("ntd,nde,nte->nt", self._factors, belief.covariance, self._factors, optimize=True)
+                + self._noise
+            ),
+        )
+        squared = np.where(present, (expected - self._held_out.values) ** 2, 0.0).sum(1)
+        right = present & ((expected >= self._cut) == (self._held_out.values >= self._like))
+        return {"rmse": squared, "accuracy": right.sum(1).astype(np.float64), **self._lists(expected)}
 
     def _lists(self, predicted: Array) -> dict[str, Array]:
         ranked = np.argsort(-np.where(self._held_out.present, predicted, -np.inf), axis=1, kind="stable")[:, :K]

@@ -88,7 +88,7 @@ def save(learner: Learner, folder: Path) -> None:
             "items": len(model.catalogue),
             "users": len(model.user_ids),
             "dim": model.taste.items.dim,
-            "likelihood": asdict(model.taste.likelihood),
+            "likelihood": model.taste.likelihood.as_dict(),
             "covariance": model.taste.items.spread.form,
             "scale": {"levels": list(model.scale.levels), "like": model.scale.like},
             "encoder": {"name": model.encoder[0], "revision": model.encoder[1]},
@@ -294,7 +294,9 @@ def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, 
         catalogue=Catalogue(
             tables["items"], taste.get("content"), taste["counts"], taste["levels"], blocks, sizes, has
         ),
-        taste=Taste(items, Likelihood(**config["likelihood"]), Belief(taste["start.mean"], taste["start.covariance"])),
+        taste=Taste(
+            items, Likelihood.named(**config["likelihood"]), Belief(taste["start.mean"], taste["start.covariance"])
+        ),
         prior=_prior(taste, "prior", size) if has is None else _fused(taste, config, sizes, size),
         answerability=Answerability(taste["rate"], taste["loadings"], taste["exposure_noise"]),
         history_prior=_prior(taste, "history", dim) if "history.mean" in taste else None,

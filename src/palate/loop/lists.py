@@ -81,12 +81,9 @@ def expectations(model: Model, state: UserState) -> tuple[Array, Array]:
     mean = items.level + state.belief.score(items.factors)
     moments = augmented_moments(state.belief.mean, state.belief.covariance)
     variance = state.belief.variance(items.factors) + items.spread.expected(moments)
-    if model.taste.likelihood.kind != "probit":
-        return mean, np.sqrt(variance)
-    liked = model.taste.likelihood.probability(mean, variance)
-    # to first order: how far P(like) moves with the latent value
-    density = np.exp(-0.5 * mean**2 / (1.0 + variance)) / np.sqrt(2 * np.pi * (1.0 + variance))
-    return liked, density * np.sqrt(variance)
+    likelihood, of_answer = model.taste.likelihood, variance + items.noise
+    # to first order: how far the expected answer moves with the mean
+    return likelihood.expected(mean, of_answer), likelihood.slope(mean, of_answer) * np.sqrt(variance)
 
 
 def recommend(

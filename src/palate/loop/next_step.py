@@ -200,7 +200,7 @@ def _accepting(model: Model, labels: Sequence[Answer], price: Price, open_: _Ope
     for weight in sorted({weight_of(label) for label in labels}, reverse=True):
         there = np.zeros_like(open_.unlabelled)
         there[_places(model, [label for label in labels if weight_of(label) == weight])] = True
-        reliable = replace(price, reliability=weight ** (1.0 / _power(model)))
+        reliable = replace(price, reliability=model.taste.likelihood.reliability_of(weight))
         offers.append(Channel(Action.PSEUDO_LABEL, reliable, 1.0, there & open_.unlabelled))
     return offers
 
@@ -217,11 +217,4 @@ def _source(model: Model, action: Action, price: Price) -> str:
         return PERSON
     if price.reliability == 1.0:
         return _NAMES[action]
-    return f"{MARK}{_NAMES[action]}@{price.reliability ** _power(model)!r}"
-
-
-def _power(model: Model) -> int:
-    """Of the reliability in the weight: a rating of variance σ²/ρ weighs ρ, a like turned round with the chance
-    (1 − ρ)/2 tells ρ² as much of a taste that says nothing either way.
-    """
-    return 2 if model.taste.likelihood.kind == "probit" else 1
+    return f"{MARK}{_NAMES[action]}@{model.taste.likelihood.weight_of(price.reliability)!r}"

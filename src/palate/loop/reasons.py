@@ -25,10 +25,8 @@ def _pulls(model: Model, state: UserState) -> Array:
     """What each answer pulls the taste by, (T, D): ``S w_j (r_j − b_j) / σ_j²``; for ratings they sum to the taste."""
     rated = np.array(state.rated, dtype=np.intp)
     items = model.taste.items
-    answers = np.array(state.values)
-    answers, noise = model.taste.as_gaussian(answers, items.answer_noise[rated])
-    away = 2.0 * answers - 1.0 if model.taste.likelihood.kind == "probit" else answers - items.level[rated]
-    return (items.factors[rated] * (away / noise)[:, None]) @ state.belief.covariance
+    pulls = model.taste.likelihood.pull(np.array(state.values), items.level[rated], items.answer_noise[rated])
+    return (items.factors[rated] * pulls[:, None]) @ state.belief.covariance
 
 
 def _reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
@@ -42,7 +40,7 @@ def _reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
     best = (liked or strong)[:2]
     if best and lifts[best[0]] > _LIFT * np.sqrt(items.answer_noise[item]):
         titles = [_short(catalogue.names[state.rated[answer]]) for answer in best]
-        words = [_words(model, state.values[answer]) for answer in best]
+        words = [model.taste.likelihood.as_deed(state.values[answer]) for answer in best]
         return "you " + " and ".join(f"{word} {title}" for word, title in zip(words, titles, strict=True))
     if catalogue.counts[item] == 0:
         text = "its text is like that of items people with your taste like" if state.rated else "its text promises well"
@@ -58,21 +56,12 @@ def _popular(model: Model, item: int) -> str:
     """What people thought of an item, in words."""
     count = model.catalogue.counts[item]
     people = "person" if count == 1 else "people"
-    if model.taste.likelihood.kind == "implicit":
+    if model.taste.likelihood.events_only:
         return f"chosen by {count:,.0f} {people}"
     levels = model.catalogue.levels[item]
     liked = float(levels[model.scale.edges(len(levels)) >= model.scale.like].sum())
     share = "most" if liked > 0.5 else f"{liked:.0%}"
     return f"liked by {share} of the {count:,.0f} {people} who rated it"
-
-
-def _words(model: Model, value: float) -> str:
-    kind = model.taste.likelihood.kind
-    if kind == "implicit":
-        return "chose"
-    if kind == "probit":
-        return "liked" if value > 0.5 else "did not like"
-    return f"gave {value:g} to"
 
 
 def _short(title: str) -> str:

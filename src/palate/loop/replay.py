@@ -70,17 +70,9 @@ def _ratings(model: Model, row: int | None, answers: Sequence[Answer], last: Ans
 
 
 def _several(model: Model, state: UserState, answer: Answer, values: Sequence[float]) -> UserState:
-    """Ratings of one item: what nobody knows of it is the same in all, so only their own noise averages out."""
-    item, mean = model.catalogue.position(answer.item_id), float(np.mean(values))
-    belief, taste = state.belief, model.taste
-    if taste.likelihood.kind == "probit":
-        for value in values:
-            belief = taste.observe(belief, item, value)
-    else:
-        noise = float(taste.likelihood.answer_noise(taste.items.answer_noise[item]))
-        own = min(float(taste.items.noise[item]), noise)
-        belief = taste.observe(belief, item, mean, noise / (noise - own + own / len(values)))
-    return replace(_rate(model, state, answer), belief=belief, values=(*state.values, mean))
+    """Ratings of one item, as one."""
+    belief = model.taste.observe_again(state.belief, model.catalogue.position(answer.item_id), values)
+    return replace(_rate(model, state, answer), belief=belief, values=(*state.values, float(np.mean(values))))
 
 
 def _rate(model: Model, state: UserState, answer: Answer) -> UserState:
@@ -155,7 +147,7 @@ def _group(model: Model, state: UserState, answer: Answer) -> UserState:
         return replace(state, exposure=exposure)
     if answer.value is None:
         return state
-    if model.taste.likelihood.kind == "implicit":
+    if model.taste.likelihood.events_only:
         return _chosen(model, state, items, tapped)
     state = replace(state, exposure=_named(model, state, items, tapped))
     belief = state.belief  # with what the whole group says of what is known, or avid users would pass for kind ones

@@ -83,7 +83,7 @@ def check_adapt(adapt: str, encoder: str, likelihood: Likelihood) -> None:
         return
     if encoder == "none":
         raise OptionError(f"adapt={adapt!r} needs a text encoder, and encoder is 'none'. Give an encoder.")
-    if likelihood.kind == "implicit":
+    if likelihood.events_only:
         raise OptionError(f"adapt={adapt!r} is judged by ratings, and the data has events alone. Leave adapt out.")
     if adapt == "lora":
         if not takes_adapter(encoder):

@@ -46,13 +46,12 @@ from palate.posteriors.answerability import Answerability
 from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
 from palate.posteriors.items import Items, Spread
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood, Probit
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import fit_companions
 
 MEMORY_BYTES = 1 << 30  # for the covariances of the items; beyond it their diagonal is kept, then one number an item
-IMPLICIT = Likelihood("implicit", confidence=18.0, background=6.0)  # tuned on MovieLens-100K (benchmarks/ranking.py)
 _log = logging.getLogger(__name__)
 
 
@@ -60,7 +59,7 @@ def fit_model(
     data: Dataset,
     *,
     encoder: str,
-    likelihood: str,
+    likelihood: str | Likelihood,
     dim: int,
     labels: Sequence[Answer],
     seed: int,
@@ -77,10 +76,8 @@ def fit_model(
     check_history(history, encoder)
     chosen = choose_likelihood(data, likelihood)
     check_adapt(adapt, encoder, chosen)
-    values: Literal["rating", "event"] = "event" if chosen.kind == "implicit" else "rating"
-    coded = (
-        as_events(data) if chosen.kind == "implicit" else as_likes(data) if chosen.kind == "probit" else data
-    ).coded(values)
+    values: Literal["rating", "event"] = "event" if chosen.events_only else "rating"
+    coded = (as_events(data) if chosen.events_only else as_likes(data) if chosen.is_binary else data).coded(values)
     if len(coded.values) == 0:
         raise DataError(
             f"data set {data.name!r} has no {values} to fit: 0 of {data.interactions.height} rows. Give at least one."
@@ -118,7 +115,7 @@ def fit_model(
     catalogue = Catalogue.holding(without_media(table), fused, counts, level_shares(joined.values, scale))
     events = events_of(data, coded.user_ids, coded.item_ids) if values == "rating" else None
     attributes = attributes_of(data, taste, answers.values, coded.user_ids, seed)
-    kinds = _kinds(data, coded) if chosen.kind == "implicit" else None
+    kinds = _kinds(data, coded) if chosen.events_only else None
     log, early = log_of(answers.values, events, coded.timestamps, coded.users, kinds, seed)
     behaviour = learn_behaviour(history, log, taste, catalogue.content, shape[0], seed, progress)
     model = Model(
@@ -174,18 +171,18 @@ def fit_taste(
     return Taste.build(_items(fitted, rated, encodings, answers.values.shape[1]), likelihood), fitted.prior
 
 
-def choose_likelihood(data: Dataset, name: str) -> Likelihood:
-    """The likelihood of that name, or the one that suits the data."""
-    if name == "implicit":
-        return IMPLICIT
-    if name != "auto":
-        return Likelihood(name)  # type: ignore[arg-type]  # checked there
+def choose_likelihood(data: Dataset, likelihood: str | Likelihood) -> Likelihood:
+    """The likelihood itself, that of a name, or (``auto``) the one that suits the data."""
+    if isinstance(likelihood, Likelihood):
+        return likelihood
+    if likelihood != "auto":
+        return Likelihood.named(likelihood)
     ratings = data.interactions[RATING].drop_nulls()
     if ratings.is_empty():
-        return IMPLICIT
+        return Implicit()
     # other two levels keep their unit, since answers come on the data's scale
     are_likes = set(ratings.unique()) == {0.0, 1.0}
-    return Likelihood("probit" if are_likes else "gaussian")
+    return Probit() if are_likes else Gaussian()
 
 
 def _with_labels(answers: Answers, labels: Sequence[Answer], user_ids: list[str], item_ids: list[str]) -> Answers:

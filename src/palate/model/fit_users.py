@@ -130,7 +130,7 @@ def attributes_of(
 
     None with events alone: what a user has not used says something from the start, and no history counts there either.
     """
-    if taste.likelihood.kind == "implicit" or len(data.users.columns) < 2:
+    if taste.likelihood.events_only or len(data.users.columns) < 2:
         return None
     drawn = np.sort(np.random.default_rng(seed).permutation(len(user_ids))[:TAUGHT_BY])
     taught = pl.DataFrame({USER: [user_ids[row] for row in drawn]}, schema={USER: pl.String})

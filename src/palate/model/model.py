@@ -154,7 +154,7 @@ class Model:
     @property
     def like_cut(self) -> float:
         """Expected answer from which an item is liked, as beliefs see it."""
-        return 0.0 if self.taste.likelihood.kind == "probit" else self.scale.cut
+        return self.taste.likelihood.threshold(self.scale.cut)
 
     @property
     def preview_noise(self) -> float:

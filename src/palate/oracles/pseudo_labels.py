@@ -73,15 +73,13 @@ class Believed:
     def predict(self, items: IntArray, answers: Array) -> Prediction:
         """Predictive mean of every rating, or the likelier of like and dislike."""
         likelihood = self.taste.likelihood
-        if likelihood.kind == "implicit":
+        if likelihood.events_only:
             raise OptionError("pseudo-labels stand for ratings or likes, and this model was fitted on events alone.")
         row = sparse.csr_matrix((answers, items, [0, len(items)]), shape=(1, len(self.taste.items)))
         beliefs = self.taste.believe(row)
         mean, variance = self.taste.items.predict(Belief(beliefs.mean[0], beliefs.covariance[0]))
-        if likelihood.kind == "gaussian":
-            return Prediction(mean, -np.sqrt(variance))
-        chance = likelihood.probability(mean, variance - 1.0)
-        return Prediction((chance >= 0.5).astype(np.float64), np.abs(chance - 0.5))
+        expected, sure = likelihood.expected(mean, variance), -np.sqrt(likelihood.answer_variance(mean, variance))
+        return Prediction((expected >= 0.5).astype(np.float64) if likelihood.is_binary else expected, sure)
 
 
 @dataclass(frozen=True, slots=True)

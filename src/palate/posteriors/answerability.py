@@ -21,10 +21,10 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, svds
-from scipy.special import ndtr
 
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
+from palate.posteriors.probit import yes_chance
 from palate.posteriors.taste import Taste
 
 LOWEST = 1e-3  # nobody is known to be unable to answer
@@ -172,7 +172,7 @@ def like_chance(taste: Taste, belief: Belief, items: NDArray[np.intp] | int, cut
     factors = taste.items.factors[items]
     mean = taste.like_level(cut)[items] + np.einsum("...d,...d->...", belief.mean, factors)
     variance = np.einsum("...d,...de,...e->...", factors, belief.covariance, factors)
-    return np.asarray(ndtr(mean / np.sqrt(variance + taste.items.answer_noise[items])))
+    return yes_chance(mean, variance + taste.items.answer_noise[items])
 
 
 def known_chance(answerability: Answerability, exposure: Belief, items: NDArray[np.intp] | int) -> Array:

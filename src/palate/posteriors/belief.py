@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from palate.arrays import Array
-from palate.posteriors.likelihoods import assumed_density
+from palate.posteriors.probit import assumed_density
 from palate.posteriors.statistics import pack
 
 _LEAST_NOISE = 1e-12  # of an answer, as a share of its variance over the population
@@ -65,14 +65,13 @@ class Belief:
 
         Args:
             known: P(the user knows it), where 0 also stands for what is not known
-                (:func:`palate.posteriors.likelihoods.assumed_density`).
+                (:func:`palate.posteriors.probit.assumed_density`).
         """
         along = np.einsum("...de,...e->...d", self.covariance, factors)
         variance = np.einsum("...d,...d->...", along, factors)
         mean = level + np.einsum("...d,...d->...", self.mean, factors)
-        unit = np.sqrt(noise)
-        first, second = assumed_density(mean / unit, variance / noise, np.asarray(liked), known)
-        return self._moved(along, first / unit, second / noise, True)
+        first, second = assumed_density(mean, variance, np.asarray(liked), noise, known)
+        return self._moved(along, first, second, True)
 
     def _moved(self, along: Array, first: Array, second: Array, where: Array | bool) -> Belief:
         """Mean moved by ``first`` and covariance by ``second`` along a direction; a symmetric step stays so."""

@@ -162,10 +162,7 @@ def chunk_statistics(chunk: Answers, means: Array, given: _Given, likelihood: Li
     Args:
         means: The users' means so far, (n, D): the probit's latent values hang on them.
     """
-    values, latent = chunk.values.data, 0.0
-    if likelihood.kind == "probit":
-        values, bound = likelihood.targets(values, _predicted(chunk.values, means, given.factors))
-        latent = float(bound.sum() if chunk.weights is None else chunk.weights @ bound)
+    values, bound = likelihood.targets(chunk.values.data, lambda: _predicted(chunk.values, means, given.factors))
     weight = likelihood.confidence * (np.ones_like(values) if chunk.weights is None else chunk.weights)
     extra, weighted = chunk.matrix(weight - likelihood.background), chunk.matrix(weight * values)
     mean, covariance, log_determinants = _user_beliefs(extra, weighted, given)
@@ -183,7 +180,7 @@ def chunk_statistics(chunk: Answers, means: Array, given: _Given, likelihood: Li
         residual=gram[1:, 1:],
         centre=gram[0, 1:],
         information=float(0.5 * (np.trace(gram[1:, 1:]) - n * dim - log_determinants.sum())),
-        latent=latent,
+        latent=float(bound.sum() if chunk.weights is None else chunk.weights @ bound),
     ), mean
 
 
@@ -264,7 +261,7 @@ def _evidence(answers: Answers, state: _State, likelihood: Likelihood) -> tuple[
 
 def _unit(answers: Answers, likelihood: Likelihood) -> float:
     """Variance of the answers, the scale of everything at the start; 1 where all are equal or the unit is fixed."""
-    variance = float(answers.values.data.var()) if likelihood.learns_noise else 1.0
+    variance = float(answers.values.data.var()) if likelihood.learns_scale else 1.0
     return variance if variance > 0.0 else 1.0
 
 
@@ -292,13 +289,13 @@ def _start(
     # as large as real factors are: from a tenth of the answers' deviation, small data falls back to no taste at all
     factors = rng.normal(0.0, 0.3 * np.sqrt(unit), (n_items, dim + 1))
     factors[:, 0] = 0.0
-    if likelihood.kind == "gaussian":
+    if likelihood.learns_scale:
         counts = np.bincount(answers.values.indices, minlength=n_items)
         sums = np.bincount(answers.values.indices, answers.values.data, minlength=n_items)
         factors[:, 0] = (sums + 5 * answers.values.data.mean()) / (counts + 5)
     covariance = np.diag(np.concatenate([[unit / 4], np.full(dim, 0.09 * unit)]))
     covariances = np.tile(0.01 * unit * np.eye(dim + 1), (n_items, 1, 1))
-    noise = np.full(n_items, unit if likelihood.learns_noise else 1.0)
+    noise = np.full(n_items, unit if likelihood.learns_scale else 1.0)
     prior: LinearPrior | FusedPrior
     if content is None or sizes is None:
         prior = LinearPrior.start(factors.mean(0), covariance, content)
@@ -371,7 +368,7 @@ def _item_half(
     state.prior, divergence = state.prior.refit(state.factors, state.covariances.sum(0), content, floor)
     squares = total.squares - 2.0 * (state.factors * total.cross).sum(1) + fitted
     evidence = total.latent
-    if likelihood.learns_noise:
+    if likelihood.learns_scale:
         state.noise, of_prior = _noise(state.noise, squares, total.answers, floor)
         evidence += of_prior - 0.5 * float(total.answers @ np.log(2 * np.pi * state.noise))
     evidence -= 0.5 * float((squares / state.noise).sum())

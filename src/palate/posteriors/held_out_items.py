@@ -72,9 +72,8 @@ class Heard:
             part = answers[start : start + _BLOCK].tocoo()
             people = slice(start, start + _BLOCK)
             mean, variance = items.predict(Belief(self.users.mean[people], self.users.covariance[people]))
-            if self.likelihood.kind == "probit":
-                mean = self.likelihood.probability(mean, variance - 1.0)
-            total += np.bincount(part.col, (part.data - mean[part.row, part.col]) ** 2, minlength=n)
+            expected = self.likelihood.expected(mean, variance)
+            total += np.bincount(part.col, (part.data - expected[part.row, part.col]) ** 2, minlength=n)
         return total
 
 

@@ -1,112 +1,297 @@
 """How answers come about: Gaussian ratings, probit likes, weighted implicit events.
 
-Each likelihood says how an answer looks to the batch fit (a weighted Gaussian observation of ``t · w̃``) and how one
-answer moves one belief. ``s`` is the predicted mean of ``t · w̃``, ``v`` its variance.
+A likelihood answers every question about its kind: how an answer looks to the batch fit (a weighted Gaussian
+observation of ``t · w̃``), how one answer moves one belief, what to expect of the next one and how much it tells, and
+what all of it is called. No other module asks which kind it is.
+
+In every method ``mean`` and ``variance`` are of ``t · w̃``, what an answer is about, and ``noise`` is the variance of
+an answer given that; all of any shape.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
-from scipy.special import erfcx, log_ndtr, ndtr
+from scipy.special import log_ndtr
 
 from palate.arrays import Array
 from palate.errors import OptionError
+from palate.posteriors import probit
+from palate.posteriors.belief import Belief
 
 Kind = Literal["gaussian", "probit", "implicit"]
+Lazy = Array | Callable[[], Array]  # where it takes time to compute: only some kinds need it
+Value = TypeVar("Value", Array, float)
 
 
-def inverse_mills(x: Array) -> Array:
-    """φ(x) / Φ(x), to rounding everywhere: the scaled erfc neither underflows nor cancels."""
-    return np.asarray(np.sqrt(2.0 / np.pi) / erfcx(-x / np.sqrt(2.0)))
-
-
-@dataclass(frozen=True, slots=True)
-class Likelihood:
+@dataclass(frozen=True)
+class Likelihood(ABC):
     """The way of answering.
 
     Attributes:
-        kind: ``gaussian`` for ratings on a scale, ``probit`` for like (1) or dislike (0), ``implicit`` for events.
+        kind: Its name: ``gaussian`` for ratings on a scale, ``probit`` for like (1) or dislike (0), ``implicit`` for
+            events.
+        learns_scale: Whether level and noise of the answers are learnt; otherwise a threshold or the weights fix them.
+        is_linear: Whether an answer is ``t · w̃`` plus Gaussian noise: beliefs are exact and hang on no order, what an
+            answer tells does not hang on what it is, and the noise of repeated ones averages out.
+        is_binary: Whether an answer is yes or no, so that the expected answer is a chance.
+        events_only: Whether there is no dislike: only what was used is told, and what was not counts as a weak zero.
+        answers: Lowest and highest answer; none where the data says so.
+        words: Answers that have a name.
+        unit: What the expected answer is, with the ends of the scale to be filled in as ``low`` and ``high``.
         confidence: Precision of one observed event (implicit; 1 otherwise).
         background: Precision with which every unseen item counts as a zero (implicit; 0 otherwise). Hu, Koren,
             Volinsky, *Collaborative filtering for implicit feedback datasets*, ICDM 2008.
     """
 
-    kind: Kind = "gaussian"
+    kind: ClassVar[Kind]
+    learns_scale: ClassVar[bool] = False
+    is_linear: ClassVar[bool]
+    is_binary: ClassVar[bool]
+    events_only: ClassVar[bool] = False
+    answers: ClassVar[tuple[float, ...]] = (0.0, 1.0)
+    words: ClassVar[Mapping[str, float]] = {}
+    unit: ClassVar[str]
+    _said: ClassVar[tuple[str, str]] = ("dislike", "like")  # of an answer below the middle, and above
+    _did: ClassVar[tuple[str, str]]
+
     confidence: float = 1.0
     background: float = 0.0
 
-    def __post_init__(self) -> None:
-        if self.kind not in ("gaussian", "probit", "implicit"):
-            raise OptionError(f"likelihood {self.kind!r} is unknown. Use gaussian, probit or implicit.")
+    @staticmethod
+    def named(kind: str, **weights: float) -> Likelihood:
+        """The likelihood of that name.
 
-    @property
-    def learns_noise(self) -> bool:
-        """Probit fixes its unit by the threshold, implicit by its weights; only ratings have a noise to learn."""
-        return self.kind == "gaussian"
-
-    def targets(self, values: Array, predicted: Array) -> tuple[Array, Array]:
-        """What the weighted Gaussian sees, and what that adds to the bound beyond the squares, in nats, each (N,).
-
-        Probit: the mean of the latent value above or below zero, so that the fit stays a sum of squares (Albert, Chib,
-        JASA 88, 1993). The bound of one answer is ``log Φ(±s) − ½ Var(t · w̃)``.
+        Raises:
+            OptionError: If there is none.
         """
-        if self.kind != "probit":
-            return values, np.zeros_like(values)
-        sign = np.where(values > 0.5, 1.0, -1.0)
-        latent = predicted + sign * inverse_mills(sign * predicted)
-        return latent, log_ndtr(sign * predicted) + 0.5 * (latent - predicted) ** 2
+        if kind not in _KINDS:
+            raise OptionError(f"likelihood {kind!r} is unknown. Use gaussian, probit or implicit.")
+        return _KINDS[kind](**weights)
+
+    def as_dict(self) -> dict[str, Any]:
+        """What :meth:`named` makes it from."""
+        return {"kind": self.kind, **asdict(self)}
+
+    @abstractmethod
+    def targets(self, values: Array, mean: Lazy) -> tuple[Array, Array]:
+        """What the weighted Gaussian sees, and what that adds to the bound beyond the squares, in nats, each (N,)."""
+
+    @abstractmethod
+    def update(
+        self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array, weight: Array | float
+    ) -> Belief:
+        """The belief after one more answer of each user about ``level + factors · z``.
+
+        Args:
+            noise: :attr:`Items.answer_noise`.
+            weight: Of the answer, in (0, 1]: one of weight w is an answer with the noise σ² / w.
+        """
+
+    @abstractmethod
+    def pull(self, values: Array, level: Array, noise: Array) -> Array:
+        """By how much answers pull along the factors of their items, times their precision."""
+
+    @abstractmethod
+    def answer_noise(self, noise: Array) -> Array:
+        """Variance of one answer given the taste, from :attr:`Items.answer_noise`."""
+
+    @abstractmethod
+    def expected(self, mean: Array, variance: Lazy) -> Array:
+        """Expected answer: a rating, the chance of a like, the strength of an event; the noise is in the variance."""
+
+    @abstractmethod
+    def answer_variance(self, mean: Array, variance: Array) -> Array:
+        """Variance of an answer; the noise is in the variance."""
+
+    @abstractmethod
+    def slope(self, mean: Array, variance: Array) -> Array:
+        """How far the expected answer moves with the mean; the noise is in the variance."""
+
+    @abstractmethod
+    def curvature(self, mean: Array, variance: Array, noise: Array, reliability: float = 1.0) -> Array:
+        """Expected fall of the variance per squared unit of it when an answer is given.
+
+        Args:
+            reliability: ρ: a rating has the noise σ² / ρ, a like is turned round with the chance (1 − ρ) / 2.
+        """
+
+    @abstractmethod
+    def weight_of(self, reliability: float) -> float:
+        """What an answer of that reliability weighs, in (0, 1]."""
+
+    @abstractmethod
+    def reliability_of(self, weight: float) -> float:
+        """The reliability of an answer of that weight."""
+
+    @abstractmethod
+    def information(self, mean: Array, variance: Array, noise: Array) -> Array:
+        """Between an answer and the taste, in nats."""
+
+    @abstractmethod
+    def threshold(self, answer: Value) -> Value:
+        """Where ``t · w̃`` lies when this answer is as likely passed as not."""
+
+    def in_words(self, value: float) -> str:
+        """An answer as a person would say it."""
+        return self._said[value > 0.5].format(value)
+
+    def as_deed(self, value: float) -> str:
+        """What a person did who gave this answer: "liked", to go before the name of the item."""
+        return self._did[value > 0.5].format(value)
+
+
+class _Linear(Likelihood):
+    is_linear = True
+    is_binary = False
+
+    @abstractmethod
+    def _seen(self, values: Array, noise: Array) -> tuple[Array, Array]:
+        """Answers as the Gaussian update sees them: their values and their variances given the taste."""
+
+    def targets(self, values: Array, mean: Lazy) -> tuple[Array, Array]:
+        return values, np.zeros_like(values)
+
+    def update(
+        self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array, weight: Array | float
+    ) -> Belief:
+        values, noise = self._seen(values, noise)
+        predicted = level + np.einsum("...d,...d->...", belief.mean, factors)
+        return belief.update(factors, values - predicted, noise / weight)
+
+    def pull(self, values: Array, level: Array, noise: Array) -> Array:
+        values, noise = self._seen(values, noise)
+        return (values - level) / noise
+
+    def expected(self, mean: Array, variance: Lazy) -> Array:
+        return mean
+
+    def answer_variance(self, mean: Array, variance: Array) -> Array:
+        return variance
+
+    def slope(self, mean: Array, variance: Array) -> Array:
+        return np.ones_like(mean)
+
+    def curvature(self, mean: Array, variance: Array, noise: Array, reliability: float = 1.0) -> Array:
+        return reliability / (reliability * variance + noise)
+
+    def weight_of(self, reliability: float) -> float:
+        return reliability
+
+    def reliability_of(self, weight: float) -> float:
+        return weight
+
+    def information(self, mean: Array, variance: Array, noise: Array) -> Array:
+        return 0.5 * np.log1p(variance / noise)
+
+    def threshold(self, answer: Value) -> Value:
+        return answer
+
+
+class Gaussian(_Linear):
+    """Ratings on a scale."""
+
+    kind = "gaussian"
+    learns_scale = True
+    answers = ()
+    unit = "expected rating, {low:g} to {high:g}"
+    _said = ("{:g}", "{:g}")
+    _did = ("gave {:g} to", "gave {:g} to")
 
     def answer_noise(self, noise: Array) -> Array:
-        """Variance of one answer given the taste, from that of :attr:`Items.answer_noise`; both of any shape.
+        return noise
 
-        An event swaps its weak zero for a strong one, so its precision is what it adds to the background's.
+    def _seen(self, values: Array, noise: Array) -> tuple[Array, Array]:
+        return values, noise
+
+
+@dataclass(frozen=True)
+class Implicit(_Linear):
+    """Events, each of which swaps an item's weak zero for a strong one; the weights are tuned on MovieLens-100K
+    (``benchmarks/ranking.py``).
+    """
+
+    kind = "implicit"
+    events_only = True
+    words: ClassVar = {"like": 1.0}
+    unit = "strength of preference"
+    _did = ("chose", "chose")
+
+    confidence: float = 18.0
+    background: float = 6.0
+
+    def answer_noise(self, noise: Array) -> Array:
+        return np.full_like(noise, 1.0 / (self.confidence - self.background))
+
+    def _seen(self, values: Array, noise: Array) -> tuple[Array, Array]:
+        noise = self.answer_noise(noise)
+        return values * self.confidence * noise, noise
+
+
+class Probit(Likelihood):
+    """Like or dislike: whether ``t · w̃`` and a noise come out above zero."""
+
+    kind = "probit"
+    is_linear = False
+    is_binary = True
+    words: ClassVar = {"like": 1.0, "dislike": 0.0}
+    unit = "chance of a like"
+    _did = ("did not like", "liked")
+
+    def targets(self, values: Array, mean: Lazy) -> tuple[Array, Array]:
+        """The mean of the latent value above or below zero, so that the fit stays a sum of squares.
+
+        Albert, Chib, JASA 88, 1993. The bound of one answer is ``log Φ(±s) − ½ Var(t · w̃)``.
         """
-        return noise if self.kind != "implicit" else np.full_like(noise, 1.0 / (self.confidence - self.background))
+        sign, predicted = np.where(values > 0.5, 1.0, -1.0), _now(mean)
+        latent = predicted + sign * probit.inverse_mills(sign * predicted)
+        return latent, log_ndtr(sign * predicted) + 0.5 * (latent - predicted) ** 2
 
-    def probability(self, mean: Array, variance: Array) -> Array:
-        """P(like) where ``t · w̃ ~ N(mean, variance)``; the probit's own unit variance comes on top."""
-        return np.asarray(ndtr(mean / np.sqrt(1.0 + variance)))
+    def update(
+        self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array, weight: Array | float
+    ) -> Belief:
+        return belief.update_probit(factors, level, values, noise / weight)
+
+    def pull(self, values: Array, level: Array, noise: Array) -> Array:
+        return (2.0 * values - 1.0) / noise
+
+    def answer_noise(self, noise: Array) -> Array:
+        return noise
+
+    def expected(self, mean: Array, variance: Lazy) -> Array:
+        return probit.yes_chance(mean, _now(variance))
+
+    def answer_variance(self, mean: Array, variance: Array) -> Array:
+        yes = probit.yes_chance(mean, variance)
+        return yes * (1.0 - yes)
+
+    def slope(self, mean: Array, variance: Array) -> Array:
+        return np.asarray(np.exp(-0.5 * mean**2 / variance) / np.sqrt(2.0 * np.pi * variance))
+
+    def curvature(self, mean: Array, variance: Array, noise: Array, reliability: float = 1.0) -> Array:
+        return probit.expected_curvature(mean, variance, noise, reliability=reliability)
+
+    def weight_of(self, reliability: float) -> float:
+        """ρ²: so much less does it tell of a taste that says nothing either way."""
+        return reliability**2
+
+    def reliability_of(self, weight: float) -> float:
+        return math.sqrt(weight)
+
+    def information(self, mean: Array, variance: Array, noise: Array) -> Array:
+        return probit.information(mean, variance, noise)
+
+    def threshold(self, answer: Value) -> Value:
+        return 0.0 * answer
 
 
-def assumed_density(mean: Array, variance: Array, liked: Array, known: Array | float = 1.0) -> tuple[Array, Array]:
-    """First and second derivative of ``log P(answer)`` in the mean of ``s ~ N(mean, variance)``.
-
-    The moments of the moved belief follow from the derivatives: mean + variance·first, variance + variance²·second
-    (Opper, Winther, 1998; Minka, UAI 2001).
-
-    Args:
-        known: P(the user knows it) where only what is known can be liked: a like (1) is then known, and without one (0)
-            it is disliked or not known, ``P = 1 − known Φ(s)``.
-
-    Returns:
-        first, second: each of the shape of ``mean``; second is at least -1, and at most 0 where ``known`` is 1: that
-        something may not be known can make a belief wider.
-    """
-    scale = np.sqrt(1.0 + variance)
-    z = mean / scale
-    yes = np.asarray(liked) > 0.5
-    sign = np.where(yes, 1.0, -1.0)
-    ratio = sign * inverse_mills(sign * z) * np.where(yes, 1.0, known * _disliked(z, known))
-    second = -ratio * (z + ratio)
-    highest = np.where(np.less(known, 1.0), np.inf, 0.0)
-    return ratio / scale, np.clip(second, -1.0, highest) / scale**2  # beyond lies rounding, and a negative variance
+def _now(value: Lazy) -> Array:
+    return value() if callable(value) else value
 
 
-def _disliked(z: Array, known: Array | float) -> Array:
-    """``Φ(−z) / (1 − known Φ(z))``: over the known chance, how likely it is disliked and not just not known."""
-    no = ndtr(-z)
-    total = no + (1.0 - np.asarray(known)) * ndtr(z)
-    return np.asarray(np.divide(no, total, out=np.ones_like(total), where=total > 0.0))
-
-
-def expected_curvature(mean: Array, variance: Array, known: Array | float = 1.0) -> Array:
-    """Expected fall of the variance per squared unit of it when a probit answer is given: −E[second derivative].
-
-    It is the Fisher information ``known φ(z)² / (Φ(z) (1 − known Φ(z)) (1 + variance))``; ``known`` as above.
-    """
-    z = mean / np.sqrt(1.0 + variance)
-    information = inverse_mills(z) * inverse_mills(-z) * known * _disliked(z, known)
-    return np.asarray(information / (1.0 + variance))
+_KINDS: dict[str, type[Likelihood]] = {one.kind: one for one in (Gaussian, Probit, Implicit)}

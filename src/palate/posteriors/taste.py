@@ -6,6 +6,7 @@ about ``n`` users at once (n, D) and (n, D, D). Everything here takes both.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -68,12 +69,22 @@ class Taste:
             weight: Of the answer, in (0, 1]: one of weight w is an answer with the noise σ² / w.
         """
         factors, level = self.items.factors[items], self.items.level[items]
-        noise = self.items.answer_noise[items]
-        if self.likelihood.kind == "probit":
-            return belief.update_probit(factors, level, np.asarray(values), noise / weight)
-        values, noise = self.as_gaussian(np.asarray(values, dtype=np.float64), noise)
-        predicted = level + np.einsum("...d,...d->...", belief.mean, factors)
-        return belief.update(factors, values - predicted, noise / weight)
+        values, noise = np.asarray(values, dtype=np.float64), self.items.answer_noise[items]
+        return self.likelihood.update(belief, factors, level, values, noise, weight)
+
+    def observe_again(self, belief: Belief, item: int, values: Sequence[float]) -> Belief:
+        """The belief after several answers about one item, of a user of whom it holds no other answer about it.
+
+        What nobody knows of the item is the same in all of them, so only an answer's own noise averages out; likes
+        count as fresh answers.
+        """
+        if not self.likelihood.is_linear:
+            for value in values:
+                belief = self.observe(belief, item, value)
+            return belief
+        noise = float(self.likelihood.answer_noise(self.items.answer_noise[item]))
+        own = min(float(self.items.noise[item]), noise)
+        return self.observe(belief, item, float(np.mean(values)), noise / (noise - own + own / len(values)))
 
     def observe_like(
         self,
@@ -88,7 +99,7 @@ class Taste:
         """The belief after "I like it" (1) or not (0): an answer above the cut, of which no more is said.
 
         Args:
-            cut: Expected rating from which an item is liked; 0 where the model knows likes (:meth:`like_level`).
+            cut: Expected rating from which an item is liked.
             known: P(the user knows it), where 0 also stands for what is not known.
             noise: Variance that comes on top of a rating's.
         """
@@ -102,9 +113,9 @@ class Taste:
         Raises:
             OptionError: Where the model knows events only, which say nothing of disliking.
         """
-        if self.likelihood.kind == "implicit":
+        if self.likelihood.events_only:
             raise OptionError("a model of events knows no dislikes. Fit ratings, or ask to rate or to tap in a group.")
-        return self.items.level if self.likelihood.kind == "probit" else self.items.level - cut
+        return self.items.level - self.likelihood.threshold(cut)
 
     def observe_pair(
         self,
@@ -126,11 +137,6 @@ class Taste:
             noise[first] + noise[second],
         )
 
-    def as_gaussian(self, values: Array, noise: Array) -> tuple[Array, Array]:
-        """Answers as the Gaussian update sees them: their values and their variances given the taste."""
-        noise = self.likelihood.answer_noise(noise)
-        return (values * self.likelihood.confidence * noise if self.likelihood.kind == "implicit" else values), noise
-
     def believe(self, answers: sparse.csr_matrix, start: Belief | None = None) -> Belief:
         """Beliefs about many users from all their answers, (n, I) CSR, entries in the order of answering.
 
@@ -141,13 +147,14 @@ class Taste:
         n = answers.shape[0]
         mean = np.broadcast_to(start.mean, (n, self.items.dim))
         covariance = np.broadcast_to(start.covariance, (n, self.items.dim, self.items.dim))
-        if self.likelihood.kind == "probit":
+        if not self.likelihood.is_linear:
             return self._filter(answers, Belief(mean.copy(), covariance.copy()))
-        values, noise = self.as_gaussian(answers.data, self.items.answer_noise[answers.indices])
-        factors = self.items.factors
-        weights = sparse.csr_matrix((1.0 / noise, answers.indices, answers.indptr), shape=answers.shape)
+        factors, noise = self.items.factors, self.items.answer_noise[answers.indices]
+        weights = sparse.csr_matrix(
+            (1.0 / self.likelihood.answer_noise(noise), answers.indices, answers.indptr), shape=answers.shape
+        )
         pulls = weights.copy()
-        pulls.data = (values - self.items.level[answers.indices]) / noise
+        pulls.data = self.likelihood.pull(answers.data, self.items.level[answers.indices], noise)
         precision = np.linalg.inv(start.covariance)
         moved = unpack(weights @ pack(factors[:, :, None] * factors[:, None, :])) + precision
         covariance = np.linalg.inv(moved)

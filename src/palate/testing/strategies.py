@@ -58,14 +58,15 @@ def make_world(kind: Kind = "gaussian", seed: int = 0, *, rated: bool = True) ->
     several = Belief(rng.normal(size=(USERS, DIMENSIONS)), root @ root.transpose(0, 2, 1) + 0.1 * np.eye(DIMENSIONS))
     spread = rng.uniform(0.01, 0.2, (ITEMS, 1, 1)) * np.eye(DIMENSIONS + 1)
     items = Items.build(rng.normal(size=(ITEMS, DIMENSIONS + 1)), spread, np.ones(ITEMS))
-    ratings = _ratings(kind, rng) if rated else np.full((FITTED, ITEMS), -1.0)
+    likelihood = Likelihood.named(kind)
+    scale = np.arange(2 if likelihood.is_binary else LEVELS, dtype=float)
+    ratings = _ratings(len(scale), rng) if rated else np.full((FITTED, ITEMS), -1.0)
     known = ratings >= 0
-    scale = np.array([0.0, 1.0]) if kind == "probit" else np.arange(LEVELS, dtype=float)
     levels = (ratings[:, :, None] == scale).sum(0) / np.maximum(known.sum(0), 1)[:, None]
     cells = np.nonzero(known)
     answers = sparse.csr_matrix((ratings[cells], cells), shape=ratings.shape)
     content = rng.normal(size=(ITEMS, 6)).astype(np.float32)
-    population = Population(answers, scale, Taste.build(items, Likelihood(kind)), content)
+    population = Population(answers, scale, Taste.build(items, likelihood), content)
     columns = np.array([[3, 7, 9], [4, -1, -1], [5, 3, -1]])
     given = Given(columns, np.where((columns < 0) | (columns == 9), np.nan, 1.0)) if rated else Given.nothing(USERS)
     loadings = rng.normal(0.0, 0.1, (ITEMS, 2))
@@ -76,9 +77,9 @@ def make_world(kind: Kind = "gaussian", seed: int = 0, *, rated: bool = True) ->
     return World(Belief(several.mean[0], several.covariance[0]), several, candidates)
 
 
-def _ratings(kind: Kind, rng: np.random.Generator) -> NDArray[np.float64]:
+def _ratings(levels: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Of ``FITTED`` users: -1 where there is none. Nobody rated the first item, all rate the second one alike."""
-    ratings = rng.integers(0, 2 if kind == "probit" else LEVELS, (FITTED, ITEMS)).astype(float)
+    ratings = rng.integers(0, levels, (FITTED, ITEMS)).astype(float)
     ratings[rng.random((FITTED, ITEMS)) < np.linspace(0.2, 0.8, ITEMS)] = -1.0
     ratings[:, 0], ratings[:, 1] = -1.0, 1.0
     return ratings

@@ -20,7 +20,7 @@ from palate.acquisition.fast.quadratic_forms import low_rank, paired
 from palate.acquisition.fast.scorer import KINDS, Kind, Scorer
 from palate.errors import OptionError
 from palate.posteriors.belief import Belief
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit
 from tests.acquisition.large import belief_after, catalogue
 
 PLAIN = {"variance": variance, "bald": bald, "a-optimal": a_optimal}
@@ -53,7 +53,7 @@ def agree(kind: Kind, belief: Belief, candidates: Candidates, *, keep: bool) -> 
 def test_a_pass_agrees_with_the_plain_strategy(
     kind: Kind, items: int, dim: int, answers: int, keep: bool, implicit: bool, seed: int
 ) -> None:
-    likelihood = Likelihood("implicit", 20.0, 5.0) if implicit else Likelihood()
+    likelihood = Implicit(20.0, 5.0) if implicit else Gaussian()
     candidates = catalogue(items, dim, seed=seed, likelihood=likelihood)
     agree(kind, belief_after(answers, candidates), candidates, keep=keep)
 

@@ -44,7 +44,7 @@ from palate.acquisition.literature.value_of_information import (
 )
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Kind, Likelihood
+from palate.posteriors.likelihoods import Gaussian, Kind, Likelihood
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 
@@ -64,7 +64,7 @@ def make(kind: Kind = "gaussian", *, asked: list[int] | None = None, answers: li
     levels = np.array([1.0, 5.0]) if kind != "probit" else np.array([0.0, 1.0])
     matrix = sparse.csr_matrix((values, cells), shape=RATINGS.shape)
     content = np.array([[1.0, 0.0], [3.0, 4.0], [-1.0, 0.0]], dtype=np.float32)
-    population = Population(matrix, levels, Taste.build(items, Likelihood(kind)), content)
+    population = Population(matrix, levels, Taste.build(items, Likelihood.named(kind)), content)
     offered = Candidates.of_all(population, np.zeros((3, 2)), targets=np.full(3, 1 / 3))
     return replace(offered, given=Given(np.array(asked or [], dtype=np.intp), np.array(answers or [])))
 
@@ -370,7 +370,7 @@ def test_an_answer_that_says_nothing_of_the_list_is_worth_nothing() -> None:
     """The first item lies in a dimension of its own and is rated already; the others do not hang on it."""
     means = np.array([[0.0, 2.0, 0.0, 0.0], [3.0, 0.0, 1.0, 0.0], [3.0, 0.0, 0.0, 1.0]])
     items = Items.build(means, np.zeros((3, 4, 4)), np.ones(3))
-    population = Population(sparse.csr_matrix((1, 3)), np.array([1.0, 5.0]), Taste.build(items, Likelihood()))
+    population = Population(sparse.csr_matrix((1, 3)), np.array([1.0, 5.0]), Taste.build(items, Gaussian()))
     candidates = Candidates.of_all(population, np.zeros((3, 2)), targets=np.full(3, 1 / 3))
     candidates = replace(candidates, given=Given(np.array([0]), np.array([3.0])))
     belief = Belief(np.zeros(3), np.eye(3))

@@ -17,7 +17,7 @@ from palate.acquisition.literature.fixed_lists import group_users
 from palate.acquisition.literature.maxvol import TOLERANCE, rectangular_maxvol, square_maxvol
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 from tests.acquisition.tables import NONE, offered
@@ -131,7 +131,7 @@ def test_one_level_and_one_user_divide_by_nothing() -> None:
 @pytest.mark.parametrize("name", NAMED)
 def test_no_users_at_all(name: str) -> None:
     items = Items.build(np.ones((3, 2)), np.zeros((3, 2, 2)), np.ones(3))
-    nobody = Population(sparse.csr_matrix((0, 3)), np.array([1.0, 2.0]), Taste.build(items, Likelihood()))
+    nobody = Population(sparse.csr_matrix((0, 3)), np.array([1.0, 2.0]), Taste.build(items, Gaussian()))
     candidates = Candidates.of_all(nobody, np.zeros((3, 2)), targets=np.full(3, 1 / 3))
     assert np.isfinite(score(name, candidates)).all()
 

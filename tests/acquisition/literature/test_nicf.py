@@ -15,7 +15,7 @@ from palate.acquisition.literature.nicf import Policy, channels, learn, nicf
 from palate.acquisition.literature.q_learning import QLearningOptions
 from palate.errors import MissingExtra
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 from tests.acquisition.tables import offered
@@ -139,7 +139,7 @@ def two_groups(seed: int, users: int = 80) -> Population:
     answers = sparse.csr_matrix((np.where(likes, 5.0, 1.0)[rated], rated), shape=likes.shape)
     size = likes.shape[1]
     items = Items.build(np.full((size, 2), 3.0), np.zeros((size, 2, 2)), np.ones(size))
-    return Population(answers, np.arange(1.0, 6.0), Taste.build(items, Likelihood("gaussian")))
+    return Population(answers, np.arange(1.0, 6.0), Taste.build(items, Gaussian()))
 
 
 def share_right(policy: Policy) -> float:

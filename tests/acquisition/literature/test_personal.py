@@ -17,7 +17,7 @@ from palate.acquisition.belief.a_optimal import a_optimal
 from palate.acquisition.literature.entries_personal import ENTRIES
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 from tests.acquisition.tables import FOUR, NONE, offered
@@ -153,7 +153,7 @@ def test_with_the_sides_exchanged_mf_optimal_chooses_users_as_anava_et_al() -> N
     rng = np.random.default_rng(0)
     users, noise, prior = rng.normal(size=(15, 3)), 0.7, 2.0
     items = Items.build(np.concatenate([np.zeros((15, 1)), users], 1), np.zeros((15, 4, 4)), np.full(15, noise))
-    taste, belief, asked = Taste.build(items, Likelihood()), Belief(np.zeros(3), prior * np.eye(3)), []
+    taste, belief, asked = Taste.build(items, Gaussian()), Belief(np.zeros(3), prior * np.eye(3)), []
     candidates = replace(offered(np.full((2, 15), 1.0), factors=users, noise=noise), items=items, shown=items)
     weights, ridge = users.T @ users / 15, noise / prior * np.eye(3)
     for _ in range(4):

@@ -28,7 +28,7 @@ from palate.acquisition.literature.questionnaire import relative_questions
 from palate.acquisition.literature.trees import decision_tree, functional_mf, multi_question_tree
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 
@@ -55,7 +55,7 @@ def crowd(table: list[list[float]] | Array = TABLE, factors: Array | None = None
     size = means.shape[1]
     items = Items.build(means, np.zeros((n_items, size, size)), np.full(n_items, noise))
     answers = sparse.csr_matrix((known[cells], cells), shape=known.shape)
-    return Population(answers, np.arange(1.0, 6.0), Taste.build(items, Likelihood()))
+    return Population(answers, np.arange(1.0, 6.0), Taste.build(items, Gaussian()))
 
 
 def offered(population: Population, *given: tuple[int, float]) -> tuple[Belief, Candidates]:

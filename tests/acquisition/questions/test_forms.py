@@ -18,8 +18,9 @@ from palate.errors import OptionError
 from palate.loop.offered import candidates_of, context_of
 from palate.model.model import Model
 from palate.posteriors.belief import Belief
-from palate.posteriors.likelihoods import Likelihood, assumed_density
+from palate.posteriors.likelihoods import Implicit
 from palate.posteriors.population import Population
+from palate.posteriors.probit import assumed_density
 from tests.worlds import learner, words
 
 
@@ -64,8 +65,8 @@ def curvature_of(level: float, factors: np.ndarray, noise: float, belief: Belief
     mean, variance = level + factors @ belief.mean[0], factors @ belief.covariance[0] @ factors
     unit = np.array(mean / np.sqrt(noise)), np.array(variance / noise)
     yes = known * norm.cdf(mean / np.sqrt(noise + variance))
-    _, up = assumed_density(*unit, np.array(1.0), known)
-    _, down = assumed_density(*unit, np.array(0.0), known)
+    _, up = assumed_density(*unit, np.array(1.0), known=known)
+    _, down = assumed_density(*unit, np.array(0.0), known=known)
     return float(-(yes * up + (1 - yes) * down) / noise)
 
 
@@ -281,4 +282,4 @@ def test_a_model_of_events_asks_what_events_can_answer() -> None:
     with pytest.raises(
         OptionError, match=r"^a model of events knows no dislikes: a pair cannot be asked\. Fit ratings"
     ):
-        check_forms([Form.RATE, Form.PAIR], Likelihood("implicit", 20.0, 5.0))
+        check_forms([Form.RATE, Form.PAIR], Implicit(20.0, 5.0))

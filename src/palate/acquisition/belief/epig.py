@@ -11,6 +11,7 @@ from palate.arrays import Array
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.probit import yes_chance
 
 TARGETS = 64  # drawn from q; the choice of item is stable well before
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
@@ -27,7 +28,7 @@ def epig(belief: Belief, candidates: Candidates, *, rng: np.random.Generator, n_
     References:
         Bickford Smith et al., Prediction-oriented Bayesian active learning, AISTATS 2023. arXiv:2304.08151
     """
-    information = _of_likes if candidates.likelihood.kind == "probit" else _of_ratings
+    information = _of_ratings if candidates.likelihood.is_linear else _of_likes
     uniform = rng.random(n_targets)
     if belief.mean.ndim == 1:
         return information(belief, candidates, _draw(candidates.targets, uniform))
@@ -64,8 +65,7 @@ def _of_likes(belief: Belief, candidates: Candidates, targets: NDArray[np.intp])
     for node, weight in zip(_NODES, _WEIGHTS, strict=True):
         step = node * np.sqrt(variance)[:, None]
         both += weight * ndtr(mean[:, None] + step) * ndtr((of_shown + slope * step) / np.sqrt(1.0 + left))
-    first = ndtr(mean / np.sqrt(1.0 + variance))
-    second = ndtr(of_shown / np.sqrt(1.0 + shown_variance))
+    first, second = yes_chance(mean, 1.0 + variance), yes_chance(of_shown, 1.0 + shown_variance)
     joint = np.stack([both, first[:, None] - both, second - both, 1.0 - first[:, None] - second + both])
     margins = entr(first)[:, None] + entr(1 - first)[:, None] + entr(second) + entr(1 - second)
     return np.asarray(np.maximum(margins - entr(np.clip(joint, 0.0, 1.0)).sum(0), 0.0).mean(1))

@@ -13,7 +13,4 @@ def variance(belief: Belief, candidates: Candidates, *, rng: np.random.Generator
     """Predictive variance of the answer, in squared units of the answers, (I,) or (n, I); probit: p (1 − p)."""
     items = candidates.items
     spread = belief.variance(items.factors) + candidates.noise
-    if candidates.likelihood.kind != "probit":
-        return spread
-    yes = candidates.likelihood.probability(items.level + belief.score(items.factors), spread - 1.0)
-    return yes * (1.0 - yes)
+    return candidates.likelihood.answer_variance(items.level + belief.score(items.factors), spread)

@@ -60,7 +60,7 @@ class _Request:
 
 
 def _request(name: str, belief: Belief, candidates: Candidates) -> _Request | None:
-    if name not in _KINDS or belief.mean.ndim > 1 or candidates.likelihood.kind == "probit":
+    if name not in _KINDS or belief.mean.ndim > 1 or not candidates.likelihood.is_linear:
         return None
     if not _is_large(candidates):
         return None

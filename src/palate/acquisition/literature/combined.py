@@ -90,7 +90,7 @@ def weights(candidates: Candidates, *, rng: np.random.Generator) -> Array:
 def _accuracy(transcript: Transcript, candidates: Candidates) -> Array:
     """Of each belief on each rated question, in [0, 1], (T + 1, A)."""
     expected, values = transcript.predictions(candidates.population.taste)
-    if candidates.likelihood.kind == "probit":
+    if candidates.likelihood.is_binary:
         return np.asarray(((expected >= 0.5) == (values >= 0.5)).astype(np.float64))
     levels = candidates.population.level_values
     scale = max(float(levels[-1] - levels[0]), np.finfo(np.float64).tiny)

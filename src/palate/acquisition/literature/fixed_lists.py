@@ -124,10 +124,14 @@ def _errors(taste: Taste, belief: Belief, trial: _Trial, users: Positions) -> Ar
     columns, values = trial.columns[users], trial.values[users]
     factors = taste.items.factors[columns]
     predicted = taste.items.level[columns] + np.einsum("nd,ntd->nt", belief.mean, factors)
-    if taste.likelihood.kind == "probit":
-        spread = np.einsum("ntd,nde,nte->nt", factors, belief.covariance, factors, optimize=True)
-        predicted = taste.likelihood.probability(predicted, spread + taste.items.answer_noise[columns] - 1.0)
-    return np.asarray(np.nansum((predicted - values) ** 2, axis=1))
+    expected = taste.likelihood.expected(
+        predicted,
+        lambda: (
+            np.einsum("ntd,nde,nte->nt", factors, belief.covariance, factors, optimize=True)
+            + taste.items.answer_noise[columns]
+        ),
+    )
+    return np.asarray(np.nansum((expected - values) ** 2, axis=1))
 
 
 def representative_items(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import entr, ndtr
+from scipy.special import ndtr
 
 from palate.acquisition.candidates import Candidates
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
-
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+from palate.posteriors.probit import information
 
 
 def eubo_pairs(belief: Belief, candidates: Candidates, pairs: NDArray[np.intp]) -> Array:
@@ -49,10 +47,7 @@ def pairwise_bald(belief: Belief, candidates: Candidates, pairs: NDArray[np.intp
         Houlsby et al., Bayesian active learning for classification and preference learning, 2011. arXiv:1112.5745
     """
     gap, variance = _difference(belief, candidates, pairs)
-    noise = np.maximum(candidates.noise[pairs].sum(1), _TINY)
-    mean, deviation = gap / np.sqrt(noise), np.sqrt(np.maximum(variance, 0.0) / noise)
-    given = sum(weight * _coin(ndtr(mean + node * deviation)) for node, weight in zip(_NODES, _WEIGHTS, strict=True))
-    return np.maximum(_coin(ndtr(mean / np.sqrt(1.0 + deviation**2))) - given, 0.0)
+    return information(gap, variance, np.maximum(candidates.noise[pairs].sum(1), _TINY))
 
 
 def _difference(belief: Belief, candidates: Candidates, pairs: NDArray[np.intp]) -> tuple[Array, Array]:
@@ -60,10 +55,6 @@ def _difference(belief: Belief, candidates: Candidates, pairs: NDArray[np.intp])
     level, factors = candidates.items.level[pairs], candidates.items.factors[pairs]
     apart = factors[:, 0] - factors[:, 1]
     return level[:, 0] - level[:, 1] + belief.score(apart), belief.variance(apart)
-
-
-def _coin(yes: Array) -> Array:
-    return np.asarray(entr(yes) + entr(1.0 - yes))
 
 
 _TINY = 1e-300

@@ -32,20 +32,9 @@ from palate.posteriors.belief import Belief
 from palate.posteriors.population import Population
 
 
-def expected_answer(belief: Belief, candidates: Candidates) -> Array:
-    """``r̂_i``: a rating, the probability of a like, or the strength of an event, (I,) or (n, I)."""
-    items, likelihood = candidates.items, candidates.likelihood
-    mean = items.level + belief.score(items.factors)
-    if likelihood.kind != "probit":
-        return mean
-    return likelihood.probability(mean, belief.variance(items.factors) + candidates.noise - 1.0)
-
-
 def middle(candidates: Candidates) -> float:
     """Half-way between the lowest and the highest rating given; events stand against 0, likes against dislikes."""
-    if candidates.likelihood.kind != "gaussian":
-        return 0.5
-    return sum(candidates.population.once("ends", ends)) / 2.0
+    return sum(candidates.likelihood.answers or candidates.population.once("ends", ends)) / 2.0
 
 
 def ends(population: Population) -> tuple[float, float]:
@@ -73,7 +62,7 @@ def highest_predicted(belief: Belief, candidates: Candidates, *, rng: np.random.
         Elahi, Ricci, Rubens, Active learning strategies for rating elicitation in collaborative filtering: a
         system-wide perspective, ACM TIST 5(1), 2014.
     """
-    return expected_answer(belief, candidates)
+    return candidates.expected(belief)
 
 
 def lowest_predicted(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
@@ -86,7 +75,7 @@ def lowest_predicted(belief: Belief, candidates: Candidates, *, rng: np.random.G
         system-wide perspective, ACM TIST 5(1), 2014; Karimi, Freudenthaler, Nanopoulos, Schmidt-Thieme, Non-myopic
         active learning for recommender systems based on matrix factorization, IRI 2011 (MinRating).
     """
-    return -expected_answer(belief, candidates)
+    return -candidates.expected(belief)
 
 
 def high_low(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
@@ -96,7 +85,7 @@ def high_low(belief: Belief, candidates: Candidates, *, rng: np.random.Generator
         Elahi, Ricci, Rubens, Active learning strategies for rating elicitation in collaborative filtering: a
         system-wide perspective, ACM TIST 5(1), 2014.
     """
-    return np.abs(expected_answer(belief, candidates) - middle(candidates))
+    return np.abs(candidates.expected(belief) - middle(candidates))
 
 
 def min_norm(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
@@ -171,7 +160,7 @@ def _difference(belief: Belief, candidates: Candidates) -> Array:
     _, answers = candidates.given.rated()
     if not len(answers) or highest == lowest:
         return np.zeros(len(candidates))
-    gaps = np.abs(expected_answer(belief, candidates)[:, None] - answers).min(1)
+    gaps = np.abs(candidates.expected(belief)[:, None] - answers).min(1)
     return np.asarray(np.minimum(gaps / (highest - lowest), 1.0))
 
 

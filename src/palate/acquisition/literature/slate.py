@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature.bandit_indices import as_rewards
@@ -31,8 +30,8 @@ def gains(scores: Array, noise: Array, candidates: Candidates) -> Array:
 
     ``2^g − 1``, the grade g in [0, 4] being the place of the answer on the scale; for likes the chance of one.
     """
-    if candidates.likelihood.kind == "probit":
-        return np.asarray(ndtr(scores / np.sqrt(noise)))
+    if candidates.likelihood.is_binary:
+        return candidates.likelihood.expected(scores, noise)
     return np.asarray(2.0 ** (_GRADE * as_rewards(scores, candidates.population)) - 1.0)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from palate.acquisition.candidates import Candidates
 from palate.arrays import Array
@@ -46,9 +45,8 @@ def squared_errors(population: Population) -> Array:
     users, predicted = rating_users(population), taste.items.level[answers.indices]
     for of_users, of_items in zip(population.tastes.T, taste.items.factors.T, strict=True):  # never (N, D) at once
         predicted += of_users[users] * of_items[answers.indices]
-    if taste.likelihood.kind == "probit":
-        predicted = ndtr(predicted / np.sqrt(taste.items.answer_noise[answers.indices]))
-    return mean_over_ratings(population, (answers.data - predicted) ** 2)
+    expected = taste.likelihood.expected(predicted, lambda: taste.items.answer_noise[answers.indices])
+    return mean_over_ratings(population, (answers.data - expected) ** 2)
 
 
 def in_order(order: NDArray[np.intp], candidates: Candidates) -> Array:

@@ -42,11 +42,9 @@ class Transcript:
         """Expected answer to each rated question under each belief, (T + 1, A), and the answers, (A,)."""
         columns, values = self.given.rated()
         items = taste.items.take(columns)
-        expected = items.level + self.beliefs.score(items.factors)
-        if taste.likelihood.kind == "probit":
-            spread = self.beliefs.variance(items.factors) + items.answer_noise
-            expected = taste.likelihood.probability(expected, spread - 1.0)
-        return expected, values
+        mean = items.level + self.beliefs.score(items.factors)
+        variance = self.beliefs.variance(items.factors) + items.answer_noise
+        return taste.likelihood.expected(mean, variance), values
 
     def scores(self, candidates: Candidates, *, rng: np.random.Generator) -> tuple[Array, NDArray[np.intp]]:
         """What every member gave every candidate before each question, (S, T, I), and what was asked, (T,).

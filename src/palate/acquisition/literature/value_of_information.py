@@ -24,7 +24,7 @@ from palate.acquisition.targets import SLATE, draw_tastes, slate_targets
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import assumed_density
+from palate.posteriors.probit import assumed_density, yes_chance
 
 
 @each_user
@@ -50,15 +50,14 @@ def value_of_answers(belief: Belief, candidates: Candidates, shown: Items) -> Ar
     means = shown.level + belief.score(shown.factors)
     along = items.factors @ belief.covariance @ shown.factors.T  # (I, J)
     variance = np.maximum(belief.variance(items.factors), 0.0)
-    if candidates.likelihood.kind != "probit":
+    if not candidates.likelihood.is_binary:
         return expected_rise(means, along / np.sqrt(np.maximum(variance + noise, _EVOI_TINY))[:, None])
-    unit = np.sqrt(noise)
-    mean = (items.level + belief.score(items.factors)) / unit
-    yes = ndtr(mean / np.sqrt(1.0 + variance / noise))
+    mean = items.level + belief.score(items.factors)
+    yes = yes_chance(mean, variance + noise)
     best = np.zeros(len(items))
     for liked, chance in ((1.0, yes), (0.0, 1.0 - yes)):
-        step, _ = assumed_density(mean, variance / noise, np.full_like(mean, liked))
-        best += chance * (means + along * (step / unit)[:, None]).max(1)
+        step, _ = assumed_density(mean, variance, np.full_like(mean, liked), noise)
+        best += chance * (means + along * step[:, None]).max(1)
     return np.asarray(np.maximum(best - means.max(), 0.0))
 
 
@@ -102,13 +101,13 @@ def _outcomes(belief: Belief, candidates: Candidates, item: int) -> list[tuple[f
     """The answers to one question: the chance of each and the belief after it."""
     factors, level = candidates.items.factors[item], candidates.items.level[item]
     noise = candidates.noise[item]
-    spread = np.sqrt(max(float(factors @ belief.covariance @ factors), 0.0) + noise)
-    if candidates.likelihood.kind != "probit":
+    spread = max(float(factors @ belief.covariance @ factors), 0.0) + noise
+    if not candidates.likelihood.is_binary:
         return [
-            (float(weight), belief.update(factors, node * spread, noise))
+            (float(weight), belief.update(factors, node * np.sqrt(spread), noise))
             for node, weight in zip(_NODES, _WEIGHTS, strict=True)
         ]
-    yes = float(ndtr((level + factors @ belief.mean) / spread))
+    yes = float(yes_chance(level + factors @ belief.mean, spread))
     chances = ((1.0, yes), (0.0, 1.0 - yes))
     return [(chance, belief.update_probit(factors, level, np.array(liked), noise)) for liked, chance in chances]
 
@@ -147,15 +146,15 @@ def evoi_ndcg(belief: Belief, candidates: Candidates, *, rng: np.random.Generato
 def answer_chances(tastes: Array, belief: Belief, candidates: Candidates) -> Array:
     """P(answer | taste), (T, I, answers), answers in ascending order and their chances adding to one."""
     items, noise = candidates.items, candidates.noise
-    scores, unit = drawn_scores(tastes, items), np.sqrt(np.maximum(noise, _EVOI_NDCG_TINY))
-    if candidates.likelihood.kind == "probit":
-        yes = ndtr(scores / unit)
+    scores, noise = drawn_scores(tastes, items), np.maximum(noise, _EVOI_NDCG_TINY)
+    if candidates.likelihood.is_binary:
+        yes = yes_chance(scores, noise)
         return np.stack([1.0 - yes, yes], -1)
     spread = np.sqrt(np.maximum(belief.variance(items.factors), 0.0) + noise)
     edges = (items.level + belief.score(items.factors))[:, None] + spread[:, None] * ndtri(
         np.arange(1, _ANSWERS) / _ANSWERS
     )
-    below = ndtr((edges - scores[:, :, None]) / unit[:, None])
+    below = yes_chance(edges - scores[:, :, None], noise[:, None])
     return np.diff(below, axis=-1, prepend=0.0, append=1.0)
 
 

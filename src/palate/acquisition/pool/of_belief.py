@@ -8,7 +8,7 @@ from scipy.special import ndtr
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.pool.pool import Pool, PoolScore
 from palate.acquisition.strategy import Score
-from palate.arrays import Array, Positions
+from palate.arrays import Array
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
 
@@ -41,7 +41,7 @@ def pool_of(belief: Belief, candidates: Candidates, *, rng: np.random.Generator,
         samples=_probabilities(tastes, candidates.items, candidates, edges),
         features=_features(candidates.items, candidates),
         labelled=_features(rated, candidates),
-        labels=_classes(values, edges, candidates),
+        labels=np.searchsorted(edges, values, side="right").astype(np.intp),
         labelled_samples=_probabilities(tastes, rated, candidates, edges),
         targets=_probabilities(tastes, candidates.shown.take(shown), candidates, edges),
     )
@@ -76,19 +76,9 @@ def _draws(belief: Belief, n: int, rng: np.random.Generator) -> Array:
 
 
 def _edges(candidates: Candidates) -> Array:
-    """What lies between neighbouring answers on the scale of the latent value, (C − 1,)."""
-    kind = candidates.likelihood.kind
-    if kind == "probit":
-        return np.zeros(1)
-    if kind == "implicit":
-        return np.array([0.5])
-    levels = candidates.population.level_values
+    """What lies between neighbouring answers, (C − 1,)."""
+    levels = np.array(candidates.likelihood.answers or candidates.population.level_values)
     return np.asarray((levels[1:] + levels[:-1]) / 2.0)
-
-
-def _classes(values: Array, edges: Array, candidates: Candidates) -> Positions:
-    at = np.array([0.5]) if candidates.likelihood.kind == "probit" else edges
-    return np.searchsorted(at, values, side="right").astype(np.intp)
 
 
 def _noise(items: Items, candidates: Candidates) -> Array:
@@ -102,6 +92,6 @@ def _features(items: Items, candidates: Candidates) -> Array:
 def _probabilities(tastes: Array, items: Items, candidates: Candidates, edges: Array) -> Array:
     """Of each class, (T, n, C)."""
     latent = items.level + tastes @ items.factors.T
-    below = ndtr((edges - latent[:, :, None]) / _noise(items, candidates)[:, None])
+    below = ndtr((candidates.likelihood.threshold(edges) - latent[:, :, None]) / _noise(items, candidates)[:, None])
     ends = np.zeros((*latent.shape, 1))
     return np.diff(np.concatenate([ends, below, ends + 1.0], axis=2), axis=2)

@@ -4,7 +4,7 @@
 
 An answer that sees ``f · z`` lowers that variance by ``fᵀ S Q S f × curvature``: the factors of an item, the difference
 of two, the direction of a concept; the curvature is 1 / v for a rating and the Fisher information for a yes or no
-(:func:`palate.posteriors.likelihoods.expected_curvature`). Everything is for n users at once.
+(:func:`palate.posteriors.probit.expected_curvature`). Everything is for n users at once.
 
 A-optimal design: Chaloner, Verdinelli, *Bayesian experimental design*, Statistical Science 10(3), 1995. Absolute and
 relative questions side by side: Christakopoulou, Radlinski, Hofmann, KDD 2016.
@@ -26,7 +26,8 @@ from palate.arrays import Array, Mask
 from palate.entities import Form
 from palate.errors import OptionError
 from palate.posteriors.concepts import Concepts
-from palate.posteriors.likelihoods import Likelihood, expected_curvature
+from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.probit import expected_curvature
 
 MEASURE = "gain-per-second"  # what a question chosen here names as its strategy
 OF_EVENTS = (Form.RATE, Form.GROUP, Form.PAGE)  # an event is a tap; there is nothing else to say
@@ -42,7 +43,7 @@ def preview(setting: QuestionContext, *, rng: np.random.Generator) -> Offers:
     """The item worth most when the user says whether they would, having been shown what it is."""
     items, noise = setting.candidates.items, setting.candidates.noise + setting.preview_noise
     mean = items.level - setting.cut + setting.belief.score(items.factors)
-    curvature = expected_curvature(mean / np.sqrt(noise), setting.variance / noise) / noise
+    curvature = expected_curvature(mean, setting.variance, noise)
     gain = setting.fall * curvature * setting.preview_reach
     return _single(setting, Form.PREVIEW, gain, curvature, np.minimum(setting.preview_reach, 1.0), rng)
 
@@ -52,9 +53,11 @@ def concept(setting: QuestionContext, *, rng: np.random.Generator) -> Offers:
     concepts, belief = setting.concepts, setting.belief
     if not len(concepts):
         return nothing(setting, Form.CONCEPT)
-    unit = np.sqrt(concepts.noise)
-    mean = (concepts.level + belief.score(concepts.directions)) / unit
-    curvature = expected_curvature(mean, quadratic(concepts.directions, belief.covariance) / unit**2) / unit**2
+    mean, variance = (
+        concepts.level + belief.score(concepts.directions),
+        quadratic(concepts.directions, belief.covariance),
+    )
+    curvature = expected_curvature(mean, variance, concepts.noise)
     chance = view_chance(concepts, setting.candidates.known)
     gain = quadratic(concepts.directions, setting.moved) * curvature * chance
     picks, equal = best(gain, setting.open_concepts, rng=rng)
@@ -121,7 +124,7 @@ def offers(setting: QuestionContext, forms: Sequence[Form], *, rng: np.random.Ge
 
 def check_forms(forms: Sequence[Form], likelihood: Likelihood) -> None:
     """Raises OptionError if the model knows events only, and one of the forms is about what is disliked."""
-    strange = [form for form in forms if likelihood.kind == "implicit" and form not in OF_EVENTS]
+    strange = [form for form in forms if likelihood.events_only and form not in OF_EVENTS]
     if strange:
         raise OptionError(
             f"a model of events knows no dislikes: a {strange[0].value} cannot be asked. "

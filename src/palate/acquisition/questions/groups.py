@@ -7,13 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr
 
 from palate.acquisition.questions.context import Offers, QuestionContext, nothing, shrunk, top
 from palate.acquisition.select import best
 from palate.arrays import Array
 from palate.entities import Form
-from palate.posteriors.likelihoods import expected_curvature
+from palate.posteriors.probit import expected_curvature, yes_chance
 
 LARGEST_GROUP = 10  # items; more do not fit on a screen
 GROUP_SHORTLIST = 64  # items, the best when asked alone, of which groups are built
@@ -27,7 +26,7 @@ def group(setting: QuestionContext, *, rng: np.random.Generator) -> Offers:
 
     Of an item that is not tapped it stays open whether it is disliked or not known.
     """
-    return _built(setting, Form.GROUP, _liked if setting.candidates.likelihood.kind != "implicit" else _rated, rng)
+    return _built(setting, Form.GROUP, _rated if setting.candidates.likelihood.events_only else _liked, rng)
 
 
 def page(setting: QuestionContext, *, rng: np.random.Generator) -> Offers:
@@ -122,16 +121,13 @@ def _liked(setting: QuestionContext, columns: NDArray[np.intp], score: Array, va
     candidates, users = setting.candidates, np.arange(len(score))[:, None]
     known, worth, noise = candidates.known[users, columns], setting.worth[users, columns], candidates.noise[columns]
     mean = score + candidates.items.level[columns] - setting.cut
-    curvature = expected_curvature(mean / np.sqrt(noise), variance / noise, known) / noise
-    return _Tap(fall * curvature * worth, curvature, known * ndtr(mean / np.sqrt(variance + noise)))
+    curvature = expected_curvature(mean, variance, noise, known)
+    return _Tap(fall * curvature * worth, curvature, known * yes_chance(mean, variance + noise))
 
 
 def _rated(setting: QuestionContext, columns: NDArray[np.intp], score: Array, variance: Array, fall: Array) -> _Tap:
     """A tap says how it is rated, or that there was an event; no tap says nothing of taste."""
     candidates, users = setting.candidates, np.arange(len(score))[:, None]
     known, worth, noise = candidates.known[users, columns], setting.worth[users, columns], candidates.noise[columns]
-    curvature = known / (variance + noise)
-    if candidates.likelihood.kind == "probit":
-        mean = score + candidates.items.level[columns]
-        curvature = known * expected_curvature(mean / np.sqrt(noise), variance / noise) / noise
+    curvature = known * candidates.likelihood.curvature(score + candidates.items.level[columns], variance, noise)
     return _Tap(fall * curvature * worth, curvature, known)

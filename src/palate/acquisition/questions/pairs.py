@@ -12,7 +12,7 @@ from palate.acquisition.questions.context import Offers, QuestionContext, nothin
 from palate.acquisition.select import best
 from palate.arrays import Array
 from palate.entities import Form
-from palate.posteriors.likelihoods import expected_curvature
+from palate.posteriors.probit import expected_curvature, yes_chance
 
 PAIR_SHORTLIST = 24  # items, the best when asked alone; all their pairs are compared
 
@@ -69,7 +69,7 @@ class _Both:
         decided = _decided(setting, mean, variance + noise, factors, columns)
         return cls(
             _between(factors, setting.moved),
-            expected_curvature(mean / np.sqrt(noise), variance / noise) / noise,
+            expected_curvature(mean, variance, noise),
             known[:, :, None] * known[:, None, :] * decided,
             np.sqrt(worth[:, :, None] * worth[:, None, :]),
         )
@@ -86,10 +86,10 @@ def _decided(
     setting: QuestionContext, mean: Array, variance: Array, factors: Array, columns: NDArray[np.intp]
 ) -> Array:
     """P(one of the two is rated higher), (n, m, m): two ratings on the same level are no preference."""
-    if setting.candidates.likelihood.kind == "probit":
+    if setting.candidates.likelihood.is_binary:
         own = np.einsum("nmd,nde,nme->nm", factors, setting.belief.covariance, factors)
         level = setting.candidates.items.level[columns] + np.einsum("nd,nmd->nm", setting.belief.mean, factors)
-        liked = ndtr(level / np.sqrt(own + setting.candidates.noise[columns]))
+        liked = yes_chance(level, own + setting.candidates.noise[columns])
         return np.asarray(liked[:, :, None] * (1.0 - liked[:, None, :]) + liked[:, None, :] * (1.0 - liked[:, :, None]))
     spread, half = np.sqrt(variance), setting.step / 2.0
     return np.asarray(1.0 - (ndtr((half - mean) / spread) - ndtr((-half - mean) / spread)))

@@ -1,0 +1,90 @@
+"""Yes or no seen through a normal threshold: ``P(yes | s) = Φ(s / σ)`` with ``s ~ N(mean, variance)``.
+
+In every function ``noise`` is σ², the variance of what is said given ``s``.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import entr, erfcx, ndtr
+
+from palate.arrays import Array
+
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+
+
+def inverse_mills(x: Array) -> Array:
+    """φ(x) / Φ(x), to rounding everywhere: the scaled erfc neither underflows nor cancels."""
+    return np.asarray(np.sqrt(2.0 / np.pi) / erfcx(-x / np.sqrt(2.0)))
+
+
+def yes_chance(mean: Array, variance: Array) -> Array:
+    """P(yes), the noise being part of the variance."""
+    return np.asarray(ndtr(mean / np.sqrt(variance)))
+
+
+def assumed_density(
+    mean: Array, variance: Array, liked: Array, noise: Array | float = 1.0, known: Array | float = 1.0
+) -> tuple[Array, Array]:
+    """First and second derivative of ``log P(answer)`` in the mean of s.
+
+    The moments of the moved belief follow from the derivatives: mean + variance·first, variance + variance²·second
+    (Opper, Winther, 1998; Minka, UAI 2001).
+
+    Args:
+        known: P(the user knows it) where only what is known can be liked: a like (1) is then known, and without one (0)
+            it is disliked or not known, ``P = 1 − known Φ(s / σ)``.
+
+    Returns:
+        first, second: each of the shape of ``mean``; second is at least -1 / (noise + variance), and at most 0 where
+        ``known`` is 1: that something may not be known can make a belief wider.
+    """
+    scale = np.sqrt(noise + variance)
+    z = mean / scale
+    yes = np.asarray(liked) > 0.5
+    sign = np.where(yes, 1.0, -1.0)
+    ratio = sign * inverse_mills(sign * z) * np.where(yes, 1.0, _share(known * ndtr(-z), 1.0 - np.asarray(known)))
+    second = -ratio * (z + ratio)
+    highest = np.where(np.less(known, 1.0), np.inf, 0.0)
+    return ratio / scale, np.clip(second, -1.0, highest) / scale**2  # beyond lies rounding, and a negative variance
+
+
+def expected_curvature(
+    mean: Array,
+    variance: Array,
+    noise: Array | float = 1.0,
+    known: Array | float = 1.0,
+    reliability: float = 1.0,
+) -> Array:
+    """Expected fall of the variance per squared unit of it when yes or no is said: −E[second derivative].
+
+    It is the Fisher information ``b² φ(z)² / (P(yes) P(no) (noise + variance))``, where ``P(yes) = a + b Φ(z)``.
+
+    Args:
+        known: As above.
+        reliability: ρ: what is said is turned round with the chance ``a = (1 − ρ) / 2``; ``b = ρ known``.
+    """
+    total = noise + variance
+    z = mean / np.sqrt(total)
+    turned, right = 0.5 * (1.0 - reliability), reliability * np.asarray(known)
+    shares = _share(right * ndtr(z), turned) * _share(right * ndtr(-z), 1.0 - turned - right)
+    return np.asarray(inverse_mills(z) * inverse_mills(-z) * shares / total)
+
+
+def _share(part: Array, rest: Array | float) -> Array:
+    """``part / (part + rest)``; 1 where there is neither."""
+    total = part + rest
+    return np.asarray(np.divide(part, total, out=np.ones_like(total), where=total > 0.0))
+
+
+def information(mean: Array, variance: Array, noise: Array) -> Array:
+    """``H[E p] − E H[p]``, p = Φ(s / σ): between the answer and s, in nats, by Gauss-Hermite quadrature."""
+    unit = np.sqrt(noise)
+    mean, deviation = mean / unit, np.sqrt(np.maximum(variance, 0.0)) / unit
+    given = sum(weight * _entropy(ndtr(mean + node * deviation)) for node, weight in zip(_NODES, _WEIGHTS, strict=True))
+    return np.maximum(_entropy(yes_chance(mean, 1.0 + deviation**2)) - given, 0.0)
+
+
+def _entropy(yes: Array) -> Array:
+    return np.asarray(entr(yes) + entr(1.0 - yes))
