@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sparse
+from scipy.stats import norm
 
 from palate.entities import Answer, AnswerKind, Question
 from palate.errors import AnswerError, DataError, OptionError
@@ -199,9 +200,13 @@ def test_own_prediction_is_the_predictive_mean_and_as_sure_as_narrow():
 
 
 def test_likes_are_said_as_the_likelier_answer():
-    made = Believed(taste("probit")).predict(np.array([3, 7]), np.array([1.0, 0.0]))
-    assert set(made.values) <= {0.0, 1.0}
-    assert made.certainty.min() >= 0.0 and made.certainty.max() <= 0.5
+    model, items, answers = taste("probit"), np.array([3, 7]), np.array([1.0, 0.0])
+    made = Believed(model).predict(items, answers)
+    belief = model.observe(model.observe(model.start, 3, 1.0), 7, 0.0)
+    mean, variance = model.items.predict(belief)
+    chance = norm.cdf(mean / np.sqrt(variance))
+    assert made.values.tolist() == (chance >= 0.5).tolist()
+    assert np.argsort(made.certainty).tolist() == np.argsort(np.abs(chance - 0.5)).tolist()
 
 
 def test_own_means_as_answers_move_no_mean_and_lower_every_variance():
