@@ -359,7 +359,7 @@ def question_kinds(results: dict[str, Any]) -> str:
         rows.append([name, *means, _interval(found["gap_closed"], 2), asked or "–"])
     stages = [f"RMSE in the time of {count}" for count in results["questions"]]
     assumed = (
-        f"Seconds: {seconds} (`posteriors/seconds.py` says whence). The gap is that from popularity to random among "
+        f"Seconds: {seconds} (`costs.py` says whence). The gap is that from popularity to random among "
         "what can be answered, at the time of 10 item questions. What the mix closes hangs on the seconds that passing "
         "over an unknown title takes: see the rows where `look` is longer."
     )

@@ -1,21 +1,25 @@
 """Docstrings as the site's parser wants them (``extensions`` of mkdocstrings in mkdocs.yml).
 
-Ours open sections without an empty line, call one example an Example, and name other objects by Sphinx roles.
+Ours open sections without an empty line, call one example an Example or do not head it at all, and name other objects
+by Sphinx roles.
 """
 
 from __future__ import annotations
 
 import re
+from textwrap import indent
 from typing import Any
 
 from griffe import Extension, Object
 
 SECTION = re.compile(r"\n(?=(?:Args|Attributes|Examples?|Raises|Returns|Yields):\n)")
+UNHEADED = re.compile(r"^>>> .*(?:\n.+)*", re.MULTILINE)
 ROLE = re.compile(r":(?:class|meth|func|mod|attr|data):`~?(?:[\w.]+\.)?(\w+)`")
 
 
 def tidied(text: str) -> str:
-    """The same docstring, with empty lines before sections, and names instead of roles."""
+    """The same docstring, with empty lines before sections, examples under their head, and names instead of roles."""
+    text = UNHEADED.sub(lambda example: "Examples:\n" + indent(example[0], "    "), text)
     return ROLE.sub(r"`\1`", SECTION.sub("\n\n", text).replace("\nExample:\n", "\nExamples:\n"))
 
 
