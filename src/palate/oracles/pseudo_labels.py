@@ -199,7 +199,10 @@ class PseudoOracle:
     ratings: Mapping[str, Mapping[str, float]] = field(repr=False)
 
     def answer(self, questions: Sequence[Question]) -> tuple[Answer, ...]:
-        """One answer a question, in the same order; within the ceiling of each user. Only items can be rated."""
+        """One answer a question, in the same order, to a page one an item of it; within the ceiling of each user.
+
+        Only items are rated; questions of other forms are skipped.
+        """
         place = {item: position for position, item in enumerate(self.item_ids)}
         proposed: dict[str, dict[str, Answer]] = {}
         for user in {question.user_id for question in questions}:
@@ -207,7 +210,8 @@ class PseudoOracle:
             items = np.array([place[item] for item in real], dtype=np.intp)
             said = self.labels.propose(user, self.item_ids, items, np.array(list(real.values()), dtype=np.float64))
             proposed[user] = {answer.item_id: answer for answer in said}
-        return tuple(self._one(question, proposed[question.user_id]) for question in questions)
+        parts = (part for question in questions for part in question.parts)
+        return tuple(self._one(part, proposed[part.user_id]) for part in parts)
 
     def _one(self, question: Question, proposed: Mapping[str, Answer]) -> Answer:
         if question.form is Form.RATE and question.item_id in proposed:
