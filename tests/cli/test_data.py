@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from typer.main import get_command
 
 from palate import Dataset
+from palate.cli.app import app
 from palate.errors import FetchError
 
 
@@ -22,6 +24,48 @@ def test_inspect_shows_what_looks_wrong(cli, tmp_path):
     assert "! only one user has interactions" in result.out
     assert cli("data", "inspect", tmp_path / "ratings.csv", "--json").json["rejects"]["total"] == 1
     assert cli("data", "inspect", tmp_path / "ratings.csv", "--strict").code == 2
+
+
+SHOP = "Customer;sku;stars;price\n" + "".join(f"u{u};i{i};{1 + (u * i) % 5};9\n" for u in range(6) for i in range(6))
+
+
+def test_a_shop_with_columns_of_its_own(cli, tmp_path):
+    path = tmp_path / "orders.csv"
+    path.write_text(SHOP)
+    refused = cli("data", "inspect", path)
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "such as --columns user_id=Customer,item_id=sku, in Python columns={" in refused.err
+    columns = ("--columns", "user_id=customer,item_id=sku", "--columns", "rating=stars")
+    shown = cli("data", "inspect", path, *columns).out
+    for text in ("36: 6 users, 6 items", "Not used", "interactions: price", "orders.csv: semicolons stand between"):
+        assert text in shown
+    fitted = cli("fit", path, "--out", tmp_path / "model", "--encoder", "none", *columns, "--json")
+    assert (fitted.code, fitted.json["answers"]) == (0, 36)
+    assert fitted.err.splitlines() == [
+        "Note: orders.csv: semicolons stand between the columns",
+        "Note: orders.csv: the column 'Customer' is read as user_id",
+    ]
+    assert cli("data", "convert", path, tmp_path / "out", *columns).code == 0
+    assert Dataset.load(tmp_path / "out").interactions["rating"].null_count() == 0
+
+
+def test_every_command_that_takes_data_takes_columns():
+    groups = [get_command(app)]
+    commands = [
+        c for group in groups for c in group.commands.values() if not (hasattr(c, "commands") and groups.append(c))
+    ]
+    taking = [c for c in commands if any(p.metavar == "PATH" for p in c.params)]
+    assert {c.name for c in taking} >= {"fit", "simulate", "evaluate", "inspect", "convert"}
+    for command in taking:
+        assert "--columns" in [name for param in command.params for name in param.opts], command.name
+
+
+def test_a_mapping_without_an_equals_sign(cli, tmp_path):
+    result = cli("data", "inspect", tmp_path, "--columns", "user_id")
+    assert (result.code, result.err) == (
+        2,
+        "Error: --columns has 'user_id' without =. Write user_id=customer_id,item_id=sku.\n",
+    )
 
 
 def test_inspect_of_events_without_ratings_or_times(cli, tmp_path):

@@ -12,6 +12,7 @@ from palate.datasets import Dataset, planted_world
 from palate.datasets.inspect import inspect
 
 NOW = 1_700_000_000.0
+NO_ITEMS = "there is no table of items: they have no titles, and nothing is known of one before its first answer"
 NO_TIMES = "there are no timestamps, so no split in time"
 
 
@@ -89,7 +90,7 @@ def test_suspicious(columns: dict[str, list[object]], sentence: str) -> None:
 
 
 def test_a_day_ahead_is_no_more_than_a_fast_clock() -> None:
-    assert inspect(data_of(timestamp=[5.0, 6.0, NOW + 86_000]), now=NOW)["suspicious"] == []
+    assert inspect(data_of(timestamp=[5.0, 6.0, NOW + 86_000]), now=NOW)["suspicious"] == [NO_ITEMS]
 
 
 def test_ratings_in_another_unit() -> None:
@@ -108,7 +109,18 @@ def test_texts() -> None:
     none = pl.DataFrame({"item_id": ["1", "2"]})
     assert inspect(data_of(none), now=NOW)["suspicious"] == ["no item has a title or text", NO_TIMES]
     some = pl.DataFrame({"item_id": ["1", "2"], "title": ["x", ""]})
-    assert inspect(data_of(some), now=NOW)["suspicious"] == ["1 items have neither title nor text", NO_TIMES]
+    assert inspect(data_of(some), now=NOW)["suspicious"] == ["1 items (50%) have neither title nor text", NO_TIMES]
+    text = pl.DataFrame({"item_id": ["1", "2"], "title": ["x", ""], "text": ["", "y"]})
+    assert inspect(data_of(text), now=NOW)["suspicious"] == [
+        "1 items (50%) have no title and are shown by the start of their text",
+        NO_TIMES,
+    ]
+
+
+def test_columns_that_no_model_looks_at_are_listed() -> None:
+    items = pl.DataFrame({"item_id": ["1", "2"], "title": ["x", "y"], "price": [1, 2], "author": ["p", "q"]})
+    report = inspect(data_of(items, weight=[1, 2, 3], rating=[1, 2, 3]), now=NOW)
+    assert report["unused"] == {"interactions": ["weight"], "items": ["price", "author"]}
 
 
 def test_one_user_with_the_work_of_a_crowd() -> None:
@@ -123,6 +135,8 @@ def test_duplicates_and_rejects() -> None:
     table = pl.DataFrame({"user_id": ["a"] * 4, "item_id": [1, 1, 1, 2], "rating": [1.0, 1.0, 2.0, float("inf")]})
     report = inspect(Dataset.from_tables(table), now=NOW)
     assert report["duplicates"] == {"rows": 1, "pairs": 2}
+    repeated = "1 rows repeat another: same user, item, rating, event and time; each counts once"
+    assert repeated in report["suspicious"]
     assert report["rejects"] == {
         "total": 1,
         "first": ["interactions:4: column rating: rating inf is not a finite number"],

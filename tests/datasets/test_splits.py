@@ -133,7 +133,9 @@ def test_random_splits_depend_on_rng_and_not_on_the_order_of_rows() -> None:
 
 
 def test_what_cannot_be_split_says_so() -> None:
-    with pytest.raises(DataError, match=r"tables has no timestamps, so it cannot be split in time. Use random_split."):
+    with pytest.raises(
+        DataError, match=r"tables has no timestamps, so it cannot be split in time. Split at random: --split random."
+    ):
         s.global_time(data_of([(1, 1, None), (2, 1, None)]))
     with pytest.raises(DataError, match=r"all rows of tables have one timestamp, so none is before another."):
         s.global_time(data_of([(1, 1, 5), (2, 1, 5)]))

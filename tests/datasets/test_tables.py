@@ -82,7 +82,8 @@ def test_missing_column_names_what_there_is() -> None:
     with pytest.raises(DataError) as error:
         Dataset.from_tables(pl.DataFrame({"user": ["a"], "item_id": [1]}))
     assert str(error.value) == (
-        "interactions has no column 'user_id' (its columns: user, item_id). Rename the one that is it."
+        "interactions has no column 'user_id' (its columns: user, item_id). Say which is which, such as "
+        "--columns user_id=user, in Python columns={'user_id': 'user'}."
     )
 
 

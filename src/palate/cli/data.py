@@ -9,7 +9,7 @@ import typer
 
 from palate.cli.console import errors, facts, line, output, plain, print_json, progress, table
 from palate.cli.files import load_data, replacing
-from palate.cli.options import Data, Json, Strict, UnusedSeed, local_path, writable
+from palate.cli.options import Columns, Data, Json, Strict, UnusedSeed, column_names, local_path, writable
 
 REJECTS = "rejects.csv"  # no reader takes a file of that name for data
 
@@ -31,14 +31,16 @@ def fetch(
     output().print(str(folder), soft_wrap=True)
 
 
-def inspect(path: Data, strict: Strict = False, as_json: Json = False, seed: UnusedSeed = 0) -> None:
+def inspect(
+    path: Data, columns: Columns = None, strict: Strict = False, as_json: Json = False, seed: UnusedSeed = 0
+) -> None:
     """Say what is in a data set and what looks wrong with it."""
     from palate.datasets.inspect import inspect as describe
     from palate.datasets.tables import Dataset
 
     with progress() as report:
         report("reading", 0, None)
-        found = describe(Dataset.load(path, strict=strict))
+        found = describe(Dataset.load(path, columns=column_names(columns), strict=strict))
     if as_json:
         return print_json(found)
     _show(found)
@@ -47,6 +49,7 @@ def inspect(path: Data, strict: Strict = False, as_json: Json = False, seed: Unu
 def convert(
     path: Data,
     out: Annotated[Path, typer.Argument(metavar="OUT", parser=local_path, help="Data folder to write.")],
+    columns: Columns = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: UnusedSeed = 0,
@@ -58,7 +61,7 @@ def convert(
     from palate.datasets.convert import write_folder
 
     writable(out)
-    data = load_data(path, strict=strict)
+    data = load_data(path, columns=columns, strict=strict)
     with progress() as report:
         report("writing", 0, None)
         write_folder(data, out)
@@ -77,6 +80,7 @@ def convert(
 
 def _show(found: dict[str, Any]) -> None:
     console, counts, joins = output(), found["counts"], found["joins"]
+    unused = [f"{name}: {', '.join(map(plain, columns))}" for name, columns in found["unused"].items() if columns]
     console.print(
         facts(
             [
@@ -91,12 +95,15 @@ def _show(found: dict[str, Any]) -> None:
                 ("Users table", f"{counts['user_rows']:,} rows"),
                 ("Duplicates", f"{found['duplicates']['rows']:,} rows, {found['duplicates']['pairs']:,} pairs"),
                 ("Not readable", f"{found['rejects']['total']:,} rows"),
+                *([("Not used", "; ".join(unused))] if unused else []),
                 ("SHA-256", found["sha256"]),
             ]
         )
     )
     if found["ratings"]["histogram"]:
         console.print(_histogram(found["ratings"]["histogram"]))
+    for note in found["notes"]:
+        line(console, note)
     for reject in found["rejects"]["first"]:
         line(console, f"cannot read {reject}")
     for sentence in found["suspicious"]:

@@ -11,7 +11,7 @@ from rich.table import Table
 from palate.cli.console import json_text, line, output, print_json, progress, table
 from palate.cli.files import load_data, write_files
 from palate.cli.headline import headline, proposed
-from palate.cli.options import Data, Encoder, Json, Out, Seed, Strict, Targets, listed, writable
+from palate.cli.options import Columns, Data, Encoder, Json, Out, Seed, Strict, Targets, listed, writable
 
 MOST_STAGES = 5  # columns of the table that fit a terminal; the report has all
 DASH = "–"
@@ -31,6 +31,7 @@ def simulate(
     ] = "open",
     encoder: Encoder = "default",
     targets: Targets = "known",
+    columns: Columns = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
@@ -49,7 +50,7 @@ def simulate(
         named, budget, seed_list, protocol=protocol, pool=pool, encoder=encoder, targets=targets
     )
     writable(out)
-    data = load_data(path, strict=strict)
+    data = load_data(path, columns=columns, strict=strict)
     with progress() as report:
         document = play(data, options, progress=lambda done, of: report("simulating", done, of))
     ours = proposed(document, DEFAULT)
@@ -113,6 +114,7 @@ def evaluate(
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, help="Length of the lists.")] = 10,
     encoder: Encoder = "none",
+    columns: Columns = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
@@ -124,7 +126,7 @@ def evaluate(
     from palate.evaluation.evaluate import evaluate as judge
 
     writable(out)
-    data = load_data(path, strict=strict)
+    data = load_data(path, columns=columns, strict=strict)
     named = listed(models) or None
     with progress() as report:
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palate.cli.console import errors, line, progress
+from palate.cli.options import column_names
 from palate.errors import AnswerError, OptionError, UnknownItem
 
 if TYPE_CHECKING:
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
     from palate.learner import Learner
 
 
-def load_data(path: Path, *, strict: bool = False) -> Dataset:
-    """The data set; rows that could not be read are a warning."""
+def load_data(path: Path, *, columns: Iterable[str] | None = None, strict: bool = False) -> Dataset:
+    """The data set; how it was taken and what could not be read is said on standard error."""
     from palate.datasets.tables import Dataset
 
     with progress() as report:
         report("reading", 0, None)
-        data = Dataset.load(path, strict=strict)
+        data = Dataset.load(path, columns=column_names(columns), strict=strict)
+    for note in data.notes:
+        line(errors(), f"Note: {note}")
     if data.rejects:
         first = data.rejects.rows[0]
         line(errors(), f"Warning: {data.rejects.total:,} rows could not be read; the first: {first}", style="yellow")

@@ -12,6 +12,7 @@ import typer
 from palate.cli.console import facts, line, output, print_json, progress
 from palate.cli.files import kept_answers, load_data, save_model
 from palate.cli.options import (
+    Columns,
     Data,
     Encoder,
     Json,
@@ -55,6 +56,7 @@ def fit(
         list[str] | None,
         typer.Option("--trust-remote-code", metavar="NAME", help="Let the Python that this encoder brings run."),
     ] = None,
+    columns: Columns = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
@@ -69,7 +71,7 @@ def fit(
 
     refuse_data_folder(writable(out), path)
     started = time.perf_counter()
-    data, labels = load_data(path, strict=strict), kept_answers(out)
+    data, labels = load_data(path, columns=columns, strict=strict), kept_answers(out)
     with progress() as report, trusting(*(trust_remote_code or ())):
         learner = Learner.fit(
             data,

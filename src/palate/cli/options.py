@@ -49,6 +49,19 @@ def listed(values: Iterable[str] | None) -> list[str]:
     return [value.strip() for row in rows for value in row if value.strip()]
 
 
+def column_names(values: Iterable[str] | None) -> dict[str, str]:
+    """``user_id=customer_id,item_id=sku`` as a mapping.
+
+    Raises:
+        OptionError: If a part has no ``=``.
+    """
+    parts = listed(values)
+    for part in parts:
+        if "=" not in part:
+            raise OptionError(f"--columns has {part!r} without =. Write user_id=customer_id,item_id=sku.")
+    return {ours.strip(): theirs.strip() for ours, _, theirs in (part.partition("=") for part in parts)}
+
+
 def user_id(text: str) -> str:
     """The one normal form of a user's id."""
     return normalise_id(text, USER)
@@ -62,6 +75,10 @@ Model = Annotated[
 ]
 User = Annotated[
     str, typer.Option("--user", metavar="ID", parser=user_id, help="Whom it is about; somebody new is welcome.")
+]
+Columns = Annotated[
+    list[str] | None,
+    typer.Option(metavar="OURS=THEIRS,...", help="What the data calls our columns: user_id=customer_id,item_id=sku."),
 ]
 Exclude = Annotated[list[str] | None, typer.Option(metavar="ID,...", help="Items never to show.")]
 Allow = Annotated[list[str] | None, typer.Option(metavar="ID,...", help="Only these items.")]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.text import Text
 
 from palate.cli.console import output, print_json, progress, table
 from palate.cli.files import load_data
-from palate.cli.options import Json, Seed, Strict, UnusedSeed, local_path
+from palate.cli.options import Columns, Json, Seed, Strict, UnusedSeed, local_path
 from palate.errors import OptionError, install_line
+
+if TYPE_CHECKING:
+    from palate.datasets.tables import Dataset
 
 
 def strategies(as_json: Json = False, seed: UnusedSeed = 0) -> None:
@@ -46,6 +49,7 @@ def encoders(
     budget: Annotated[
         float | None, typer.Option(metavar="SECONDS", min=0, help="For encoding all its texts; with --measure.")
     ] = None,
+    columns: Columns = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
@@ -54,7 +58,7 @@ def encoders(
     from palate.encoders.registry import available
 
     if measure is not None:
-        return _measured(measure, budget, strict, as_json, seed)
+        return _measured(measure, load_data(measure, columns=columns, strict=strict), budget, as_json, seed)
     if budget is not None:
         raise OptionError("--budget is for --measure. Give --measure PATH with it.")
     found = available()
@@ -82,10 +86,9 @@ def _with_source(encoder: dict[str, object]) -> Text:
     return Text.assemble(name, (f"\n{encoder['source']}{install}", "dim"))
 
 
-def _measured(path: Path, budget: float | None, strict: bool, as_json: bool, seed: int) -> None:
+def _measured(path: Path, data: Dataset, budget: float | None, as_json: bool, seed: int) -> None:
     from palate.evaluation.encoder_cost import measure_encoders, recommend
 
-    data = load_data(path, strict=strict)
     with progress() as report:
         found = measure_encoders(data, seed=seed, progress=report)
     best = recommend(found, budget)

@@ -6,6 +6,7 @@ Each check takes a column as it was read and gives it back in its one type, with
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -32,6 +33,7 @@ from palate.errors import DataError, IdError
 
 Check = Callable[[pl.Series], tuple[pl.Series, pl.Series | None]]
 
+CELLS = (IMAGE, AUDIO)
 TIME_TYPES = (pl.Datetime, pl.Date, pl.Null)
 # An id that normalise_id leaves as it is: printable ASCII without outer spaces. The common case, checked by machine.
 PLAIN_ID = r"^[!-~](?:[ -~]{0,254}[!-~])?$"
@@ -131,7 +133,10 @@ def check_path(folder: Path | None) -> Check:
         if values.dtype != pl.String:
             raise _WrongType("Give one path inside the data folder, or bytes.")
         reasons = [path_problem(value, folder) if value else None for value in values]
-        return values, pl.Series(reasons, dtype=pl.String) if any(reasons) else None
+        if not any(reasons):
+            return values, None
+        problems = pl.Series(reasons, dtype=pl.String)
+        return values.set(problems.is_not_null(), None), problems
 
     return check
 
@@ -153,23 +158,21 @@ def user_checks() -> Mapping[str, Check]:
 
 
 def clean(piece: Piece, checks: Mapping[str, Check]) -> Piece:
-    """The piece with its known columns converted and the rows at fault moved to its rejects (first fault of each)."""
-    frame, faults = piece.frame, []
+    """The piece with its known columns converted and the rows at fault moved to its rejects (first fault of each).
+
+    Of a path at fault only the cell is lost: an item is more than its picture.
+    """
+    frame, fine, rejects = piece.frame, pl.repeat(True, piece.frame.height, eager=True), [*piece.rejects]
     for name in filter(frame.columns.__contains__, checks):
         values, reasons = _checked(checks[name], _plain(frame[name]), piece.file)
         frame = frame.with_columns(values.alias(name))
-        if reasons is not None:
-            faults.append((name, reasons))
-    if not faults:
-        return Piece(piece.file, frame, piece.rejects)
-    reason = pl.select(pl.coalesce([reasons for _, reasons in faults])).to_series()
-    column = pl.select(
-        pl.coalesce([pl.when(reasons.is_not_null()).then(pl.lit(name)) for name, reasons in faults])
-    ).to_series()
-    at_fault = reason.is_not_null()
-    rows = zip(frame[LINE].filter(at_fault), column.filter(at_fault), reason.filter(at_fault), strict=True)
-    rejects = [Reject(piece.file, line, name, why) for line, name, why in rows]
-    return Piece(piece.file, frame.filter(~at_fault), piece.rejects + rejects)
+        if reasons is None:
+            continue
+        at_fault, kept = fine & reasons.is_not_null(), " (the row is kept without it)" if name in CELLS else ""
+        rows = zip(frame[LINE].filter(at_fault), reasons.filter(at_fault), strict=True)
+        rejects += [Reject(piece.file, line, name, why + kept) for line, why in rows]
+        fine = fine if name in CELLS else fine & reasons.is_null()
+    return replace(piece, frame=frame.filter(fine), rejects=rejects)
 
 
 class _WrongType(Exception):

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 
 from palate.datasets import times
+from palate.datasets.files.names import KNOWN
 from palate.datasets.tables import Dataset
 from palate.entities import CATEGORY, CATEGORY_SEPARATOR, EVENT, ITEM, RATING, TEXT, TIMESTAMP, TITLE, USER
 
@@ -27,8 +28,8 @@ def inspect(data: Dataset, *, now: float | None = None) -> dict[str, Any]:
     Args:
         now: Seconds since the epoch against which timestamps are in the future; the clock by default.
     Returns:
-        ``counts``, ``density``, ``dates``, ``ratings``, ``events``, ``duplicates``, ``joins``, ``rejects`` and
-        ``suspicious``, a list of sentences.
+        ``counts``, ``density``, ``dates``, ``ratings``, ``events``, ``duplicates``, ``joins``, ``unused`` (columns
+        that are kept and that no model looks at), ``rejects``, and ``notes`` and ``suspicious``, lists of sentences.
     """
     now = times.now() if now is None else now
     return {
@@ -40,7 +41,9 @@ def inspect(data: Dataset, *, now: float | None = None) -> dict[str, Any]:
         "events": _tally(data.interactions[EVENT].drop_nulls()),
         "duplicates": _duplicates(data.interactions),
         "joins": _joins(data),
+        "unused": _unused(data),
         "rejects": {"total": data.rejects.total, "first": [str(reject) for reject in data.rejects.rows[:NAMED]]},
+        "notes": list(data.notes),
         "suspicious": suspicious(data, now),
         "sha256": data.fingerprint(),
     }
@@ -48,7 +51,16 @@ def inspect(data: Dataset, *, now: float | None = None) -> dict[str, Any]:
 
 def suspicious(data: Dataset, now: float) -> list[str]:
     """What looks wrong, a sentence each."""
-    checks = (_one_only, _ratings_odd, _texts_odd, lambda d: _times_odd(d, now), _crowded, _twin_ids, _joins_odd)
+    checks = (
+        _one_only,
+        _repeated,
+        _ratings_odd,
+        _texts_odd,
+        lambda d: _times_odd(d, now),
+        _crowded,
+        _twin_ids,
+        _joins_odd,
+    )
     return [sentence for check in checks for sentence in check(data)]
 
 
@@ -128,6 +140,19 @@ def _joins(data: Dataset) -> dict[str, int]:
     }
 
 
+def _unused(data: Dataset) -> dict[str, list[str]]:
+    """Columns by table; of users every column counts."""
+    return {
+        "interactions": [name for name in data.interactions.columns if name not in KNOWN["interactions"]],
+        "items": [name for name in data.items.columns if name not in KNOWN["items"]],
+    }
+
+
+def _repeated(data: Dataset) -> list[str]:
+    rows = _duplicates(data.interactions)["rows"]
+    return [f"{rows:,} rows repeat another: same user, item, rating, event and time; each counts once"] if rows else []
+
+
 def _one_only(data: Dataset) -> list[str]:
     counts = {"user": data.interactions[USER].n_unique(), "item": data.interactions[ITEM].n_unique()}
     return [f"only one {what} has interactions" for what, count in counts.items() if count == 1]
@@ -147,13 +172,17 @@ def _ratings_odd(data: Dataset) -> list[str]:
 
 
 def _texts_odd(data: Dataset) -> list[str]:
-    if data.items.height < 2:
-        return []
+    items = data.items.height
+    if not items:
+        return ["there is no table of items: they have no titles, and nothing is known of one before its first answer"]
     texts = data.items.select(pl.concat_str(TITLE, TEXT)).to_series()
-    if texts.n_unique() == 1:
+    if items > 1 and texts.n_unique() == 1:
         return ["no item has a title or text" if texts[0] == "" else "all items have the same title and text"]
     empty = int((texts == "").sum())
-    return [f"{empty:,} items have neither title nor text"] if empty else []
+    untitled = int((data.items[TITLE] == "").sum()) - empty
+    found = [f"{empty:,} items ({empty / items:.0%}) have neither title nor text"] if empty else []
+    shown = "are shown by the start of their text"
+    return [*found, *([f"{untitled:,} items ({untitled / items:.0%}) have no title and {shown}"] if untitled else [])]
 
 
 def _times_odd(data: Dataset, now: float) -> list[str]:

@@ -41,13 +41,17 @@ def global_time(data: Dataset, *, test_share: float = 0.2) -> Split:
     pairs, count = _pairs(data)
     times = _latest(pairs, count, _times(data))
     if not np.isfinite(times).any():
-        raise DataError(f"{data.name} has no timestamps, so it cannot be split in time. Use random_split.")
+        raise DataError(
+            f"{data.name} has no timestamps, so it cannot be split in time. Split at random: --split random."
+        )
     ordered = np.sort(times)
     cut = ordered[max(int(len(ordered) * (1 - test_share)) - 1, 0)]
     if not (times > cut).any():
         cut = ordered[ordered < ordered[-1]].max(initial=-np.inf)
     if not (times <= cut).any():
-        raise DataError(f"all rows of {data.name} have one timestamp, so none is before another. Use random_split.")
+        raise DataError(
+            f"all rows of {data.name} have one timestamp, so none is before another. Split at random: --split random."
+        )
     return _split(data, times > cut)
 
 

@@ -16,8 +16,10 @@ from narwhals.exceptions import NarwhalsError
 from numpy.typing import NDArray
 
 from palate.datasets.coding import Coded, code
-from palate.datasets.files.assemble import Assembly
+from palate.datasets.files.assemble import Assembly, Tables
+from palate.datasets.files.boundary import boundary
 from palate.datasets.files.limits import DEFAULT_LIMITS, Limits
+from palate.datasets.files.names import Mapped, TableName, check_mapping, check_used
 from palate.datasets.files.raw import LINE, Piece
 from palate.datasets.files.rejects import Rejects
 from palate.datasets.fingerprints import fingerprint
@@ -25,8 +27,6 @@ from palate.datasets.media import Media, media_of
 from palate.datasets.readers.formats import read_path
 from palate.entities import CATEGORY, CATEGORY_SEPARATOR, TEXT, TITLE
 from palate.errors import DataError, OptionError
-
-TableName = Literal["interactions", "items", "users"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,6 +40,7 @@ class Dataset:
             data has them, further columns as they came. Items of interactions may be missing here.
         users: user_id and whatever else the data says of them. May be empty.
         rejects: Rows that could not be read.
+        notes: How tables were taken that are not written as documented, a sentence each.
         kind: The kind of table that came in, in which :meth:`table` gives back.
         folder: Where the paths in image and audio start; None where the data came without a folder.
     """
@@ -51,24 +52,35 @@ class Dataset:
     rejects: Rejects = field(default_factory=Rejects)
     kind: nw.Implementation = nw.Implementation.POLARS
     folder: Path | None = None
+    notes: tuple[str, ...] = ()
 
     @staticmethod
-    def load(path: str | os.PathLike[str], *, strict: bool = False, limits: Limits = DEFAULT_LIMITS) -> Dataset:
+    def load(
+        path: str | os.PathLike[str],
+        *,
+        columns: Mapped | None = None,
+        strict: bool = False,
+        limits: Limits = DEFAULT_LIMITS,
+    ) -> Dataset:
         """Read a folder or file: a Palate data folder or a public format, told apart by file names.
 
         Args:
+            columns: What the files call our columns: ``{"user_id": "customer_id", "item_id": "sku"}``; of one table
+                ``{"items.item_id": "id"}``.
             strict: Raise at the first row that cannot be read; otherwise such rows are counted in ``rejects``.
             limits: Bounds on the files.
         Raises:
-            DataError: If no known format fits, a required column is missing or no row can be read.
+            DataError: If no known format fits, a column is missing or no row can be read.
             LimitError: If a file is over a limit.
+            OptionError: If ``columns`` names a column that Palate does not know.
         """
         path = Path(path)
-        assembly = Assembly(limits, Rejects(strict=strict))
-        tables = read_path(path, assembly)
+        assembly = Assembly(limits, Rejects(strict=strict), check_mapping(columns))
+        with boundary(path.name):
+            tables = read_path(path, assembly)
         whole = Path(os.path.abspath(path))  # "." has no name
         name = whole.parent.name if whole.name == "original" else whole.name
-        return Dataset(tables.interactions, tables.items, tables.users, name, assembly.rejects, folder=tables.folder)
+        return _dataset(tables, assembly, name)
 
     @staticmethod
     def from_tables(
@@ -76,6 +88,7 @@ class Dataset:
         items: Any = None,
         users: Any = None,
         *,
+        columns: Mapped | None = None,
         name: str = "tables",
         strict: bool = False,
         folder: str | os.PathLike[str] | None = None,
@@ -85,22 +98,23 @@ class Dataset:
         In a pandas column NaN means missing, so such a rating is no rating and not a reject.
 
         Args:
+            columns: What the tables call our columns, as in :meth:`load`.
             strict: Raise at the first row that cannot be read; otherwise such rows are counted in ``rejects``.
             folder: Where the paths in image and audio start. Bytes need none.
         Raises:
-            DataError: If something is no table, a required column is missing or no row can be read.
+            DataError: If something is no table, a column is missing or no row can be read.
+            OptionError: If ``columns`` names a column that Palate does not know.
         """
-        assembly = Assembly(rejects=Rejects(strict=strict))
+        assembly = Assembly(rejects=Rejects(strict=strict), mapping=check_mapping(columns))
         root = None if folder is None else Path(os.path.abspath(folder))
-        return Dataset(
-            interactions=assembly.interactions(_pieces(interactions, "interactions")),
-            items=assembly.items(_pieces(items, "items") if items is not None else None, root),
-            users=assembly.users(_pieces(users, "users") if users is not None else None),
-            name=name,
-            rejects=assembly.rejects,
-            kind=_kind(interactions),
-            folder=root,
-        )
+        with boundary(name):
+            tables = Tables(
+                assembly.interactions(_pieces(interactions, "interactions")),
+                assembly.items(_pieces(items, "items") if items is not None else None, root),
+                assembly.users(_pieces(users, "users") if users is not None else None),
+                root,
+            )
+        return _dataset(tables, assembly, name, _kind(interactions))
 
     def table(self, name: TableName) -> Any:
         """One of the tables, in the kind that :meth:`from_tables` was given (Polars after :meth:`load`)."""
@@ -142,6 +156,14 @@ class Dataset:
     def coded(self, values: Literal["rating", "event"] = "rating") -> Coded:
         """Interactions as arrays (:func:`palate.datasets.coding.code`)."""
         return code(self.interactions, self.items, values)
+
+
+def _dataset(
+    tables: Tables, assembly: Assembly, name: str, kind: nw.Implementation = nw.Implementation.POLARS
+) -> Dataset:
+    check_used(assembly.mapping, assembly.columns)
+    notes = tuple(assembly.notes)
+    return Dataset(tables.interactions, tables.items, tables.users, name, assembly.rejects, kind, tables.folder, notes)
 
 
 def _pieces(table: Any, name: str) -> Iterator[Piece]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import time
 from pathlib import Path
 
 import polars as pl
@@ -167,3 +168,10 @@ def test_a_long_file_changes_to_the_careful_path_and_keeps_its_lines(
     frame, rejects = read(write(tmp_path / "a.csv", "\n".join(["x,y", *lines]).encode()))
     assert frame["x"].cast(pl.Int64).equals(frame[LINE].rename("x"))
     assert [reject.line for reject in rejects] == [62]
+
+
+def test_many_lines_of_open_quotes_take_seconds(tmp_path: Path) -> None:
+    started = time.process_time()
+    _, rejects = read(write(tmp_path / "a.csv", b'x,y\n"open\n' + b'a","\n' * 150_000))
+    assert len(rejects) == 150_001
+    assert time.process_time() - started < 30  # a line that looks at all those before it takes many minutes

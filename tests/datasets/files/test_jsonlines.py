@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from palate.datasets import Dataset
-from palate.datasets.files.jsonlines import literal
-from palate.errors import DataError
+from palate.datasets import Dataset, Limits
+from palate.datasets.files import jsonlines
+from palate.datasets.files.jsonlines import literal, read_json_lines
+from palate.errors import DataError, LimitError
 
 GOOD = b'{"user_id": "a", "item_id": 1, "rating": 4, "timestamp": "2017-01-01"}\n'
 
@@ -71,3 +72,24 @@ def test_literals_are_read_and_never_run() -> None:
     assert literal("__import__('os').getcwd()") is None
     assert literal("[" * 10_000) is None
     assert literal("'" + "a" * (1 << 16) + "'") is None
+
+
+def test_a_key_that_is_no_text(tmp_path: Path) -> None:
+    data = loaded(tmp_path, GOOD + b'{"user_id": "a", "item_id": 1, "\\ud800": 1}\n')
+    assert [reject.reason for reject in data.rejects.rows] == ["half a surrogate pair in the text"]
+
+
+def test_rare_keys_do_not_make_a_table_many_times_the_file(tmp_path: Path) -> None:
+    rows = b"".join(b'{"user_id": "a", "item_id": 1, "k%d": 1}\n' % (row % 2_000) for row in range(20_000))
+    with pytest.raises(LimitError, match=r"ratings.jsonl has 2,002 different keys, .*\(limit empty_cells\)"):
+        loaded(tmp_path, rows)
+
+
+def test_limits_count_over_all_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jsonlines, "ROWS_A_PIECE", 10)
+    path = tmp_path / "ratings.jsonl"
+    path.write_bytes(b"".join(b'{"k%d": 1}\n' % row for row in range(100)))
+    for limits, name in ((Limits(columns=99), "columns"), (Limits(rows=99), "rows")):
+        with pytest.raises(LimitError, match=rf"limit {name}"):
+            list(read_json_lines(path, limits))
+    assert sum(piece.frame.height for piece in read_json_lines(path, Limits(columns=100, rows=100))) == 100

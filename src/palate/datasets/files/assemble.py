@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import polars as pl
 
 from palate.datasets.columns import Check, clean, interaction_checks, item_checks, user_checks
 from palate.datasets.files.limits import DEFAULT_LIMITS, Limits
+from palate.datasets.files.names import TableName, named
 from palate.datasets.files.raw import LINE, Piece
 from palate.datasets.files.rejects import Reject, Rejects
 from palate.entities import CATEGORY, EVENT, ITEM, RATING, TEXT, TIMESTAMP, TITLE, USER
@@ -17,11 +18,6 @@ from palate.errors import DataError
 
 CORE_TYPES = {USER: pl.String, ITEM: pl.String, RATING: pl.Float64, EVENT: pl.String, TIMESTAMP: pl.Float64}
 ITEM_TEXTS = (TITLE, TEXT, CATEGORY)
-
-# Other names under which public tables hold the columns we know. A column of our own name goes first.
-INTERACTION_NAMES = {"userId": USER, "movieId": ITEM, "itemId": ITEM, "vote": RATING, "timestamp_ms": TIMESTAMP}
-ITEM_NAMES = {"movieId": ITEM, "itemId": ITEM, "name": TITLE, "genres": CATEGORY, "genre": CATEGORY}
-USER_NAMES = {"userId": USER}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +32,19 @@ class Tables:
 
 @dataclass(frozen=True, slots=True)
 class Assembly:
-    """Where the readers of one data set hand their pieces in."""
+    """Where the readers of one data set hand their pieces in.
+
+    Attributes:
+        mapping: What the caller calls our columns.
+        columns: All that were there, as they were written.
+        notes: How files were taken that are not written as documented. Both as keys, in order.
+    """
 
     limits: Limits = DEFAULT_LIMITS
     rejects: Rejects = field(default_factory=Rejects)
+    mapping: Mapping[str, str] = field(default_factory=dict)
+    columns: dict[str, None] = field(default_factory=dict)
+    notes: dict[str, None] = field(default_factory=dict)
 
     def interactions(self, pieces: Iterable[Piece]) -> pl.DataFrame:
         """The table of interactions; core columns always there, in their order, further ones after them.
@@ -47,7 +52,7 @@ class Assembly:
         Raises:
             DataError: If a required column is missing or no row can be read.
         """
-        frame = self._gather(pieces, interaction_checks(), (USER, ITEM), INTERACTION_NAMES).drop(LINE)
+        frame = self._gather(pieces, "interactions", interaction_checks()).drop(LINE)
         if not frame.height:
             first = f" The first is {str(self.rejects.rows[0]).rstrip('.')}." if self.rejects.rows else ""
             raise DataError(f"there is no interaction that can be read ({self.rejects.total:,} rejected rows).{first}")
@@ -60,7 +65,7 @@ class Assembly:
         """The table of items, one row an item; of a repeated id the first row is kept, the others are rejects."""
         if pieces is None:
             return pl.DataFrame(schema=dict.fromkeys((ITEM, *ITEM_TEXTS), pl.String))
-        frame = self._unique(self._gather(pieces, item_checks(folder), (ITEM,), ITEM_NAMES), ITEM)
+        frame = self._unique(self._gather(pieces, "items", item_checks(folder)), ITEM)
         frame = frame.with_columns(pl.lit("").alias(name) for name in ITEM_TEXTS if name not in frame.columns)
         frame = frame.with_columns(pl.col(*ITEM_TEXTS).fill_null(""))
         return frame.select(ITEM, *ITEM_TEXTS, pl.exclude(ITEM, *ITEM_TEXTS))
@@ -69,17 +74,16 @@ class Assembly:
         """The table of users, one row a user."""
         if pieces is None:
             return pl.DataFrame(schema={USER: pl.String})
-        frame = self._unique(self._gather(pieces, user_checks(), (USER,), USER_NAMES), USER)
+        frame = self._unique(self._gather(pieces, "users", user_checks()), USER)
         return frame.select(USER, pl.exclude(USER))
 
-    def _gather(
-        self, pieces: Iterable[Piece], checks: Mapping[str, Check], required: tuple[str, ...], names: Mapping[str, str]
-    ) -> pl.DataFrame:
+    def _gather(self, pieces: Iterable[Piece], table: TableName, checks: Mapping[str, Check]) -> pl.DataFrame:
         frames = []
-        for piece in _renamed(pieces, names):
-            _require(piece, required)
-            cleaned = clean(piece, checks)
+        for piece in pieces:
+            self.columns.update(dict.fromkeys(piece.frame.columns))
+            cleaned = clean(named(piece, table, self.mapping), checks)
             self.rejects.extend(cleaned.rejects)
+            self.notes.update(dict.fromkeys(cleaned.notes))
             frames.append(cleaned.frame)
         return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema={LINE: pl.Int64})
 
@@ -93,19 +97,3 @@ class Assembly:
             for line, value in zip(again[LINE], again[key], strict=True)
         )
         return frame.filter(first).drop(LINE)
-
-
-def _renamed(pieces: Iterable[Piece], names: Mapping[str, str]) -> Iterator[Piece]:
-    for piece in pieces:
-        columns = piece.frame.columns
-        # of several names for one column the first counts
-        found = {name: old for old, name in reversed([*names.items()]) if old in columns and name not in columns}
-        yield piece.with_frame(piece.frame.rename({old: name for name, old in found.items()}))
-
-
-def _require(piece: Piece, required: tuple[str, ...]) -> None:
-    columns = [name for name in piece.frame.columns if name != LINE]
-    missing = [name for name in required if name not in columns]
-    if missing and columns:
-        shown = ", ".join(columns[:12]) + (", ..." if len(columns) > 12 else "")
-        raise DataError(f"{piece.file} has no column {missing[0]!r} (its columns: {shown}). Rename the one that is it.")

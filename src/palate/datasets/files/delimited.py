@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,16 +38,19 @@ class Layout:
         columns: Names, for a file without a header line.
         quoted: Whether ``"`` encloses fields.
         fallback: Encoding that the format documents for lines that are not UTF-8.
+        others: Delimiters that are taken instead where a header has more of them, as in many spreadsheets.
     """
 
     delimiter: str = ","
     columns: tuple[str, ...] | None = None
     quoted: bool = True
     fallback: str | None = None
+    others: str = ""
 
 
-CSV = Layout()
+CSV = Layout(others=";\t")
 TSV = Layout(delimiter="\t", quoted=False)
+NAMES = {";": "semicolons", "\t": "tabs"}
 
 
 def read_delimited(path: Path, layout: Layout, limits: Limits, *, fast: bool = True) -> Iterator[Piece]:
@@ -57,13 +61,15 @@ def read_delimited(path: Path, layout: Layout, limits: Limits, *, fast: bool = T
         LimitError: If a limit is passed.
     """
     with open_lines(path, limits) as reader:
-        names = list(layout.columns or _header(reader, layout, limits))
+        found, names = (layout, list(layout.columns)) if layout.columns else _header(reader, layout, limits)
+        other = NAMES.get(found.delimiter) if found != layout else None
+        notes = (f"{path.name}: {other} stand between the columns",) if other else ()
         rows = 0
-        for piece in _pieces(reader, names, layout, limits, fast):
+        for piece in _pieces(reader, names, found, limits, fast):
             rows += piece.frame.height
             if rows > limits.rows:
                 raise LimitError(f"{path.name} has more than {limits.rows:,} rows (limit rows). Split the file.")
-            yield piece
+            yield replace(piece, notes=notes)
 
 
 def _pieces(reader: LineReader, names: list[str], layout: Layout, limits: Limits, fast: bool) -> Iterator[Piece]:
@@ -80,25 +86,36 @@ def _pieces(reader: LineReader, names: list[str], layout: Layout, limits: Limits
 def header_of(path: Path, layout: Layout, limits: Limits) -> list[str]:
     """The column names of a file with a header line."""
     with open_lines(path, limits) as reader:
-        return _header(reader, layout, limits)
+        return _header(reader, layout, limits)[1]
 
 
-def _header(reader: LineReader, layout: Layout, limits: Limits) -> list[str]:
+def _header(reader: LineReader, layout: Layout, limits: Limits) -> tuple[Layout, list[str]]:
+    """The layout with the delimiter that the header has, and the names of the columns."""
     line = next(reader.lines(), None)
     if line is None:
         raise DataError(f"{reader.name} is empty. It needs a header line with the column names.")
     if line.data is None:
         raise LimitError(f"{reader.name}:1: the header is longer than {limits.line_bytes:,} bytes (limit line_bytes).")
     try:
-        names = [name.strip() for name in _fields(decode(line.data, layout.fallback), layout)]
+        text = decode(line.data, layout.fallback)
+        layout = replace(layout, delimiter=_delimiter(text, layout)) if layout.others else layout
+        names = [name.strip() for name in _fields(text, layout)]
     except ValueError as error:
         raise DataError(f"{reader.name}:1: the header cannot be read: {error}. Save the file as UTF-8 text.") from None
     if len(names) > limits.columns:
-        raise LimitError(f"{reader.name}:1: {len(names):,} columns, over {limits.columns:,} (limit columns).")
+        raise LimitError(
+            f"{reader.name}:1: {len(names):,} columns, over {limits.columns:,} (limit columns). Leave some out."
+        )
     names = [name or f"column_{place}" for place, name in enumerate(names, start=1)]
     if repeated := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"{reader.name}:1: the header has the column {repeated[0]!r} twice. Rename one of them.")
-    return names
+    return layout, names
+
+
+def _delimiter(header: str, layout: Layout) -> str:
+    """Of the delimiters a file may have the one that its header has most of, outside quotes."""
+    plain: str = re.sub(r'"[^"]*"', "", header)
+    return max(layout.delimiter + layout.others, key=plain.count)
 
 
 def _parse_block(block: bytes, names: list[str], layout: Layout, limits: Limits, line: int) -> pl.DataFrame | None:
@@ -216,7 +233,7 @@ def _across_lines(
 
 def _ahead(source: Iterator[Line], waiting: deque[Line]) -> Iterator[Line]:
     """The lines to come, which stay in the queue of those to be read."""
-    yield from list(waiting)
+    yield from waiting  # the queue grows only after these
     for line in source:
         waiting.append(line)
         yield line
@@ -232,14 +249,11 @@ def _fields(text: str, layout: Layout) -> list[str]:
             raise ValueError("a carriage return inside the line; lines end with LF or CR LF")
         return text.split(layout.delimiter)
     try:
-        records = list(csv.reader(io.StringIO(text, newline=""), delimiter=layout.delimiter, strict=True))
+        return next(csv.reader([text], delimiter=layout.delimiter, strict=True))
     except csv.Error as error:
         if "unexpected end of data" in str(error):
             raise _OpenQuote from None
         raise ValueError(f"not a row of quoted fields ({error})") from None
-    if len(records) != 1:
-        raise ValueError(UNCLOSED)
-    return records[0]
 
 
 def _checked(fields: list[str], width: int) -> list[str]:

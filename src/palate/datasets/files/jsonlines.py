@@ -8,7 +8,7 @@ from __future__ import annotations
 import ast
 import json
 from collections.abc import Callable, Iterator
-from itertools import chain
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from palate.entities import CATEGORY_SEPARATOR, ITEM, USER
 from palate.errors import DataError, LimitError
 
 ROWS_A_PIECE = 50_000
+EMPTY_A_VALUE = 20  # cells of a table that rows of different keys may leave empty for each that they fill
 Record = dict[str, Any]
 
 
@@ -40,30 +41,53 @@ def read_json_lines(
     with open_lines(path, limits) as reader:
         rows: list[Record] = []
         rejects: list[Reject] = []
-        total = 0
+        whole = _Whole(reader.name, limits)
         for line in reader.lines():
             if line.data is not None and not line.data.strip():
                 continue
             try:
                 record = _flat(shape(_parse(line, limits, literals)), limits)
+                whole.add(record)
                 rows.append(record | {LINE: line.number})
             except ValueError as error:
                 rejects.append(Reject(reader.name, line.number, "", str(error)))
             if len(rows) + len(rejects) >= ROWS_A_PIECE:
-                total += len(rows)
-                yield _piece(reader.name, rows, rejects, total, limits)
+                yield _piece(reader.name, rows, rejects)
                 rows, rejects = [], []
         if not reader.line:
             raise DataError(f"{reader.name} is empty. It needs one JSON object a line.")
-        yield _piece(reader.name, rows, rejects, total + len(rows), limits)
+        yield _piece(reader.name, rows, rejects)
 
 
-def _piece(name: str, rows: list[Record], rejects: list[Reject], total: int, limits: Limits) -> Piece:
-    if total > limits.rows:
-        raise LimitError(f"{name} has more than {limits.rows:,} rows (limit rows). Split the file.")
-    names = dict.fromkeys(chain.from_iterable(rows))
-    if len(names) > limits.columns:
-        raise LimitError(f"{name} has more than {limits.columns:,} different keys (limit columns).")
+@dataclass(slots=True)
+class _Whole:
+    """What the rows so far make together: the pieces end in one table."""
+
+    name: str
+    limits: Limits
+    rows: int = 0
+    values: int = 0
+    keys: dict[str, None] = field(default_factory=dict)
+
+    def add(self, record: Record) -> None:
+        self.rows += 1
+        self.values += len(record)
+        self.keys.update(dict.fromkeys(record))
+        if self.rows > self.limits.rows:
+            raise LimitError(f"{self.name} has more than {self.limits.rows:,} rows (limit rows). Split the file.")
+        if len(self.keys) > self.limits.columns:
+            raise LimitError(
+                f"{self.name} has more than {self.limits.columns:,} different keys (limit columns). Leave some out."
+            )
+        if self.rows * len(self.keys) > self.limits.empty_cells + EMPTY_A_VALUE * self.values:
+            raise LimitError(
+                f"{self.name} has {len(self.keys):,} different keys, few of them in each of its rows: more than "
+                f"{self.limits.empty_cells:,} empty cells (limit empty_cells). Put the rare keys into one nested value."
+            )
+
+
+def _piece(name: str, rows: list[Record], rejects: list[Reject]) -> Piece:
+    names = dict.fromkeys(key for row in rows for key in row)
     types = {key: pl.Int64 if key == LINE else pl.String for key in names}
     columns = [pl.Series(key, [row.get(key) for row in rows], dtype=kind) for key, kind in types.items()]
     return Piece(name, pl.DataFrame(columns or {LINE: pl.Series([], dtype=pl.Int64)}), rejects)
@@ -105,7 +129,7 @@ def _flat(record: Record, limits: Limits) -> Record:
     for key in (USER, ITEM):
         if isinstance(record.get(key), (bool, list, dict)):
             raise ValueError(f"{key} is a {type(record[key]).__name__}; ids are text or whole numbers")
-    return {key: _text(value) for key, value in record.items()}
+    return {_text(key) or "": _text(value) for key, value in record.items()}
 
 
 def _text(value: object) -> str | None:

@@ -15,12 +15,15 @@ class Limits:
         rows: Most rows of a table.
         decoded_bytes: Most bytes after decompression (gzip) or decoding (Parquet: text at its full length, however
             well the file packs it).
+        empty_cells: Most cells that JSON lines leave empty where rows have different keys, beyond 20 for each value:
+            a table of rare keys takes memory that its file does not show.
     """
 
     line_bytes: int = 1 << 20
     columns: int = 4096
     rows: int = 200_000_000
     decoded_bytes: int = 4 << 30
+    empty_cells: int = 1 << 24
 
 
 DEFAULT_LIMITS = Limits()

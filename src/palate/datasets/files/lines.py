@@ -107,7 +107,7 @@ class LineReader:
         if self._decoded > self._limits.decoded_bytes:
             raise LimitError(
                 f"{self.name} holds more than {self._limits.decoded_bytes:,} bytes after decompression "
-                "(limit decoded_bytes). Split the file or raise the limit."
+                "(limit decoded_bytes). Split the file, or give Dataset.load limits=Limits(decoded_bytes=...)."
             )
         self._buffer += data
 

@@ -56,7 +56,9 @@ def _check_shape(file: pq.ParquetFile, name: str, limits: Limits) -> None:
     if metadata.num_rows > limits.rows:
         raise LimitError(f"{name} has {metadata.num_rows:,} rows, over {limits.rows:,} (limit rows). Split the file.")
     if metadata.num_columns > limits.columns:
-        raise LimitError(f"{name} has {metadata.num_columns:,} columns, over {limits.columns:,} (limit columns).")
+        raise LimitError(
+            f"{name} has {metadata.num_columns:,} columns, over {limits.columns:,} (limit columns). Leave some out."
+        )
     names = file.schema_arrow.names
     if repeated := [column for column in names if names.count(column) > 1]:
         raise DataError(f"{name} has the column {repeated[0]!r} twice. Rename one of them.")
@@ -99,5 +101,5 @@ def _text_bytes(values: pa.Array) -> int:
 def _too_large(name: str, limits: Limits) -> LimitError:
     return LimitError(
         f"{name} decodes to more than {limits.decoded_bytes:,} bytes (limit decoded_bytes). "
-        "Split the file or raise the limit."
+        "Split the file, or give Dataset.load limits=Limits(decoded_bytes=...)."
     )

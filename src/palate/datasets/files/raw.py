@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import polars as pl
@@ -21,14 +21,16 @@ class Piece:
         file: Name for messages.
         frame: Columns as read, and LINE.
         rejects: Rows of the same stretch that are no rows at all.
+        notes: How the file was taken, where it is not written as documented.
     """
 
     file: str
     frame: pl.DataFrame
     rejects: list[Reject] = field(default_factory=list)
+    notes: tuple[str, ...] = ()
 
     def with_frame(self, frame: pl.DataFrame) -> Piece:
-        return Piece(self.file, frame, self.rejects)
+        return replace(self, frame=frame)
 
     def reject(self, at_fault: pl.Expr, column: str, reason: Callable[[Any], str]) -> Piece:
         """The piece without the rows at fault; ``reason`` gets the value that each has in ``column``, "" the line."""
@@ -38,7 +40,8 @@ class Piece:
             Reject(self.file, line, column, reason(value))
             for line, value in zip(faulty[LINE], faulty[column or LINE], strict=True)
         ]
-        return Piece(self.file, marked.filter(~pl.col("__fault__")).drop("__fault__"), self.rejects + rejects)
+        kept = marked.filter(~pl.col("__fault__")).drop("__fault__")
+        return replace(self, frame=kept, rejects=self.rejects + rejects)
 
 
 def shorten(value: object, longest: int = 60) -> str:

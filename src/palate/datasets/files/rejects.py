@@ -54,7 +54,7 @@ class Rejects:
         """
         for reject in sorted(rejects, key=lambda reject: reject.line):
             if self.strict:
-                remedy = "Correct the row, or read without strict to count such rows and go on."
+                remedy = "Correct the row, or leave out --strict (strict=True) to count such rows and go on."
                 raise DataError(f"{str(reject).rstrip('.')}. {remedy}")
             self.total += 1
             if len(self.rows) < KEPT:

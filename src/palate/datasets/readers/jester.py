@@ -53,19 +53,23 @@ def read_file(path: Path, assembly: Assembly) -> Tables:
 def _ratings(path: Path, limits: Limits) -> Iterator[Piece]:
     first = _first_line(path, limits)
     if path.name == LONG:
-        layout = Layout("\t\t" if "\t\t" in first else "\t", columns=(USER, ITEM, RATING), quoted=False)
+        layout = Layout("\t\t" if b"\t\t" in first else "\t", columns=(USER, ITEM, RATING), quoted=False)
         return read_delimited(path, layout, limits)
-    jokes = [str(number) for number in range(1, first.count(",") + 1)]
+    jokes = [str(number) for number in range(1, first.count(b",") + 1)]
+    if not 0 < len(jokes) < limits.columns:
+        raise DataError(
+            f"{path.name}:1: {len(jokes):,} commas. A row of Jester is a count and ratings, with a comma before each."
+        )
     pieces = read_delimited(path, Layout(columns=("count", *jokes), quoted=False), limits)
     return (_long(piece, jokes) for piece in pieces)
 
 
-def _first_line(path: Path, limits: Limits) -> str:
+def _first_line(path: Path, limits: Limits) -> bytes:
     with open_lines(path, limits) as reader:
         line = next(reader.lines(), None)
     if line is None or not line.data:
         raise DataError(f"{path.name} is empty. It needs a row of ratings for each user.")
-    return decode(line.data, "latin-1")
+    return line.data
 
 
 def _long(piece: Piece, jokes: list[str]) -> Piece:

@@ -13,7 +13,7 @@ import polars as pl
 from palate.datasets.files.assemble import Assembly, Tables
 from palate.datasets.files.delimited import CSV, Layout, read_delimited
 from palate.datasets.files.limits import Limits
-from palate.datasets.files.lines import decode, open_lines
+from palate.datasets.files.lines import open_lines
 from palate.datasets.files.raw import Piece
 from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM, RATING, TIMESTAMP, TITLE, USER
 
@@ -80,7 +80,7 @@ def _users_layout(folder: Path, limits: Limits) -> Layout:
     if path.is_file():
         with open_lines(path, limits) as reader:
             first = next(reader.lines(), None)
-        if first and first.data and decode(first.data, "latin-1").count("::") == 1:
+        if first and first.data and first.data.count(b"::") == 1:
             return _layout("::", (USER, "twitter_id"))
     return _layout("::", USERS_DAT)
 
@@ -100,5 +100,4 @@ def _flags_to_category(piece: Piece) -> Piece:
 
 
 def _listed_genres(piece: Piece) -> Piece:
-    name = CATEGORY if CATEGORY in piece.frame.columns else "genres"
-    return piece.with_frame(piece.frame.with_columns(pl.col(name).replace(NO_GENRES, "")))
+    return piece.with_frame(piece.frame.with_columns(pl.col(pl.String).replace(NO_GENRES, "")))

@@ -10,6 +10,7 @@ import polars as pl
 from palate.datasets.files.assemble import Assembly, Tables
 from palate.datasets.files.delimited import TSV, read_delimited
 from palate.datasets.files.limits import Limits
+from palate.datasets.files.names import renamed
 from palate.datasets.files.raw import Piece
 from palate.entities import CATEGORY, CATEGORY_SEPARATOR, TITLE
 from palate.errors import DataError
@@ -50,14 +51,14 @@ def _pieces(path: Path, limits: Limits) -> Iterator[Piece]:
             for column, (name, _, kind) in kinds.items()
             if name in CATEGORY_NAMES and kind == "token_seq"
         )
-        yield piece.with_frame(frame.rename({column: name for column, (name, _, _) in kinds.items()}))
+        yield renamed(piece.with_frame(frame), {column: name for column, (name, _, _) in kinds.items()})
 
 
 def _titled(piece: Piece) -> Piece:
     """Title and category under our names; a film's year stands in its title, as MovieLens writes it."""
     names = piece.frame.columns
-    title = next((name for name in names if name.endswith("title")), None)
-    category = next((name for name in names if name in CATEGORY_NAMES), None)
+    title = next((name for name in (TITLE, *names) if name in names and name.endswith("title")), None)
+    category = next((name for name in (CATEGORY, *CATEGORY_NAMES) if name in names), None)
     frame = piece.frame.rename({old: new for old, new in ((title, TITLE), (category, CATEGORY)) if old})
     if title and YEAR in names:
         year = pl.col(YEAR)
