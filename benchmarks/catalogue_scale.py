@@ -111,7 +111,7 @@ def next_question(items: int, dim: int) -> dict[str, Any]:
         user = f"user {turn // PER_USER}"
         if turn % PER_USER == 0:
             (question,) = learner.ask(user, rng=rng)
-        answer = learner.answer(question, float(rng.integers(1, 6)))
+        answer = question.answer(float(rng.integers(1, 6)))
         begun, busy = time.perf_counter(), time.process_time()
         learner = learner.tell(answer)
         (question,) = learner.ask(user, rng=rng)

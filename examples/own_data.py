@@ -54,7 +54,7 @@ def use(folder: Path) -> None:
     learner = Learner.fit(data)
     (question,) = learner.ask("you", rng=np.random.default_rng(0))
     print(f"ask about {question.item_id}: {question.why}")
-    learner = learner.tell(learner.answer(question, 5))
+    learner = learner.tell(question.answer(5))
     for item in learner.recommend("you", k=3):
         print(f"  {item.title}, {item.score:.1f} ± {item.std:.1f}: {item.reason}")
     for interest in learner.profile("you"):

@@ -49,7 +49,7 @@ ROOMS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"literature"}),
     ),
     "datasets": (frozenset({"files"}), frozenset({"readers"})),
-    "encoders": (frozenset({"text"}), frozenset({"audio", "image", "media"}), frozenset({"histories"})),
+    "encoders": (frozenset({"text", "media"}), frozenset({"audio", "image"}), frozenset({"histories"})),
     "store": (frozenset({"model_folder"}),),
 }
 

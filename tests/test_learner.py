@@ -330,7 +330,7 @@ def test_questions_teach_more_than_chance() -> None:
             for _ in range(10):
                 (question,) = of.ask("newcomer", strategy=strategy, rng=draw)
                 value = float(np.clip(np.rint(truth[user, ids.index(question.item_id)]), 1, 5))
-                of = of.tell(of.answer(question, value))
+                of = of.tell(question.answer(value))
             items, belief = shown.taste.items, of.state("newcomer").belief
             errors[strategy] += float(np.mean((items.level + belief.score(items.factors) - truth[user]) ** 2))
     assert errors["a-optimal"] < 0.9 * errors["random"], errors
@@ -609,7 +609,7 @@ def test_IN_10_the_smallest_data(rows: list[tuple[str, str, float]]) -> None:
 def test_IN_10_a_model_of_one_item_serves_the_whole_loop() -> None:
     of = edge([("a", "x", 4.0), ("b", "x", 2.0)])
     (question,) = of.ask("nobody", k=5, rng=rng())
-    told = of.tell(of.answer(question, 4.0))
+    told = of.tell(question.answer(4.0))
     assert told.ask("nobody", rng=rng()) == () and told.recommend("nobody") == []
     assert told.undo("nobody").recommend("nobody")[0].item_id == "x"
     assert told.profile("nobody") == []

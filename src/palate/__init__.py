@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from palate.errors import PalateError
     from palate.learner import Learner
     from palate.loop.lists import Recommendation
+    from palate.recommender import Recommender
     from palate.records import Attribute, Event, Record, events, rate
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "PalateError",
     "Question",
     "Recommendation",
+    "Recommender",
     "Record",
     "__version__",
     "events",
@@ -46,6 +48,7 @@ _HOME = {
     "PalateError": "palate.errors",
     "Question": "palate.entities",
     "Recommendation": "palate.loop.lists",
+    "Recommender": "palate.recommender",
     "Record": "palate.records",
     "events": "palate.records",
     "rate": "palate.records",

@@ -18,6 +18,9 @@ Every message is fact, value, remedy: what is so, the value that shows it, what 
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
+
 NEWER = "Install a newer Palate, in its checkout: git pull && pip install ."
 
 
@@ -78,3 +81,9 @@ class FetchError(PalateError):
 
 class StoreError(PalateError):
     """The label log could not keep or read something; what was acknowledged before is safe."""
+
+
+def did_you_mean(name: object, known: Iterable[str], n: int = 3) -> str:
+    """A sentence with the nearest of the known names, such as "Did you mean 'epig'?"; empty where none is near."""
+    near = difflib.get_close_matches(str(name), list(known), n=n)
+    return f"Did you mean {' or '.join(map(repr, near))}?" if near else ""

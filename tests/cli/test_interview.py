@@ -251,7 +251,7 @@ def test_ctrl_c_and_ctrl_d_on_a_terminal(terminal, model, key, code):
 
 
 def test_a_talk_of_groups_and_concepts(cli, model):
-    result = cli("interview", model, "--user", "ann", "--kinds", "group,concept", stdin="2\n1\n2\nd\n1\nz\n7\nq\n")
+    result = cli("interview", model, "--user", "ann", "--forms", "group,concept", stdin="2\n1\n2\nd\n1\nz\n7\nq\n")
     assert result.code == 0, result.err
     (answer,) = kept(model)
     assert (answer.form.value, answer.question, len(answer.tapped)) == ("group", "gain-per-second", 1)
@@ -263,11 +263,11 @@ def test_a_talk_of_groups_and_concepts(cli, model):
 
 
 def test_a_talk_of_pairs_and_previews(cli, model):
-    result = cli("interview", model, "--user", "ann", "--kinds", "pair", stdin="2\nq\n")
+    result = cli("interview", model, "--user", "ann", "--forms", "pair", stdin="2\nq\n")
     (answer,) = kept(model)
     assert (answer.form.value, answer.value, len(answer.others)) == ("pair", 0.0, 1)
     assert "1 the first · 2 the second" in result.out and "Kept: rather " in result.out
-    cli("interview", model, "--user", "bob", "--kinds", "preview", stdin="1\nq\n")
+    cli("interview", model, "--user", "bob", "--forms", "preview", stdin="1\nq\n")
     assert [(a.form.value, a.value) for a in kept(model) if a.user_id == "bob"] == [("preview", 1.0)]
 
 
@@ -310,9 +310,9 @@ def test_the_less_an_answer_may_bring_the_longer_the_talk(cli, model):
 
 
 def test_stopping_by_value_is_for_items_to_rate(cli, model):
-    result = cli("interview", model, "--user", "ann", "--stop-below", "0.01", "--kinds", "rate,pair", stdin="4\n")
+    result = cli("interview", model, "--user", "ann", "--stop-below", "0.01", "--forms", "rate,pair", stdin="4\n")
     assert (result.code, result.out) == (2, "")
-    assert result.err == "Error: --stop-below weighs questions to rate an item. Leave it, or --kinds, out.\n"
+    assert result.err == "Error: --stop-below weighs questions to rate an item. Leave it, or --forms, out.\n"
 
 
 def test_a_talk_aims_at_what_it_is_told_to(cli, model):

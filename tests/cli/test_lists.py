@@ -361,17 +361,17 @@ KINDS = "rate,pair,group,concept,preview"
 
 
 def test_ask_compares_kinds_by_what_they_tell_per_second(cli, model):
-    result = cli("ask", model, "--user", "ann", "-k", 4, "--kinds", KINDS, "--json").json
+    result = cli("ask", model, "--user", "ann", "-k", 4, "--forms", KINDS, "--json").json
     assert (result["strategy"], result["unit"]) == ("gain-per-second", "squared rating per second")
     values = [question["value"] for question in result["questions"]]
     assert values == sorted(values, reverse=True) and len(values) == 4
     assert {question["form"] for question in result["questions"]} <= set(KINDS.split(","))
-    two = cli("ask", model, "--user", "ann", "-k", 6, "--kinds", "group,concept", "--json").json["questions"]
+    two = cli("ask", model, "--user", "ann", "-k", 6, "--forms", "group,concept", "--json").json["questions"]
     assert {question["form"] for question in two} == {"group", "concept"}
 
 
 def test_ask_for_an_unknown_kind_is_an_error(cli, model):
-    result = cli("ask", model, "--user", "ann", "--kinds", "rate,essay")
+    result = cli("ask", model, "--user", "ann", "--forms", "rate,essay")
     assert (result.code, result.out) == (2, "")
     assert result.err == (
         "Error: the kind of question 'essay' is unknown. Give one of rate, pair, group, page, concept, preview.\n"

@@ -49,7 +49,7 @@ def test_the_learner_and_the_oracle_do_the_same(new_users: World, form: Form) ->
         while True:
             asked = shared.ask(
                 "somebody",
-                kinds=[form, "concept"] if form is Form.RATE else [form],
+                forms=[form, "concept"] if form is Form.RATE else [form],
                 concepts=[] if form is Form.RATE else None,
                 rng=np.random.default_rng(0),
             )

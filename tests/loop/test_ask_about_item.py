@@ -23,7 +23,7 @@ def learner() -> Learner:
 
 
 def asked(learner: Learner, item: str, **options: object) -> list[str]:
-    return [question.user_id for question in whom_to_ask(learner, item, rng=RNG(0), **options)]  # type: ignore[arg-type]
+    return [question.user_id for question in whom_to_ask(learner.memory, item, rng=RNG(0), **options)]  # type: ignore[arg-type]
 
 
 def test_nobody_is_asked_twice_and_all_can_be(learner: Learner) -> None:
@@ -48,9 +48,9 @@ def test_who_was_asked_since_is_not_asked_again(learner: Learner) -> None:
 
 
 def test_an_answer_makes_the_next_one_worth_less(learner: Learner) -> None:
-    (before,) = whom_to_ask(learner, "fresh", rng=RNG(0))
+    (before,) = whom_to_ask(learner.memory, "fresh", rng=RNG(0))
     after = learner.tell(Answer(before.user_id, "fresh", AnswerKind.RATING, 4.0))
-    (later,) = whom_to_ask(after, "fresh", rng=RNG(0))
+    (later,) = whom_to_ask(after.memory, "fresh", rng=RNG(0))
     assert 0 < later.value / later.answerable < before.value / before.answerable
 
 
@@ -58,12 +58,12 @@ def test_the_item_is_believed_to_be_what_its_ratings_say(learner: Learner) -> No
     """By brute force: the ridge regression of the ratings on (1, taste) with the prior's mean and covariance."""
     model = learner.model
     item = int(np.argmax(model.catalogue.counts))
-    crowd = Crowd.of(learner)
+    crowd = Crowd.of(learner.memory)
     ratings = crowd.ratings(model, item)
     by_hand = model.answers[:, [item]].tocoo()
     assert dict(zip(ratings.indices, ratings.data, strict=True)) == dict(zip(by_hand.row, by_hand.data, strict=True))
     told = learner.tell(Answer(model.user_ids[0], model.catalogue.ids[item], AnswerKind.RATING, 1.0))
-    assert Crowd.of(told).ratings(model, item)[0, 0] == 1.0
+    assert Crowd.of(told.memory).ratings(model, item)[0, 0] == 1.0
 
 
 def test_a_newcomer_can_be_asked_too(learner: Learner) -> None:
@@ -80,13 +80,13 @@ def test_unknown_items_and_users_are_refused(learner: Learner) -> None:
 
 
 def test_two_calls_agree(learner: Learner) -> None:
-    assert whom_to_ask(learner, "fresh", k=5, strategy="random", rng=RNG(3)) == whom_to_ask(
+    assert whom_to_ask(learner.memory, "fresh", k=5, strategy="random", rng=RNG(3)) == whom_to_ask(
         learner, "fresh", k=5, strategy="random", rng=RNG(3)
     )
 
 
 def test_pairs_are_different_and_keep_to_their_budgets(learner: Learner) -> None:
-    questions = pairs_to_ask(learner, 60, per_user=3, rng=RNG(0))
+    questions = pairs_to_ask(learner.memory, 60, per_user=3, rng=RNG(0))
     pairs = {(question.user_id, question.item_id) for question in questions}
     counts = np.unique([question.user_id for question in questions], return_counts=True)[1]
     assert len(questions) == len(pairs) == 60
@@ -107,7 +107,7 @@ def test_a_budget_larger_than_there_are_pairs_asks_all_there_are() -> None:
 
 def test_a_new_item_is_what_the_system_asks_about(learner: Learner) -> None:
     """Nothing is known of it, so everybody gains from each answer."""
-    questions = pairs_to_ask(learner, 40, per_user=1, rng=RNG(0))
+    questions = pairs_to_ask(learner.memory, 40, per_user=1, rng=RNG(0))
     share = np.mean([question.item_id == "fresh" for question in questions])
     assert share > 5 / len(learner.model.catalogue)
 
@@ -122,7 +122,7 @@ def test_the_first_pair_is_the_best_by_brute_force(learner: Learner) -> None:
             for u in range(len(learner.model.user_ids))
         ]
     )
-    (first,) = pairs_to_ask(learner, 1, rng=RNG(0))
+    (first,) = pairs_to_ask(learner.memory, 1, rng=RNG(0))
     assert first.value == pytest.approx(values.max(), rel=1e-9)
     user, item = np.unravel_index(values.argmax(), values.shape)
     assert (first.user_id, first.item_id) == (learner.model.user_ids[user], learner.model.catalogue.ids[item])
@@ -131,4 +131,4 @@ def test_the_first_pair_is_the_best_by_brute_force(learner: Learner) -> None:
 @pytest.mark.parametrize(("budget", "per_user", "name"), [(0, None, "budget"), (5, 0, "per_user"), (-3, 1, "budget")])
 def test_budgets_below_one_are_refused(learner: Learner, budget: int, per_user: int | None, name: str) -> None:
     with pytest.raises(OptionError, match=rf"^{name} is -?\d\. Ask for at least 1 question\.$"):
-        pairs_to_ask(learner, budget, per_user=per_user, rng=RNG(0))
+        pairs_to_ask(learner.memory, budget, per_user=per_user, rng=RNG(0))

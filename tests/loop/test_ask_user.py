@@ -78,7 +78,7 @@ def known(of: Learner, item: str) -> float:
 @pytest.mark.parametrize("kind", ["ratings", "likes", "both"])
 def test_kinds_are_mixed_by_what_they_tell_per_second(kind: str) -> None:
     of = learner(kind)
-    questions = of.ask("newcomer", kinds=ALL, k=12, rng=rng())
+    questions = of.ask("newcomer", forms=ALL, k=12, rng=rng())
     values = [question.value for question in questions]
     assert values == sorted(values, reverse=True)
     items = [item for question in questions for item in question.items]
@@ -93,7 +93,7 @@ def test_kinds_are_mixed_by_what_they_tell_per_second(kind: str) -> None:
 
 def test_cheaper_kinds_are_asked_more() -> None:
     def forms(seconds: Seconds) -> set[Form]:
-        return {question.form for question in learner().ask("newcomer", kinds=ALL, k=5, seconds=seconds, rng=rng())}
+        return {question.form for question in learner().ask("newcomer", forms=ALL, k=5, seconds=seconds, rng=rng())}
 
     assert forms(Seconds(concept=0.01)) == {Form.CONCEPT}
     assert forms(Seconds(preview=0.01)) == {Form.PREVIEW}
@@ -103,20 +103,20 @@ def test_cheaper_kinds_are_asked_more() -> None:
 
 def test_to_rate_alone_stays_the_default() -> None:
     plain = learner().ask("newcomer", k=3, rng=rng())
-    assert learner().ask("newcomer", kinds=["rate"], k=3, rng=rng()) == plain
+    assert learner().ask("newcomer", forms=["rate"], k=3, rng=rng()) == plain
     assert {(question.form, question.seconds) for question in plain} == {(Form.RATE, Seconds().rate)}
     assert Question("ann", "i001", "random", 0.0, 1.0, 1.0).seconds == Seconds().rate
 
 
 def test_a_page_is_answered_item_by_item() -> None:
     of = learner()
-    (page,) = of.ask("newcomer", kinds=["page"], rng=rng())
+    (page,) = of.ask("newcomer", forms=["page"], rng=rng())
     first, second, *others = page.items
     assert page.why.endswith(f" in {page.seconds:.0f} s") and page.answerable > 0.995  # they know one of so many
     assert [part.item_id for part in page.parts] == list(page.items)
     assert {part.form for part in page.parts} == {Form.RATE}
     assert sum(part.seconds for part in page.parts) == pytest.approx(page.seconds)
-    answers = of.answers(page, {second: 5.0, others[0]: AnswerKind.SKIPPED})
+    answers = page.answers({second: 5.0, others[0]: AnswerKind.SKIPPED})
     kinds = [AnswerKind.UNKNOWN, AnswerKind.RATING, AnswerKind.SKIPPED, *[AnswerKind.UNKNOWN] * (len(others) - 1)]
     assert [answer.kind for answer in answers] == kinds
     one_by_one = of
@@ -131,8 +131,8 @@ def test_a_page_is_answered_item_by_item() -> None:
 
 def test_an_answered_page_is_taken_back_exactly() -> None:
     of = learner().tell(some("ratings"))
-    (page,) = of.ask("newcomer", kinds=["page"], rng=rng())
-    now = of.tell(of.answers(page, dict.fromkeys(page.items[:3], 4.0)))
+    (page,) = of.ask("newcomer", forms=["page"], rng=rng())
+    now = of.tell(page.answers(dict.fromkeys(page.items[:3], 4.0)))
     assert not np.array_equal(now.state("newcomer").belief.mean, of.state("newcomer").belief.mean)
     for answer in now.told["newcomer"][len(of.told["newcomer"]) :]:
         now = now.undo("newcomer", answer.key)
@@ -142,24 +142,24 @@ def test_an_answered_page_is_taken_back_exactly() -> None:
 
 def test_only_the_items_of_a_page_are_rated_on_it() -> None:
     of = learner()
-    (page,), (plain,) = of.ask("newcomer", kinds=["page"], rng=rng()), of.ask("newcomer", rng=rng())
+    (page,), (plain,) = of.ask("newcomer", forms=["page"], rng=rng()), of.ask("newcomer", rng=rng())
     with pytest.raises(
         AnswerError, match=r"^item 'elsewhere' is not on the page\. Give ratings of the items of a page\."
     ):
-        of.answers(page, {"elsewhere": 5.0})
+        page.answers({"elsewhere": 5.0})
     with pytest.raises(AnswerError, match=r"^a rate question is no page\. Give ratings of the items of a page\."):
-        of.answers(plain, {plain.item_id: 5.0})
+        plain.answers({plain.item_id: 5.0})
     with pytest.raises(
         AnswerError, match=r"^a page is answered item by item\. Give an answer of the form rate for each"
     ):
-        of.answer(page, 5.0)
+        page.answer(5.0)
 
 
 @pytest.mark.parametrize("kinds", [("group",), ("page",), ("pair",), ("concept",), ("preview",), ALL])
 def test_more_than_there_is_gives_what_there_is(kinds: tuple[str, ...]) -> None:
     of = learner()
     candidates = of.model.catalogue.ids[:7]
-    questions = of.ask("newcomer", kinds=kinds, k=500, candidates=candidates, rng=rng())
+    questions = of.ask("newcomer", forms=kinds, k=500, candidates=candidates, rng=rng())
     assert 0 < len(questions) < 40
     assert {item for question in questions for item in question.items} <= set(candidates)
 
@@ -168,7 +168,7 @@ def test_more_than_there_is_gives_what_there_is(kinds: tuple[str, ...]) -> None:
 def test_nothing_is_asked_twice_whatever_the_kind(kind: str) -> None:
     of = learner(kind).tell(some(kind))
     forms = ALL if kind == "ratings" else (Form.RATE, Form.GROUP, Form.PAGE)
-    questions = of.ask("newcomer", kinds=forms, k=500, rng=rng())
+    questions = of.ask("newcomer", forms=forms, k=500, rng=rng())
     answered = {item for answer in some(kind) for item in answer.items}
     assert not answered & {item for question in questions for item in question.items}
     assert not {"crime", "jazz"} & {question.item_id for question in questions}
@@ -183,9 +183,9 @@ def test_what_was_tapped_is_not_recommended_and_what_was_only_shown_is() -> None
 
 def test_words_can_be_asked_about() -> None:
     named = ["crime", "a tale of two robots"]
-    questions = learner().ask("newcomer", kinds=["concept"], concepts=named, k=9, rng=rng())
+    questions = learner().ask("newcomer", forms=["concept"], concepts=named, k=9, rng=rng())
     assert sorted(question.item_id for question in questions) == sorted(named)
-    assert learner().ask("newcomer", kinds=["concept"], concepts=[], k=9, rng=rng()) == ()
+    assert learner().ask("newcomer", forms=["concept"], concepts=[], k=9, rng=rng()) == ()
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,7 @@ def test_without_an_encoder_only_categories_are_concepts() -> None:
     of = learner(encoder="none")
     message = r"^concept 'opera' is unknown: the model has no encoder to read it\. The categories are: .*crime"
     with pytest.raises(UnknownItem, match=message):
-        of.ask("newcomer", kinds=["concept"], concepts=["opera"], rng=rng())
+        of.ask("newcomer", forms=["concept"], concepts=["opera"], rng=rng())
     with pytest.raises(UnknownItem, match=message):
         of.tell(yes("opera", Form.CONCEPT))
     assert of.tell(yes("crime", Form.CONCEPT)).told
@@ -323,20 +323,20 @@ def test_undoing_twice_is_refused() -> None:
 def test_an_answer_is_made_of_a_question() -> None:
     of = learner()
     cheap = Seconds(look=0.01, tap=0.01)
-    (question,) = of.ask("newcomer", kinds=["rate", "group"], seconds=cheap, rng=rng())
-    answer = of.answer(question, [question.others[0]])
+    (question,) = of.ask("newcomer", forms=["rate", "group"], seconds=cheap, rng=rng())
+    answer = question.answer([question.others[0]])
     assert (answer.form, answer.others, answer.tapped, answer.value) == (
         Form.GROUP,
         question.others,
         question.others[:1],
         1.0,
     )
-    assert of.answer(question, []).value == 0.0
-    assert of.answer(question, AnswerKind.UNKNOWN).value is None
+    assert question.answer([]).value == 0.0
+    assert question.answer(AnswerKind.UNKNOWN).value is None
     with pytest.raises(
         AnswerError, match=r"^the answer to a group is 3\.0\. Give the ids that were tapped, in a list\.$"
     ):
-        of.answer(question, 3.0)
+        question.answer(3.0)
     with pytest.raises(AnswerError, match=r"^item 'i120' was tapped and not offered\. Give items of the group\.$"):
         of.answer(replace(question, others=("i002",), item_id="i001"), ["i120"])
 
@@ -347,7 +347,7 @@ def test_a_model_of_events_takes_no_answer_about_dislikes(form: Form) -> None:
     with pytest.raises(AnswerError, match=rf"^a model of events knows no dislikes: a {form.value} cannot be asked\."):
         learner("events").tell(told)
     with pytest.raises(OptionError, match=rf"^a model of events knows no dislikes: a {form.value} cannot be asked\."):
-        learner("events").ask("newcomer", kinds=[form], rng=rng())
+        learner("events").ask("newcomer", forms=[form], rng=rng())
 
 
 def test_a_tap_is_an_event_where_events_are_known() -> None:
@@ -376,7 +376,7 @@ def test_a_talk_of_all_kinds_teaches() -> None:
         now = of
         for turn in range(10):
             kinds = [("group",), ("concept",), ("pair",), ("preview",), ALL][turn % 5]
-            now = now.tell(oracle.answer(now.ask("newcomer", kinds=kinds, rng=rng())))
+            now = now.tell(oracle.answer(now.ask("newcomer", forms=kinds, rng=rng())))
         items = of.model.taste.items
         means = [items.level + at.state("newcomer").belief.score(items.factors) for at in (of, now)]
         errors.append([float(np.mean((mean - truth[user]) ** 2)) for mean in means])

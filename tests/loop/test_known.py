@@ -194,7 +194,7 @@ def test_a_model_without_attributes_says_so() -> None:
 def test_somebody_of_whom_only_attributes_are_known_can_be_asked_and_is_told_why() -> None:
     told = fitted().know("newcomer", age=60)
     rng = np.random.default_rng(0)
-    (question,) = told.ask(item="i001", users=["newcomer"], random_share=0.0, rng=rng)
+    (question,) = told.ask_about("i001", users=["newcomer"], random_share=0.0, rng=rng)
     assert question.user_id == "newcomer"
     assert told.recommend("newcomer", k=1)[0].reason == "fits what is known of you"
 

@@ -242,7 +242,7 @@ def test_a_budget_that_runs_out_in_the_middle_of_a_batch_pays_for_its_beginning(
 
 
 def test_a_batch_over_the_whole_system_is_paid_as_far_as_the_budget_goes() -> None:
-    questions = learner().ask(budget=8, per_user=2, rng=rng())
+    questions = learner().ask_pairs(8, per_user=2, rng=rng())
     spent = Budget(total=7 * 3.65).spend([question.user_id for question in questions], [q.seconds for q in questions])
     assert spent.paid == tuple(range(7))
     assert spent.note.startswith("the budget paid for 7 of 8 questions: question 8 costs 3.65 and ")
@@ -273,12 +273,12 @@ def test_no_prices_a_price_of_stopping_and_unknown_candidates_are_refused() -> N
 
 
 def test_asking_is_worth_a_small_price_and_not_a_large_one() -> None:
-    assert worth_asking(learner(), "newcomer", 1e-6, rng=rng())
-    assert not worth_asking(learner(), "newcomer", 100.0, rng=rng())
+    assert worth_asking(learner().memory, "newcomer", 1e-6, rng=rng())
+    assert not worth_asking(learner().memory, "newcomer", 100.0, rng=rng())
     many = learner().tell([Answer("much", item, AnswerKind.RATING, 4.0) for item in learner().model.catalogue.ids])
     assert not worth_asking(many, "much", 1e-6, rng=rng())
     with pytest.raises(OptionError, match="the price is 0"):
-        worth_asking(learner(), "newcomer", 0.0, rng=rng())
+        worth_asking(learner().memory, "newcomer", 0.0, rng=rng())
 
 
 @pytest.mark.parametrize("targets", ["known", "slate", "popularity", "uniform"])
@@ -302,7 +302,7 @@ def test_targets_that_are_unknown_or_do_not_fit_are_refused() -> None:
     ):
         learner().ask("newcomer", targets="all", rng=rng())
     with pytest.raises(OptionError, match=r"^targets 'slate' are for questions that rate items\."):
-        learner().ask("newcomer", kinds=["rate", "pair"], targets="slate", rng=rng())
+        learner().ask("newcomer", forms=["rate", "pair"], targets="slate", rng=rng())
     for given in ({"item": "i001"}, {"budget": 3}):
         with pytest.raises(OptionError, match=r"^targets 'slate' are what one user may be shown\. Give a user_id"):
             learner().ask(targets="slate", rng=rng(), **given)  # type: ignore[arg-type]

@@ -66,12 +66,16 @@ STRATEGIES: dict[str, Strategy] = {
 }
 
 
-def get_strategy(name: str) -> Strategy:
-    """The strategy of that name.
+def get_strategy(name: str | Strategy | Score) -> Strategy:
+    """The strategy of that name, the one given, or the one of a function that scores.
 
     Raises:
         OptionError: If there is none; the message has the nearest names.
     """
+    if isinstance(name, Strategy):
+        return name
+    if callable(name):
+        return Strategy(getattr(name, "__name__", "own"), name, cost="", source="own", unit="")
     if name in STRATEGIES:
         return STRATEGIES[name]
     near = difflib.get_close_matches(name, STRATEGIES, n=2)

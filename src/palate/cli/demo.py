@@ -14,7 +14,7 @@ from rich.text import Text
 
 from palate.cli.console import errors, line, output, print_json, progress, table
 from palate.cli.evaluate import simulation_files, strategy_table
-from palate.cli.files import load_data, save_model, write_files
+from palate.cli.files import load_data, write_files
 from palate.cli.fit import fit_summary
 from palate.cli.headline import headline
 from palate.cli.interview import moved
@@ -115,7 +115,7 @@ class Story:
         split = new_users(data, share=HELD_OUT, rng=derive_rng(self.seed, "demo", "unseen"))
         with progress() as report:
             learner = Learner.fit(split.train, seed=self.seed, progress=report)
-        save_model(learner, self.out / "model")
+        learner.save(self.out / "model")
         found = fit_summary(learner)
         self._line(f"encoder {found['encoder']}, {found['dim']} taste dimensions, {found['users']:,} people")
         kept = split.test.interactions[USER].n_unique()

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 
 from palate.cli.console import errors, line, progress
 from palate.cli.options import column_names
-from palate.errors import AnswerError, OptionError, UnknownItem
+from palate.errors import OptionError
 
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
-    from palate.entities import Answer
     from palate.learner import Learner
+    from palate.recommender import Recommender
 
 
 def load_data(path: Path, *, columns: Iterable[str] | None = None, strict: bool = False) -> Dataset:
@@ -34,41 +34,22 @@ def load_data(path: Path, *, columns: Iterable[str] | None = None, strict: bool 
     return data
 
 
-def load_model(folder: Path) -> Learner:
-    """The learner of a model folder, with the answers in its log."""
-    from palate.learner import Learner
+@contextmanager
+def opened(folder: Path) -> Iterator[Recommender]:
+    """The recommender of a model folder; closed when the block ends."""
+    from palate.recommender import Recommender
 
     with progress() as report:
         report("loading", 0, None)
-        return Learner.load(folder)
+        recommender = Recommender.open(folder)
+    with recommender:
+        yield recommender
 
 
-def kept_answers(folder: Path) -> list[Answer]:
-    """The answers in the label log of a model folder; none where there is no log."""
-    from palate.loop.checkpoint import log_path
-    from palate.store.protocol import active
-    from palate.store.sqlite_log import LabelLog
-
-    if not log_path(folder).exists():
-        return []
-    with LabelLog.open(log_path(folder)) as log:
-        return [label.answer for label in active(log.labels())]
-
-
-def save_model(learner: Learner, folder: Path) -> None:
-    """Save into a folder, whose label log stays.
-
-    Raises:
-        OptionError: If the log holds an answer that this model cannot take: then the folder would not load again.
-    """
-    for answer in kept_answers(folder):
-        try:
-            learner.check(answer)
-        except (UnknownItem, AnswerError) as error:
-            raise OptionError(
-                f"{folder} keeps answers that this data does not fit: {error} Give another folder with --out."
-            ) from None
-    learner.save(folder)
+def load_model(folder: Path) -> Learner:
+    """The learner of a model folder, with what its log holds."""
+    with opened(folder) as recommender:
+        return recommender.learner
 
 
 def write_files(folder: Path, contents: Mapping[str, bytes | str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from palate.cli.console import facts, line, output, print_json, progress
-from palate.cli.files import kept_answers, load_data, save_model
+from palate.cli.files import load_data, opened
 from palate.cli.options import (
     Columns,
     Data,
@@ -18,9 +18,11 @@ from palate.cli.options import (
     Json,
     Seed,
     Strict,
+    UnusedSeed,
     local_path,
     writable,
 )
+from palate.cli.options import Model as ModelFolder
 
 if TYPE_CHECKING:
     from palate.learner import Learner
@@ -67,14 +69,18 @@ def fit(
     """
     from palate.datasets.readers.formats import refuse_data_folder
     from palate.encoders.registry import trusting
-    from palate.learner import Learner
+    from palate.recommender import Recommender
 
     refuse_data_folder(writable(out), path)
     started = time.perf_counter()
-    data, labels = load_data(path, columns=columns, strict=strict), kept_answers(out)
+    data = load_data(path, columns=columns, strict=strict)
     with progress() as report, trusting(*(trust_remote_code or ())):
-        learner = Learner.fit(
+        recommender = Recommender.create(
+            out,
             data,
+            seed=seed,
+            progress=report,
+            again=True,
             encoder=encoder,
             image=image,
             audio=audio,
@@ -85,12 +91,28 @@ def fit(
             history=history,  # type: ignore[arg-type]  # checked there
             companions=companions,
             adapt=adapt,  # type: ignore[arg-type]  # checked there
-            labels=labels,
-            seed=seed,
-            progress=report,
         )
-    save_model(learner, out)
-    summary = fit_summary(learner) | {"path": str(out), "labels": len(labels)}
+    with recommender:
+        learner = recommender.learner
+    _report(learner, out, started, as_json)
+
+
+def refit(model: ModelFolder, as_json: Json = False, seed: UnusedSeed = 0) -> None:
+    """Learn tastes anew from the data and everything told since; the folder changes in one step.
+
+    The data is what the model was fitted on, which its folder keeps, and so are the options.
+    """
+    started = time.perf_counter()
+    with opened(model) as recommender:
+        with progress() as report:
+            recommender.refit(progress=report)
+        learner = recommender.learner
+    _report(learner, model, started, as_json)
+
+
+def _report(learner: Learner, out: Path, started: float, as_json: bool) -> None:
+    labels = sum(map(len, learner.told.values()))
+    summary = fit_summary(learner) | {"path": str(out), "labels": labels}
     summary["seconds"] = round(time.perf_counter() - started, 3)
     if as_json:
         return print_json(summary)

@@ -14,14 +14,14 @@ from rich.table import Table
 from rich.text import Text
 
 from palate.cli.console import errors, line, output, print_json, short
-from palate.cli.files import load_model
+from palate.cli.files import opened
 from palate.cli.keys import keys
 from palate.cli.loop import question_rng
 from palate.cli.options import Json, Model, Seed, Strategy, Targets, User
 from palate.cli.parse_answer import keys_of, legend
-from palate.cli.question_forms import DONE, Kinds, about, keys_for, kinds_of, legend_for, said_in_words, titles_of
+from palate.cli.question_forms import DONE, Forms, about, forms_of, keys_for, legend_for, said_in_words, titles_of
 from palate.entities import AnswerKind, Form
-from palate.errors import AnswerError, OptionError
+from palate.errors import OptionError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from palate.entities import Answer, Question
     from palate.learner import Learner
     from palate.loop.lists import Recommendation
-    from palate.store.protocol import LabelStore
+    from palate.recommender import Recommender
 
 SHOWN = 5  # places of the list
 SNIPPET = 1_000  # characters of an item's text: a joke without its end cannot be rated
@@ -41,7 +41,7 @@ def interview(
     model: Model,
     user: User,
     strategy: Strategy = "lookahead",
-    kinds: Kinds = None,
+    forms: Forms = None,
     targets: Targets = "known",
     stop_below: Annotated[
         float, typer.Option(min=0, max=1, help="Stop once no answer should raise the list's NDCG@10 by so much.")
@@ -55,39 +55,39 @@ def interview(
     is on standard error, and standard output gets the answers and the list at the end.
     """
     from palate.acquisition import get_strategy
-    from palate.loop.checkpoint import log_path
-    from palate.store.sqlite_log import LabelLog
 
     get_strategy(strategy)  # an unknown name is an error before the first question
-    if stop_below and kinds_of(kinds) != [Form.RATE]:
-        raise OptionError("--stop-below weighs questions to rate an item. Leave it, or --kinds, out.")
-    learner = load_model(model)
+    if stop_below and forms_of(forms) != [Form.RATE]:
+        raise OptionError("--stop-below weighs questions to rate an item. Leave it, or --forms, out.")
     console = errors() if as_json else output()
-    with LabelLog.open(log_path(model)) as log:
-        talk = Interview(learner, log, user, strategy, seed, console, [], kinds_of(kinds), targets, stop_below)
+    with opened(model) as recommender:
+        talk = Interview(recommender, user, strategy, seed, console, [], forms_of(forms), targets, stop_below)
         try:
             with keys(console) as read_key:
                 talk.run(read_key)
         finally:
             talk.close()
-    if as_json:
-        print_json(talk.document())
+        if as_json:
+            print_json(talk.document())
 
 
 @dataclass
 class Interview:
-    """The talk with one user; ``learner`` is the one that has heard the answers so far."""
+    """The talk with one user."""
 
-    learner: Learner
-    log: LabelStore
+    recommender: Recommender
     user: str
     strategy: str
     seed: int
     console: Console
     given: list[Answer] = field(default_factory=list)
-    kinds: Sequence[str] = ("rate",)
+    forms: Sequence[str] = ("rate",)
     targets: str = "known"
     stop_below: float = 0.0
+
+    @property
+    def learner(self) -> Learner:
+        return self.recommender.learner
 
     def run(self, read_key: Callable[[], str]) -> None:
         """Ask until the user quits, the input ends, or nothing is left to ask."""
@@ -133,14 +133,14 @@ class Interview:
 
     def _ask(self) -> Sequence[Question]:
         asked = self.learner.ask(
-            self.user, strategy=self.strategy, kinds=self.kinds, targets=self.targets, rng=self._rng()
+            self.user, strategy=self.strategy, forms=self.forms, targets=self.targets, rng=self._rng()
         )
         return [part for question in asked for part in question.parts]  # key by key, so a page is item by item
 
     def _worth_asking(self) -> bool:
         from palate.loop.next_step import worth_asking
 
-        return worth_asking(self.learner, self.user, self.stop_below, rng=self._rng())
+        return worth_asking(self.learner.memory, self.user, self.stop_below, rng=self._rng())
 
     def _rng(self) -> np.random.Generator:
         return question_rng(self.learner, self.user, self.seed)
@@ -204,15 +204,14 @@ class Interview:
 
     def _answer(self, question: Question, key: str, tapped: Sequence[str]) -> Answer:
         if key in (UNKNOWN, SKIP):
-            return self.learner.answer(question, AnswerKind.UNKNOWN if key == UNKNOWN else AnswerKind.SKIPPED)
+            return question.answer(AnswerKind.UNKNOWN if key == UNKNOWN else AnswerKind.SKIPPED)
         if key == DONE:
-            return self.learner.answer(question, tapped)
-        return self.learner.answer(question, keys_for(question, self.learner.model)[key])
+            return question.answer(tapped)
+        return question.answer(keys_for(question, self.learner.model)[key])
 
     def _keep(self, answer: Answer) -> None:
         before = self._top()
-        (label,) = self.log.append([self.learner.check(answer)])  # on the disk; only now it counts
-        self.learner = self.learner.tell(label.answer)
+        (label,) = self.recommender.tell(answer)  # on the disk; only now it counts
         self.given.append(label.answer)
         self._say(f"Kept: {said_in_words(answer, self.learner.model)}", style="green")
         if label.answer.is_rating:
@@ -223,11 +222,7 @@ class Interview:
         if not told:
             return self._say("There is nothing to undo.", style="yellow")
         last, before = told[-1], self._top()
-        try:
-            self.log.retract(last.key)
-        except AnswerError as error:  # taken back by another process since this one began
-            self._say(str(error), style="yellow")
-        self.learner = self.learner.undo(self.user, last.key)
+        self.recommender.undo(self.user, last.key)
         self.given = [answer for answer in self.given if answer.key != last.key]
         self._say(f"Taken back: {about(self.learner.model.catalogue, last)}", style="green")
         if last.is_rating:

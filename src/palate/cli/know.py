@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from palate.cli.console import line, output, print_json
-from palate.cli.files import load_model
+from palate.cli.files import opened
 from palate.cli.options import Json, Model, UnusedSeed, User
 from palate.errors import OptionError
+from palate.records import Attribute
 
 
 def know(
@@ -26,11 +27,9 @@ def know(
     The attributes are those in the data's table of users. It is on the disk before this says so, and stays
     when a fit writes into the folder.
     """
-    from palate.store.known import merge
-
-    told = dict(map(named, given))
-    kept = load_model(model).check_attributes(told)
-    merge(model, {user: kept})
+    with opened(model) as recommender:
+        records = recommender.know(user, **dict(map(named, given)))
+    kept = {one.content.name: one.content.value for one in records if isinstance(one.content, Attribute)}
     if as_json:
         return print_json({"user": user, "attributes": kept})
     said = ", ".join(f"{name} {_in_words(value)}" for name, value in kept.items())

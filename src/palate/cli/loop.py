@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palate.cli.console import line, output, print_json, table
-from palate.cli.files import load_model
+from palate.cli.files import load_model, opened
 from palate.cli.options import (
     Json,
     Model,
@@ -20,8 +20,7 @@ from palate.cli.options import (
     listed,
 )
 from palate.cli.parse_answer import given_answer
-from palate.cli.question_forms import Kinds, about, kinds_of, said_in_words
-from palate.entities import normalise_id
+from palate.cli.question_forms import Forms, about, forms_of, said_in_words
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,20 +36,20 @@ def ask(
     user: User,
     k: Count = 5,
     strategy: Strategy = "lookahead",
-    kinds: Kinds = None,
+    forms: Forms = None,
     targets: Targets = "known",
     as_json: Json = False,
     seed: Seed = 0,
 ) -> None:
     """The questions worth asking a user now, each with its value and why.
 
-    With several --kinds they are compared by what an answer tells per second.
+    With several --forms they are compared by what an answer tells per second.
     """
-    learner, forms = load_model(model), kinds_of(kinds)
+    learner, wanted = load_model(model), forms_of(forms)
     rng = question_rng(learner, user, seed)
-    questions = learner.ask(user, k=k, strategy=strategy, kinds=forms, targets=targets, rng=rng)
+    questions = learner.ask(user, k=k, strategy=strategy, forms=wanted, targets=targets, rng=rng)
     titles = [about(learner.model.catalogue, question) for question in questions]
-    if forms != ["rate"]:
+    if wanted != ["rate"]:
         strategy = MEASURE
     notes = [] if learner.knows(user) else ["unknown-user"]
     notes += _shortage(k, len(questions), "all-asked")
@@ -88,8 +87,8 @@ def tell(
     answer: Annotated[
         str, typer.Option(metavar="VALUE", help="A number on the scale, like, dislike, unknown, no-opinion or skip.")
     ],
-    kind: Annotated[
-        str, typer.Option(metavar="KIND", help="Of the question: rate, pair, group, concept, preview.")
+    form: Annotated[
+        str, typer.Option("--form", metavar="FORM", help="Of the question: rate, pair, group, concept, preview.")
     ] = "rate",
     others: Annotated[
         list[str] | None, typer.Option(metavar="ID,...", help="The other item of a pair, those of a group.")
@@ -103,14 +102,10 @@ def tell(
     It is on the disk before this says so. To a pair answer 1 (the first) or 0, to a concept (its name is the
     --item) or a preview 1 (yes) or 0, to a group the ids liked with commas between, or none.
     """
-    from palate.loop.checkpoint import log_path
-    from palate.store.sqlite_log import LabelLog
-
-    learner = load_model(model)
-    given = learner.check(given_answer(learner.model, user, item, answer, kind, listed(others), key))
-    with LabelLog.open(log_path(model)) as log:
-        repeated = bool(key) and any(label.answer.key == normalise_id(key) for label in log.labels())
-        (label,) = log.append([given])
+    with opened(model) as recommender:
+        learner, last = recommender.learner, recommender.last_seq
+        (label,) = recommender.tell(given_answer(learner.model, user, item, answer, form, listed(others), key))
+    repeated = label.seq <= last
     kept = label.answer
     title = about(learner.model.catalogue, kept)
     if as_json:
@@ -131,16 +126,33 @@ def undo(
     seed: UnusedSeed = 0,
 ) -> None:
     """Take an answer back, as if it had never been given."""
-    from palate.loop.checkpoint import log_path
-    from palate.store.sqlite_log import LabelLog
-
-    learner = load_model(model)
-    before = learner.told.get(user, ())
-    learner.undo(user, key or None)  # says what is wrong before anything is written
-    with LabelLog.open(log_path(model)) as log:
-        taken = log.retract(key or before[-1].key).answer
+    with opened(model) as recommender:
+        taken = recommender.undo(user, key or None)
+        learner = recommender.learner
+    answer, left = taken.answer, len(learner.told.get(user, ()))
     if as_json:
-        found = {name: getattr(taken, name) for name in ("user_id", "item_id", "kind", "value")}
-        return print_json(found | {"key": key or before[-1].key, "answers_left": len(before) - 1})
-    title = about(learner.model.catalogue, taken)
-    line(output(), f"Taken back: {said_in_words(taken, learner.model)} for {title} ({taken.item_id}).")
+        found = {name: getattr(answer, name) for name in ("user_id", "item_id", "kind", "value")}
+        return print_json(found | {"key": taken.retracts, "answers_left": left})
+    title = about(learner.model.catalogue, answer)
+    line(output(), f"Taken back: {said_in_words(answer, learner.model)} for {title} ({answer.item_id}).")
+
+
+def see(
+    model: Model,
+    user: User,
+    item: Annotated[list[str], typer.Option(metavar="ID,...", help="What it happened to, in order of time.")],
+    event: Annotated[str, typer.Option(metavar="KIND", help="What it was, such as click or purchase.")] = "",
+    at: Annotated[float | None, typer.Option(metavar="SECONDS", help="When, since the epoch.")] = None,
+    key: Annotated[str, typer.Option(metavar="KEY", help="Makes a repeat harmless; made up if not given.")] = "",
+    as_json: Json = False,
+    seed: UnusedSeed = 0,
+) -> None:
+    """Keep what a user did: views, clicks, purchases. The next ask and recommend see it."""
+    from palate.records import events
+
+    with opened(model) as recommender:
+        records = recommender.see(events(user, listed(item), kind=event, at=at, key=key))
+    if as_json:
+        found = [{"item_id": one.content.item_id, "key": one.content.key, "seq": one.seq} for one in records]  # type: ignore[union-attr]
+        return print_json({"user": user, "event": event, "events": found})
+    line(output(), f"Kept of {user}: {len(records)} {'event' if len(records) == 1 else 'events'}.")

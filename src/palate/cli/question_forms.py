@@ -16,16 +16,16 @@ if TYPE_CHECKING:
     from palate.model.model import Model
 
 
-Kinds = Annotated[
+Forms = Annotated[
     list[str] | None,
-    typer.Option("--kinds", metavar="KIND,...", help="Kinds of question: rate, pair, group, page, concept, preview."),
+    typer.Option("--forms", metavar="FORM,...", help="Forms of question: rate, pair, group, page, concept, preview."),
 ]
 DONE = "d"
 GROUP_KEYS = "1234567890"  # an item each, in order
 
 
-def kinds_of(given: list[str] | None) -> list[str]:
-    """The kinds that were named; to rate where none was."""
+def forms_of(given: list[str] | None) -> list[str]:
+    """The forms that were named; to rate where none was."""
     return list(listed(given)) or [Form.RATE.value]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -17,8 +18,11 @@ from palate.entities import (
     POSITIVE_EVENTS,
     RATING,
     TEXT,
+    TIMESTAMP,
     TITLE,
+    USER,
 )
+from palate.records import Attribute, Event
 
 
 def as_events(data: Dataset) -> Dataset:
@@ -58,3 +62,37 @@ def texts_of(table: pl.DataFrame) -> list[str]:
 def without_media(table: pl.DataFrame) -> pl.DataFrame:
     """Without the bytes of images and sounds, which a model does not need again."""
     return table.drop([name for name in (IMAGE, AUDIO) if table.schema.get(name) == pl.Binary])
+
+
+def with_rows(data: Dataset, events: Sequence[Event], attributes: Sequence[Attribute]) -> Dataset:
+    """The data with events and attributes told since, of items and attributes that it knows; of one the last counts."""
+    items = {*data.items[ITEM], *data.interactions[ITEM]}
+    kept = [event for event in events if event.item_id in items]
+    rows = pl.DataFrame(
+        {
+            USER: [event.user_id for event in kept],
+            ITEM: [event.item_id for event in kept],
+            EVENT: [event.kind or ("view" if (event.liking or 0.0) >= 0 else "dislike") for event in kept],
+            TIMESTAMP: [event.at for event in kept],
+        },
+        schema={USER: pl.String, ITEM: pl.String, EVENT: pl.String, TIMESTAMP: pl.Float64},
+    )
+    interactions = pl.concat([data.interactions, rows], how="diagonal_relaxed") if kept else data.interactions
+    return replace(data, interactions=interactions, users=_introduced(data.users, attributes))
+
+
+def _introduced(users: pl.DataFrame, attributes: Sequence[Attribute]) -> pl.DataFrame:
+    known = [one for one in attributes if one.name in users.columns]
+    if not known:
+        return users
+    rows = {str(row[USER]): row for row in users.iter_rows(named=True)}
+    for one in known:
+        rows.setdefault(one.user_id, {**dict.fromkeys(users.columns), USER: one.user_id})[one.name] = one.value
+    return pl.DataFrame(list(rows.values()), schema=users.schema, strict=False)
+
+
+def added_items(data: Dataset, catalogue: pl.DataFrame) -> Dataset:
+    """The data with the items of a model that are not in it: those that came after the fit."""
+    new = catalogue.filter(~pl.col(ITEM).is_in(data.items[ITEM].to_list()))
+    rows = new.select([name for name in new.columns if name in data.items.columns])
+    return replace(data, items=pl.concat([data.items, rows], how="diagonal_relaxed")) if new.height else data

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from palate.arrays import Array, Vectors
+from palate.encoders.protocol import Encoder
 from palate.encoders.text.lora import Lora
 
 BlockName = Literal["text", "image", "audio", "category"]
@@ -36,6 +37,7 @@ class Block:
         axes: From there to the block's columns, (E_b, K); None likewise.
         categories: The names whose presence the vectors hold, of the block ``category``.
         lora: What was added to the encoder's weights; its revision names it.
+        given: The encoder itself, where it was given as an object; a model folder keeps only its name.
     """
 
     name: BlockName
@@ -45,6 +47,7 @@ class Block:
     axes: Array | None = None
     categories: tuple[str, ...] = ()
     lora: Lora | None = None
+    given: Encoder | None = None
 
     def whitened(self, vectors: Vectors) -> Vectors:
         """Vectors of the encoder, (N, E_b), as columns of the content, (N, K); a row of NaN stays one."""

@@ -6,7 +6,7 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -18,20 +18,12 @@ from palate.datasets.views import texts_of
 from palate.encoders.blocks import Block, BlockName, Raw, common_categories, indicators
 from palate.encoders.cache import Cached
 from palate.encoders.media.media import OnCorrupt, encode_media
-from palate.encoders.protocol import Encoder
+from palate.encoders.protocol import Encoder, Modality
 from palate.encoders.registry import load_encoder
-from palate.entities import (
-    CATEGORY,
-    CATEGORY_SEPARATOR,
-)
+from palate.entities import CATEGORY, CATEGORY_SEPARATOR, shown
 from palate.errors import OptionError
 
-if TYPE_CHECKING:
-    import polars as pl
-
-    from palate.encoders.cache import Cached
-
-
+_log = logging.getLogger(__name__)
 CATEGORIES = "categories"  # the name of what encodes them, for a model folder
 
 
@@ -114,20 +106,17 @@ def encode(
     return content, cached.revision
 
 
-_log = logging.getLogger(__name__)
-
-
 def encode_all(
     table: pl.DataFrame,
-    encoder: str,
-    media: Mapping[Literal["image", "audio"], str | None],
+    encoder: str | Encoder,
+    media: Mapping[Literal["image", "audio"], str | Encoder | None],
     *,
     categories: bool = False,
     folder: Path | None = None,
     on_corrupt: OnCorrupt = "raise",
     progress: Progress | None = None,
 ) -> list[Raw]:
-    """What the items hold, text, images and sounds, each by the encoder of that name, as it gives it.
+    """What the items hold, text, images and sounds, each as its encoder gives it.
 
     Args:
         media: The encoders of images and sounds.
@@ -139,23 +128,47 @@ def encode_all(
     """
     raw: list[Raw] = []
     if encoder != "none":
-        cached, texts = Cached(load_encoder(encoder)), texts_of(table)
+        cached, texts = Cached(encoder_of(encoder)), texts_of(table)
         if any(texts):
-            raw.append((Block("text", encoder, cached.revision), text_vectors(texts, cached, progress)))
+            raw.append((_block("text", encoder, cached), text_vectors(texts, cached, progress)))
     for column, name in media.items():
         if name is not None:
-            cached = Cached(load_encoder(name, column))
+            cached = Cached(encoder_of(name, column))
             vectors, skipped = media_vectors(table, column, cached, folder, on_corrupt, progress)
             if skipped:
                 _log.warning(skipped)
             if np.isnan(vectors).any(1).all():
                 raise OptionError(
-                    f"0 of {len(table)} items have an {column} for the encoder {name!r}. "
+                    f"0 of {len(table)} items have an {column} for the encoder {cached.name!r}. "
                     f"Give the items a column {column!r}, or leave that encoder out."
                 )
-            raw.append((Block(column, name, cached.revision), vectors))
+            raw.append((_block(column, name, cached), vectors))
     block = category_block(table) if categories else None
     return raw if block is None else [*raw, block]
+
+
+def _block(name: BlockName, encoder: str | Encoder, cached: Cached) -> Block:
+    if isinstance(encoder, str):
+        return Block(name, encoder, cached.revision)
+    return Block(name, encoder.name, cached.revision, given=encoder)
+
+
+def encoder_of(encoder: str | Encoder, modality: Modality | None = None) -> Encoder:
+    """The encoder of this name, or the one given.
+
+    Raises:
+        OptionError: If it is neither.
+    """
+    if isinstance(encoder, str):
+        return load_encoder(encoder, modality)
+    lacking = [part for part in ("name", "revision", "dim", "encode") if not hasattr(encoder, part)]
+    if isinstance(encoder, type) or lacking:
+        lacks = f"lacks {', '.join(lacking)}" if lacking else "is a class"
+        raise OptionError(
+            f"the encoder {shown(encoder)} {lacks}. "
+            "Give a name, or an object that passes palate.testing.EncoderContract."
+        )
+    return encoder
 
 
 def encode_words(words: str, block: Block) -> Array:
@@ -168,12 +181,13 @@ def encode_words(words: str, block: Block) -> Array:
 
 
 def fitted_encoder(block: Block) -> Encoder:
-    """The encoder of text of a block, as the model was fitted with it.
+    """The encoder of a block, as the model was fitted with it.
 
     Raises:
         OptionError: If it has another revision by now.
     """
-    found = load_encoder(block.encoder, revision=block.revision, lora=block.lora)
+    modality: Modality | None = block.name if block.name in ("image", "audio") else None
+    found = block.given or load_encoder(block.encoder, modality, revision=block.revision, lora=block.lora)
     check_revision(block, found.revision)
     return found
 

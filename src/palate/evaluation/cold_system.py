@@ -172,7 +172,7 @@ def _ask_pairs(
     )
     rows = {user: row for row, user in enumerate(system.users)}
     columns = {item: column for column, item in enumerate(ids)}
-    for question in learner.ask(budget=count * len(rows), per_user=count, rng=rng):
+    for question in learner.ask_pairs(count * len(rows), per_user=count, rng=rng):
         pair = rows[question.user_id], columns[question.item_id]
         asked[pair] = True
         known[pair] = system.answerable[pair]

@@ -10,25 +10,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.acquisition import DEFAULT, Candidates, Given, Population, get_strategy, select
+from palate.acquisition.strategy import Score, Strategy
 from palate.entities import USER, Question, normalise_id
 from palate.errors import OptionError
+from palate.loop.checks import count, names, share
+from palate.loop.memory import Memory
 from palate.loop.state import UserState
+from palate.loop.wording import worded
 from palate.model.model import Model
 from palate.model.scale import level_shares
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items, Spread
 from palate.posteriors.taste import Taste
-
-if TYPE_CHECKING:
-    from palate.learner import Learner
 
 
 def users_as_items(model: Model, belief: Belief) -> Items:
@@ -67,7 +67,7 @@ def exchanged(model: Model, belief: Belief, answers: sparse.csr_matrix) -> Candi
 
 @dataclass(frozen=True, slots=True)
 class Crowd:
-    """Everybody a learner knows of, with what was told since the fit.
+    """Everybody a memory knows of, with what was told since the fit.
 
     Attributes:
         user_ids: n of them, those of the data first.
@@ -80,13 +80,13 @@ class Crowd:
     since: dict[int, UserState]
 
     @classmethod
-    def of(cls, learner: Learner) -> Crowd:
-        model = learner.model
-        rows = {user: row for row, user in enumerate(model.user_ids)}
-        told = list(dict.fromkeys([*learner.told, *learner.histories, *learner.known]))
+    def of(cls, memory: Memory) -> Crowd:
+        model = memory.model
+        rows = dict(model.rows)
+        told = memory.users
         for user in told:
             rows.setdefault(user, len(rows))
-        since = {rows[user]: learner.state(user) for user in told}
+        since = {rows[user]: memory.state(user) for user in told}
         fitted = model.population.once("beliefs", lambda own: own.taste.believe(own.answers))
         belief = with_room(fitted, len(rows))
         for row, state in since.items():
@@ -119,11 +119,11 @@ def with_room(belief: Belief, n: int) -> Belief:
 
 
 def whom_to_ask(
-    learner: Learner,
+    memory: Memory,
     item_id: str,
     *,
     k: int = 1,
-    strategy: str = DEFAULT,
+    strategy: str | Strategy | Score = DEFAULT,
     users: Sequence[str] | None = None,
     random_share: float = 0.0,
     rng: np.random.Generator,
@@ -136,9 +136,10 @@ def whom_to_ask(
         UnknownItem: If the model does not hold the item.
         OptionError: If a user is unknown.
     """
-    model = learner.model
+    count(k, "k", least=1)
+    model = memory.model
     item = model.catalogue.position(item_id)
-    crowd = Crowd.of(learner)
+    crowd = Crowd.of(memory)
     ratings, unable = crowd.ratings(model, item), crowd.unable(item)
     offered = exchanged(model, crowd.belief, _padded(model.answers, len(crowd.user_ids)))
     belief = offered.population.taste.believe(ratings, _one(items_as_users(model, np.array([item]))))
@@ -151,20 +152,22 @@ def whom_to_ask(
     allowed = _among(crowd.user_ids, users)
     allowed[given.columns] = False
     chosen = get_strategy(strategy)
-    choices = select(chosen, _one(belief), offered, k=k, allowed=allowed, random_share=random_share, rng=rng)
+    random = share(random_share, "random_share")
+    choices = select(chosen, _one(belief), offered, k=k, allowed=allowed, random_share=random, rng=rng)
     before = float(_one(belief).variance(offered.items.factors).mean())
-    return tuple(
+    questions = [
         Question(
             user_id=crowd.user_ids[choice.item],
             item_id=model.catalogue.ids[item],
-            strategy=strategy,
+            strategy=chosen.name,
             value=choice.value,
             answerable=float(offered.known[choice.item]),
             propensity=choice.propensity,
             why=_why(offered, _one(belief), choice.item, before),
         )
         for choice in choices
-    )
+    ]
+    return tuple(worded(model, question) for question in questions)
 
 
 def item_exposure(model: Model, item: int, newcomers: int = 0) -> Answerability:
@@ -199,7 +202,7 @@ def _among(user_ids: list[str], users: Sequence[str] | None) -> NDArray[np.bool_
         return np.ones(len(user_ids), dtype=bool)
     place = {user: row for row, user in enumerate(user_ids)}
     allowed = np.zeros(len(user_ids), dtype=bool)
-    for user in users:
+    for user in names(users, "users"):
         user = normalise_id(user, USER)
         if user not in place:
             raise OptionError(f"user {user!r} is unknown. Ask users of the data, or tell something of them first.")

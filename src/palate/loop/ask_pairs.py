@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import heapq
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from palate.arrays import Array
 from palate.entities import Question
-from palate.errors import OptionError
 from palate.loop.ask_about_item import Crowd, users_as_items, with_room
+from palate.loop.checks import count
+from palate.loop.memory import Memory
+from palate.loop.wording import worded
 from palate.posteriors.belief import quadratic
 from palate.posteriors.items import Items
 from palate.posteriors.statistics import pack, unpack
-
-if TYPE_CHECKING:
-    from palate.learner import Learner
-from palate.arrays import Array
 
 _PAIRS_A_USER = 32  # kept of each user's most valuable ones
 _USERS_AT_ONCE = 512  # scored together, (512, I) floats
 
 
 def pairs_to_ask(
-    learner: Learner, budget: int, *, per_user: int | None = None, rng: np.random.Generator
+    memory: Memory, budget: int, *, per_user: int | None = None, rng: np.random.Generator
 ) -> tuple[Question, ...]:
     r"""The ``budget`` questions, to whomever, that lower most what is not known of all users' lists together.
 
@@ -45,10 +43,10 @@ def pairs_to_ask(
     Raises:
         OptionError: If budget or per_user is below 1.
     """
-    for name, number in (("budget", budget), ("per_user", per_user)):
-        if number is not None and number < 1:
-            raise OptionError(f"{name} is {number}. Ask for at least 1 question.")
-    return _System.of(learner).ask(budget, per_user or budget, rng)
+    count(budget, "budget", least=1)
+    if per_user is not None:
+        count(per_user, "per_user", least=1)
+    return _System.of(memory).ask(budget, per_user or budget, rng)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,7 @@ class _System:
         known: P(user can answer), (n, I); 0 for pairs that need not be asked.
     """
 
-    learner: Learner
+    memory: Memory
     crowd: Crowd
     S: Array
     C: Array
@@ -75,15 +73,15 @@ class _System:
     known: Array
 
     @classmethod
-    def of(cls, learner: Learner) -> _System:
-        model = learner.model
-        crowd = Crowd.of(learner)
-        known, targets = _known_to(learner, crowd)
+    def of(cls, memory: Memory) -> _System:
+        model = memory.model
+        crowd = Crowd.of(memory)
+        known, targets = _known_to(memory, crowd)
         users = users_as_items(model, crowd.belief)
         items = model.taste.items
         size = items.dim + 1
         return cls(
-            learner=learner,
+            memory=memory,
             crowd=crowd,
             S=crowd.belief.covariance.copy(),
             C=_covariances(items),
@@ -119,7 +117,7 @@ class _System:
 
     def _promising(self, each: int) -> list[tuple[tuple[int, int], float]]:
         """The ``each`` most valuable pairs of every user, with their values."""
-        factors, items = self.learner.model.taste.items.factors, self.known.shape[1]
+        factors, items = self.memory.model.taste.items.factors, self.known.shape[1]
         moved = pack(np.einsum("iab,ibc,icd->iad", self.C, self.M, self.C, optimize=True))
         own = pack(self.C)
         twice = 2.0 - np.eye(self.C.shape[1])
@@ -139,21 +137,21 @@ class _System:
 
     def _gains(self, user: int, item: int) -> tuple[float, float]:
         """What an answer tells about the user, and about the item."""
-        w, z = self.learner.model.taste.items.factors[item], self.vectors[user]
+        w, z = self.memory.model.taste.items.factors[item], self.vectors[user]
         along, across = self.S[user] @ w, self.C[item] @ z
         of_user = along @ self.Q[user] @ along / (w @ along + self.noise[item])
         return float(of_user), float(across @ self.M[item] @ across / (z @ across + self.user_noise[user]))
 
     def _shrink(self, user: int, item: int) -> None:
-        w, z = self.learner.model.taste.items.factors[item], self.vectors[user]
+        w, z = self.memory.model.taste.items.factors[item], self.vectors[user]
         along, across = self.S[user] @ w, self.C[item] @ z
         chance = self.known[user, item]
         self.S[user] -= chance * np.outer(along, along) / (w @ along + self.noise[item])
         self.C[item] -= chance * np.outer(across, across) / (z @ across + self.user_noise[user])
 
     def _question(self, user: int, item: int, value: float, share: float) -> Question:
-        model = self.learner.model
-        return Question(
+        model = self.memory.model
+        question = Question(
             user_id=self.crowd.user_ids[user],
             item_id=model.catalogue.ids[item],
             strategy="system",
@@ -162,6 +160,7 @@ class _System:
             propensity=1.0,
             why=f"{1 - share:.0%} of what an answer tells is about the user, {share:.0%} about the item for everybody",
         )
+        return worded(model, question)
 
 
 def _covariances(items: Items) -> Array:
@@ -173,9 +172,9 @@ def _covariances(items: Items) -> Array:
     return np.asarray(np.einsum("ia,ab->iab", diagonal, np.eye(size)))
 
 
-def _known_to(learner: Learner, crowd: Crowd) -> tuple[Array, Array]:
+def _known_to(memory: Memory, crowd: Crowd) -> tuple[Array, Array]:
     """P(user can answer), 0 where nothing is left to ask, and P(user is shown it), (n, I) each."""
-    model, n = learner.model, len(crowd.user_ids)
+    model, n = memory.model, len(crowd.user_ids)
     answerability = model.answerability
     exposure = with_room(model.population.once("exposures", lambda own: answerability.believe(own.answers)), n)
     for row, state in crowd.since.items():

@@ -3,68 +3,92 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.acquisition import DEFAULT, Candidates, Given, get_strategy, select
 from palate.acquisition.draw import Draw
 from palate.acquisition.questions.context import Offers, QuestionContext
 from palate.acquisition.questions.forms import MEASURE, best_offer, check_forms, offers
-from palate.acquisition.targets import aimed_at
+from palate.acquisition.strategy import Score, Strategy
+from palate.acquisition.targets import KNOWN, aimed_at
+from palate.arrays import Array, Mask
 from palate.costs import Seconds
-from palate.entities import Form, Question, form_of
+from palate.entities import USER, Form, Question, form_of, normalise_id, shown
 from palate.errors import OptionError
+from palate.loop.checks import count, names, share
+from palate.loop.memory import Memory
 from palate.loop.offered import candidates_of, context_of
+from palate.loop.state import UserState
+from palate.loop.wording import worded
+from palate.model.model import Model
 from palate.posteriors.belief import Belief, quadratic
 
-if TYPE_CHECKING:
-    from palate.learner import Learner
-    from palate.loop.state import UserState
-    from palate.model.model import Model
-from palate.arrays import Array
 
-
-def forms_of(kinds: Sequence[str]) -> tuple[Form, ...]:
+def forms_of(forms: Sequence[str]) -> tuple[Form, ...]:
     """The forms of these names, each once.
 
     Raises:
         OptionError: If one is unknown, or there is none.
     """
-    forms = tuple(dict.fromkeys(form_of(kind) for kind in ([kinds] if isinstance(kinds, str) else kinds)))
-    if not forms:
-        raise OptionError(f"no kind of question is given. Give one or several of {', '.join(Form)}.")
-    return forms
+    given = [forms] if isinstance(forms, str) else names(forms, "forms")
+    if not given:
+        raise OptionError(f"no form of question is given. Give one or several of {', '.join(Form)}.")
+    return tuple(dict.fromkeys(map(form_of, given)))
 
 
-def ask_items(
-    learner: Learner,
-    user_id: str,
-    *,
-    k: int,
-    strategy: str,
-    candidates: Sequence[str] | None,
-    targets: str,
-    random_share: float,
-    draw: Draw,
-    rng: np.random.Generator,
-) -> tuple[Question, ...]:
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a question may be, and how it is chosen (:meth:`palate.Learner.ask`)."""
+
+    forms: Sequence[str] = (Form.RATE,)
+    strategy: str | Strategy | Score = DEFAULT
+    candidates: Sequence[str] | None = None
+    concepts: Sequence[str] | None = None
+    seconds: Seconds = field(default_factory=Seconds)
+    targets: str = KNOWN
+    random_share: float = 0.0
+    draw: Draw = "greedy"
+
+
+def ask(memory: Memory, user_id: str, wish: Wish, *, k: int = 1, rng: np.random.Generator) -> tuple[Question, ...]:
+    """Up to ``k`` questions to a user, best first, in words too.
+
+    Raises:
+        OptionError: If the forms, the strategy and the targets do not go together, or k is below 1.
+        UnknownItem: If the model does not hold a candidate, or cannot read a concept.
+    """
+    user_id, forms = normalise_id(user_id, USER), forms_of(wish.forms)
+    count(k, "k", least=1)
+    only_rates = forms == (Form.RATE,)
+    if not only_rates and wish.targets != KNOWN:
+        raise OptionError(f"targets {wish.targets!r} are for questions that rate items. Leave them, or the forms, out.")
+    found = _items(memory, user_id, wish, k, rng) if only_rates else _of_forms(memory, user_id, wish, forms, k, rng)
+    return tuple(worded(memory.model, question) for question in found)
+
+
+def _items(memory: Memory, user_id: str, wish: Wish, k: int, rng: np.random.Generator) -> list[Question]:
     """Items to rate, best first by a strategy."""
-    chosen, state, model = get_strategy(strategy), learner.state(user_id), learner.model
-    on_offer = aimed_at(targets, state.belief, candidates_of(model, state.exposure, given_to(state)), rng=rng)
-    allowed = allowed_items(model, state, candidates)
+    chosen, state, model = get_strategy(wish.strategy), memory.state(user_id), memory.model
+    on_offer = aimed_at(wish.targets, state.belief, candidates_of(model, state.exposure, given_to(state)), rng=rng)
     choices = select(
-        chosen, state.belief, on_offer, k=k, allowed=allowed, random_share=random_share, draw=draw, rng=rng
+        chosen,
+        state.belief,
+        on_offer,
+        k=k,
+        allowed=allowed_items(model, state, wish.candidates),
+        random_share=share(wish.random_share, "random_share"),
+        draw=wish.draw,
+        rng=rng,
     )
     known = on_offer.known
     gains = _shares_gained(state.belief, on_offer, [choice.item for choice in choices])
-    return tuple(
+    return [
         Question(
             user_id=user_id,
             item_id=model.catalogue.ids[choice.item],
-            strategy=strategy,
+            strategy=chosen.name,
             value=choice.value,
             answerable=float(known[choice.item]),
             propensity=choice.propensity,
@@ -72,46 +96,29 @@ def ask_items(
             seconds=Seconds().rate,
         )
         for choice, gain in zip(choices, gains, strict=True)
-    )
+    ]
 
 
-def ask_forms(
-    learner: Learner,
-    user_id: str,
-    *,
-    forms: tuple[Form, ...],
-    k: int,
-    strategy: str,
-    candidates: Sequence[str] | None,
-    concepts: Sequence[str] | None,
-    seconds: Seconds,
-    rng: np.random.Generator,
-) -> tuple[Question, ...]:
-    """Questions of several forms, best first by what an answer tells per second; each given those before it.
-
-    Raises:
-        OptionError: If k is below 1, a strategy is named (there is one measure for all forms), or the model knows
-            events and a form needs dislikes.
-        UnknownItem: If the model does not hold a candidate, or cannot read a concept.
-    """
-    if k < 1:
-        raise OptionError(f"k is {k}. Ask for at least 1 question.")
-    if strategy != DEFAULT:
+def _of_forms(
+    memory: Memory, user_id: str, wish: Wish, forms: tuple[Form, ...], k: int, rng: np.random.Generator
+) -> list[Question]:
+    """Questions of several forms, best first by what an answer tells per second; each given those before it."""
+    if wish.strategy != DEFAULT:
         raise OptionError(
-            f"strategy {strategy!r} ranks items. Several kinds of question are compared by what they tell per second: "
-            "leave the strategy out."
+            f"strategy {shown(wish.strategy)} ranks items. Several forms of question are compared by what they tell "
+            "per second: leave the strategy out."
         )
-    check_forms(forms, learner.model.taste.likelihood)
-    setting = _setting(learner.model, learner.state(user_id), forms, candidates, concepts, seconds)
+    check_forms(forms, memory.model.taste.likelihood)
+    context = _context(memory.model, memory.state(user_id), forms, wish)
     questions: list[Question] = []
     while len(questions) < k:
-        found = offers(setting, forms, rng=rng)
+        found = offers(context, forms, rng=rng)
         best = int(best_offer(found)[0])
         if best < 0:
             break
-        questions.append(_question(learner.model, user_id, setting, found[best]))
-        setting = _without(setting, found[best])
-    return tuple(questions)
+        questions.append(_question(memory.model, user_id, context, found[best]))
+        context = _without(context, found[best])
+    return questions
 
 
 def given_to(state: UserState) -> Given:
@@ -121,39 +128,32 @@ def given_to(state: UserState) -> Given:
     return Given(np.array([*state.rated, *unable], dtype=np.intp), values)
 
 
-def allowed_items(model: Model, state: UserState, candidates: Sequence[str] | None) -> NDArray[np.bool_]:
+def allowed_items(model: Model, state: UserState, candidates: Sequence[str] | None) -> Mask:
     """Items that may be asked: the candidates, or all, but for those that were in an answer."""
     allowed = among(model, candidates)
     allowed[list(state.asked | state.posed)] = False
     return allowed
 
 
-def among(model: Model, candidates: Sequence[str] | None) -> NDArray[np.bool_]:
-    """The candidates, or all."""
-    chosen = np.ones(len(model.catalogue), dtype=bool)
+def among(model: Model, candidates: Sequence[str] | None, name: str = "candidates") -> Mask:
+    """The candidates, or all, (I,)."""
+    chosen = np.full(len(model.catalogue), candidates is None)
     if candidates is not None:
-        chosen[:] = False
-        chosen[model.catalogue.positions(candidates)] = True
+        chosen[model.catalogue.positions(names(candidates, name))] = True
     return chosen
 
 
-def _setting(
-    model: Model,
-    state: UserState,
-    forms: tuple[Form, ...],
-    candidates: Sequence[str] | None,
-    concepts: Sequence[str] | None,
-    seconds: Seconds,
-) -> QuestionContext:
+def _context(model: Model, state: UserState, forms: tuple[Form, ...], wish: Wish) -> QuestionContext:
     """For one user, as for n of them."""
     offered = candidates_of(model, state.exposure)
-    learnt = model.concepts_named(concepts) if Form.CONCEPT in forms else model.concepts_named(())
+    concepts = None if wish.concepts is None else names(wish.concepts, "concepts")
+    learnt = model.concepts_named(concepts if Form.CONCEPT in forms else ())
     return context_of(
         model,
         replace(offered, targets=offered.targets[None], known=offered.known[None], reach=offered.reach[None]),
         Belief(state.belief.mean[None], state.belief.covariance[None]),
-        allowed_items(model, state, candidates)[None],
-        seconds=seconds,
+        allowed_items(model, state, wish.candidates)[None],
+        seconds=wish.seconds,
         concepts=learnt,
         open_concepts=np.array([[name not in state.concepts for name in learnt.names]], dtype=bool).reshape(1, -1),
         preview_reach=np.ones((1, len(offered))),

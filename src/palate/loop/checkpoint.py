@@ -1,402 +1,185 @@
-"""A learner on disk: a model folder of safetensors, JSON and parquet, and what was told beside them.
+"""A learner on disk: a model folder of safetensors, JSON and parquet, and the log of what was told in it.
 
-That is the label log and the attributes told of users (:mod:`palate.store.known`): a save adds to both, takes nothing
-away, and leaves what this model cannot take.
+A save adds to the log, takes nothing away, and leaves what this model cannot take.
 """
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import asdict, replace
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
-import scipy.sparse as sparse
-from numpy.typing import NDArray
 
-from palate._version import __version__
 from palate.datasets.readers.formats import refuse_data_folder
-from palate.encoders.blocks import Block
-from palate.encoders.histories.behaviour import Behaviour
-from palate.encoders.histories.events import Events
-from palate.encoders.histories.history import KINDS
-from palate.encoders.text.lora import Lora
-from palate.entities import EVENT, ITEM, USER
-from palate.errors import AnswerError, ModelFolderError, OptionError, UnknownItem
-from palate.learner import Learner
-from palate.model.adapt_text import Adaptation
-from palate.model.catalogue import Catalogue
-from palate.model.model import Model
-from palate.model.scale import Scale
-from palate.posteriors.answerability import Answerability
-from palate.posteriors.attribute_coding import Coding, Number, Told
-from palate.posteriors.attributes import Attributes
-from palate.posteriors.belief import Belief
-from palate.posteriors.block_prior import FusedPrior
-from palate.posteriors.items import Items, Spread
-from palate.posteriors.likelihoods import Likelihood
-from palate.posteriors.linear_prior import LinearPrior
-from palate.posteriors.taste import Taste
-from palate.ranking.item_knn import Companions
-from palate.store import known
-from palate.store.model_folder import strict
-from palate.store.model_folder.folder import Arrays, load_folder, save_folder
-from palate.store.protocol import active
+from palate.encoders.protocol import Encoder
+from palate.entities import EVENT, ITEM, USER, Answer, shown
+from palate.errors import InputError, ModelFolderError, OptionError
+from palate.loop.memory import Memory
+from palate.model.saved import model_of, parts_of
+from palate.records import Attribute, Content, Event, Record
+from palate.store.model_folder.folder import LoadedFolder, load_folder, save_folder
+from palate.store.old_attributes import FILE as OLD_ATTRIBUTES
+from palate.store.old_attributes import read_attributes
+from palate.store.protocol import LabelStore, active
 from palate.store.sqlite_log import LabelLog
 
 LOG = "labels.sqlite"
-_NO_TIME = -1e20  # NaN is no number to keep, and before 1970 times are negative
-_PRIOR = ("mean", "covariance", "coefficients", "centre", "axes", "energy", "signal")
-_FUSED = ("mean", "covariance", "coefficients", "centre", "gram", "back", "strengths")
 
 
-def log_path(folder: Path) -> Path:
-    """Where a model folder keeps its label log."""
-    return folder / LOG
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a folder holds.
+
+    Attributes:
+        memory: The model, and what was told since its fit.
+        seed: Of the fit.
+        fitted_seq: Row of the log up to which events and attributes are in the fit itself.
+        last_seq: Row of the log up to which everything is in the memory.
+        options: Of the fit, by name.
+        notes: What was passed over on the way.
+        is_old: Whether events and attributes were read that are not in the log yet.
+    """
+
+    memory: Memory
+    seed: int = 0
+    fitted_seq: int = 0
+    last_seq: int = 0
+    options: dict[str, Any] | None = None
+    notes: tuple[str, ...] = ()
+    is_old: bool = False
 
 
-def save(learner: Learner, folder: Path) -> None:
-    """Write a learner; what was told or undone and is not yet in the folder's log is appended first.
+def folder_of(place: object) -> Path:
+    """A place on disk.
+
+    Raises:
+        OptionError: If it is none.
+    """
+    if not isinstance(place, (str, Path)) or not str(place) or "://" in str(place):
+        raise OptionError(f"the model folder is {shown(place)}. Give the path of a folder.")
+    return Path(place)
+
+
+def open_log(folder: Path) -> LabelLog:
+    """The log of a model folder, made if there is none: the one place that opens it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return LabelLog.open(folder / LOG)
+
+
+def save(
+    memory: Memory, folder: Path, *, seed: int = 0, fitted_seq: int = 0, options: dict[str, Any] | None = None
+) -> None:
+    """Write a model; what was told or undone and is not yet in the folder's log is appended first.
 
     Raises:
         OptionError: If the folder is one of data.
     """
     refuse_data_folder(folder)
-    model, text = learner.model, learner.model.catalogue.block("text")
-    histories = pl.DataFrame(
-        [
-            (user, model.catalogue.ids[i], w, KINDS[kind])
-            for user, h in learner.histories.items()
-            for i, w, kind in zip(h.items, h.liking, h.kinds, strict=True)
-        ],
-        schema={USER: pl.String, ITEM: pl.String, "liking": pl.Float64, EVENT: pl.String},
-        orient="row",
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    with LabelLog.open(log_path(folder)) as log:
-        log.append([answer for answers in learner.told.values() for answer in answers])
-        for label in active(log.labels()) if learner.undone else ():
-            if label.answer.key in learner.undone:
-                log.retract(label.answer.key)
-    known.merge(folder, learner.known)
-    save_folder(
-        folder,
-        config={
-            "version": __version__,
-            "items": len(model.catalogue),
-            "users": len(model.user_ids),
-            "dim": model.taste.items.dim,
-            "likelihood": model.taste.likelihood.as_dict(),
-            "covariance": model.taste.items.spread.form,
-            "scale": {"levels": list(model.scale.levels), "like": model.scale.like},
-            "encoder": {"name": model.encoder[0], "revision": model.encoder[1]},
-            "blocks": _block_dicts(model.catalogue),
-            "adaptation": None if model.adaptation is None else asdict(model.adaptation),
-            "fitted": model.prior.items if isinstance(model.prior, FusedPrior) else None,
-            "history": model.history,
-            "data": model.fingerprint,
-        },
-        arrays={
-            "taste": _taste_arrays(model),
-            "answers": _answer_arrays(model),
-            **({"blocks": _block_arrays(model.catalogue)} if isinstance(model.prior, FusedPrior) else {}),
-            **({} if model.behaviour is None else {"behaviour": model.behaviour.arrays()}),
-            **({} if model.companions is None else {"companions": _companion_arrays(model.companions)}),
-            **({} if text is None or text.lora is None else {"lora": text.lora.arrays()}),
-        },
-        tables={
-            "items": model.catalogue.table,
-            "users": pl.DataFrame({USER: model.user_ids}, schema={USER: pl.String}),
-            "histories": histories,
-            **_attribute_tables(model),
-        },
-    )
+    with open_log(folder) as log:
+        keep(memory, log)
+    save_model(memory, folder, seed=seed, fitted_seq=fitted_seq, options=options)
 
 
-def _attribute_tables(model: Model) -> dict[str, pl.DataFrame]:
-    """How attributes are encoded, each as JSON, and what the data says of users; nothing without attributes."""
-    if model.attributes is None or model.users is None:
-        return {}
-    coding = [strict.dumps(attribute).decode() for attribute in model.attributes.coding.as_dicts()]
-    return {"coding": pl.DataFrame({"attribute": coding}), "attributes": model.users}
+def save_model(
+    memory: Memory, folder: Path, *, seed: int = 0, fitted_seq: int = 0, options: dict[str, Any] | None = None
+) -> None:
+    """Write a model in one step, and leave the log as it is."""
+    config, arrays, tables = parts_of(memory.model)
+    config |= {"seed": seed, "fitted_seq": fitted_seq, "fit": options}
+    save_folder(folder, config=config, arrays=arrays, tables=tables)
+    (folder / OLD_ATTRIBUTES).unlink(missing_ok=True)  # they are in the log now
 
 
-def _block_dicts(catalogue: Catalogue) -> list[dict[str, Any]]:
-    """What the columns of the content are, as JSON holds it."""
-    return [
-        {
-            "name": block.name,
-            "encoder": block.encoder,
-            "revision": block.revision,
-            "size": size,
-            "categories": list(block.categories),
-        }
-        for block, size in zip(catalogue.blocks, catalogue.sizes, strict=True)
-    ]
+def keep(memory: Memory, log: LabelStore) -> None:
+    """Append what was told and is not in a log; a key that is there stays as it is."""
+    contents: list[Content] = []
+    for user in memory.users:
+        contents += [*memory.told.get(user, ()), *memory.seen.get(user, ())]
+        contents += memory.known.get(user, ())
+    log.append(contents)
+    for record in active(log.records()) if memory.undone else ():
+        if record.content.key in memory.undone:
+            log.retract(record.content.key)
 
 
-def _block_arrays(catalogue: Catalogue) -> Arrays:
-    """How each block is whitened, and which items have it."""
-    arrays: Arrays = {} if catalogue.has is None else {"has": catalogue.has.astype(np.uint8)}
-    for block in catalogue.blocks:
-        if block.centre is not None and block.axes is not None:
-            arrays |= {f"{block.name}.centre": block.centre, f"{block.name}.axes": block.axes}
-    return arrays
+def load(folder: Path, encoders: Iterable[Encoder] = ()) -> Checkpoint:
+    """Read a model and replay its log. What was passed over on the way is a warning.
 
-
-def _taste_arrays(model: Model) -> Arrays:
-    items = model.taste.items
-    arrays: Arrays = {
-        "level": items.level,
-        "factors": items.factors,
-        "spread": items.spread.values,
-        "noise": items.noise,
-        "counts": model.catalogue.counts,
-        "levels": model.catalogue.levels,
-        "rate": model.answerability.rate,
-        "loadings": model.answerability.loadings,
-        "exposure_noise": model.answerability.noise,
-        "start.mean": model.taste.start.mean,
-        "start.covariance": model.taste.start.covariance,
-    }
-    of_attributes = model.attributes and model.attributes.prior
-    for name, prior in (("prior", model.prior), ("history", model.history_prior), ("attributes", of_attributes)):
-        if prior is not None:
-            parts = _FUSED if isinstance(prior, FusedPrior) else _PRIOR
-            arrays |= {f"{name}.{part}": getattr(prior, part) for part in parts}
-    if model.catalogue.content is not None:
-        arrays["content"] = model.catalogue.content
-    return arrays
-
-
-def _answer_arrays(model: Model) -> Arrays:
-    arrays: Arrays = _csr(model.answers, "answers")
-    if model.events is not None:
-        arrays |= _csr(model.events.liking, "events") | {
-            "events.times": np.nan_to_num(model.events.timestamps.data, nan=_NO_TIME),
-            "events.kinds": model.events.kinds.data,
-        }
-    return arrays
-
-
-def _companion_arrays(companions: Companions) -> Arrays:
-    return {"level": companions.level, **_csr(companions.likeness, "likeness")}
-
-
-def _csr(matrix: sparse.csr_matrix | sparse.csr_array, name: str) -> Arrays:
-    return {
-        f"{name}.values": matrix.data,
-        f"{name}.items": matrix.indices,
-        f"{name}.start": matrix.indptr.astype(np.int64),
-    }
-
-
-def load(folder: Path) -> Learner:
-    """Read a learner and replay its label log. What was passed over on the way is a warning."""
+    Args:
+        encoders: Those that a model was fitted with as objects.
+    """
     loaded = load_folder(folder)
     for note in loaded.notes:
         warnings.warn(note, stacklevel=3)
     try:
-        learner = Learner(_model(loaded.config, loaded.arrays, loaded.tables))
-        for (user,), rows in loaded.tables["histories"].group_by(USER, maintain_order=True):
-            # models saved by older versions know no kinds
-            events = rows[EVENT].to_list() if EVENT in rows.columns else None
-            learner = learner.see(str(user), rows[ITEM].to_list(), liking=rows["liking"].to_list(), events=events)
-    except (KeyError, TypeError, ValueError, IndexError, UnknownItem, OptionError, pl.exceptions.PolarsError) as error:
-        raise ModelFolderError(
-            f"the model folder {folder} does not hold what its config promises: {error!r}. Save the model again."
-        ) from error
-    learner = _introduced(learner, folder)
-    return _replayed(learner, folder) if log_path(folder).exists() else learner
+        memory = Memory(model_of(loaded.config, loaded.arrays, loaded.tables).encoded_by(encoders))
+    except ModelFolderError as error:
+        raise ModelFolderError(f"the model folder {folder}: {error}") from error
+    fitted_seq, last_seq = loaded.config.get("fitted_seq", 0), 0
+    old = _old_records(loaded, folder)
+    memory, notes = replayed(memory, old, -1)
+    if (folder / LOG).exists():
+        with open_log(folder) as log:
+            records = list(log.records())
+        last_seq = records[-1].seq if records else 0
+        memory, more = replayed(memory, records, fitted_seq)
+        notes += more
+    for note in notes:
+        warnings.warn(f"{note} (in {folder})", stacklevel=3)
+    config = loaded.config
+    return Checkpoint(memory, config.get("seed", 0), fitted_seq, last_seq, config.get("fit"), notes, bool(old))
 
 
-def _introduced(learner: Learner, folder: Path) -> Learner:
-    """With the attributes told of users. An older checkpoint may not know one of them: it stays in the folder."""
-    told: dict[str, dict[str, Told]] = {}
-    refused: list[str] = []
-    for user, attributes in known.read(folder).items():
-        for name, value in attributes.items():
-            try:
-                told.setdefault(user, {}).update(learner.check_attributes({name: value}))
-            except OptionError as error:
-                refused.append(str(error))
-    if refused:
-        note = f"{len(refused)} attributes told of users in {folder} do not fit the model and were passed over"
-        warnings.warn(f"{note}; the first: {refused[0]}", stacklevel=4)
-    return replace(learner, known={user: attributes for user, attributes in told.items() if attributes})
+def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> tuple[Memory, tuple[str, ...]]:
+    """A memory with these rows of a log, and what of them its model cannot take.
 
+    An older model may not hold an item, or know an attribute: such a row stays in the log.
 
-def _replayed(learner: Learner, folder: Path) -> Learner:
-    """With the answers of the log. An older checkpoint may not hold an item of theirs: they stay in the log."""
-    with LabelLog.open(log_path(folder)) as log:
-        labels = list(log.labels())
-    answers = [label.answer for label in active(labels)]
-    fitting, refused = [], []
-    for answer in answers:
+    Args:
+        fitted_seq: Events and attributes up to this row are in the fit.
+    """
+    rows = list(records)
+    memory = memory.retracted(row for row in rows if row.retracts)
+    contents = [row.content for row in active(rows) if isinstance(row.content, Answer) or row.seq > fitted_seq]
+    answers, refused = _fitting(memory, [one for one in contents if isinstance(one, Answer)])
+    memory = memory.tell(answers)
+    for one in contents:
         try:
-            fitting.append(learner.check(answer))
-        except (UnknownItem, AnswerError) as error:
+            memory = memory.see(one) if isinstance(one, Event) else memory
+            memory = memory.know([one]) if isinstance(one, Attribute) else memory
+        except InputError as error:
             refused.append(str(error))
-    if refused:
-        note = f"{len(refused)} of {len(answers)} labels of {folder} do not fit the model and were passed over"
-        warnings.warn(f"{note}; the first: {refused[0]}", stacklevel=4)
-    return replace(learner, undone=frozenset(label.retracts for label in labels if label.retracts)).tell(fitting)
-
-
-def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, pl.DataFrame]) -> Model:
-    taste, answers = arrays["taste"], arrays["answers"]
-    n_items, n_users, dim = config["items"], config["users"], config["dim"]
-    _check(tables["items"].height, n_items, "rows of items")
-    _check(tables["users"].height, n_users, "rows of users")
-    _check(taste["factors"].shape, (n_items, dim), "shape of factors")
-    _check(taste["levels"].shape[0], n_items, "rows of levels")
-    for name in ("level", "noise", "counts", "rate", "exposure_noise"):
-        _check(taste[name].shape, (n_items,), f"shape of {name}")
-    size = dim + 1
-    columns = {"full": size * (size + 1) // 2, "diagonal": size, "isotropic": 1}[config["covariance"]]
-    _check(taste["spread"].shape, (n_items, columns), "shape of spread")
-    _check(taste["start.mean"].shape, (dim,), "shape of start.mean")
-    _check(taste["start.covariance"].shape, (dim, dim), "shape of start.covariance")
-    _check(len(taste["loadings"]), n_items, "rows of loadings")
-    encoding = len(taste["prior.centre"])
-    content = (n_items, encoding) if encoding else None
-    _check(taste["content"].shape if "content" in taste else None, content, "shape of content")
-    behaviour = Behaviour.from_arrays(arrays["behaviour"]) if "behaviour" in arrays else None
-    if behaviour is not None:
-        _check(len(behaviour.centre), encoding + size, "columns of the behaviour model")
-    items = Items(taste["level"], taste["factors"], Spread(config["covariance"], taste["spread"]), taste["noise"])
-    shape = (n_users, n_items)
-    events = None
-    if "events.values" in answers:
-        liking = _matrix(answers, "events", shape)
-        times = np.where(answers["events.times"] == _NO_TIME, np.nan, answers["events.times"])
-        kinds = answers.get("events.kinds", np.zeros(liking.nnz, dtype=np.int64))  # older models know none
-        _check(kinds.shape, times.shape, "shape of events.kinds")
-        known = bool(((kinds >= 0) & (kinds < len(KINDS))).all())
-        _check(known, True, "range of events.kinds")
-        events = Events(
-            liking, *(sparse.csr_matrix((part, liking.indices, liking.indptr), shape=shape) for part in (times, kinds))
-        )
-    lora = Lora.from_arrays(arrays["lora"]) if "lora" in arrays else None
-    blocks, sizes = _blocks(config, arrays.get("blocks", {}), lora)
-    history = config.get("history", "mean" if behaviour is None else "behaviour")  # older models name none
-    if "history.centre" in taste:
-        raw = (size if block.centre is None else len(block.centre) for block, size in zip(blocks, sizes, strict=True))
-        text = sum(width for block, width in zip(blocks, raw, strict=True) if block.name == "text")
-        widths = {"mean": encoding, "factors": dim, "text": text} | ({"behaviour": behaviour.dim} if behaviour else {})
-        _check(len(taste["history.centre"]), widths[history], "length of history.centre")
-    has = _has(arrays["blocks"], (n_items, len(blocks))) if "blocks" in arrays else None
-    if taste.get("content") is not None:
-        _check(sum(sizes), encoding, "columns of blocks")
-    return Model(
-        catalogue=Catalogue(
-            tables["items"], taste.get("content"), taste["counts"], taste["levels"], blocks, sizes, has
-        ),
-        taste=Taste(
-            items, Likelihood.named(**config["likelihood"]), Belief(taste["start.mean"], taste["start.covariance"])
-        ),
-        prior=_prior(taste, "prior", size) if has is None else _fused(taste, config, sizes, size),
-        answerability=Answerability(taste["rate"], taste["loadings"], taste["exposure_noise"]),
-        history_prior=_prior(taste, "history", dim) if "history.mean" in taste else None,
-        user_ids=tables["users"][USER].to_list(),
-        answers=_matrix(answers, "answers", shape),
-        events=events,
-        scale=Scale(tuple(config["scale"]["levels"]), config["scale"]["like"]),
-        encoder=(config["encoder"]["name"], config["encoder"]["revision"]),
-        fingerprint=config["data"],
-        attributes=_attributes(taste, tables, dim) if "coding" in tables else None,
-        users=tables.get("attributes"),
-        history=history,
-        behaviour=behaviour,
-        companions=_companions(arrays["companions"], n_items) if "companions" in arrays else None,
-        adaptation=_adaptation(config.get("adaptation")),
+    if not refused:
+        return memory, ()
+    return memory, (
+        f"{len(refused)} of {len(contents)} rows of the log do not fit the model and were passed over; "
+        f"the first: {refused[0]}",
     )
 
 
-def _adaptation(found: dict[str, Any] | None) -> Adaptation | None:
-    """What came of adapting; models saved by older versions know of none."""
-    if found is None:
-        return None
-    pairs = {name: found[name] and tuple(found[name]) for name in ("rmse", "difference")}
-    return Adaptation(found["kind"], found["kept"], found["items"], **pairs)
+def _fitting(memory: Memory, answers: Iterable[Answer]) -> tuple[list[Answer], list[str]]:
+    fitting, refused = [], []
+    for answer in answers:
+        try:
+            fitting.append(memory.check(answer))
+        except InputError as error:
+            refused.append(str(error))
+    return fitting, refused
 
 
-def _companions(arrays: Arrays, n_items: int) -> Companions:
-    n = len(arrays["level"])  # those fitted on; items added since are not counted
-    _check(n, min(n, n_items), "number of levels of companions")
-    return Companions(arrays["level"], sparse.csr_array(_matrix(arrays, "likeness", (n, n))))
-
-
-def _attributes(taste: Arrays, tables: dict[str, pl.DataFrame], dim: int) -> Attributes:
-    coding = Coding.from_dicts([strict.loads(text.encode()) for text in tables["coding"]["attribute"]])
-    prior = _prior(taste, "attributes", dim)
-    _check(len(prior.centre), coding.width, "length of attributes.centre")
-    columns = {one.name: pl.Float64 if isinstance(one, Number) else pl.String for one in coding.attributes}
-    _check(dict(tables["attributes"].schema), {USER: pl.String, **columns}, "types of attributes")
-    return Attributes(coding, prior)
-
-
-def _prior(taste: Arrays, name: str, size: int) -> LinearPrior:
-    prior = LinearPrior(**{part: taste[f"{name}.{part}"] for part in _PRIOR})
-    encoding = len(prior.centre)
-    for part, shape in (
-        ("mean", (size,)),
-        ("covariance", (size, size)),
-        ("coefficients", (encoding, size)),
-        ("axes", (encoding, encoding)),
-        ("signal", (size, size)),
-    ):
-        _check(getattr(prior, part).shape, shape, f"shape of {name}.{part}")
-    return prior
-
-
-def _blocks(config: dict[str, Any], arrays: Arrays, lora: Lora | None) -> tuple[tuple[Block, ...], tuple[int, ...]]:
-    """What the columns of the content are."""
-    blocks, sizes = [], []
-    for one in config["blocks"]:
-        name, size = one["name"], one["size"]
-        centre, axes = arrays.get(f"{name}.centre"), arrays.get(f"{name}.axes")
-        if axes is not None:
-            _check(axes.shape, (len(arrays[f"{name}.centre"]), size), f"shape of {name}.axes")
-        own = lora if name == "text" else None
-        if own is not None:
-            _check(own.revision in one["revision"], True, "match of the adapter with the encoder's revision")
-        blocks.append(Block(name, one["encoder"], one["revision"], centre, axes, tuple(one["categories"]), own))
-        sizes.append(size)
-    return tuple(blocks), tuple(sizes)
-
-
-def _has(arrays: Arrays, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    _check(arrays["has"].shape, shape, "shape of has")
-    return arrays["has"].astype(bool)
-
-
-def _fused(taste: Arrays, config: dict[str, Any], sizes: tuple[int, ...], size: int) -> FusedPrior:
-    parts = {part: taste[f"prior.{part}"] for part in _FUSED}
-    encoding, directions = len(parts["centre"]), parts["back"].shape[1]
-    for part, shape in (
-        ("mean", (size,)),
-        ("covariance", (size, size)),
-        ("coefficients", (encoding, size)),
-        ("gram", (encoding, encoding)),
-        ("back", (size, directions)),
-        ("strengths", (len(sizes), directions)),
-    ):
-        _check(parts[part].shape, shape, f"shape of prior.{part}")
-    if config["fitted"] < 1 or (parts["strengths"] <= 0.0).any():
-        raise ModelFolderError("the content prior was fitted on nothing, or has a strength below 0. Save it again.")
-    return FusedPrior.build(sizes=sizes, items=config["fitted"], **parts)
-
-
-def _matrix(arrays: Arrays, name: str, shape: tuple[int, int]) -> sparse.csr_matrix:
-    parts = (arrays[f"{name}.values"], arrays[f"{name}.items"], arrays[f"{name}.start"])
-    matrix = sparse.csr_matrix(parts, shape=shape)
-    matrix.check_format(full_check=True)
-    return matrix
-
-
-def _check(found: object, expected: object, what: str) -> None:
-    if found != expected:
-        raise ModelFolderError(f"the {what} is {found}, config.json says {expected}. Save the model again.")
+def _old_records(loaded: LoadedFolder, folder: Path) -> list[Record]:
+    """Events and attributes that older versions kept beside the log, with keys that stay the same."""
+    events: list[Event | Attribute] = []
+    rows = loaded.tables.get("histories", pl.DataFrame())
+    for place, row in enumerate(rows.iter_rows(named=True)):
+        events.append(Event(row[USER], row[ITEM], row.get(EVENT, ""), row["liking"], key=f"old-event-{place}"))
+    for user, attributes in read_attributes(folder).items():
+        for name, value in attributes.items():
+            events.append(Attribute(user, name, value, key=f"old-attribute-{user}-{name}"[:256]))
+    if events:
+        note = f"{len(events)} events and attributes of {folder} are in an older format"
+        warnings.warn(f"{note}. The next save moves them into the log.", stacklevel=4)
+    return [Record(0, one, 0.0) for one in events]

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sparse
-from numpy.typing import NDArray
 
+from palate.arrays import TINY, Array, Mask, Positions
 from palate.errors import OptionError
+from palate.loop.ask_user import among
+from palate.loop.checks import count, names, share
+from palate.loop.memory import Memory
+from palate.loop.reasons import companion_reason, pulls, reason
+from palate.loop.state import UserState
+from palate.model.model import Model
 from palate.posteriors.statistics import augmented_moments
 
-if TYPE_CHECKING:
-    from palate.learner import Learner
-    from palate.loop.state import UserState
-    from palate.model.model import Model
-from palate.arrays import Array
-from palate.loop.reasons import _companion_reason, _pulls, _reason
-
 _SHORTLIST = 10  # times k, of which a diverse list is made
-_TINY = float(np.finfo(np.float64).tiny)  # no unit of ratings is as small
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,66 +83,82 @@ def expectations(model: Model, state: UserState) -> tuple[Array, Array]:
     return likelihood.expected(mean, of_answer), likelihood.slope(mean, of_answer) * np.sqrt(variance)
 
 
-def recommend(
-    learner: Learner,
-    user_id: str,
-    *,
-    k: int = 10,
-    exclude: Sequence[str] = (),
-    allow: Sequence[str] | None = None,
-    category: str | None = None,
-    include_seen: bool = False,
-    min_certainty: float = 0.0,
-    diversity: float = 0.0,
-) -> list[Recommendation]:
-    """The k items a user is expected to like most; fewer where the filters leave fewer.
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What may be in a list.
 
-    Args:
+    Attributes:
         exclude: Ids never to show. Ids the model does not hold are ignored: a list may outlive an item.
         allow: Ids that may be shown; all if None.
         category: Only items of this category.
         include_seen: Also what the user rated or told of.
-        min_certainty: In [0, 1]: only items of which at least this share of the prior variance is resolved.
-        diversity: In [0, 1]: 0 ranks by score alone, 1 by difference from what is above alone. Maximal marginal
-            relevance, Carbonell, Goldstein, SIGIR 1998.
-    Raises:
-        OptionError: If k is negative or a share is not in [0, 1].
-        UnknownItem: If an allowed item or the category is not in the model.
     """
-    if k < 0:
-        raise OptionError(f"k is {k}. Ask for 0 or more items.")
-    for name, share in (("min_certainty", min_certainty), ("diversity", diversity)):
-        if not 0.0 <= share <= 1.0:
-            raise OptionError(f"{name} is {share}. Give a number from 0 to 1.")
-    model, state = learner.model, learner.state(user_id)
+
+    exclude: Sequence[str] = ()
+    allow: Sequence[str] | None = None
+    category: str | None = None
+    include_seen: bool = False
+
+    def open_items(self, model: Model, state: UserState) -> Mask:
+        """Which items that leaves, (I,).
+
+        Raises:
+            UnknownItem: If an allowed item or the category is not in the model.
+        """
+        catalogue = model.catalogue
+        is_open = among(model, self.allow, "allow")
+        if self.category is not None:
+            inside = np.zeros(len(catalogue), dtype=bool)
+            inside[catalogue.members(self.category)] = True
+            is_open &= inside
+        is_open[catalogue.positions([item for item in names(self.exclude, "exclude") if item in catalogue])] = False
+        if not self.include_seen:
+            is_open[list(state.asked)] = False
+        return is_open
+
+
+def recommend(
+    memory: Memory,
+    user_id: str,
+    *,
+    k: int = 10,
+    filters: Filters = Filters(),
+    min_certainty: float = 0.0,
+    diversity: float = 0.0,
+) -> list[Recommendation]:
+    """The k items a user is expected to like most (:meth:`palate.Learner.recommend`)."""
+    count(k, "k")
+    for name, part in (("min_certainty", min_certainty), ("diversity", diversity)):
+        share(part, name)
+    model, state = memory.model, memory.state(user_id)
     score, std = expectations(model, state)
-    open_items = _open(model, state, exclude, allow, category, include_seen)
+    open_items = filters.open_items(model, state)
     if min_certainty > 0.0:
         open_items &= _certainty(model, state) >= min_certainty
     positions = np.flatnonzero(open_items)
     wanted = min(k if diversity == 0.0 else _SHORTLIST * k, len(positions))
-    order = _top(score[positions], wanted)
-    shortlist = positions[order]
+    shortlist = positions[_top(score[positions], wanted)]
     if diversity > 0.0 and len(shortlist):
         shortlist = _diverse(model, score, shortlist, k, diversity)
-    pulls = _pulls(model, state)
+    pulled, catalogue = pulls(model, state), model.catalogue
     return [
         Recommendation(
-            model.catalogue.ids[item], model.catalogue.names[item], float(score[item]), float(std[item]), reason
+            catalogue.ids[item],
+            catalogue.names[item],
+            float(score[item]),
+            float(std[item]),
+            reason(model, state, pulled, item),
         )
-        for item, reason in ((item, _reason(model, state, pulls, item)) for item in shortlist.tolist())
+        for item in shortlist.tolist()
     ]
 
 
 def companions(
-    learner: Learner,
+    memory: Memory,
     user_id: str,
     *,
     k: int = 10,
-    exclude: Sequence[str] = (),
-    allow: Sequence[str] | None = None,
-    category: str | None = None,
-    include_seen: bool = False,
+    filters: Filters = Filters(),
 ) -> list[Companion]:
     """The k items that others most likely met who met what a user did, from counts alone.
 
@@ -155,72 +168,48 @@ def companions(
     counts and are not in it.
 
     Args:
-        exclude, allow, category, include_seen: As of :func:`recommend`; what the user did is left out too.
+        filters: What the user did is left out too, unless what they have seen is wanted.
     Raises:
         OptionError: If k is negative, or the model was fitted without companions.
         UnknownItem: If an allowed item or the category is not in the model.
     """
-    if k < 0:
-        raise OptionError(f"k is {k}. Ask for 0 or more items.")
-    model, state = learner.model, learner.state(user_id)
+    count(k, "k")
+    model, state = memory.model, memory.state(user_id)
     if model.companions is None:
         raise OptionError("the model has counted no companions: 0 were fitted. Fit it with companions=True.")
     counted = len(model.companions.level)
-    met = [item for item in _met(learner, user_id) if item < counted]
-    is_open = _open(model, state, exclude, allow, category, include_seen)[:counted]
-    if not include_seen:
+    met = [item for item in _met(memory, user_id) if item < counted]
+    is_open = filters.open_items(model, state)[:counted]
+    if not filters.include_seen:
         is_open[met] = False
     row = sparse.csr_array((np.ones(len(met)), ([0] * len(met), met)), shape=(1, counted))
     score, positions = model.companions.score(row)[0], np.flatnonzero(is_open)
     found = positions[_top(score[positions], min(k, len(positions)))]
     catalogue, shares = model.catalogue, model.companions.likeness[met].tocsc()
-    reasons = [_companion_reason(model, met, shares[:, [item]].toarray()[:, 0], item) for item in found.tolist()]
+    reasons = [companion_reason(model, met, shares[:, [item]].toarray()[:, 0], item) for item in found.tolist()]
     return [
         Companion(catalogue.ids[item], catalogue.names[item], float(score[item]), reason)
         for item, reason in zip(found.tolist(), reasons, strict=True)
     ]
 
 
-def _met(learner: Learner, user_id: str) -> list[int]:
+def _met(memory: Memory, user_id: str) -> list[int]:
     """Positions of what a user did and liked, each once."""
-    state, history = learner.state(user_id), learner.history(user_id)
+    state, history = memory.state(user_id), memory.history(user_id)
     rated = zip(state.rated, state.values, strict=True)
-    liked = [item for item, value in rated if value >= learner.model.scale.like]
+    liked = [item for item, value in rated if value >= memory.model.scale.like]
     done = [] if history is None else history.items[history.liking > 0].tolist()
     return list(dict.fromkeys([*liked, *done]))
-
-
-def _open(
-    model: Model,
-    state: UserState,
-    exclude: Sequence[str],
-    allow: Sequence[str] | None,
-    category: str | None,
-    include_seen: bool,
-) -> NDArray[np.bool_]:
-    catalogue = model.catalogue
-    is_open = np.ones(len(catalogue), dtype=bool)
-    if allow is not None:
-        is_open[:] = False
-        is_open[catalogue.positions(allow)] = True
-    if category is not None:
-        inside = np.zeros(len(catalogue), dtype=bool)
-        inside[catalogue.members(category)] = True
-        is_open &= inside
-    is_open[catalogue.positions([item for item in exclude if item in catalogue])] = False
-    if not include_seen:
-        is_open[list(state.asked)] = False
-    return is_open
 
 
 def _certainty(model: Model, state: UserState) -> Array:
     """Share of the variance of ``w · z`` that the answers have resolved, (I,)."""
     factors = model.taste.items.factors
     before = model.taste.start.variance(factors)
-    return 1.0 - state.belief.variance(factors) / np.maximum(before, _TINY)
+    return 1.0 - state.belief.variance(factors) / np.maximum(before, TINY)
 
 
-def _top(score: Array, k: int) -> NDArray[np.intp]:
+def _top(score: Array, k: int) -> Positions:
     """Positions of the k largest, largest first, equal ones in the order of the catalogue."""
     if k == 0:
         return np.zeros(0, dtype=np.intp)
@@ -229,7 +218,7 @@ def _top(score: Array, k: int) -> NDArray[np.intp]:
     return candidates[np.argsort(-score[candidates], kind="stable")][:k]
 
 
-def _diverse(model: Model, score: Array, shortlist: NDArray[np.intp], k: int, diversity: float) -> NDArray[np.intp]:
+def _diverse(model: Model, score: Array, shortlist: Positions, k: int, diversity: float) -> Positions:
     """Maximal marginal relevance: similarity is the cosine of factors and, where there is content, of encodings."""
     factors = _unit(model.taste.items.factors[shortlist])
     similarity = factors @ factors.T
@@ -249,12 +238,12 @@ def _diverse(model: Model, score: Array, shortlist: NDArray[np.intp], k: int, di
 
 
 def _unit(rows: Array) -> Array:
-    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), _TINY))
+    return np.asarray(rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), TINY))
 
 
-def profile(learner: Learner, user_id: str) -> list[Interest]:
+def profile(memory: Memory, user_id: str) -> list[Interest]:
     """Interest in each category against the average person, most first, with 95 % intervals."""
-    model, belief = learner.model, learner.state(user_id).belief
+    model, belief = memory.model, memory.state(user_id).belief
     average = model.taste.start.mean
     interests = []
     for name, members in model.catalogue.categories.items():

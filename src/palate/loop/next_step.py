@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +22,12 @@ from palate.costs import Budget, Price
 from palate.entities import USER, Answer, Question, normalise_id
 from palate.errors import OptionError
 from palate.loop.ask_user import allowed_items, among, given_to
+from palate.loop.memory import Memory
 from palate.loop.offered import candidates_of
 from palate.loop.replay import is_repeat
+from palate.loop.wording import worded
+from palate.model.model import Model
 from palate.oracles.pseudo_labels import MARK, is_pseudo, weight_of
-
-if TYPE_CHECKING:
-    from palate.learner import Learner
-    from palate.model.model import Model
-
 
 LIST_VALUE = "evoi-ndcg"  # that of the best item alone is next to 0 where everybody loves one thing
 PERSON = "person"
@@ -47,7 +44,7 @@ class Step:
         worth: Expected fall of the summed variance of what the user may be shown, per unit of cost.
         cost: To pay, in the unit of the prices.
         reason: Why to stop; empty otherwise.
-        source: What to mark the answer with (:meth:`palate.Learner.answer`), so that it counts for as much as its
+        source: What to mark the answer with (:meth:`palate.Question.answer`), so that it counts for as much as its
             oracle is reliable; whoever answers for the user without being quite reliable is marked as a pseudo-label.
         label: The pseudo-label to accept; None otherwise.
     """
@@ -62,7 +59,7 @@ class Step:
 
 
 def next_step(
-    learner: Learner,
+    memory: Memory,
     user_id: str,
     prices: Mapping[Action, Price],
     *,
@@ -89,11 +86,11 @@ def next_step(
             0, or a label is not one of this user's.
         UnknownItem: If the model does not hold a candidate.
     """
-    user_id, model = normalise_id(user_id, USER), learner.model
+    user_id, model = normalise_id(user_id, USER), memory.model
     _check(prices, labels, user_id)
-    state = learner.state(user_id)
+    state = memory.state(user_id)
     on_offer = candidates_of(model, state.exposure, given_to(state))
-    open_ = _Open.to(learner, user_id, candidates)
+    open_ = _Open.to(memory, user_id, candidates)
     offers = [_offer(action, price, open_, on_offer) for action, price in prices.items()]
     if labels:
         offers += _accepting(model, labels, prices[Action.PSEUDO_LABEL], open_)
@@ -112,10 +109,10 @@ def next_step(
     )
     label = _label(model, labels, found.item) if found.action is Action.PSEUDO_LABEL else None
     source = label.source if label else _source(model, found.action, prices[found.action])
-    return Step(found.action, question, found.worth, found.cost, source=source, label=label)
+    return Step(found.action, worded(model, question), found.worth, found.cost, source=source, label=label)
 
 
-def worth_asking(learner: Learner, user_id: str, price: float, *, rng: np.random.Generator) -> bool:
+def worth_asking(memory: Memory, user_id: str, price: float, *, rng: np.random.Generator) -> bool:
     """Whether some question to this user is expected to raise the NDCG@10 of their list by more than ``price``.
 
     Stopping by value: the expected value of information of an answer, times the chance of one
@@ -128,9 +125,9 @@ def worth_asking(learner: Learner, user_id: str, price: float, *, rng: np.random
     Raises:
         OptionError: If the price is not a finite number above 0.
     """
-    state = learner.state(normalise_id(user_id, USER))
-    on_offer = candidates_of(learner.model, state.exposure, given_to(state))
-    allowed = allowed_items(learner.model, state, None)
+    state = memory.state(normalise_id(user_id, USER))
+    on_offer = candidates_of(memory.model, state.exposure, given_to(state))
+    allowed = allowed_items(memory.model, state, None)
     if not allowed.any():
         return False
     found = values(get_strategy(LIST_VALUE), state.belief, on_offer, allowed=allowed, rng=rng)
@@ -152,8 +149,8 @@ class _Open:
     once_rated: Mask
 
     @classmethod
-    def to(cls, learner: Learner, user_id: str, candidates: Sequence[str] | None) -> _Open:
-        model, state, told = learner.model, learner.state(user_id), learner.told.get(user_id, ())
+    def to(cls, memory: Memory, user_id: str, candidates: Sequence[str] | None) -> _Open:
+        model, state, told = memory.model, memory.state(user_id), memory.told.get(user_id, ())
         unasked = allowed_items(model, state, candidates)
         once_rated = np.zeros(len(unasked), dtype=bool)
         once_rated[list(state.rated)] = True

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
-if TYPE_CHECKING:
-    from palate.loop.state import UserState
-    from palate.model.model import Model
 from palate.arrays import Array
+from palate.loop.state import UserState
+from palate.model.model import Model
 
 _TITLE_WIDTH = 48
 _LIFT = 1e-3  # standard deviations of an answer; less is no reason
 
 
-def _companion_reason(model: Model, met: list[int], shares: Array, item: int) -> str:
+def companion_reason(model: Model, met: list[int], shares: Array, item: int) -> str:
+    """What an item comes with: of what was met, (n,) positions and their shares in its score, the largest."""
     if not shares.any():
         return _popular(model, item)
     return f"often with {_short(model.catalogue.names[met[int(shares.argmax())]])}"
 
 
-def _pulls(model: Model, state: UserState) -> Array:
+def pulls(model: Model, state: UserState) -> Array:
     """What each answer pulls the taste by, (T, D): ``S w_j (r_j − b_j) / σ_j²``; for ratings they sum to the taste."""
     rated = np.array(state.rated, dtype=np.intp)
     items = model.taste.items
@@ -29,7 +27,7 @@ def _pulls(model: Model, state: UserState) -> Array:
     return (items.factors[rated] * pulls[:, None]) @ state.belief.covariance
 
 
-def _reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
+def reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
     """The answers that lift an item most; without any, what most people think or what its text says."""
     catalogue, items = model.catalogue, model.taste.items
     lifts = pulls @ items.factors[item] if len(pulls) else np.zeros(0)

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-from palate.acquisition.questions.forms import check_forms
-from palate.entities import Answer, Form
-from palate.errors import AnswerError, MissingExtra, OptionError
-from palate.posteriors.belief import Belief
-
-if TYPE_CHECKING:
-    from palate.model.model import Model
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
 import scipy.sparse as sparse
 
+from palate.acquisition.questions.forms import check_forms
 from palate.encoders.histories.events import History
+from palate.entities import Answer, Form
+from palate.errors import AnswerError, MissingExtra, OptionError
 from palate.model.model import Model
 from palate.posteriors.attribute_coding import Told
 from palate.posteriors.attributes import combined, no_wider
+from palate.posteriors.belief import Belief
 
 
 def check_form(model: Model, answer: Answer) -> None:

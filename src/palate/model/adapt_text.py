@@ -21,10 +21,12 @@ from palate.arrays import Array, Progress, Vectors
 from palate.encoders.blocks import Block, Raw, fuse
 from palate.encoders.cache import Cached
 from palate.encoders.items import text_vectors
+from palate.encoders.protocol import Encoder
 from palate.encoders.registry import load_encoder, takes_adapter
 from palate.encoders.text.huggingface import HuggingFace
 from palate.encoders.text.loading import named_failure
 from palate.encoders.text.lora_fit import Lesson, LoraOptions, fit_lora, require_peft
+from palate.entities import shown
 from palate.errors import OptionError
 from palate.posteriors.held_out_items import Heard, listen, rmse_difference
 from palate.posteriors.likelihoods import Likelihood
@@ -70,7 +72,7 @@ class Adaptation:
         return f"{self.kind}, {verdict}: on {self.items} items held out in turn {figures}, {interval}"
 
 
-def check_adapt(adapt: str, encoder: str, likelihood: Likelihood) -> None:
+def check_adapt(adapt: str, encoder: str | Encoder, likelihood: Likelihood) -> None:
     """Raises before anything is encoded.
 
     Raises:
@@ -86,14 +88,14 @@ def check_adapt(adapt: str, encoder: str, likelihood: Likelihood) -> None:
     if likelihood.events_only:
         raise OptionError(f"adapt={adapt!r} is judged by ratings, and the data has events alone. Leave adapt out.")
     if adapt == "lora":
-        if not takes_adapter(encoder):
+        if not isinstance(encoder, str) or not takes_adapter(encoder):
             raise _not_trainable(encoder)
         require_peft()
 
 
-def _not_trainable(encoder: str) -> OptionError:
+def _not_trainable(encoder: str | Encoder) -> OptionError:
     return OptionError(
-        f"adapt='lora' needs a Hugging Face text model, and {encoder!r} is none. "
+        f"adapt='lora' needs a Hugging Face text model, and {shown(encoder)} is none. "
         "Give encoder 'minilm', a model's folder or a hub name; or adapt='linear'."
     )
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Literal, TypedDict
 
 import numpy as np
 import polars as pl
@@ -19,6 +19,7 @@ from palate.encoders.blocks import fuse
 from palate.encoders.histories.history import HistoryName, kind_codes
 from palate.encoders.items import encode_all
 from palate.encoders.media.media import OnCorrupt
+from palate.encoders.protocol import Encoder
 from palate.entities import (
     EVENT,
     ITEM,
@@ -28,7 +29,7 @@ from palate.entities import (
     Answer,
     Form,
 )
-from palate.errors import DataError
+from palate.errors import DataError, OptionError, did_you_mean
 from palate.model.adapt_text import Adapt, adapt_text, check_adapt
 from palate.model.catalogue import Catalogue
 from palate.model.fit_users import (
@@ -55,17 +56,40 @@ MEMORY_BYTES = 1 << 30  # for the covariances of the items; beyond it their diag
 _log = logging.getLogger(__name__)
 
 
+class FitArguments(TypedDict, total=False):
+    """What a fit may be told, beside its data (:meth:`palate.Learner.fit`)."""
+
+    encoder: str | Encoder
+    image: str | Encoder | None
+    audio: str | Encoder | None
+    categories: bool
+    on_corrupt: OnCorrupt
+    likelihood: str
+    dim: int
+    history: HistoryName
+    companions: bool
+    adapt: Adapt
+
+
+def check_arguments(given: Mapping[str, object]) -> None:
+    """Raises OptionError at a name that is none of :class:`FitArguments`."""
+    known = FitArguments.__annotations__
+    for name in set(given) - set(known):
+        hint = did_you_mean(name, known) or f"There are {', '.join(known)}."
+        raise OptionError(f"the option {name!r} of a fit is unknown. {hint}")
+
+
 def fit_model(
     data: Dataset,
     *,
-    encoder: str,
-    likelihood: str | Likelihood,
-    dim: int,
-    labels: Sequence[Answer],
-    seed: int,
-    progress: Progress | None,
-    image: str | None = None,
-    audio: str | None = None,
+    encoder: str | Encoder = "default",
+    likelihood: str | Likelihood = "auto",
+    dim: int = 16,
+    labels: Sequence[Answer] = (),
+    seed: int = 0,
+    progress: Progress | None = None,
+    image: str | Encoder | None = None,
+    audio: str | Encoder | None = None,
     categories: bool = False,
     on_corrupt: OnCorrupt = "raise",
     history: HistoryName = "mean",

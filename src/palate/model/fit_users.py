@@ -79,7 +79,7 @@ def log_of(
     return log, log.early(answers.shape[0], np.random.default_rng(seed))
 
 
-def check_history(history: str, encoder: str) -> None:
+def check_history(history: str, encoder: object) -> None:
     """Raises OptionError unless histories can be encoded so."""
     if history not in HISTORIES:
         raise OptionError(f"history {history!r} is unknown. Use {', '.join(HISTORIES[:-1])} or {HISTORIES[-1]}.")

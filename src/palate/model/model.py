@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ from palate.encoders.blocks import Block
 from palate.encoders.histories.behaviour import Behaviour, item_vectors
 from palate.encoders.histories.events import Events
 from palate.encoders.histories.history import HistoryEncoder, HistoryName, HistoryText, RecencyMean
+from palate.encoders.protocol import Encoder
 from palate.entities import USER, normalise_id
 from palate.errors import IdError, OptionError, UnknownItem
 from palate.model.adapt_text import Adaptation
@@ -100,6 +101,30 @@ class Model:
         """Who the model was fitted on, as strategies see them."""
         levels = self.scale.edges(self.catalogue.levels.shape[1])
         return Population(self.answers, levels, self.taste, self.catalogue.content)
+
+    @property
+    def given_encoders(self) -> dict[str, Encoder]:
+        """The encoders that were given as objects, by the name of the fit's argument."""
+        given = ((block.name, block.given) for block in self.catalogue.blocks)
+        return {"encoder" if name == "text" else name: encoder for name, encoder in given if encoder is not None}
+
+    def encoded_by(self, encoders: Iterable[Encoder]) -> Model:
+        """The same with these encoders in the place of names.
+
+        Raises:
+            OptionError: If it was not fitted with one of them.
+        """
+        own = {encoder.name: encoder for encoder in encoders}
+        blocks = tuple(replace(block, given=own.get(block.encoder, block.given)) for block in self.catalogue.blocks)
+        strange = sorted(set(own) - {block.encoder for block in blocks})
+        if strange:
+            raise OptionError(f"the model was not fitted with the encoder {strange[0]!r}. Leave it out.")
+        return replace(self, catalogue=replace(self.catalogue, blocks=blocks)) if own else self
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Row of each fitted user."""
+        return {user: row for row, user in enumerate(self.user_ids)}
 
     @cached_property
     def _described(self) -> dict[str, int]:

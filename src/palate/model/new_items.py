@@ -13,13 +13,11 @@ import scipy.sparse as sparse
 from palate.arrays import Array, Vectors
 from palate.datasets.tables import Dataset
 from palate.datasets.views import item_table, without_media
-from palate.encoders.blocks import Block, BlockName
+from palate.encoders.blocks import BlockName
 from palate.encoders.cache import Cached
 from palate.encoders.histories.events import Events
-from palate.encoders.items import check_revision, new_vectors
+from palate.encoders.items import fitted_encoder, new_vectors
 from palate.encoders.media.media import OnCorrupt
-from palate.encoders.protocol import Encoder
-from palate.encoders.registry import load_encoder
 from palate.entities import (
     AUDIO,
     IMAGE,
@@ -54,17 +52,9 @@ def _encode_new(model: Model, table: pl.DataFrame, folder: Path | None, on_corru
             parts.append(np.full((len(table), size), np.nan, dtype=np.float32))
             continue
         if block.name != "category":
-            encoders[block.name] = Cached(_load(block))
-            check_revision(block, encoders[block.name].revision)
+            encoders[block.name] = Cached(fitted_encoder(block))
         parts.append(new_vectors(block, table, texts, encoders, folder, on_corrupt))
     return np.concatenate(parts, 1) if parts else None
-
-
-def _load(block: Block) -> Encoder:
-    modality: Any = block.name
-    return load_encoder(
-        block.encoder, None if modality == "text" else modality, revision=block.revision, lora=block.lora
-    )
 
 
 def _appended(model: Model, table: pl.DataFrame, content: Vectors | None) -> Model:

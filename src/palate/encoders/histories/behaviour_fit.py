@@ -234,8 +234,6 @@ def fit_behaviour(
         DataError: If fewer than two events are liked, or a position is out of range.
         MissingExtra: If torch is not installed.
     """
-    from palate.encoders.histories.behaviour_fit import train
-
     log.check(n_users, len(item_vectors))
     if int((log.liking > 0).sum()) < 2:
         raise DataError(f"{int((log.liking > 0).sum())} events of the log are liked. A next one needs two or more.")

@@ -1,0 +1,33 @@
+"""Questions in words, as one may show them to a user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from palate.entities import Form, Question
+from palate.model.model import Model
+
+_TEXTS = {
+    Form.PAIR: "Which do you like better, {}?",
+    Form.GROUP: "Which of these do you like: {}?",
+    Form.PAGE: "Rate those you know: {}.",
+    Form.CONCEPT: "Do you like {}?",
+    Form.PREVIEW: "Would you like {}?",
+}
+
+
+def worded(model: Model, question: Question) -> Question:
+    """The question with the titles of its items and its text."""
+    catalogue = model.catalogue
+    titles = tuple(catalogue.names[catalogue.position(item)] for item in question.items) or (question.item_id,)
+    return replace(question, titles=titles, text=_text(model, question.form, titles))
+
+
+def _text(model: Model, form: Form, titles: Sequence[str]) -> str:
+    if form is not Form.RATE:
+        return _TEXTS[form].format((" or " if form is Form.PAIR else ", ").join(titles))
+    scale, likelihood = model.scale, model.taste.likelihood
+    if not likelihood.is_binary and not likelihood.events_only:
+        return f"How do you rate {titles[0]}, from {scale.low:g} to {scale.high:g}?"
+    return f"Do you like {titles[0]}?"

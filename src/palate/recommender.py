@@ -1,0 +1,314 @@
+"""A learner and its log: what an application uses. Everything told is on the disk before a call returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+from threading import RLock
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, cast
+
+from palate.arrays import Progress
+from palate.datasets.convert import write_folder
+from palate.datasets.readers.formats import refuse_data_folder
+from palate.datasets.tables import Dataset
+from palate.datasets.views import added_items, with_rows
+from palate.encoders.protocol import Encoder
+from palate.entities import Answer
+from palate.errors import InputError, OptionError
+from palate.learner import Learner
+from palate.loop import checkpoint
+from palate.loop.checkpoint import Checkpoint, folder_of, open_log
+from palate.loop.memory import Memory, several
+from palate.model.fit import FitArguments, check_arguments, fit_model
+from palate.records import Attribute, Event, Record
+from palate.store.model_folder.manifest import CONFIG
+from palate.store.protocol import LabelStore, active
+
+DATA = "data"  # in the model folder: what a refit starts from
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _reads(method: Callable[Concatenate[Learner, P], R]) -> Callable[Concatenate[Recommender, P], R]:
+    """The same call on the learner as it is now, with what other processes have told since."""
+
+    @wraps(method)
+    def read(self: Recommender, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(self.learner, *args, **kwargs)
+
+    return cast("Callable[Concatenate[Recommender, P], R]", read)
+
+
+class Recommender:
+    """A learner and its log, in a folder. Use as a context manager; threads and processes may share the folder.
+
+    Labels, events and attributes are rows of one append-only log. A call that tells something returns when its row is
+    on the disk; every other recommender on the folder sees it with its next call.
+
+    Example:
+        >>> from palate import Dataset, Recommender, events, rate
+        >>> from palate.datasets import planted_world
+        >>> import numpy as np, tempfile
+        >>> data = planted_world(users=60, items=40, rng=np.random.default_rng(0)).dataset
+        >>> folder = tempfile.mkdtemp() + "/model"
+        >>> with Recommender.create(folder, data, encoder="none") as recommender:
+        ...     for question in recommender.ask("ann", k=2):
+        ...         record = recommender.tell(question.answer(4))
+        >>> with Recommender.open(folder) as again:
+        ...     len(again.learner.told["ann"])
+        2
+    """
+
+    def __init__(self, folder: Path, log: LabelStore, checkpoint: Checkpoint) -> None:
+        self._folder, self._log, self._checkpoint = folder, log, checkpoint
+        self._encoders = checkpoint.memory.model.given_encoders
+        self._stamp = _stamp(folder)
+        self._turn = RLock()
+        self._closed = False
+
+    @classmethod
+    def create(
+        cls,
+        place: str | Path,
+        data: Dataset,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+        again: bool = False,
+        **options: Unpack[FitArguments],
+    ) -> Self:
+        """Fit a model to data and keep both in a new folder.
+
+        Args:
+            place: A folder, made if missing.
+            seed, progress: As of :meth:`palate.Learner.fit`, and so are all further options.
+            again: Whether a model that is there may be replaced. Its log stays, and counts in the fit.
+        Raises:
+            OptionError: If there is a model, or its log holds an answer that the data does not fit.
+            DataError: If the data has nothing to learn from.
+        """
+        folder = folder_of(place)
+        if not isinstance(data, Dataset):
+            raise OptionError(
+                f"the data is a {type(data).__name__}. Give a palate.Dataset, such as Dataset.load(path)."
+            )
+        check_arguments(options)
+        if not again and (folder / CONFIG).exists():
+            raise OptionError(f"{folder} holds a model. Open it with Recommender.open, or give again=True.")
+        refuse_data_folder(folder)
+        log = open_log(folder)
+        try:
+            fitted = _fitted(folder, log, data, dict(options), seed, progress)
+            write_folder(data, folder / DATA)
+            return cls(folder, log, fitted)
+        except BaseException:
+            log.close()
+            raise
+
+    @classmethod
+    def open(cls, place: str | Path, *, encoders: Iterable[Encoder] = ()) -> Self:
+        """Open a model folder, and replay its log.
+
+        Args:
+            encoders: Those of your own that it was fitted with.
+        Raises:
+            ModelFolderError: If it is none, damaged, unsafe or of a newer format.
+        """
+        folder = folder_of(place)
+        loaded = checkpoint.load(folder, encoders)
+        log = open_log(folder)
+        if loaded.is_old:
+            checkpoint.keep(loaded.memory, log)
+            _save(folder, loaded)
+        return cls(folder, log, loaded)
+
+    @property
+    def learner(self) -> Learner:
+        """The learner as it is now: a pure value, which later calls do not change."""
+        with self._turn:
+            self._catch_up()
+            return Learner(self._checkpoint.memory, self._checkpoint.seed)
+
+    @property
+    def last_seq(self) -> int:
+        """The last row of the log that this recommender has seen."""
+        return self._checkpoint.last_seq
+
+    ask = _reads(Learner.ask)
+    ask_about = _reads(Learner.ask_about)
+    ask_pairs = _reads(Learner.ask_pairs)
+    decide = _reads(Learner.decide)
+    recommend = _reads(Learner.recommend)
+    companions = _reads(Learner.companions)
+    profile = _reads(Learner.profile)
+
+    def tell(self, answers: Answer | Iterable[Answer]) -> list[Record]:
+        """Keep an answer or several, all or none.
+
+        A repeat of a key with the same content changes nothing.
+
+        Returns:
+            A row an answer.
+        Raises:
+            UnknownItem, AnswerError: If one of them cannot be taken, or its key belongs to another.
+            StoreError: If the disk refuses; nothing is kept then.
+        """
+        with self._writing() as memory:
+            return self._log.append([memory.check(answer) for answer in several(answers, Answer)])
+
+    def see(self, events: Event | Iterable[Event]) -> list[Record]:
+        """Keep events (:func:`palate.events`), all or none.
+
+        Raises:
+            UnknownItem: If the model does not hold an item.
+        """
+        with self._writing() as memory:
+            given = several(events, Event)
+            memory.model.catalogue.positions([event.item_id for event in given])
+            return self._log.append(given)
+
+    def know(self, user_id: str, /, *, key: str = "", **attributes: Any) -> list[Record]:
+        """Keep who a user is, by attributes such as age.
+
+        Args:
+            key: Made by the client, for all of them together: a repeat changes nothing.
+        Raises:
+            OptionError: If the model knows no attributes, none is given, or a name or a value cannot be taken.
+        """
+        with self._writing() as memory:
+            given = [Attribute(user_id, name, value, key and f"{key}:{name}") for name, value in attributes.items()]
+            return self._log.append(memory.check_attributes(given))
+
+    def undo(self, user_id: str, key: str | None = None) -> Record:
+        """Take an answer back, as if it had never been given.
+
+        Args:
+            key: Of the answer; the user's last one if None.
+        Returns:
+            The row that takes it back.
+        Raises:
+            AnswerError: If there is nothing to undo.
+        """
+        with self._writing() as memory:
+            return self._log.retract(memory.to_undo(user_id, key))
+
+    def add_items(
+        self, items: Any, *, folder: str | Path | None = None, on_corrupt: Literal["raise", "skip"] = "raise"
+    ) -> int:
+        """New items, in every list from now on (:meth:`palate.Learner.with_items`).
+
+        Returns:
+            How many.
+        Raises:
+            DataError: If an id is in the model already or comes twice, or a row cannot be read.
+        """
+        with self._writing() as memory:
+            more = Learner(memory).with_items(items, folder=folder, on_corrupt=on_corrupt).memory
+            self._checkpoint = replace(self._checkpoint, memory=more)
+            self._save()
+            return len(more.model.catalogue) - len(memory.model.catalogue)
+
+    def refit(
+        self,
+        data: Dataset | None = None,
+        *,
+        progress: Progress | None = None,
+        **options: Unpack[FitArguments],
+    ) -> None:
+        """Batch fit from the data and the log; the folder changes in one step.
+
+        Args:
+            data: In the place of what the folder keeps.
+            progress: Called with (what, done, of).
+            options: In the place of those of the last fit.
+        Raises:
+            OptionError: If the log holds an answer that the data does not fit.
+        """
+        with self._writing() as memory:
+            check_arguments(options)
+            source = data if data is not None else self._data(memory)
+            chosen = {**(self._checkpoint.options or {}), **self._encoders, **options}
+            fitted = _fitted(self._folder, self._log, source, chosen, self._checkpoint.seed, progress)
+            if data is not None:
+                write_folder(data, self._folder / DATA)
+            self._checkpoint, self._stamp = fitted, _stamp(self._folder)
+
+    def _data(self, memory: Memory) -> Dataset:
+        if not (self._folder / DATA).exists():
+            raise OptionError(f"{self._folder} keeps no data. Refit with the data it was fitted on: refit(data).")
+        return added_items(Dataset.load(self._folder / DATA), memory.model.catalogue.table)
+
+    def close(self) -> None:
+        """Let the folder go. What was told is on the disk already."""
+        with self._turn:
+            self._closed = True
+            self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[Memory]:
+        with self._turn:
+            self._catch_up()
+            yield self._checkpoint.memory
+            self._catch_up()
+
+    def _catch_up(self) -> None:
+        """What other recommenders on the folder did since: a new model is read anew, new rows are replayed."""
+        if self._closed:
+            raise OptionError(f"the recommender on {self._folder} is closed. Open it again with Recommender.open.")
+        if _stamp(self._folder) != self._stamp:
+            self._checkpoint = checkpoint.load(self._folder, self._encoders.values())
+            self._stamp = _stamp(self._folder)
+        rows = list(self._log.records(self._checkpoint.last_seq))
+        if rows:
+            memory, _ = checkpoint.replayed(self._checkpoint.memory, rows, self._checkpoint.fitted_seq)
+            self._checkpoint = replace(self._checkpoint, memory=memory, last_seq=rows[-1].seq)
+
+    def _save(self) -> None:
+        _save(self._folder, self._checkpoint)
+        self._stamp = _stamp(self._folder)
+
+
+def _fitted(
+    folder: Path, log: LabelStore, data: Dataset, options: dict[str, Any], seed: int, progress: Progress | None
+) -> Checkpoint:
+    """A fit of the data and of everything in the log, saved."""
+    rows = list(log.records())
+    contents = [row.content for row in active(rows)]
+    events = [one for one in contents if isinstance(one, Event)]
+    attributes = [one for one in contents if isinstance(one, Attribute)]
+    answers = [one for one in contents if isinstance(one, Answer)]
+    last = rows[-1].seq if rows else 0
+    whole = with_rows(data, events, attributes)
+    memory = Memory(fit_model(whole, labels=answers, seed=seed, progress=progress, **options))
+    for answer in answers:
+        try:
+            memory.check(answer)
+        except InputError as error:
+            raise OptionError(
+                f"{folder} keeps answers that this data does not fit: {error} Give another folder."
+            ) from None
+    memory, notes = checkpoint.replayed(memory, rows, last)
+    kept = {name: getattr(value, "name", value) for name, value in options.items()}  # of an encoder its name
+    fitted = Checkpoint(memory, seed, last, last, kept, notes)
+    _save(folder, fitted)
+    return fitted
+
+
+def _save(folder: Path, of: Checkpoint) -> None:
+    checkpoint.save_model(of.memory, folder, seed=of.seed, fitted_seq=of.fitted_seq, options=of.options)
+
+
+def _stamp(folder: Path) -> tuple[int, int]:
+    """Changes with every save."""
+    found = os.stat(folder / CONFIG)
+    return found.st_mtime_ns, found.st_ino
