@@ -15,6 +15,7 @@ from palate.entities import Answer, AnswerKind
 from palate.errors import AnswerError, DataError, IdError, OptionError, UnknownItem
 from palate.loop.offered import candidates_of
 from palate.loop.state import UserState
+from palate.records import events
 from tests.registry import EVERY
 from tests.worlds import data, learner, words, world
 
@@ -54,7 +55,7 @@ def assert_same_state(one: UserState, two: UserState) -> None:
 
 def replayed(of: Learner, user: str) -> UserState:
     """What a learner that remembers nothing but the log makes of it."""
-    return Learner(of.model, of.told, of.histories).state(user)
+    return Learner(replace(of.memory, states=None)).state(user)
 
 
 # ---- tell -----------------------------------------------------------------------------------------------------------
@@ -86,7 +87,7 @@ def test_replay_gives_the_same_as_hearing_it_online_to_the_bit(kind: str, user: 
         answer = (
             good(kind) if turn % 3 else [AnswerKind.UNKNOWN, AnswerKind.SKIPPED, AnswerKind.NO_OPINION][turn // 3 % 3]
         )
-        online = online.tell(online.answer(question, answer))
+        online = online.tell(question.answer(answer))
         online.state(user)
     assert_same_state(online.state(user), replayed(online, user))
     assert len(online.state(user).asked - learner(kind).state(user).asked) == 12
@@ -285,7 +286,7 @@ def test_asking_for_the_unknown_is_refused() -> None:
         learner().ask("newcomer", candidates=["zzz"], rng=rng())
     with pytest.raises(OptionError, match="strategy 'best' is unknown"):
         learner().ask("newcomer", strategy="best", rng=rng())
-    with pytest.raises(OptionError, match=r"k is 0\. Ask for at least 1 question"):
+    with pytest.raises(OptionError, match=r"k is 0\. Give a whole number from 1"):
         learner().ask("newcomer", k=0, rng=rng())
     with pytest.raises(IdError, match="user_id is empty"):
         learner().ask(" ", rng=rng())
@@ -302,7 +303,7 @@ def test_a_question_says_what_it_is_worth() -> None:
     assert question.why.startswith("an answer lowers the uncertainty about what you may be shown by ")
     share = float(question.why.split(" by ")[1].split("%")[0]) / 100
     before = learner().state("newcomer").belief
-    after = learner().tell(learner().answer(question, 3.0)).state("newcomer").belief
+    after = learner().tell(question.answer(3.0)).state("newcomer").belief
     candidates = candidates_of(learner().model, learner().state("newcomer").exposure)
     fall = 1 - (candidates.targets @ after.variance(candidates.items.factors)) / (
         candidates.targets @ before.variance(candidates.items.factors)
@@ -338,13 +339,13 @@ def test_questions_teach_more_than_chance() -> None:
 
 def test_an_answer_to_a_question_carries_what_was_asked() -> None:
     (question,) = learner().ask("newcomer", strategy="random", rng=rng())
-    answer = learner().answer(question, 4, source="ann")
+    answer = question.answer(4, source="ann")
     assert (answer.user_id, answer.item_id, answer.value, answer.source) == ("newcomer", question.item_id, 4.0, "ann")
     assert (answer.propensity, answer.question) == (question.propensity, "random")
-    unknown = learner().answer(question, AnswerKind.UNKNOWN)
+    unknown = question.answer(AnswerKind.UNKNOWN)
     assert unknown.kind is AnswerKind.UNKNOWN and unknown.value is None
     with pytest.raises(AnswerError, match=r"^the rating 'good' is not a finite number\."):
-        learner().answer(question, "good")  # type: ignore[arg-type]
+        question.answer("good")  # type: ignore[arg-type]
 
 
 # ---- histories ------------------------------------------------------------------------------------------------------
@@ -358,7 +359,7 @@ def test_what_was_seen_moves_where_a_newcomer_starts() -> None:
     of = learner("both")
     assert of.model.history_prior is not None
     jazz = liked_topic(of, "jazz")
-    fan, foe = of.see("newcomer", jazz[:8]), of.see("newcomer", jazz[:8], liking=-1.0)
+    fan, foe = of.see(events("newcomer", jazz[:8])), of.see(events("newcomer", jazz[:8], liking=-1.0))
     assert not of.knows("newcomer") and fan.knows("newcomer")
     rest = of.model.catalogue.positions(jazz[8:])
     factors = of.model.taste.items.factors[rest]
@@ -370,8 +371,8 @@ def test_what_was_seen_moves_where_a_newcomer_starts() -> None:
 def test_history_and_answers_work_together_and_in_any_order() -> None:
     of, answers = learner("both"), [rating("i001", 5.0), rating("i002", 1.0)]
     jazz = liked_topic(of, "jazz")[:5]
-    first = of.see("newcomer", jazz).tell(answers)
-    last = of.tell(answers).see("newcomer", jazz)
+    first = of.see(events("newcomer", jazz)).tell(answers)
+    last = of.tell(answers).see(events("newcomer", jazz))
     assert_same_state(first.state("newcomer"), last.state("newcomer"))
     assert_same_state(first.state("newcomer"), replayed(first, "newcomer"))
     assert not np.array_equal(first.state("newcomer").belief.mean, of.tell(answers).state("newcomer").belief.mean)
@@ -379,8 +380,9 @@ def test_history_and_answers_work_together_and_in_any_order() -> None:
 
 def test_what_was_seen_in_two_goes_is_what_was_seen_in_one() -> None:
     of, jazz = learner("both"), liked_topic(learner("both"), "jazz")[:6]
-    twice = of.see("newcomer", jazz[:2], liking=[1.0, -0.5]).see("newcomer", jazz[2:])
-    once = of.see("newcomer", jazz, liking=[1.0, -0.5, 1.0, 1.0, 1.0, 1.0])
+    first, second, later = jazz[0], events("newcomer", jazz[1], liking=-0.5), events("newcomer", jazz[2:])
+    twice = of.see(events("newcomer", first)).see([*second, *later])
+    once = of.see([*events("newcomer", first), *second, *later])
     assert_same_state(twice.state("newcomer"), once.state("newcomer"))
 
 
@@ -388,7 +390,7 @@ def test_events_of_the_data_are_the_history_of_its_users() -> None:
     of = learner("both")
     state = of.state("u007")
     assert state.start is not of.model.taste.start
-    more = of.see("u007", liked_topic(of, "jazz")[:5]).state("u007")
+    more = of.see(events("u007", liked_topic(of, "jazz")[:5])).state("u007")
     assert not np.array_equal(more.start.mean, state.start.mean)
     assert (more.rated, more.values) == (state.rated, state.values)
 
@@ -396,22 +398,20 @@ def test_events_of_the_data_are_the_history_of_its_users() -> None:
 def test_without_a_history_prior_history_is_kept_and_moves_nothing() -> None:
     of = learner("ratings", "none")
     assert of.model.history_prior is None
-    seen = of.see("newcomer", ["i001"])
+    seen = of.see(events("newcomer", ["i001"]))
     assert seen.state("newcomer").start is of.model.taste.start
-    assert seen.histories["newcomer"].items.tolist() == [0]
+    assert seen.memory.history("newcomer").items.tolist() == [0]
 
 
 def test_histories_that_cannot_be() -> None:
     of = learner("both")
     with pytest.raises(OptionError, match=r"^liking 2 is out of range\. Give numbers from -1 to 1\.$"):
-        of.see("newcomer", ["i001", "i002"], liking=[0.5, 2.0])
+        of.see(events("newcomer", ["i001", "i002"], liking=2))
     with pytest.raises(OptionError, match=r"^liking nan is out of range"):
-        of.see("newcomer", ["i001"], liking=float("nan"))
-    with pytest.raises(OptionError, match=r"^there are 2 likings for 3 items\. Give one for all, or one an item\.$"):
-        of.see("newcomer", ["i001", "i002", "i003"], liking=[1.0, 1.0])
+        of.see(events("newcomer", ["i001"], liking=float("nan")))
     with pytest.raises(UnknownItem):
-        of.see("newcomer", ["i001", "zzz"])
-    assert not of.see("newcomer", []).state("newcomer").asked
+        of.see(events("newcomer", ["i001", "zzz"]))
+    assert not of.see(events("newcomer", [])).state("newcomer").asked
 
 
 # ---- new items ------------------------------------------------------------------------------------------------------
@@ -461,7 +461,7 @@ def test_a_new_item_is_less_certain_than_any_that_was_rated() -> None:
 def test_a_new_item_can_be_asked_recommended_and_rated() -> None:
     more = learner().with_items(NEW)
     (question,) = more.ask("newcomer", candidates=["new-jazz"], rng=rng())
-    told = more.tell(more.answer(question, 5.0))
+    told = more.tell(question.answer(5.0))
     assert not np.array_equal(told.state("newcomer").belief.mean, more.state("newcomer").belief.mean)
     (shown,) = more.recommend("newcomer", allow=["new-jazz"])
     assert shown.title == "Quiet Quartet" and shown.reason == "new: its text promises well"

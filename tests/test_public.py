@@ -15,13 +15,18 @@ SOURCE = Path(palate.__file__).parents[1]
 PUBLIC = {
     "Answer": "palate.entities",
     "AnswerKind": "palate.entities",
+    "Attribute": "palate.records",
     "Dataset": "palate.datasets.tables",
+    "Event": "palate.records",
     "Item": "palate.entities",
-    "Record": "palate.entities",
     "Learner": "palate.learner",
     "PalateError": "palate.errors",
     "Question": "palate.entities",
     "Recommendation": "palate.loop.lists",
+    "Recommender": "palate.recommender",
+    "Record": "palate.records",
+    "events": "palate.records",
+    "rate": "palate.records",
 }
 
 

@@ -50,7 +50,6 @@ def words():
     made = Words()
     with (
         mock.patch("palate.encoders.items.load_encoder", return_value=made),
-        mock.patch("palate.model.new_items.load_encoder", return_value=made),
     ):
         yield made
 

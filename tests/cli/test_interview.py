@@ -21,22 +21,21 @@ import palate
 from palate import Dataset, Learner
 from palate.cli.interview import moved
 from palate.cli.loop import question_rng
-from palate.loop.checkpoint import log_path
+from palate.loop.checkpoint import open_log
 from palate.store.protocol import active
-from palate.store.sqlite_log import LabelLog
 
 COMMAND = [sys.executable, "-c", "from palate.cli import main; main()", "interview"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).parents[1]), "TERM": "xterm", "COLUMNS": "100"}
 
 
 def kept(model):
-    with LabelLog.open(log_path(model)) as log:
-        return [label.answer for label in active(log.labels())]
+    with open_log(model) as log:
+        return [label.answer for label in active(log.records())]
 
 
 def rows(model):
-    with LabelLog.open(log_path(model)) as log:
-        return list(log.labels())
+    with open_log(model) as log:
+        return list(log.records())
 
 
 def test_a_talk_through_a_pipe(cli, model):
@@ -126,7 +125,7 @@ def test_an_answer_that_another_process_took_back_is_no_error(cli, model, monkey
     def read() -> str:
         answer = next(lines)
         if answer == "z":
-            with LabelLog.open(log_path(model)) as other:
+            with open_log(model) as other:
                 other.retract(kept(model)[-1].key)
         return answer
 

@@ -10,16 +10,15 @@ import pytest
 from palate import Dataset, Learner
 from palate.datasets.convert import write_folder
 from palate.errors import OptionError
-from palate.loop.checkpoint import log_path
+from palate.loop.checkpoint import open_log
 from palate.store.protocol import active
-from palate.store.sqlite_log import LabelLog
 
 ITEM_KEYS = {"item_id", "title", "score", "std", "reason"}
 
 
 def kept(model):
-    with LabelLog.open(log_path(model)) as log:
-        return [label.answer for label in active(log.labels())]
+    with open_log(model) as log:
+        return [label.answer for label in active(log.records())]
 
 
 def write_data(folder, rows, items=None):

@@ -23,7 +23,7 @@ from palate.cli.app import run
 from palate.datasets import planted_world
 from palate.datasets.convert import write_folder
 from palate.errors import StoreError
-from palate.loop.checkpoint import log_path
+from palate.loop.checkpoint import open_log
 from palate.store.protocol import active
 from palate.store.sqlite_log import LabelLog
 
@@ -91,8 +91,8 @@ def model(_fitted: Path, tmp_path: Path) -> Path:
 
 
 def kept(model: Path) -> list[float | None]:
-    with LabelLog.open(log_path(model)) as log:
-        return [label.answer.value for label in active(log.labels())]
+    with open_log(model) as log:
+        return [label.answer.value for label in active(log.records())]
 
 
 # MF-06: paths in names
@@ -164,7 +164,7 @@ def test_IN_10_a_user_of_the_data_without_events(tmp_path):
 def test_IN_10_k_is_0(model):
     assert document("recommend", model, "--user", "ann", "-k", 0)["items"] == []
     code, _out, err = command("ask", model, "--user", "ann", "-k", 0)
-    assert (code, err) == (2, "Error: k is 0. Ask for at least 1 question.\n")
+    assert (code, err) == (2, "Error: k is 0. Give a whole number from 1.\n")
 
 
 def test_IN_10_k_is_larger_than_the_catalogue(model):

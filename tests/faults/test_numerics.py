@@ -19,6 +19,7 @@ from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
 from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Probit
 from palate.posteriors.taste import Taste
+from palate.records import events
 from palate.testing.strategies import make_world
 from tests.registry import EVERY
 from tests.worlds import Words, data, learner, words
@@ -116,7 +117,7 @@ def test_IN_11_an_encoder_of_any_size_serves_the_whole_loop(size: float, monkeyp
     encode = Words.encode
     monkeypatch.setattr(Words, "encode", lambda self, texts: (size * encode(self, texts)).astype(np.float32))
     monkeypatch.setattr(Words, "revision", f"of size {size}")
-    of = Learner.fit(data("both"), encoder="words", dim=4).see("newcomer", ["i001", "i002"])
+    of = Learner.fit(data("both"), encoder="words", dim=4).see(events("newcomer", ["i001", "i002"]))
     more = of.with_items(pl.DataFrame({"item_id": ["new"], "text": ["a jazz album"]}))
     for one in more.recommend("newcomer", k=121, diversity=0.3):
         assert np.isfinite(one.score) and np.isfinite(one.std) and one.std > 0.0

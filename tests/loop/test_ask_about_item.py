@@ -130,5 +130,5 @@ def test_the_first_pair_is_the_best_by_brute_force(learner: Learner) -> None:
 
 @pytest.mark.parametrize(("budget", "per_user", "name"), [(0, None, "budget"), (5, 0, "per_user"), (-3, 1, "budget")])
 def test_budgets_below_one_are_refused(learner: Learner, budget: int, per_user: int | None, name: str) -> None:
-    with pytest.raises(OptionError, match=rf"^{name} is -?\d\. Ask for at least 1 question\.$"):
+    with pytest.raises(OptionError, match=rf"^{name} is -?\d\. Give a whole number from 1\.$"):
         pairs_to_ask(learner.memory, budget, per_user=per_user, rng=RNG(0))

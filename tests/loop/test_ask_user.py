@@ -197,7 +197,7 @@ def test_words_can_be_asked_about() -> None:
             r"^the kind of question 'essay' is unknown\. Give one of rate, pair, group,",
         ),
         ({"kinds": []}, OptionError, r"^no kind of question is given\. Give one or several of rate, pair,"),
-        ({"kinds": ["pair"], "k": 0}, OptionError, r"^k is 0\. Ask for at least 1 question\.$"),
+        ({"kinds": ["pair"], "k": 0}, OptionError, r"^k is 0\. Give a whole number from 1\.$"),
         ({"kinds": ["pair"], "strategy": "epig"}, OptionError, r"^strategy 'epig' ranks items\. Several kinds of"),
         ({"kinds": ["pair"], "candidates": ["zzz"]}, UnknownItem, "^item 'zzz' is not in the model"),
     ],

@@ -18,12 +18,12 @@ from palate import Learner
 from palate.datasets import Dataset
 from palate.entities import Answer, AnswerKind
 from palate.errors import AnswerError, ModelFolderError
-from palate.loop.checkpoint import log_path
+from palate.loop.checkpoint import open_log
 from palate.model.model import Model
 from palate.posteriors.items import Items, Spread
 from palate.posteriors.taste import Taste
+from palate.records import Event
 from palate.store.model_folder.folder import LoadedFolder, load_folder, save_folder
-from palate.store.sqlite_log import LabelLog
 from tests.worlds import data, learner, words
 
 KINDS = ("ratings", "likes", "events", "both")
@@ -70,10 +70,10 @@ def test_a_learner_comes_back_to_the_bit(kind: str, encoder: str, tmp_path: Path
     told = learner(kind, encoder).tell(
         [rating("i001"), rating("i050", user="u007"), Answer("newcomer", "i002", AnswerKind.UNKNOWN), rating("i001")]
     )
-    told = told.see("newcomer", ["i003", "i004"], liking=[1.0, -0.5]).see("u200", ["i005"])
+    told = told.see([Event("newcomer", "i003"), Event("newcomer", "i004", liking=-0.5), Event("u200", "i005")])
     back = again(told, tmp_path / "model")
     assert_same(told, back)
-    assert {user: h.items.tolist() for user, h in back.histories.items()} == {"newcomer": [2, 3], "u200": [4]}
+    assert dict(back.memory.seen) == dict(told.memory.seen)
     for name in ("scale", "encoder", "fingerprint"):
         assert getattr(back.model, name) == getattr(told.model, name), name
     assert back.model.taste.likelihood == told.model.taste.likelihood
@@ -138,7 +138,7 @@ def test_nothing_in_the_folder_can_run(tmp_path: Path) -> None:
 
 def test_answers_appended_to_the_log_are_heard(tmp_path: Path) -> None:
     learner().save(tmp_path / "model")
-    with LabelLog.open(log_path(tmp_path / "model")) as log:
+    with open_log(tmp_path / "model") as log:
         log.append([rating("i001", 5.0, key="k1"), rating("i002", 2.0, key="k2")])
     back = Learner.load(tmp_path / "model")
     assert_same(back, learner().tell([rating("i001", 5.0, key="k1"), rating("i002", 2.0, key="k2")]))
@@ -146,7 +146,7 @@ def test_answers_appended_to_the_log_are_heard(tmp_path: Path) -> None:
 
 def test_an_answer_retracted_in_the_log_is_not_heard(tmp_path: Path) -> None:
     learner().tell([rating("i001", 5.0, key="k1"), rating("i002", 2.0, key="k2")]).save(tmp_path / "model")
-    with LabelLog.open(log_path(tmp_path / "model")) as log:
+    with open_log(tmp_path / "model") as log:
         log.retract("k1")
     back = Learner.load(tmp_path / "model")
     assert_same(back, learner().tell(rating("i002", 2.0, key="k2")))
@@ -168,22 +168,22 @@ def test_saving_twice_keeps_the_labels_once(tmp_path: Path) -> None:
     told.save(tmp_path / "model")
     more = Learner.load(tmp_path / "model").tell(rating("i003", 3.0))
     more.save(tmp_path / "model")
-    with LabelLog.open(log_path(tmp_path / "model")) as log:
-        assert [label.answer.item_id for label in log.labels()] == ["i001", "i002", "i003"]
+    with open_log(tmp_path / "model") as log:
+        assert [label.answer.item_id for label in log.records()] == ["i001", "i002", "i003"]
     assert_same(Learner.load(tmp_path / "model"), more)
 
 
 def test_a_label_that_the_model_cannot_take_is_passed_over_and_told(tmp_path: Path) -> None:
     learner().tell(rating("i001", 5.0)).save(tmp_path / "model")
-    with LabelLog.open(log_path(tmp_path / "model")) as log:
+    with open_log(tmp_path / "model") as log:
         log.append([rating("later", 5.0), rating("i002", 77.0), rating("i003", 3.0)])
     message = r"^2 of 4 labels of .*model do not fit the model and were passed over; the first: item 'later' is not in"
     with pytest.warns(UserWarning, match=message) as caught:
         back = Learner.load(tmp_path / "model")
     assert caught[0].filename == __file__
     assert [answer.item_id for answer in back.told["newcomer"]] == ["i001", "i003"]
-    with LabelLog.open(log_path(tmp_path / "model")) as log:
-        assert len(list(log.labels())) == 4
+    with open_log(tmp_path / "model") as log:
+        assert len(list(log.records())) == 4
 
 
 def test_a_key_that_another_answer_has_stops_the_save(tmp_path: Path) -> None:
@@ -195,7 +195,7 @@ def test_a_key_that_another_answer_has_stops_the_save(tmp_path: Path) -> None:
 
 def test_without_a_log_there_are_no_answers(tmp_path: Path) -> None:
     learner().tell(rating("i001", 5.0)).save(tmp_path / "model")
-    log_path(tmp_path / "model").unlink()
+    (tmp_path / "model" / "labels.sqlite").unlink()
     assert Learner.load(tmp_path / "model").told == {}
 
 

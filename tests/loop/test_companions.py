@@ -11,6 +11,7 @@ import pytest
 from palate import Dataset, Learner
 from palate.entities import Answer, AnswerKind
 from palate.errors import ModelFolderError, OptionError, UnknownItem
+from palate.records import events
 from palate.store.model_folder.folder import load_folder, save_folder
 
 
@@ -46,7 +47,7 @@ def learner() -> Learner:
 
 @pytest.mark.parametrize("kind", ["ratings", "events"])
 def test_a_stranger_with_one_event_is_shown_what_goes_with_it(kind: str) -> None:
-    shown = fitted(kind).see("new", ["i7"]).companions("new", k=11)
+    shown = fitted(kind).see(events("new", ["i7"])).companions("new", k=11)
     assert "i7" not in [one.item_id for one in shown]
     assert sum(int(one.item_id[1:]) % 2 for one in shown) >= 10  # item 0 goes with everything
     assert shown[0].reason == "often with Film 7"
@@ -66,7 +67,7 @@ def test_a_rating_below_liking_is_no_company() -> None:
 
 
 def test_filters_leave_what_they_say(learner: Learner) -> None:
-    seen = learner.see("new", ["i7"])
+    seen = learner.see(events("new", ["i7"]))
     assert seen.companions("new", k=0) == []
     assert {one.item_id for one in seen.companions("new", k=3, allow=["i4", "i9"])} == {"i4", "i9"}
     assert all(int(one.item_id[1:]) % 2 == 0 for one in seen.companions("new", k=30, category="even"))
@@ -80,14 +81,14 @@ def test_filters_leave_what_they_say(learner: Learner) -> None:
 
 
 def test_what_is_newer_than_the_fit_is_not_in_it(learner: Learner) -> None:
-    wider = learner.with_items(pl.DataFrame({"item_id": ["brandnew"]})).see("new", ["brandnew", "i7"])
+    wider = learner.with_items(pl.DataFrame({"item_id": ["brandnew"]})).see(events("new", ["brandnew", "i7"]))
     shown = wider.companions("new", k=100)
     assert len(shown) == 39
-    assert shown == learner.see("new", ["i7"]).companions("new", k=100)
+    assert shown == learner.see(events("new", ["i7"])).companions("new", k=100)
 
 
 def test_they_survive_the_folder_and_a_damaged_one_is_refused(learner: Learner, tmp_path: Path) -> None:
-    seen = learner.with_items(pl.DataFrame({"item_id": ["brandnew"]})).see("new", ["i7"])
+    seen = learner.with_items(pl.DataFrame({"item_id": ["brandnew"]})).see(events("new", ["i7"]))
     seen.save(tmp_path)
     assert Learner.load(tmp_path).companions("new") == seen.companions("new")
     kept = load_folder(tmp_path)

@@ -11,6 +11,7 @@ import pytest
 from palate import Dataset, Learner
 from palate.errors import DataError, OptionError
 from palate.loop.checkpoint import load, save
+from palate.records import events
 
 
 def _data(kind: str) -> Dataset:
@@ -32,7 +33,7 @@ def _data(kind: str) -> Dataset:
 @pytest.mark.parametrize("kind", ["ratings", "events"])
 @pytest.mark.parametrize("history", ["mean", "factors", "text", pytest.param("behaviour", marks=pytest.mark.hf)])
 def test_two_likes_tell_taste_and_survive_the_folder(kind: str, history: str, tmp_path: Path) -> None:
-    learner = Learner.fit(_data(kind), history=history, seed=1).see("new", ["i1", "i3"], events=["click", "click"])
+    learner = Learner.fit(_data(kind), history=history, seed=1).see(events("new", ["i1", "i3"], kind="click"))
     belief = learner.state("new").belief
     expected = learner.model.taste.items.level + learner.model.taste.items.factors @ belief.mean
     assert expected[5::2].min() > expected[4::2].max()
@@ -44,7 +45,7 @@ def test_two_likes_tell_taste_and_survive_the_folder(kind: str, history: str, tm
 def test_a_new_item_in_a_history_needs_no_training() -> None:
     learner = Learner.fit(_data("ratings"), history="behaviour", seed=1)
     items = pl.DataFrame({"item_id": ["brass"], "text": ["brass band march 99"]})
-    belief = learner.with_items(items).see("new", ["brass"]).state("new").belief
+    belief = learner.with_items(items).see(events("new", ["brass"])).state("new").belief
     assert np.abs(belief.mean - learner.model.taste.start.mean).max() > 0
 
 
@@ -54,10 +55,8 @@ def test_bad_options_and_events_are_refused() -> None:
     with pytest.raises(OptionError, match="history 'text' is read by the encoder of text, and that is 'none'"):
         Learner.fit(_data("ratings"), history="text", encoder="none")
     learner = Learner.fit(_data("ratings"))
-    with pytest.raises(OptionError, match="there are 1 events for 2 items"):
-        learner.see("new", ["i1", "i2"], events=["click"])
     with pytest.raises(DataError, match="the event 'stare' is unknown"):
-        learner.see("new", ["i1"], events=["stare"])
+        learner.see(events("new", ["i1"], kind="stare"))
 
 
 def test_texts_of_histories_of_items_without_text_are_no_prior() -> None:

@@ -21,6 +21,7 @@ from palate.errors import ModelFolderError, OptionError
 from palate.evaluation.play import play
 from palate.evaluation.world import users_world
 from palate.posteriors.attributes import combined
+from palate.records import events
 from palate.store import known
 from palate.store.model_folder.folder import load_folder, save_folder
 from tests.worlds import data, learner, words, world
@@ -160,8 +161,8 @@ def test_undo_and_new_items_leave_who_somebody_is() -> None:
 
 
 def test_who_somebody_is_and_what_they_did_are_combined() -> None:
-    are, did = fitted().know("newcomer", age=60), fitted().see("newcomer", ["i003", "i004"])
-    both = are.see("newcomer", ["i003", "i004"]).state("newcomer").start
+    are, did = fitted().know("newcomer", age=60), fitted().see(events("newcomer", ["i003", "i004"]))
+    both = are.see(events("newcomer", ["i003", "i004"])).state("newcomer").start
     expected = combined(are.state("newcomer").start, did.state("newcomer").start)
     np.testing.assert_allclose(both.mean, expected.mean)
     np.testing.assert_allclose(both.covariance, expected.covariance)

@@ -15,6 +15,7 @@ from palate.datasets import Dataset
 from palate.entities import Answer, AnswerKind
 from palate.errors import IdError, OptionError, UnknownItem
 from palate.loop.lists import Recommendation, _top, expectations
+from palate.records import events
 from tests.worlds import data, learner, words, world
 
 KINDS = ("ratings", "likes", "events", "both")
@@ -260,7 +261,7 @@ def test_a_reason_never_claims_that_people_liked_what_they_did_not() -> None:
 
 def test_a_reason_is_from_history_where_there_is_nothing_else() -> None:
     of = learner("both")
-    seen = of.see("newcomer", topic(of, "jazz")[:5])
+    seen = of.see(events("newcomer", topic(of, "jazz")[:5]))
     assert seen.recommend("newcomer", k=1)[0].reason == "fits what is known of you"
     assert of.recommend("newcomer", k=1)[0].reason.startswith("liked by ")
 

@@ -49,7 +49,7 @@ def spread(before: Learner, now: Learner, user: str = "newcomer") -> float:
 
 def rated(value: float = 4, user: str = "newcomer") -> Learner:
     (question,) = learner().ask(user, random_share=0, rng=rng())
-    return learner().tell(learner().answer(question, value))
+    return learner().tell(question.answer(value))
 
 
 def label(item: str, weight: float = 0.25, user: str = "newcomer") -> Answer:
@@ -86,7 +86,7 @@ def test_asking_again_is_for_what_was_rated() -> None:
     nothing = learner().decide("newcomer", prices, rng=rng())
     assert (nothing.action, nothing.question, nothing.reason) == (Action.STOP, None, "there is nothing left to ask")
     (question,) = learner().ask("newcomer", random_share=0, rng=rng())
-    after = learner().tell(learner().answer(question, 4))
+    after = learner().tell(question.answer(4))
     step = after.decide("newcomer", prices, rng=rng())
     assert step.action is Action.AGAIN and step.question is not None and step.question.item_id == question.item_id
 
@@ -169,7 +169,7 @@ def test_a_rating_that_is_told_unasked_still_replaces_the_first() -> None:
 def test_likes_asked_for_again_are_two_likes() -> None:
     ours = likes()
     (question,) = ours.ask("newcomer", random_share=0, rng=rng())
-    once = ours.tell(ours.answer(question, 1))
+    once = ours.tell(question.answer(1))
     step = once.decide("newcomer", {Action.AGAIN: Price(1.0)}, rng=rng())
     assert step.question is not None
     twice = once.tell(once.answer(step.question, 1))

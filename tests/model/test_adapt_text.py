@@ -70,7 +70,6 @@ def data(likes: bool = False) -> Dataset:
 def encoder(told: bool) -> Iterator[None]:
     with (
         mock.patch("palate.encoders.items.load_encoder", return_value=Faint(told)),
-        mock.patch("palate.model.new_items.load_encoder", return_value=Faint(told)),
         mock.patch("palate.encoders.items.Cached", side_effect=lambda made: _Bare(made)),
         mock.patch("palate.model.new_items.Cached", side_effect=lambda made: _Bare(made)),
     ):

@@ -47,7 +47,6 @@ def encoders() -> Iterator[None]:
 
     with (
         mock.patch("palate.encoders.items.load_encoder", side_effect=load),
-        mock.patch("palate.model.new_items.load_encoder", side_effect=load),
     ):
         yield
 

@@ -16,6 +16,7 @@ from palate.datasets import Dataset
 from palate.errors import OptionError
 from palate.model import fit as batch
 from palate.model.scale import Scale
+from palate.records import Event
 from tests.worlds import Words, data, learner, words, world
 
 
@@ -173,7 +174,8 @@ def test_a_history_tells_something_of_the_taste_that_answers_will_show() -> None
         user = fresh.user_ids[row]
         history = model.events.of(row)
         start = learner("both").see(
-            "as " + user, [model.catalogue.ids[i] for i in history.items], liking=history.liking.tolist()
+            Event("as " + user, model.catalogue.ids[item], liking=liking)
+            for item, liking in zip(history.items, history.liking.tolist(), strict=True)
         )
         guess = items.level + start.state("as " + user).start.score(items.factors)
         told += float(np.mean((guess - truth[row]) ** 2))
