@@ -53,22 +53,22 @@ def ask(learner: Learner, user: str, k: int, **options: Any) -> Sequence[Questio
 
 
 def ask_forms(learner: Learner, user: str, k: int, forms: Forms, concepts: Sequence[str] | None) -> Sequence[Question]:
-    return learner.ask(user, k=k, kinds=forms, concepts=concepts, rng=rng())
+    return learner.ask(user, k=k, forms=forms, concepts=concepts, rng=rng())
 
 
 def ask_about(learner: Learner, item: str, k: int) -> Sequence[Question]:
-    return learner.ask(item=item, k=k, rng=rng())
+    return learner.ask_about(item, k=k, rng=rng())
 
 
 def ask_pairs(learner: Learner, budget: int) -> Sequence[Question]:
-    return learner.ask(budget=budget, per_user=2, rng=rng())
+    return learner.ask_pairs(budget, per_user=2, rng=rng())
 
 
 def tell(learner: Learner, question: Question, value: float | AnswerKind | list[str]) -> Learner:
     """The learner that has heard an answer; of a page, that the first item has this rating and no other is known."""
     if question.form.value == "page":
-        return learner.tell(learner.answers(question, {question.item_id: value}))  # type: ignore[dict-item]
-    return learner.tell(learner.answer(question, value))
+        return learner.tell(question.answers({question.item_id: value}))  # type: ignore[dict-item]
+    return learner.tell(question.answer(value))
 
 
 def rate(learner: Learner, user: str, item: str, value: float) -> Learner:
@@ -76,7 +76,7 @@ def rate(learner: Learner, user: str, item: str, value: float) -> Learner:
 
 
 def see(learner: Learner, user: str, items: Sequence[str], liking: Sequence[float]) -> Learner:
-    return learner.see(user, items, liking=liking)
+    return learner.see(Event(user, item, liking=how) for item, how in zip(items, liking, strict=True))
 
 
 def with_item(learner: Learner, **columns: str) -> Learner:
