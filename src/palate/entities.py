@@ -319,16 +319,18 @@ def form_of(value: object) -> Form:
     Raises:
         OptionError: If there is none.
     """
-    forms = [form.value for form in Form]
-    if not isinstance(value, str) or value not in forms:
-        raise OptionError(f"the kind of question {shown(value)} is unknown. Give one of {', '.join(forms)}.")
+    if isinstance(value, Form):
+        return value
+    if not isinstance(value, str) or value not in set(Form):
+        raise OptionError(f"the kind of question {shown(value)} is unknown. Give one of {', '.join(Form)}.")
     return Form(value)
 
 
 def _kind(value: object) -> AnswerKind:
-    kinds = [kind.value for kind in AnswerKind]
-    if not isinstance(value, str) or value not in kinds:
-        raise AnswerError(f"an answer has the kind {shown(value)}. Give one of {', '.join(kinds)}.")
+    if isinstance(value, AnswerKind):
+        return value
+    if not isinstance(value, str) or value not in set(AnswerKind):
+        raise AnswerError(f"an answer has the kind {shown(value)}. Give one of {', '.join(AnswerKind)}.")
     return AnswerKind(value)
 
 
