@@ -92,6 +92,15 @@ def test_the_leak_test_that_is_shown_passes() -> None:
     run_page(page)
 
 
+@pytest.mark.parametrize(("name", "least"), [("log", 6), ("application", 5)])
+@pytest.mark.usefixtures("_elsewhere")
+def test_the_pages_on_keeping_do_what_they_show(name: str, least: int) -> None:
+    page = DOCS / f"{name}.md"
+    shown = [block for block in pages.blocks(page.read_text(encoding="utf-8")) if block.shown is not None]
+    assert len(shown) >= least
+    run_page(page)
+
+
 @pytest.mark.usefixtures("_elsewhere")
 def test_the_softmax_page_does_what_it_shows() -> None:
     page = DOCS / "softmax.md"
