@@ -225,6 +225,17 @@ def test_the_table_checks_what_another_program_writes(
     assert [record.content.key for record in log.records()] == [row["key"]]
 
 
+def test_a_row_that_the_rules_of_today_refuse_is_read_as_it_was_kept(log: LabelLog, path: Path) -> None:
+    other = sqlite3.connect(path)
+    for row in (LABEL, EVENT, ATTRIBUTE):
+        row = {**row, "user_id": "x" * 300}
+        other.execute(f"INSERT INTO records ({', '.join(row)}) VALUES ({', '.join('?' for _ in row)})", [*row.values()])
+    other.commit()
+    other.close()
+    assert [record.content.user_id for record in log.records()] == ["x" * 300] * 3
+    assert [record.content.key for record in log.append([rating("ann", "film", 4.0, "new")])] == ["new"]
+
+
 def test_settings_that_durability_rests_on(log: LabelLog) -> None:
     def setting(name: str) -> object:
         return log._connection.execute(f"PRAGMA {name}").fetchone()[0]

@@ -7,12 +7,13 @@ import math
 import uuid
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from palate.entities import Answer, AnswerKind, Form, normalise_id, number_of, shown
 from palate.errors import AnswerError, DataError, OptionError
 from palate.records import Attribute, Content, Event, Record
 
+C = TypeVar("C", Answer, Event, Attribute)
 COLUMNS = (
     "seq, key, content, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at, "
     "form, others, tapped, at, name, text, recorded_at, retracts"
@@ -73,31 +74,25 @@ def to_row(content: Content, recorded_at: float, retracts: str) -> tuple[object,
 
 
 def to_record(row: tuple[Any, ...]) -> Record:
-    """The record in a row of :data:`COLUMNS`."""
+    """The record in a row of :data:`COLUMNS`, as it was kept: rules for ids that came later make no row unreadable."""
     seq, key, content, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at = row[:12]
     form, others, tapped, at, name, text, recorded_at, retracts = row[12:]
     found: Content
     if content == "attribute":
-        found = Attribute(user_id, name, value if text is None else text, key)
+        found = _as_kept(Attribute, user_id, name, value if text is None else text, key)
     elif content == "event":
-        found = Event(user_id, item_id, kind, value, at, key)
+        found = _as_kept(Event, user_id, item_id, kind, value, at, key)
     else:
-        found = Answer(
-            user_id,
-            item_id,
-            _KINDS[kind],
-            value,
-            source=source,
-            propensity=propensity,
-            key=key,
-            question=question,
-            asked_at=asked_at,
-            answered_at=answered_at,
-            form=_FORMS[form],
-            others=_ids(others),
-            tapped=_ids(tapped),
-        )
+        asked = (source, propensity, key, question, asked_at, answered_at, _FORMS[form], _ids(others), _ids(tapped))
+        found = _as_kept(Answer, user_id, item_id, _KINDS[kind], value, *asked)
     return Record(seq, found, recorded_at, retracts or "")
+
+
+def _as_kept(kind: type[C], *fields: object) -> C:
+    made = object.__new__(kind)
+    for name, value in zip(kind.__slots__, fields, strict=True):
+        object.__setattr__(made, name, value)
+    return made
 
 
 def _parts(content: Content) -> tuple[object, ...]:
