@@ -1,12 +1,14 @@
 """The things Palate speaks of, and the column names, once.
 
 Ids are text. An id is normalised in one way everywhere (:func:`normalise_id`): NFC, no outer white space, 1 to 256
-bytes of UTF-8, no control characters and no lone surrogates. Two ids are the same if their normalised text is equal.
+bytes of UTF-8, no control characters, no lone surrogates, nothing that does not show. Two ids are the same if their
+normalised text is equal.
 """
 
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,13 +30,33 @@ AUDIO = "audio"
 
 CATEGORY_SEPARATOR = "|"
 MAX_ID_BYTES = 256
+# Zero-width, direction, tag and other characters that no font shows (Unicode: default ignorable, and line separators).
+INVISIBLE = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
 
 POSITIVE_EVENTS = frozenset({"click", "purchase", "like", "read", "play", "save", "share", "view"})
 NEGATIVE_EVENTS = frozenset({"dislike", "skip", "hide", "report"})
 
 
 def normalise_id(value: object, what: str = "id") -> str:
-    """The one normal form of an id.
+    """The one normal form of an id, as of :func:`normalise_words`, all of it visible.
+
+    An invisible character is refused, not taken out: two ids that look alike would be two users, and taken out it would
+    make one user of two that another system keeps apart.
+
+    Raises:
+        IdError: If the id cannot be kept.
+    """
+    text = normalise_words(value, what)
+    if not text.isascii() and (hidden := INVISIBLE.search(text)):
+        raise IdError(f"{what} {text[:40]!r} holds U+{ord(hidden[0]):04X}, which does not show. Remove it.")
+    return text
+
+
+def normalise_words(value: object, what: str = "id") -> str:
+    """The one normal form of words, such as a concept, in which joiners that do not show are spelling.
 
     Args:
         value: Text or a whole number; ``True``/``False``, fractions and empty values are refused.
@@ -242,7 +264,8 @@ class Answer:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
-        object.__setattr__(self, "item_id", normalise_id(self.item_id, ITEM))
+        normalise = normalise_words if self.form == Form.CONCEPT else normalise_id
+        object.__setattr__(self, "item_id", normalise(self.item_id, ITEM))
         object.__setattr__(self, "kind", _kind(self.kind))
         _check_items(self)
         if self.form is Form.PAGE:

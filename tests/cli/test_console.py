@@ -24,6 +24,7 @@ def shown(renderable: object, width: int = 40) -> list[str]:
         ("\x1b[31mred\x07", "[31mred"),
         ("\u202eevil\u2066", "evil"),
         ("\ud800half", "half"),
+        ("a\u200bb\ufeff\u00adc\U000e0041d\u2060e\u2028f", "abcdef"),
         ("雪国  Schnee", "雪国 Schnee"),
     ],
 )

@@ -80,8 +80,8 @@ def test_counts_by_hand() -> None:
             "1 groups of user_id differ only in case, blanks or letter forms: 'Ann' and 'ann'",
         ),
         (
-            {"item_id": ["x\u200b1", "x1", "\uff58 1"]},
-            "1 groups of item_id differ only in case, blanks or letter forms: 'x1' and 'x\\u200b1' and '\uff58 1'",
+            {"item_id": ["x\u00a01", "x1", "\uff58 1"]},
+            "1 groups of item_id differ only in case, blanks or letter forms: 'x1' and 'x\\xa01' and '\uff58 1'",
         ),
     ],
 )

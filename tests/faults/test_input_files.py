@@ -86,7 +86,7 @@ def test_IN_01_numbers_in_parquet(tmp_path: Path) -> None:
 
 # IN-02: text that breaks stores
 
-ODD_IDS = ["\u202eabc", "a\u200bb", "e\u0301", "\u0430", "  outer  ", "🎬", "a|b,c", "'; DROP TABLE users; --"]
+ODD_IDS = ["e\u0301", "\u0430", "  outer  ", "🎬", "a|b,c", "'; DROP TABLE users; --"]
 
 
 def test_IN_02_odd_ids_come_back_in_one_normal_form(tmp_path: Path) -> None:
@@ -105,7 +105,13 @@ def test_IN_02_equal_normal_forms_are_one_id_and_look_alikes_are_two() -> None:
     assert data.interactions["user_id"].n_unique() == 3
 
 
-@pytest.mark.parametrize("user", ["\\u0000", "a\\u0000b", "\\ud800", "\\n" * 3, "x" * 257, "x" * (MEGABYTE // 2)])
+# zero-width, direction, tag, soft hyphen, variation and filler: two ids that look alike must not be two users
+HIDDEN = [f"a{letter}b" for letter in "\u200b\u200d\u202e\u2066\u2060\ufeff\u00ad\ufe0f\u3164\u2028\U000e0041"]
+
+
+@pytest.mark.parametrize(
+    "user", ["\\u0000", "a\\u0000b", "\\ud800", "\\n" * 3, "x" * 257, "x" * (MEGABYTE // 2), *HIDDEN]
+)
 def test_IN_02_ids_that_no_store_keeps(tmp_path: Path, user: str) -> None:
     path = tmp_path / "ratings.jsonl"
     path.write_text(f'{{"user_id": "{user}", "item_id": 1}}\n{{"user_id": "good", "item_id": 1}}\n')

@@ -91,7 +91,7 @@ def test_IN_01_numbers_that_json_should_not_carry(tmp_path: Path) -> None:
         assert kept[0].answer.value == float(2**63)
 
 
-GOOD_TEXTS = ["\u202eevil", "a\u200bb", "\u0430nn", "ann", "é", "日本", "'; DROP TABLE labels; --", "=1+1", "x" * 256]
+GOOD_TEXTS = ["a\u00a0b", "\u0430nn", "ann", "é", "日本", "'; DROP TABLE labels; --", "=1+1", "x" * 256]
 
 
 def test_IN_02_text_that_breaks_stores(tmp_path: Path) -> None:

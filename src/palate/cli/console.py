@@ -25,8 +25,9 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from palate.entities import INVISIBLE
+
 LONGEST = 160  # characters of a name on the screen
-_STEERING = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069\u2028\u2029")
 
 
 class Report(Protocol):
@@ -46,8 +47,9 @@ def errors() -> Console:
 
 
 def plain(text: str) -> str:
-    """Text from outside as one line that cannot steer a terminal: no control, escape or direction characters."""
-    kept = (" " if unicodedata.category(letter) in ("Cc", "Cs") or letter in _STEERING else letter for letter in text)
+    """Text from outside as one line that cannot steer a terminal: no control, escape or hidden characters."""
+    seen = INVISIBLE.sub("", text)
+    kept = (" " if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in seen)
     return " ".join("".join(kept).split())
 
 

@@ -18,7 +18,7 @@ from palate.encoders.histories.behaviour import Behaviour, item_vectors
 from palate.encoders.histories.events import Events
 from palate.encoders.histories.history import HistoryEncoder, HistoryName, HistoryText, RecencyMean
 from palate.encoders.protocol import Encoder
-from palate.entities import USER, normalise_id
+from palate.entities import USER, normalise_words
 from palate.errors import IdError, OptionError, UnknownItem
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
@@ -198,7 +198,7 @@ class Model:
         """
         if names is None:
             return self.concepts
-        normal = dict.fromkeys(normalise_id(name, "concept") for name in names)
+        normal = dict.fromkeys(normalise_words(name, "concept") for name in names)
         return self.concepts.named({name: self.concept(name) for name in normal})
 
 
@@ -207,6 +207,6 @@ def _by_normal_name(categories: Mapping[str, NDArray[np.intp]]) -> dict[str, NDA
     named: dict[str, NDArray[np.intp]] = {}
     for name, members in categories.items():
         with suppress(IdError):
-            normal = normalise_id(name, "concept")
+            normal = normalise_words(name, "concept")
             named[normal] = np.union1d(named.get(normal, members), members)
     return named
