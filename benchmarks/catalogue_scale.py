@@ -164,7 +164,7 @@ def _learner(items: int, dim: int) -> Any:
         Model(
             catalogue=Catalogue(pl.DataFrame(columns), None, np.floor(1000 * rate), np.full((items, 5), 0.2)),
             taste=Taste.build(known, Gaussian()),
-            prior=LinearPrior.start(np.zeros(dim + 1), np.eye(dim + 1), None),
+            prior=LinearPrior.start(np.zeros(dim + 1), np.eye(dim + 1), np.zeros((1, 0))),
             answerability=Answerability(rate, loadings, np.maximum(rate * (1 - rate) - (loadings**2).sum(1), 1e-3)),
             history_prior=None,
             user_ids=[],

@@ -206,7 +206,7 @@ def _starts(taste: Taste, encoder: HistoryEncoder, log: Log, answers: Any, new: 
     prior = fit_history(taste, later, histories)
     assert prior is not None
     encoded = encoder.encode(new, vectors, n_users)
-    means, covariances = prior.predict(encoded, n_users), prior.covariances(encoded, n_users)
+    means, covariances = prior.predict(encoded), prior.covariances(encoded)
     users = np.unique(new.users)
     mean = np.tile(taste.start.mean, (n_users, 1))
     covariance = np.tile(taste.start.covariance, (n_users, 1, 1))

@@ -445,7 +445,7 @@ def test_a_new_item_is_what_its_text_says() -> None:
     assert cosine(items.factors[120], jazz) > cosine(items.factors[121], jazz)
     # one without any text is the average item
     np.testing.assert_allclose(
-        items.factors[122], more.model.prior.predict(catalogue.content[:120].mean(0)[None], 1)[0, 1:], atol=1e-5
+        items.factors[122], more.model.prior.predict(catalogue.content[:120].mean(0)[None])[0, 1:], atol=1e-5
     )
 
 

@@ -93,8 +93,8 @@ def test_IN_11_nasty_features(content: str, kind: Kind) -> None:
     with np.errstate(over="raise", invalid="raise", divide="raise"):
         fitted = run(answers, kind, CONTENT[content])
         assert_sound(fitted, answers, kind)
-        assert np.isfinite(fitted.prior.predict(CONTENT[content], ITEMS)).all()
-        covariances = fitted.prior.covariances(CONTENT[content], ITEMS)
+        assert np.isfinite(fitted.prior.predict(CONTENT[content])).all()
+        covariances = fitted.prior.covariances(CONTENT[content])
     assert np.isfinite(covariances).all() and np.linalg.eigvalsh(covariances).min() > 0
 
 

@@ -209,8 +209,8 @@ def test_a_new_item_without_text_is_as_unsure_as_the_catalogue_is_varied() -> No
     of = Learner.fit(data(), encoder="words", dim=6)
     more = of.with_items(pl.DataFrame({"item_id": ["blank", "told"], "text": ["", "a jazz album"]}))
     prior, encodings = of.model.prior, of.model.catalogue.encodings()
-    said = prior.predict(encodings, 120)
-    spread = prior.covariances(encodings, 120).mean(0) + np.cov(said.T, bias=True)
+    said = prior.predict(encodings)
+    spread = prior.covariances(encodings).mean(0) + np.cov(said.T, bias=True)
     items = more.model.taste.items
     assert (items.answer_noise - items.noise)[120] == pytest.approx(np.trace(spread))
     np.testing.assert_allclose(items.factors[120], said.mean(0)[1:], atol=1e-9)
@@ -293,7 +293,7 @@ def test_the_shift_of_a_text_is_what_it_moves_for_users_of_the_population() -> N
     of = Learner.fit(data(), encoder="words", dim=6)
     (text,) = of.explain_item("i003").modalities
     encodings = of.model.catalogue.encodings(np.array([2]))
-    away = of.model.prior.predict(encodings, 1)[0] - of.model.prior.mean
+    away = of.model.prior.predict(encodings)[0] - of.model.prior.mean
     draws = np.random.default_rng(0).normal(size=(100_000, len(away) - 1))
     assert text.shift == pytest.approx(np.sqrt(np.mean((away[0] + draws @ away[1:]) ** 2)), rel=0.02)
     assert text.share == 1.0

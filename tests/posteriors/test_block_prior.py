@@ -62,7 +62,7 @@ def test_one_complete_block_says_what_the_plain_prior_says() -> None:
     for _ in range(6):
         plain, _ = plain.refit(factors, np.zeros((SIZE, SIZE)), content, 1e-9)
     fused = learnt(content, (8,), factors)
-    np.testing.assert_allclose(fused.predict(content, ITEMS), plain.predict(content, ITEMS), atol=0.02)
+    np.testing.assert_allclose(fused.predict(content), plain.predict(content), atol=0.02)
     np.testing.assert_allclose(fused.covariance, plain.covariance, rtol=0.02, atol=0.01)
 
 
@@ -100,7 +100,7 @@ def test_two_blocks_that_both_say_something_are_both_heard() -> None:
         ("both", slice(0, 10), (4, 6)),
     ):
         prior = learnt(old[:, columns], sizes, factors[:ITEMS])
-        errors[name] = np.mean((prior.predict(new[:, columns], ITEMS) - factors[ITEMS:]) ** 2)
+        errors[name] = np.mean((prior.predict(new[:, columns]) - factors[ITEMS:]) ** 2)
     assert errors["both"] < 0.1 * min(errors["first"], errors["second"])
 
 
@@ -128,10 +128,8 @@ def test_blocks_that_say_the_same_are_no_surer_than_one() -> None:
     content = rng.normal(size=(ITEMS, 4))
     factors = factors_of(content, rng.normal(size=(4, SIZE)), 0.5, rng)
     once, twice = learnt(content, (4,), factors), learnt(np.tile(content, 2), (4, 4), factors)
-    np.testing.assert_allclose(twice.predict(np.tile(content, 2), ITEMS), once.predict(content, ITEMS), atol=0.05)
-    np.testing.assert_allclose(
-        twice.covariances(np.tile(content, 2), ITEMS), once.covariances(content, ITEMS), atol=0.05
-    )
+    np.testing.assert_allclose(twice.predict(np.tile(content, 2)), once.predict(content), atol=0.05)
+    np.testing.assert_allclose(twice.covariances(np.tile(content, 2)), once.covariances(content), atol=0.05)
 
 
 # ---- the bound ------------------------------------------------------------------------------------------------------
@@ -191,7 +189,7 @@ def test_an_item_without_a_block_has_the_mean_and_the_spread_of_those_with_it() 
     here = np.tile(content[:1] - content.mean(0), (ITEMS, 1))
     here[:, 2:] = centred[:, 2:]  # every fitted item's block once
     expected = (here @ prior.coefficients).mean(0) + prior.mean
-    np.testing.assert_allclose(prior.predict(one, 1)[0], expected, atol=1e-9)
+    np.testing.assert_allclose(prior.predict(one)[0], expected, atol=1e-9)
     spread = np.cov((here @ prior.coefficients).T, bias=True)
     doubt = np.zeros((SIZE, SIZE))
     for direction in range(SIZE):
@@ -199,16 +197,15 @@ def test_an_item_without_a_block_has_the_mean_and_the_spread_of_those_with_it() 
         posterior = np.linalg.inv(centred.T @ centred + np.diag(strengths))
         variance = np.einsum("ie,ef,if->i", here, posterior, here).mean()
         doubt += variance * np.outer(prior.back[:, direction], prior.back[:, direction])
-    np.testing.assert_allclose(prior.covariances(one, 1)[0], prior.covariance + spread + doubt, atol=1e-8)
+    np.testing.assert_allclose(prior.covariances(one)[0], prior.covariance + spread + doubt, atol=1e-8)
 
 
 def test_without_anything_an_item_is_as_unsure_as_the_items_differ() -> None:
     content, factors = two_blocks(6)
     prior = learnt(content, (4, 6), factors)
-    blank = prior.covariances(np.full((1, 10), np.nan), 1)[0]
+    blank = prior.covariances(np.full((1, 10), np.nan))[0]
     np.testing.assert_allclose(np.diag(blank), factors.var(0), rtol=0.15)
-    np.testing.assert_allclose(blank, prior.covariances(None, 1)[0])
-    np.testing.assert_allclose(prior.predict(np.full((1, 10), np.nan), 1)[0], factors.mean(0))
+    np.testing.assert_allclose(prior.predict(np.full((1, 10), np.nan))[0], factors.mean(0))
 
 
 def test_fitting_with_holes_finds_what_is_there() -> None:
@@ -216,7 +213,7 @@ def test_fitting_with_holes_finds_what_is_there() -> None:
     content = rng.normal(size=(4 * ITEMS, 6))
     factors = factors_of(content, rng.normal(size=(6, SIZE)), 0.3, rng)
     prior = learnt(holes(content, (2, 4), 0.3, rng), (2, 4), factors)
-    error = np.mean((prior.predict(content, len(content)) - factors) ** 2)
+    error = np.mean((prior.predict(content) - factors) ** 2)
     assert error < 0.25 * factors.var(0).mean()
 
 
@@ -244,7 +241,7 @@ def test_the_parts_add_up_to_the_prior_mean() -> None:
     prior = learnt(content, (4, 6), factors)
     content[0, 4:] = np.nan
     parts = prior.parts(content)
-    np.testing.assert_allclose(prior.mean + parts.sum(1), prior.predict(content, ITEMS))
+    np.testing.assert_allclose(prior.mean + parts.sum(1), prior.predict(content))
     assert not parts[0, 1].any()
 
 
@@ -254,9 +251,9 @@ def test_other_coordinates_give_the_same_prior() -> None:
     content[:20, :4] = np.nan
     matrix = np.random.default_rng(4).normal(size=(2, SIZE))
     moved = prior.transform(matrix)
-    np.testing.assert_allclose(moved.predict(content, ITEMS), prior.predict(content, ITEMS) @ matrix.T)
-    turned = matrix @ prior.covariances(content, ITEMS) @ matrix.T
-    np.testing.assert_allclose(moved.covariances(content, ITEMS), turned, atol=1e-9)
+    np.testing.assert_allclose(moved.predict(content), prior.predict(content) @ matrix.T)
+    turned = matrix @ prior.covariances(content) @ matrix.T
+    np.testing.assert_allclose(moved.covariances(content), turned, atol=1e-9)
 
 
 def test_it_is_built_again_from_its_parts() -> None:
@@ -264,7 +261,7 @@ def test_it_is_built_again_from_its_parts() -> None:
     prior = learnt(content, (4, 6), factors)
     names = ("mean", "covariance", "coefficients", "centre", "gram", "items", "sizes", "back", "strengths")
     again = FusedPrior.build(**{name: getattr(prior, name) for name in names})
-    assert np.array_equal(again.covariances(content, ITEMS), prior.covariances(content, ITEMS))
+    assert np.array_equal(again.covariances(content), prior.covariances(content))
 
 
 @pytest.mark.parametrize("seed", [0, 3, 4])

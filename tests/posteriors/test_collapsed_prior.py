@@ -28,7 +28,7 @@ def swept(prior: FusedPrior, precisions: Array, pulls: Array, content: Array, sw
     for _ in range(sweeps):
         relevance = np.linalg.inv(prior.covariance)
         covariances = np.linalg.inv(relevance + precisions)
-        pull = prior.predict(content, len(content)) @ relevance + pulls
+        pull = prior.predict(content) @ relevance + pulls
         factors = np.einsum("iab,ib->ia", covariances, pull)
         prior, _ = prior.refit(factors, covariances.sum(0), content, 1e-9)
     return prior
@@ -71,8 +71,8 @@ def test_items_nobody_rated_are_foreseen_better_than_by_the_sweeps() -> None:
         old, new, truth, precisions, pulls = world(seed)
         prior = swept(start(old), precisions, pulls, old)
         settled, _, _ = settle(prior, precisions, pulls, old, 0.0)
-        before.append(np.mean((prior.predict(new, ITEMS) - truth) ** 2))
-        after.append(np.mean((settled.predict(new, ITEMS) - truth) ** 2))
+        before.append(np.mean((prior.predict(new) - truth) ** 2))
+        after.append(np.mean((settled.predict(new) - truth) ** 2))
     assert np.mean(after) < 0.95 * np.mean(before)
 
 
@@ -81,8 +81,8 @@ def test_the_prior_is_as_unsure_of_new_items_as_it_is_wrong() -> None:
     for seed in range(10):
         old, new, truth, precisions, pulls = world(seed)
         prior, _, _ = settle(swept(start(old), precisions, pulls, old), precisions, pulls, old, 0.0)
-        wrong = truth - prior.predict(new, ITEMS)
-        ratios.append(np.einsum("ia,iab,ib->i", wrong, np.linalg.inv(prior.covariances(new, ITEMS)), wrong).mean() / 3)
+        wrong = truth - prior.predict(new)
+        ratios.append(np.einsum("ia,iab,ib->i", wrong, np.linalg.inv(prior.covariances(new)), wrong).mean() / 3)
     assert 0.7 < np.mean(ratios) < 1.4
 
 
@@ -118,4 +118,4 @@ def test_other_coordinates_of_taste_give_the_same_prediction() -> None:
     settled, factors, _ = settle(before, precisions, pulls, content, 0.0)
     turned, moved, _ = settle(before.transform(matrix), back.T @ precisions @ back, pulls @ back, content, 0.0)
     np.testing.assert_allclose(moved, factors @ matrix.T, atol=1e-6)
-    np.testing.assert_allclose(turned.predict(new, ITEMS), settled.predict(new, ITEMS) @ matrix.T, atol=1e-6)
+    np.testing.assert_allclose(turned.predict(new), settled.predict(new) @ matrix.T, atol=1e-6)

@@ -105,10 +105,7 @@ def test_a_change_of_coordinates_leaves_predictions_unchanged(kind: Kind) -> Non
         return of.factors[:, 0] + of.means @ of.factors[:, 1:].T
 
     def prior(of: fitting._State) -> Array:
-        return (
-            of.prior.predict(CONTENT["some"], ITEMS)[:, 0]
-            + of.means @ of.prior.predict(CONTENT["some"], ITEMS)[:, 1:].T
-        )
+        return of.prior.predict(CONTENT["some"])[:, 0] + of.means @ of.prior.predict(CONTENT["some"])[:, 1:].T
 
     np.testing.assert_allclose(mean(state), mean(before), atol=1e-10)
     np.testing.assert_allclose(prior(state), prior(before), atol=1e-10)
@@ -200,14 +197,14 @@ def test_content_that_predicts_factors_lowers_the_error_on_unrated_items() -> No
     errors = {}
     for name, encoding in (
         ("content", content),
-        ("nothing", None),
+        ("nothing", np.zeros((120, 0))),
         ("noise", np.random.default_rng(1).normal(size=(120, 48))),
     ):
-        fitted = run(seen, content=None if encoding is None else encoding[shown])
+        fitted = run(seen, content=encoding[shown])
         tastes = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), Gaussian()).believe(
             seen.values
         )
-        prior = fitted.prior.predict(None if encoding is None else encoding[hidden], len(hidden))
+        prior = fitted.prior.predict(encoding[hidden])
         errors[name] = float(np.sqrt(np.mean((prior[:, 0] + tastes.score(prior[:, 1:]) - truth) ** 2)))
     assert errors["content"] < 0.9 * errors["nothing"], errors
     assert errors["noise"] < 1.03 * errors["nothing"], errors
@@ -221,8 +218,8 @@ def test_intervals_of_unrated_items_hold_what_they_promise() -> None:
     fitted = run(seen, content=content[shown])
     known = Items.build(fitted.factors, fitted.covariances, fitted.noise)
     tastes = Taste.build(known, Gaussian()).believe(seen.values)
-    covariances = fitted.prior.covariances(content[hidden], 40)
-    means = fitted.prior.predict(content[hidden], 40)
+    covariances = fitted.prior.covariances(content[hidden])
+    means = fitted.prior.predict(content[hidden])
     new = Items.build(means, covariances, np.full(40, float(np.median(fitted.noise))))
     mean, variance = new.predict(tastes)
     rated = answers.values[:, hidden].toarray()
@@ -291,7 +288,7 @@ def reference_sweep(answers: Answers, state: fitting._State, likelihood: Likelih
 def test_two_sweeps_agree_with_the_slow_reference(kind: Kind) -> None:
     answers, likelihood = small(kind), LIKELIHOODS[kind]
     unit = fitting._unit(answers, likelihood)
-    state = fitting._start(answers, likelihood, 3, unit, None, np.random.default_rng(0))
+    state = fitting._start(answers, likelihood, 3, unit, np.zeros((ITEMS, 0)), np.random.default_rng(0))
     bounds = []
     for _ in range(2):
         state, bound = reference_sweep(answers, state, likelihood)

@@ -30,7 +30,7 @@ def test_a_planted_map_is_recovered() -> None:
     taste, ratings, histories, told = world()
     prior = fit_history(taste, ratings, histories)
     assert prior is not None
-    found = prior.predict(histories, USERS)
+    found = prior.predict(histories)
     assert np.corrcoef(found.ravel(), told.ravel())[0, 1] > 0.97
     # what histories leave open is less than all of a taste: 0.6² of it
     np.testing.assert_allclose(np.diag(prior.covariance), 0.36, rtol=0.35)
@@ -43,7 +43,7 @@ def test_few_labels_do_not_pull_the_map_towards_the_population() -> None:
         taste, ratings, histories, told = world(seed, rated=0.07)
         prior = fit_history(taste, ratings, histories)
         assert prior is not None
-        found = prior.predict(histories, USERS)
+        found = prior.predict(histories)
         slopes.append(float((found * told).sum() / (told**2).sum()))
     assert np.mean(slopes) > 0.93, slopes
 
@@ -52,7 +52,7 @@ def test_a_planted_map_makes_newcomers_predictable() -> None:
     taste, ratings, histories, told = world()
     prior = fit_history(taste, ratings[:300], histories[:300])
     assert prior is not None
-    error = np.mean((prior.predict(histories[300:], 100) - told[300:]) ** 2)
+    error = np.mean((prior.predict(histories[300:]) - told[300:]) ** 2)
     assert error < 0.1 * np.mean(told[300:] ** 2)
 
 
@@ -60,8 +60,8 @@ def test_a_history_of_noise_is_switched_off() -> None:
     taste, ratings, histories, _ = world(signal=0.0)
     prior = fit_history(taste, ratings, histories)
     assert prior is not None
-    assert np.mean((prior.predict(histories, USERS) - prior.mean) ** 2) < 0.01
-    doubt = prior.covariances(histories, USERS) - prior.covariance
+    assert np.mean((prior.predict(histories) - prior.mean) ** 2) < 0.01
+    doubt = prior.covariances(histories) - prior.covariance
     assert np.linalg.eigvalsh(doubt).max() < 0.1 * np.linalg.eigvalsh(prior.covariance).max()
 
 

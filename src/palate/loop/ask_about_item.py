@@ -23,6 +23,7 @@ from palate.loop.checks import count, names, share
 from palate.loop.memory import Memory
 from palate.loop.state import UserState
 from palate.loop.wording import worded
+from palate.model.item_prior import promised
 from palate.model.model import Model
 from palate.model.scale import level_shares
 from palate.posteriors.answerability import Answerability
@@ -46,9 +47,7 @@ def users_as_items(model: Model, belief: Belief) -> Items:
 
 def items_as_users(model: Model, items: NDArray[np.intp]) -> Belief:
     """What content says of these items before anybody rates them: beliefs about (level, factors), (n, A)."""
-    encodings = model.catalogue.encodings(items)
-    means = np.array(model.prior.predict(encodings, len(items)))
-    return Belief(means, model.prior.covariances(encodings, len(items)))
+    return Belief(*promised(model.prior, model.catalogue.encodings(items), model.catalogue.encodings))
 
 
 def exchanged(model: Model, belief: Belief, answers: sparse.csr_matrix) -> Candidates:

@@ -116,4 +116,4 @@ def _from_history(model: Model, history: History | None) -> Belief:
     if not encoded.any():
         return model.taste.start
     prior = model.history_prior
-    return model.taste.prior(prior.predict(encoded, 1)[0], no_wider(prior.covariances(encoded, 1)[0]))
+    return model.taste.prior(prior.predict(encoded)[0], no_wider(prior.covariances(encoded)[0]))

@@ -93,10 +93,10 @@ class Catalogue:
         mean = old.mean(0) if self.has is None else np.zeros(old.shape[1])
         return old, np.where(np.isnan(content), mean, content)
 
-    def encodings(self, items: NDArray[np.intp] | slice = slice(None)) -> Array | None:
-        """The content of some items as a prior takes it, (n, E): NaN where an item lacks a block."""
+    def encodings(self, items: NDArray[np.intp] | slice = slice(None)) -> Array:
+        """The content of some items as a prior takes it, (n, E), E = 0 without: NaN where an item lacks a block."""
         if self.content is None:
-            return None
+            return np.zeros((len(self.counts[items]), 0))
         content = self.content[items].astype(np.float64)
         if self.has is not None:
             content[~np.repeat(self.has[items], self.sizes, axis=1)] = np.nan

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from palate.arrays import Array
 from palate.model.model import Model
-from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.statistics import augmented_moments
 
 
@@ -59,7 +58,7 @@ def explain_item(model: Model, item_id: str) -> ItemReport:
     start, items = model.taste.start, model.taste.items
     moment = augmented_moments(start.mean, start.covariance)
     encodings = model.catalogue.encodings(here)
-    spread = model.prior.covariances(encodings, 1)[0]
+    spread = model.prior.covariances(encodings)[0]
     return ItemReport(
         model.catalogue.ids[position],
         model.catalogue.names[position],
@@ -72,12 +71,9 @@ def explain_item(model: Model, item_id: str) -> ItemReport:
 
 def _informs(model: Model, here: NDArray[np.intp], moment: Array) -> tuple[Informs, ...]:
     catalogue, encodings = model.catalogue, model.catalogue.encodings(here)
-    if encodings is None:
+    if catalogue.content is None:
         return ()
-    if isinstance(model.prior, FusedPrior):
-        parts = model.prior.parts(encodings)[0]
-    else:
-        parts = model.prior.predict(encodings, 1) - model.prior.mean
+    parts = model.prior.parts(encodings)[0]
     squares = np.einsum("ba,ac,bc->b", parts, moment, parts)
     shares = squares / max(float(squares.sum()), 1e-30)
     has = np.ones(len(parts), dtype=bool) if catalogue.has is None else catalogue.has[here[0]]

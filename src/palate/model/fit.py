@@ -41,14 +41,14 @@ from palate.model.fit_users import (
     learn_behaviour,
     log_of,
 )
+from palate.model.item_prior import promised
 from palate.model.model import Model
 from palate.model.scale import Scale, level_shares
 from palate.posteriors.answerability import Answerability
-from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
 from palate.posteriors.items import Items, Spread
 from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood, Probit
-from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import fit_companions
 
@@ -173,7 +173,7 @@ def fit_taste(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
     sizes: Sequence[int] | None = None,
-) -> tuple[Taste, LinearPrior | FusedPrior]:
+) -> tuple[Taste, Prior]:
     """Beliefs about all items, those nobody rated too, and the prior they come from.
 
     Args:
@@ -182,17 +182,17 @@ def fit_taste(
         sizes: Columns of each block of it, where there are several or items lack one: that is NaN then.
     """
     rated = np.unique(answers.values.indices)  # the others would only repeat what the prior says, and slow it down
-    encodings = None if content is None else content.astype(np.float64)
+    encodings = np.zeros((answers.values.shape[1], 0)) if content is None else content.astype(np.float64)
     fitted = fit(
         answers.of_items(rated),
         likelihood=likelihood,
         options=FitOptions(dim=dim),
-        content=None if encodings is None else encodings[rated],
+        content=encodings[rated],
         sizes=sizes,
         rng=np.random.default_rng(seed),
         progress=progress,
     )
-    return Taste.build(_items(fitted, rated, encodings, answers.values.shape[1]), likelihood), fitted.prior
+    return Taste.build(_items(fitted, rated, encodings), likelihood), fitted.prior
 
 
 def choose_likelihood(data: Dataset, likelihood: str | Likelihood) -> Likelihood:
@@ -228,18 +228,17 @@ def _with_labels(answers: Answers, labels: Sequence[Answer], user_ids: list[str]
     return Answers.build(users, items, values, (len(rows), len(item_ids)))
 
 
-def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array | None, n_items: int) -> Items:
+def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array) -> Items:
     """Beliefs about all items; of those nobody rated, what their content says, as unsure as it is."""
-    means = fitted.prior.predict(encodings, n_items).copy()
-    means[rated] = fitted.factors
-    noise = np.full(n_items, float(np.median(fitted.noise)))
-    noise[rated] = fitted.noise
-    form = Spread.form_within(n_items, means.shape[1], MEMORY_BYTES)
-    _log.info("keeping the %s covariances of %d items with %d dimensions", form, *means.shape)
-    covariances = fitted.covariances
+    means, covariances, noise = fitted.factors, fitted.covariances, fitted.noise
+    n_items, size = len(encodings), means.shape[1]
     if len(rated) < n_items:
-        covariances = fitted.prior.covariances(encodings, n_items)
-        covariances[rated] = fitted.covariances
+        means, covariances = promised(fitted.prior, encodings, lambda: encodings[rated])
+        means[rated], covariances[rated] = fitted.factors, fitted.covariances
+        noise = np.full(n_items, float(np.median(fitted.noise)))
+        noise[rated] = fitted.noise
+    form = Spread.form_within(n_items, size, MEMORY_BYTES)
+    _log.info("keeping the %s covariances of %d items with %d dimensions", form, n_items, size)
     return Items.build(means, covariances, noise, form)
 
 

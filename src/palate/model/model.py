@@ -26,10 +26,10 @@ from palate.model.scale import Scale
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.attribute_coding import Told
 from palate.posteriors.attributes import Attributes
-from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.concepts import Concept, Concepts
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.population import Population
+from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import Companions
 
@@ -61,7 +61,7 @@ class Model:
 
     catalogue: Catalogue
     taste: Taste
-    prior: LinearPrior | FusedPrior
+    prior: Prior
     answerability: Answerability
     history_prior: LinearPrior | None
     user_ids: list[str]

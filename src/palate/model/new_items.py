@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 import scipy.sparse as sparse
 
-from palate.arrays import Array, Vectors
+from palate.arrays import Vectors
 from palate.datasets.tables import Dataset
 from palate.datasets.views import item_table, without_media
 from palate.encoders.blocks import BlockName
@@ -25,8 +25,8 @@ from palate.entities import (
     USER,
 )
 from palate.errors import DataError
+from palate.model.item_prior import promised
 from palate.model.model import Model
-from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.items import Items, Spread
 
 
@@ -59,7 +59,8 @@ def _encode_new(model: Model, table: pl.DataFrame, folder: Path | None, on_corru
 
 def _appended(model: Model, table: pl.DataFrame, content: Vectors | None) -> Model:
     old, n = model.taste.items, len(table)
-    means, covariances = _promised(model, content, n)
+    encodings = np.zeros((n, 0)) if content is None else content.astype(np.float64)
+    means, covariances = promised(model.prior, encodings, model.catalogue.encodings)
     added = Items.build(means, covariances, np.full(n, float(np.median(old.noise))), old.spread.form)
     joined = Items(
         np.append(old.level, added.level),
@@ -80,21 +81,6 @@ def _appended(model: Model, table: pl.DataFrame, content: Vectors | None) -> Mod
             *(_wider(part, shape) for part in (model.events.liking, model.events.timestamps, model.events.kinds))
         ),
     )
-
-
-def _promised(model: Model, content: Vectors | None, n: int) -> tuple[Array, Array]:
-    """What the prior says of n new items: means, (n, A), and covariances, (n, A, A)."""
-    encodings = None if content is None else content.astype(np.float64)
-    if encodings is None or isinstance(model.prior, FusedPrior) or not np.isnan(encodings).any():
-        return model.prior.predict(encodings, n), model.prior.covariances(encodings, n)
-    # of one without text, what the prior says of a text drawn from the catalogue
-    lacking, seen = np.isnan(encodings).any(1), model.catalogue.encodings()
-    said = model.prior.predict(seen, len(model.catalogue))
-    whole = model.prior.covariances(seen, len(model.catalogue)).mean(0) + np.cov(said.T, bias=True)
-    encodings[lacking] = model.prior.centre
-    means, covariances = model.prior.predict(encodings, n), model.prior.covariances(encodings, n)
-    means[lacking], covariances[lacking] = said.mean(0), whole
-    return means, covariances
 
 
 def _wider(matrix: sparse.csr_matrix, shape: tuple[int, int]) -> sparse.csr_matrix:

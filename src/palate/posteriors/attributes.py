@@ -39,8 +39,8 @@ class Attributes:
         mean = np.tile(taste.start.mean, (n, 1))
         covariance = np.repeat(taste.start.covariance[None], n, 0)
         told = np.flatnonzero(np.abs(encoded).any(1))
-        means = self.prior.predict(encoded[told], len(told))
-        covariances = no_wider(self.prior.covariances(encoded[told], len(told)))
+        means = self.prior.predict(encoded[told])
+        covariances = no_wider(self.prior.covariances(encoded[told]))
         for row, *moments in zip(told, means, covariances, strict=True):
             belief = taste.prior(*moments)
             mean[row], covariance[row] = belief.mean, belief.covariance

@@ -21,7 +21,8 @@ from dataclasses import replace
 import numpy as np
 
 from palate.arrays import Array
-from palate.posteriors.block_prior import Design, FusedPrior
+from palate.posteriors.block_prior import FusedPrior
+from palate.posteriors.ridge import Design
 from palate.posteriors.statistics import blocks
 
 _ROUNDS = 3

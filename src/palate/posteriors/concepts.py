@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
-from palate.posteriors.block_prior import FusedPrior
-from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 
 RATED = 2  # ratings in a category from which a user has a view of it; view_chance counts on it
@@ -117,13 +116,13 @@ class Concepts:
             self.doubt,
         )
 
-    def said(self, prior: LinearPrior | FusedPrior, encoding: Array) -> Concept:
+    def said(self, prior: Prior, encoding: Array) -> Concept:
         """What the encoding of some words, (E,), means: the items its content promises, less the mean item.
 
         Its noise is that of a category of which nothing was learnt, and what the content prior itself does not know.
         """
-        promised = prior.predict(encoding[None], 1)[0] - self.centre
-        unsure = prior.covariances(encoding[None], 1)[0] - prior.covariance
+        promised = prior.predict(encoding[None])[0] - self.centre
+        unsure = prior.covariances(encoding[None])[0] - prior.covariance
         return Concept(promised[1:], float(promised[0]), self.doubt + float(np.trace(unsure)))
 
 

@@ -25,6 +25,7 @@ from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.collapsed_prior import settle
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.prior import Prior
 from palate.posteriors.statistics import Statistics, augmented_moments, blocks, pack, second_moments, unpack
 
 _CHUNK_BYTES = 48 * 2**20  # of packed user moments at a time; larger is not faster
@@ -68,7 +69,7 @@ class Fitted:
     factors: Array
     covariances: Array
     noise: Array
-    prior: LinearPrior | FusedPrior
+    prior: Prior
     bounds: tuple[float, ...]
 
 
@@ -198,7 +199,7 @@ class _State:
     factors: Array
     covariances: Array
     noise: Array  # (I,)
-    prior: LinearPrior | FusedPrior
+    prior: Prior
     means: Array  # (U, D), the users' tastes
 
 
@@ -228,8 +229,8 @@ def fit(
         raise DataError(
             f"{bad} of {answers.values.nnz} answers are not finite. Remove them or read the data with rejects."
         )
-    if content is not None:
-        _check_encodings(content, sizes)
+    content = np.zeros((answers.values.shape[1], 0)) if content is None else content
+    _check_encodings(content, sizes)
     unit = _unit(answers, likelihood)
     state = _start(answers, likelihood, options.dim, unit, content, rng, sizes)
     in_units = 0.5 * answers.values.nnz * float(np.log(unit))  # so that the scale of the ratings moves nothing
@@ -242,7 +243,7 @@ def fit(
             progress(sweep + 1, options.sweeps)
         if sweep > 2 and bounds[-1] - bounds[-2] < options.tolerance * abs(bounds[-1] + in_units):
             break
-    if content is not None and isinstance(state.prior, FusedPrior):
+    if isinstance(state.prior, FusedPrior):
         state.prior, state.factors, state.covariances = settle(
             state.prior, *_evidence(answers, state, likelihood), content, 1e-9 * unit
         )
@@ -281,7 +282,7 @@ def _start(
     likelihood: Likelihood,
     dim: int,
     unit: float,
-    content: Array | None,
+    content: Array,
     rng: np.random.Generator,
     sizes: Sequence[int] | None = None,
 ) -> _State:
@@ -296,11 +297,8 @@ def _start(
     covariance = np.diag(np.concatenate([[unit / 4], np.full(dim, 0.09 * unit)]))
     covariances = np.tile(0.01 * unit * np.eye(dim + 1), (n_items, 1, 1))
     noise = np.full(n_items, unit if likelihood.learns_scale else 1.0)
-    prior: LinearPrior | FusedPrior
-    if content is None or sizes is None:
-        prior = LinearPrior.start(factors.mean(0), covariance, content)
-    else:
-        prior = FusedPrior.start(factors.mean(0), covariance, content, sizes)
+    given = factors.mean(0), covariance, content
+    prior: Prior = LinearPrior.start(*given) if sizes is None else FusedPrior.start(*given, sizes)
     return _State(factors, covariances, noise, prior, np.zeros((n_users, dim)))
 
 
@@ -351,13 +349,11 @@ def _rescale(state: _State, total: Statistics) -> Statistics:
     )
 
 
-def _item_half(
-    state: _State, total: Statistics, likelihood: Likelihood, content: Array | None, *, floor: float
-) -> float:
+def _item_half(state: _State, total: Statistics, likelihood: Likelihood, content: Array, *, floor: float) -> float:
     """Every item's belief given the users, then the prior and the noise; returns the bound."""
     n_items = len(state.factors)
     relevance = np.linalg.inv(state.prior.covariance)
-    pull = state.prior.predict(content, n_items) @ relevance + total.cross / state.noise[:, None]
+    pull = state.prior.predict(content) @ relevance + total.cross / state.noise[:, None]
     log_determinants, fitted = np.empty(n_items), np.empty(n_items)
     for items in blocks(n_items):
         moment = unpack(total.moment[items]) + likelihood.background * total.gram

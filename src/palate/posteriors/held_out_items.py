@@ -66,7 +66,7 @@ class Heard:
         """Summed squared error of the answers to each held-out item, (h,); of likes, of P(like)."""
         prior, encodings = self.prior(content, sizes), content[held]
         n = len(held)
-        items = Items.build(prior.predict(encodings, n), prior.covariances(encodings, n), np.full(n, self.noise))
+        items = Items.build(prior.predict(encodings), prior.covariances(encodings), np.full(n, self.noise))
         answers, total = values[:, held].tocsr(), np.zeros(n)
         for start in range(0, answers.shape[0], _BLOCK):
             part = answers[start : start + _BLOCK].tocoo()

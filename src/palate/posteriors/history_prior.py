@@ -41,6 +41,6 @@ def fit_history(taste: Taste, labels: sparse.csr_matrix, histories: Array) -> Li
     for _ in range(_ROUNDS):
         relevance = np.linalg.inv(prior.covariance)
         covariances, _ = inverse(precision + relevance)
-        means = np.einsum("nde,ne->nd", covariances, prior.predict(histories, len(users)) @ relevance + pull)
+        means = np.einsum("nde,ne->nd", covariances, prior.predict(histories) @ relevance + pull)
         prior, _ = prior.refit(means, covariances.sum(0), histories, 1e-6)
     return prior

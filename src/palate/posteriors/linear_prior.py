@@ -45,10 +45,8 @@ class LinearPrior:
     signal: Array
 
     @classmethod
-    def start(cls, mean: Array, covariance: Array, content: Array | None) -> LinearPrior:
-        """A prior that does not yet listen to content, (I, E) or None."""
-        if content is None:
-            content = np.zeros((1, 0))
+    def start(cls, mean: Array, covariance: Array, content: Array) -> LinearPrior:
+        """A prior that does not yet listen to content, (I, E); E is 0 without any."""
         centre = content.mean(0)
         energy, axes = np.linalg.eigh((content - centre).T @ (content - centre)) if len(centre) else (centre, np.eye(0))
         coefficients = np.zeros((len(centre), len(mean)))
@@ -60,16 +58,18 @@ class LinearPrior:
     def uses_content(self) -> bool:
         return len(self.centre) > 0
 
-    def predict(self, content: Array | None, n_items: int) -> Array:
+    def predict(self, content: Array) -> Array:
         """Prior means of level and factors, (I, A)."""
-        if not self.uses_content or content is None:
-            return np.broadcast_to(self.mean, (n_items, len(self.mean)))
         return self.mean + (content - self.centre) @ self.coefficients
 
-    def covariances(self, content: Array | None, n_items: int) -> Array:
+    def parts(self, content: Array) -> Array:
+        """By how much content moves each item's prior mean from the population's, (I, 1, A)."""
+        return (self.predict(content) - self.mean)[:, None]
+
+    def covariances(self, content: Array) -> Array:
         """Prior covariance of each item, the coefficients not being known, (I, A, A); at least Λ."""
-        if not self.uses_content or content is None:
-            return np.tile(self.covariance, (n_items, 1, 1))
+        if not self.uses_content:
+            return np.tile(self.covariance, (len(content), 1, 1))
         _, back, strengths = self._directions()
         along = (content - self.centre) @ self.axes
         doubt = along**2 @ (1.0 / (self.energy[:, None] + strengths))  # (I, A), in units of Λ along each direction
@@ -82,24 +82,13 @@ class LinearPrior:
         signal, vectors = np.linalg.eigh(half @ self.signal @ half.T)
         return vectors.T @ half, lower @ vectors, 1.0 / np.maximum(signal, 1e-30)
 
-    def refit(
-        self, factors: Array, covariances: Array, content: Array | None, floor: float
-    ) -> tuple[LinearPrior, float]:
-        """The prior that makes the bound largest, given the beliefs about the items.
-
-        Args:
-            factors: Posterior means of level and factors, (I, A).
-            covariances: Sum over the items of their posterior covariances, (A, A).
-            content: (I, E) or None.
-            floor: Smallest variance kept on any factor (units of the answers squared).
-        Returns:
-            The prior, and the divergence of the coefficients from theirs, in nats.
-        """
+    def refit(self, factors: Array, covariances: Array, content: Array, floor: float) -> tuple[LinearPrior, float]:
+        """The prior that makes the bound largest (:meth:`Prior.refit`)."""
         n_items, size = factors.shape
         mean = factors.mean(0)
         deviation = factors - mean
         doubt, divergence, prior = np.zeros((size, size)), 0.0, replace(self, mean=mean)
-        if self.uses_content and content is not None:
+        if self.uses_content:
             centred = content - self.centre
             projected = self.axes.T @ (centred.T @ deviation)  # (E, A)
             # two sets of directions to choose from: those of before, so that the bound cannot fall, and Λ's own
