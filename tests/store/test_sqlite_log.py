@@ -94,9 +94,9 @@ def test_another_answer_under_a_taken_key_is_refused(log: LabelLog, change: dict
 
 
 def test_undo_is_a_row(log: LabelLog) -> None:
-    kept = log.append([rating("ann", "film", 4, "k"), rating("ann", "book", 2, "b")])
+    kept = log.append([rating("ann", "film", 4, "k"), rating("ann", "book", 2, "b"), rating("ann", "song", 3, "s")])
     undo = log.retract("k", source="ann")
-    assert undo == Record(3, Answer("ann", "film", AnswerKind.RATING, 4.0, "ann", key=undo.answer.key), 1002.0, "k")
+    assert undo == Record(4, Answer("ann", "film", AnswerKind.RATING, 4.0, "ann", key=undo.answer.key), 1003.0, "k")
     assert list(log.records()) == [*kept, undo]
     assert active(log.records()) == active([undo, *kept[::-1]]) == kept[1:]
 

@@ -49,6 +49,7 @@ class Listed:
 
     def retract(self, key: str, *, source: str = "person", retraction_key: str = "") -> Record:
         self.check_open()
+        retraction_key = retraction_key.strip()
         known = [record for record in self.rows if record.content.key == retraction_key and record.retracts == key]
         if known:
             return known[0]
