@@ -16,7 +16,6 @@ from palate.errors import AnswerError, DataError, IdError, OptionError, UnknownI
 from palate.loop.offered import candidates_of
 from palate.loop.state import UserState
 from palate.records import events
-from tests.registry import EVERY
 from tests.worlds import data, learner, words, world
 
 KINDS = ("ratings", "likes", "events", "both")
@@ -129,7 +128,7 @@ def test_unknown_lowers_the_chance_that_similar_items_can_be_answered() -> None:
 
 def test_a_skip_moves_nothing_and_is_not_asked_again() -> None:
     before, after = learner().state("newcomer"), learner().tell(other("i001", AnswerKind.SKIPPED)).state("newcomer")
-    assert after.belief is before.belief and after.exposure is before.exposure
+    assert_same_state(replace(after, asked=before.asked), before)
     asked = learner().tell(other("i001", AnswerKind.SKIPPED)).ask("newcomer", k=200, rng=rng())
     assert "i001" not in {question.item_id for question in asked}
 
@@ -191,7 +190,7 @@ def test_of_a_list_with_a_wrong_answer_nothing_is_taken(bad: Answer, error: type
     told = dict(before.told)
     with pytest.raises(error, match=message):
         before.tell([rating("i001", 5.0), bad, rating("i003", 5.0)])
-    assert before.told == told and before.state("newcomer").rated == ()
+    assert dict(before.told) == told and before.state("newcomer").rated == ()
 
 
 def test_half_stars_on_a_scale_of_whole_ones_are_taken() -> None:
@@ -229,7 +228,7 @@ def test_undoing_a_second_answer_brings_the_first_back() -> None:
 def test_a_late_repeat_of_an_undone_answer_changes_nothing() -> None:
     answer = rating("i001", 5.0, key="k1")
     undone = learner().tell(answer).undo("newcomer")
-    assert undone.tell(answer).told == {}
+    assert not undone.tell(answer).told
     assert len(undone.tell(rating("i001", 5.0, key="k2")).told["newcomer"]) == 1
 
 
@@ -248,14 +247,15 @@ def test_undo_of_nothing_is_refused() -> None:
 # ---- ask ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strategy", EVERY)
+@pytest.mark.parametrize("strategy", ["random", "lookahead", "epig", "evoi-ndcg", "voting", "badge"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_asking_reads_only_and_never_asks_twice(strategy: str, kind: str) -> None:
     for user in ("newcomer", "u007"):
         of = learner(kind)
         state = of.state(user)
         questions = of.ask(user, k=130, strategy=strategy, rng=rng())
-        assert of.state(user) is state and user not in of.told
+        assert_same_state(of.state(user), state)
+        assert user not in of.told
         asked = [question.item_id for question in questions]
         assert len(asked) == len(set(asked)) == 120 - len(state.asked)
         assert not {of.model.catalogue.position(item) for item in asked} & state.asked
@@ -642,4 +642,5 @@ def test_ids_are_normalised_everywhere() -> None:
     numbers = edge([("1", "10", 4.0), ("2", "10", 2.0), ("1", "11", 1.0)])
     assert [q.item_id for q in numbers.ask(7, candidates=[10, " 11 "], k=5, rng=rng())] != []  # type: ignore[arg-type,list-item]
     assert [one.item_id for one in numbers.recommend(" 7 ", exclude=[10])] == ["11"]  # type: ignore[list-item]
-    assert numbers.state(1) is numbers.state(" 1")  # type: ignore[arg-type]
+    assert_same_state(numbers.state(1), numbers.state(" 1"))  # type: ignore[arg-type]
+    assert numbers.state(1).rated

@@ -22,7 +22,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from palate import Answer, AnswerKind, Dataset, Learner, Question, Recommendation
+from palate import Answer, AnswerKind, Dataset, Event, Learner, Question, Recommendation
 
 KEPT = Path(__file__).with_name("unchanged.json")
 SEED = 0

@@ -345,7 +345,7 @@ def form_of(value: object) -> Form:
     if isinstance(value, Form):
         return value
     if not isinstance(value, str) or value not in set(Form):
-        raise OptionError(f"the kind of question {shown(value)} is unknown. Give one of {', '.join(Form)}.")
+        raise OptionError(f"the form of question {shown(value)} is unknown. Give one of {', '.join(Form)}.")
     return Form(value)
 
 

@@ -81,7 +81,7 @@ def test_unknown_items_and_users_are_refused(learner: Learner) -> None:
 
 def test_two_calls_agree(learner: Learner) -> None:
     assert whom_to_ask(learner.memory, "fresh", k=5, strategy="random", rng=RNG(3)) == whom_to_ask(
-        learner, "fresh", k=5, strategy="random", rng=RNG(3)
+        learner.memory, "fresh", k=5, strategy="random", rng=RNG(3)
     )
 
 
@@ -101,7 +101,7 @@ def test_pairs_are_different_and_keep_to_their_budgets(learner: Learner) -> None
 def test_a_budget_larger_than_there_are_pairs_asks_all_there_are() -> None:
     data = planted_world(users=12, items=9, rng=RNG(1)).dataset
     small = Learner.fit(data, encoder="none")
-    questions = pairs_to_ask(small, 10_000, rng=RNG(0))
+    questions = pairs_to_ask(small.memory, 10_000, rng=RNG(0))
     assert len(questions) == 12 * 9 - small.model.answers.nnz
 
 
@@ -115,7 +115,7 @@ def test_a_new_item_is_what_the_system_asks_about(learner: Learner) -> None:
 def test_the_first_pair_is_the_best_by_brute_force(learner: Learner) -> None:
     from palate.loop.ask_pairs import _System
 
-    system = _System.of(learner)
+    system = _System.of(learner.memory)
     values = np.array(
         [
             [system.known[u, i] * sum(system._gains(u, i)) for i in range(len(learner.model.catalogue))]

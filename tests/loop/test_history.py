@@ -10,7 +10,6 @@ import pytest
 
 from palate import Dataset, Learner
 from palate.errors import DataError, OptionError
-from palate.loop.checkpoint import load, save
 from palate.records import events
 
 
@@ -37,8 +36,8 @@ def test_two_likes_tell_taste_and_survive_the_folder(kind: str, history: str, tm
     belief = learner.state("new").belief
     expected = learner.model.taste.items.level + learner.model.taste.items.factors @ belief.mean
     assert expected[5::2].min() > expected[4::2].max()
-    save(learner, tmp_path)
-    np.testing.assert_array_equal(load(tmp_path).state("new").belief.mean, belief.mean)
+    learner.save(tmp_path)
+    np.testing.assert_array_equal(Learner.load(tmp_path).state("new").belief.mean, belief.mean)
 
 
 @pytest.mark.hf

@@ -154,7 +154,7 @@ def test_minimal_certainty_is_the_share_of_variance_the_answers_resolved() -> No
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"k": -1}, OptionError, r"^k is -1\. Ask for 0 or more items\.$"),
+        ({"k": -1}, OptionError, r"^k is -1\. Give a whole number from 0\.$"),
         ({"diversity": 1.5}, OptionError, r"^diversity is 1\.5\. Give a number from 0 to 1\.$"),
         ({"min_certainty": float("nan")}, OptionError, r"^min_certainty is nan\. Give a number from 0 to 1\.$"),
         ({"allow": ["zzz"]}, UnknownItem, r"^item 'zzz' is not in the model"),
@@ -232,16 +232,16 @@ def test_the_reason_speaks_as_the_answers_do(kind: str, value: float, verb: str)
 
 
 def test_lifts_of_ratings_and_events_sum_to_what_the_taste_says() -> None:
-    from palate.loop.reasons import _pulls
+    from palate.loop.reasons import pulls
 
     told = tell(learner(), {"i001": 5.0, "i050": 1.0, "i090": 4.0})
     state = told.state("newcomer")
-    np.testing.assert_allclose(_pulls(told.model, state).sum(0), state.belief.mean, atol=1e-10)
+    np.testing.assert_allclose(pulls(told.model, state).sum(0), state.belief.mean, atol=1e-10)
     used = tell(learner("events"), {"i001": 1.0, "i050": 1.0})
     state = used.state("newcomer")
     start = used.model.taste.start
     background = state.belief.covariance @ np.linalg.solve(start.covariance, start.mean)
-    np.testing.assert_allclose(_pulls(used.model, state).sum(0) + background, state.belief.mean, atol=1e-10)
+    np.testing.assert_allclose(pulls(used.model, state).sum(0) + background, state.belief.mean, atol=1e-10)
 
 
 def test_a_reason_never_claims_that_people_liked_what_they_did_not() -> None:

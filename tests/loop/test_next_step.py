@@ -61,7 +61,7 @@ def test_the_cheaper_of_two_equal_oracles_is_asked_and_its_question_can_be_answe
     step = learner().decide("newcomer", prices, rng=rng())
     assert step.action is Action.LANGUAGE_MODEL and step.cost == 2.0 and step.worth > 0 and step.reason == ""
     assert step.question is not None and step.question.answerable == 1.0
-    after = learner().tell(learner().answer(step.question, 4, source="language model"))
+    after = learner().tell(step.question.answer(4, source="language model"))
     assert len(after.told["newcomer"]) == 1
     again = after.decide("newcomer", prices, rng=rng())
     assert again.question is not None and again.question.item_id != step.question.item_id
@@ -96,7 +96,7 @@ def test_asking_again_is_for_what_was_rated() -> None:
 def test_an_answer_does_to_the_belief_what_it_was_worth(action: Action, reliability: float) -> None:
     step = learner().decide("newcomer", {action: Price(5.0, reliability)}, rng=rng())
     assert step.question is not None
-    after = learner().tell(learner().answer(step.question, 2, source=step.source))
+    after = learner().tell(step.question.answer(2, source=step.source))
     fall = spread(learner(), learner()) - spread(learner(), after)
     assert fall == pytest.approx(5.0 * step.worth)
     assert counts(after.told["newcomer"]) == ((1, 0) if reliability == 1.0 else (0, 1))
@@ -108,7 +108,7 @@ def test_half_a_reliability_of_likes_weighs_a_quarter() -> None:
         step = ours.decide("newcomer", {Action.ANNOTATOR: Price(5.0, reliability)}, rng=rng())
         assert step.source.startswith(f"pseudo:annotator@{weight}")
         assert step.question is not None
-        answers = [ours.answer(step.question, value, source=step.source) for value in (0, 1)]
+        answers = [step.question.answer(value, source=step.source) for value in (0, 1)]
         falls = [spread(ours, ours) - spread(ours, ours.tell(answer)) for answer in answers]
         assert np.mean(falls) == pytest.approx(5.0 * step.worth, rel=0.25)  # in the two models of a bad answer
 
@@ -118,7 +118,7 @@ def test_an_answer_in_the_users_place_is_not_asked_for_twice_and_leaves_the_user
     prices = {Action.ANNOTATOR: Price(1.0, 0.5)}
     step = learner().decide("newcomer", prices, candidates=[item], rng=rng())
     assert step.question is not None and step.question.item_id == item
-    after = learner().tell(learner().answer(step.question, 4, source=step.source))
+    after = learner().tell(step.question.answer(4, source=step.source))
     assert after.decide("newcomer", prices, candidates=[item], rng=rng()).reason == "there is nothing left to ask"
     user = after.decide("newcomer", {Action.USER: Price(1.0)}, candidates=[item], rng=rng())
     assert (user.action, user.source) == (Action.USER, "person")
@@ -128,7 +128,7 @@ def test_asked_again_both_ratings_count_and_do_what_the_second_was_worth() -> No
     once = rated(4)
     step = once.decide("newcomer", {Action.AGAIN: Price(2.0)}, rng=rng())
     assert step.question is not None
-    twice = once.tell(once.answer(step.question, 2, source=step.source))
+    twice = once.tell(step.question.answer(2, source=step.source))
     assert twice.state("newcomer").values == (3.0,)
     assert spread(once, once) - spread(once, twice) == pytest.approx(2.0 * step.worth)
     assert twice.decide("newcomer", {Action.AGAIN: Price(2.0)}, rng=rng()).reason == "there is nothing left to ask"
@@ -142,7 +142,7 @@ def test_a_rating_of_the_data_counts_beside_the_one_asked_for_again() -> None:
     assert step.question is not None
     before, item = learner().state(user), learner().model.catalogue.position(step.question.item_id)
     first = dict(zip(before.rated, before.values, strict=True))[item]
-    after = learner().tell(learner().answer(step.question, 1))
+    after = learner().tell(step.question.answer(1))
     assert after.state(user).values[-1] == (first + 1) / 2
     assert spread(learner(), learner(), user) - spread(learner(), after, user) == pytest.approx(step.worth)
 
@@ -151,7 +151,7 @@ def test_who_does_not_answer_again_has_answered_once() -> None:
     once = rated(4)
     step = once.decide("newcomer", {Action.AGAIN: Price(2.0)}, rng=rng())
     assert step.question is not None
-    after = once.tell(once.answer(step.question, AnswerKind.SKIPPED))
+    after = once.tell(step.question.answer(AnswerKind.SKIPPED))
     np.testing.assert_array_equal(after.state("newcomer").belief.mean, once.state("newcomer").belief.mean)
 
 
@@ -159,7 +159,7 @@ def test_a_rating_that_is_told_unasked_still_replaces_the_first() -> None:
     once = rated(4)
     step = once.decide("newcomer", {Action.AGAIN: Price(2.0)}, rng=rng())
     assert step.question is not None
-    again = once.tell(once.answer(step.question, 2))
+    again = once.tell(step.question.answer(2))
     item = step.question.item_id
     corrected = again.tell(Answer("newcomer", item, AnswerKind.RATING, 5.0))
     straight = learner().tell(Answer("newcomer", item, AnswerKind.RATING, 5.0))
@@ -172,7 +172,7 @@ def test_likes_asked_for_again_are_two_likes() -> None:
     once = ours.tell(question.answer(1))
     step = once.decide("newcomer", {Action.AGAIN: Price(1.0)}, rng=rng())
     assert step.question is not None
-    twice = once.tell(once.answer(step.question, 1))
+    twice = once.tell(step.question.answer(1))
     item = ours.model.catalogue.position(question.item_id)
     by_hand = ours.model.taste.observe(once.state("newcomer").belief, item, 1.0)
     np.testing.assert_allclose(twice.state("newcomer").belief.mean, by_hand.mean)
@@ -236,7 +236,7 @@ def test_a_budget_that_runs_out_in_the_middle_of_a_batch_pays_for_its_beginning(
         spent = budget.spend([step.question.user_id], [step.cost])
         budget = spent.budget
         paid.append(step.question.item_id)
-        now = now.tell(now.answer(step.question, 4))
+        now = now.tell(step.question.answer(4))
     assert len(paid) == len(set(paid)) == 2
     assert step.reason == "the cheapest answer costs 2, 1 is left"
 
@@ -303,6 +303,3 @@ def test_targets_that_are_unknown_or_do_not_fit_are_refused() -> None:
         learner().ask("newcomer", targets="all", rng=rng())
     with pytest.raises(OptionError, match=r"^targets 'slate' are for questions that rate items\."):
         learner().ask("newcomer", forms=["rate", "pair"], targets="slate", rng=rng())
-    for given in ({"item": "i001"}, {"budget": 3}):
-        with pytest.raises(OptionError, match=r"^targets 'slate' are what one user may be shown\. Give a user_id"):
-            learner().ask(targets="slate", rng=rng(), **given)  # type: ignore[arg-type]

@@ -115,11 +115,14 @@ def load(folder: Path, encoders: Iterable[Encoder] = ()) -> Checkpoint:
     for note in loaded.notes:
         warnings.warn(note, stacklevel=3)
     try:
-        memory = Memory(model_of(loaded.config, loaded.arrays, loaded.tables).encoded_by(encoders))
-    except ModelFolderError as error:
-        raise ModelFolderError(f"the model folder {folder}: {error}") from error
+        model = model_of(loaded.config, loaded.arrays, loaded.tables)
+        old = _old_records(loaded, folder)
+    except (KeyError, TypeError, ValueError, IndexError, OptionError, pl.exceptions.PolarsError) as error:
+        raise ModelFolderError(
+            f"the model folder {folder} does not hold what its config promises: {error!r}. Save the model again."
+        ) from error
+    memory = Memory(model.encoded_by(encoders))
     fitted_seq, last_seq = loaded.config.get("fitted_seq", 0), 0
-    old = _old_records(loaded, folder)
     memory, notes = replayed(memory, old, -1)
     if (folder / LOG).exists():
         with open_log(folder) as log:
@@ -128,7 +131,7 @@ def load(folder: Path, encoders: Iterable[Encoder] = ()) -> Checkpoint:
         memory, more = replayed(memory, records, fitted_seq)
         notes += more
     for note in notes:
-        warnings.warn(f"{note} (in {folder})", stacklevel=3)
+        warnings.warn(note.replace("the log", f"the log of {folder}"), stacklevel=3)
     config = loaded.config
     return Checkpoint(memory, config.get("seed", 0), fitted_seq, last_seq, config.get("fit"), notes, bool(old))
 

@@ -17,7 +17,7 @@ from palate.encoders.histories.events import Events
 from palate.encoders.histories.history import KINDS
 from palate.encoders.text.lora import Lora
 from palate.entities import USER
-from palate.errors import ModelFolderError, OptionError
+from palate.errors import ModelFolderError
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
 from palate.model.model import Model
@@ -73,20 +73,6 @@ def parts_of(model: Model) -> Parts:
         **_attribute_tables(model),
     }
     return config, arrays, tables
-
-
-def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, pl.DataFrame]) -> Model:
-    """The model of these parts.
-
-    Raises:
-        ModelFolderError: If they do not fit each other.
-    """
-    try:
-        return _model(config, arrays, tables)
-    except (KeyError, TypeError, ValueError, IndexError, OptionError, pl.exceptions.PolarsError) as error:
-        raise ModelFolderError(
-            f"the folder does not hold what its config promises: {error!r}. Save it again."
-        ) from error
 
 
 def _attribute_tables(model: Model) -> dict[str, pl.DataFrame]:
@@ -167,7 +153,13 @@ def _csr(matrix: sparse.csr_matrix | sparse.csr_array, name: str) -> Arrays:
     }
 
 
-def _model(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, pl.DataFrame]) -> Model:
+def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str, pl.DataFrame]) -> Model:
+    """The model of these parts.
+
+    Raises:
+        ModelFolderError: If they do not fit each other.
+        KeyError, TypeError, ValueError, IndexError: If one is missing or something else.
+    """
     taste, answers = arrays["taste"], arrays["answers"]
     n_items, n_users, dim = config["items"], config["users"], config["dim"]
     _check(tables["items"].height, n_items, "rows of items")
