@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from palate.entities import Answer, normalise_id
+from palate.entities import normalise_id
 from palate.errors import AnswerError, StoreError
 from palate.records import Content, Record
 from palate.store import rows
@@ -118,10 +118,6 @@ class LabelLog:
         while page := self._page(after_seq):
             yield from map(rows.to_record, page)
             after_seq = page[-1][0]
-
-    def labels(self, after_seq: int = 0) -> Iterator[Record]:
-        """The labels among the rows."""
-        return (record for record in self.records(after_seq) if isinstance(record.content, Answer))
 
     def close(self) -> None:
         """Let the file go. What was acknowledged is on the disk already."""
