@@ -18,7 +18,7 @@ from palate.datasets.tables import Dataset
 from palate.datasets.views import added_items, with_rows
 from palate.encoders.protocol import Encoder
 from palate.entities import Answer
-from palate.errors import InputError, OptionError
+from palate.errors import InputError, OptionError, StoreError
 from palate.learner import Learner
 from palate.loop import checkpoint
 from palate.loop.checkpoint import Checkpoint, folder_of, open_log
@@ -67,7 +67,8 @@ class Recommender:
         self._folder, self._log, self._checkpoint = folder, log, checkpoint
         self._encoders = checkpoint.memory.model.given_encoders
         self._stamp = _stamp(folder)
-        self._turn = RLock()
+        self._turn = RLock()  # held while something is told or read
+        self._changing = RLock()  # held while the model is changed, which may take long
         self._closed = False
 
     @classmethod
@@ -103,6 +104,7 @@ class Recommender:
         log = open_log(folder)
         try:
             fitted = _fitted(folder, log, data, dict(options), seed, progress)
+            checkpoint.save_model(folder, fitted)
             write_folder(data, folder / DATA)
             return cls(folder, log, fitted)
         except BaseException:
@@ -123,7 +125,7 @@ class Recommender:
         log = open_log(folder)
         if loaded.is_old:
             checkpoint.keep(loaded.memory, log)
-            _save(folder, loaded)
+            checkpoint.save_model(folder, loaded)
         return cls(folder, log, loaded)
 
     @property
@@ -206,7 +208,7 @@ class Recommender:
         Raises:
             DataError: If an id is in the model already or comes twice, or a row cannot be read.
         """
-        with self._writing() as memory:
+        with self._changing, self._writing() as memory:
             more = Learner(memory).with_items(items, folder=folder, on_corrupt=on_corrupt).memory
             self._checkpoint = replace(self._checkpoint, memory=more)
             self._save()
@@ -228,19 +230,31 @@ class Recommender:
         Raises:
             OptionError: If the log holds an answer that the data does not fit.
         """
-        with self._writing() as memory:
-            check_arguments(options)
+        check_arguments(options)
+        with self._changing:
+            memory, before = self.learner.memory, self._checkpoint
             source = data if data is not None else self._data(memory)
-            chosen = {**(self._checkpoint.options or {}), **self._encoders, **options}
-            fitted = _fitted(self._folder, self._log, source, chosen, self._checkpoint.seed, progress)
-            if data is not None:
-                write_folder(data, self._folder / DATA)
-            self._checkpoint, self._stamp = fitted, _stamp(self._folder)
+            chosen = {**(before.options or {}), **self._encoders, **options}
+            fitted = _fitted(
+                self._folder, self._log, source, chosen, before.seed, progress
+            )  # others may tell meanwhile
+            with self._turn:
+                self._replace(fitted, data)
+
+    def _replace(self, fitted: Checkpoint, data: Dataset | None) -> None:
+        """Take a new fit in the place of the model; what was told during the fit follows with the next call."""
+        if _stamp(self._folder) != self._stamp:
+            raise StoreError(f"another process changed the model in {self._folder} during the refit. Refit again.")
+        checkpoint.save_model(self._folder, fitted)
+        if data is not None:
+            write_folder(data, self._folder / DATA)
+        self._checkpoint, self._stamp = fitted, _stamp(self._folder)
 
     def _data(self, memory: Memory) -> Dataset:
         if not (self._folder / DATA).exists():
             raise OptionError(f"{self._folder} keeps no data. Refit with the data it was fitted on: refit(data).")
-        return added_items(Dataset.load(self._folder / DATA), memory.model.catalogue.table)
+        kept = added_items(Dataset.load(self._folder / DATA), memory.model.catalogue.table)
+        return replace(kept, folder=self._checkpoint.media)
 
     def close(self) -> None:
         """Let the folder go. What was told is on the disk already."""
@@ -274,14 +288,14 @@ class Recommender:
             self._checkpoint = replace(self._checkpoint, memory=memory, last_seq=rows[-1].seq)
 
     def _save(self) -> None:
-        _save(self._folder, self._checkpoint)
+        checkpoint.save_model(self._folder, self._checkpoint)
         self._stamp = _stamp(self._folder)
 
 
 def _fitted(
     folder: Path, log: LabelStore, data: Dataset, options: dict[str, Any], seed: int, progress: Progress | None
 ) -> Checkpoint:
-    """A fit of the data and of everything in the log, saved."""
+    """A fit of the data and of everything in the log."""
     rows = list(log.records())
     contents = [row.content for row in active(rows)]
     events = [one for one in contents if isinstance(one, Event)]
@@ -299,13 +313,7 @@ def _fitted(
             ) from None
     memory, notes = checkpoint.replayed(memory, rows, last)
     kept = {name: getattr(value, "name", value) for name, value in options.items()}  # of an encoder its name
-    fitted = Checkpoint(memory, seed, last, last, kept, notes)
-    _save(folder, fitted)
-    return fitted
-
-
-def _save(folder: Path, of: Checkpoint) -> None:
-    checkpoint.save_model(of.memory, folder, seed=of.seed, fitted_seq=of.fitted_seq, options=of.options)
+    return Checkpoint(memory, seed, last, last, kept, data.folder, notes)
 
 
 def _stamp(folder: Path) -> tuple[int, int]:

@@ -39,6 +39,7 @@ class Checkpoint:
         fitted_seq: Row of the log up to which events and attributes are in the fit itself.
         last_seq: Row of the log up to which everything is in the memory.
         options: Of the fit, by name.
+        media: Where the paths of the items' images and sounds start, if the data came from a folder.
         notes: What was passed over on the way.
         is_old: Whether events and attributes were read that are not in the log yet.
     """
@@ -48,6 +49,7 @@ class Checkpoint:
     fitted_seq: int = 0
     last_seq: int = 0
     options: dict[str, Any] | None = None
+    media: Path | None = None
     notes: tuple[str, ...] = ()
     is_old: bool = False
 
@@ -69,9 +71,7 @@ def open_log(folder: Path) -> LabelLog:
     return LabelLog.open(folder / LOG)
 
 
-def save(
-    memory: Memory, folder: Path, *, seed: int = 0, fitted_seq: int = 0, options: dict[str, Any] | None = None
-) -> None:
+def save(memory: Memory, folder: Path, *, seed: int = 0) -> None:
     """Write a model; what was told or undone and is not yet in the folder's log is appended first.
 
     Raises:
@@ -80,15 +80,14 @@ def save(
     refuse_data_folder(folder)
     with open_log(folder) as log:
         keep(memory, log)
-    save_model(memory, folder, seed=seed, fitted_seq=fitted_seq, options=options)
+    save_model(folder, Checkpoint(memory, seed))
 
 
-def save_model(
-    memory: Memory, folder: Path, *, seed: int = 0, fitted_seq: int = 0, options: dict[str, Any] | None = None
-) -> None:
+def save_model(folder: Path, of: Checkpoint) -> None:
     """Write a model in one step, and leave the log as it is."""
-    config, arrays, tables = parts_of(memory.model)
-    config |= {"seed": seed, "fitted_seq": fitted_seq, "fit": options}
+    config, arrays, tables = parts_of(of.memory.model)
+    media = None if of.media is None else str(of.media)
+    config |= {"seed": of.seed, "fitted_seq": of.fitted_seq, "fit": of.options, "media": media}
     save_folder(folder, config=config, arrays=arrays, tables=tables)
     (folder / OLD_ATTRIBUTES).unlink(missing_ok=True)  # they are in the log now
 
@@ -133,7 +132,8 @@ def load(folder: Path, encoders: Iterable[Encoder] = ()) -> Checkpoint:
     for note in notes:
         warnings.warn(note.replace("the log", f"the log of {folder}"), stacklevel=3)
     config = loaded.config
-    return Checkpoint(memory, config.get("seed", 0), fitted_seq, last_seq, config.get("fit"), notes, bool(old))
+    media = None if config.get("media") is None else Path(config["media"])
+    return Checkpoint(memory, config.get("seed", 0), fitted_seq, last_seq, config.get("fit"), media, notes, bool(old))
 
 
 def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> tuple[Memory, tuple[str, ...]]:
