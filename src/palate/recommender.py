@@ -103,6 +103,7 @@ class Recommender:
         refuse_data_folder(folder)
         log = open_log(folder)
         try:
+            checkpoint.move_old(folder, log)
             fitted = _fitted(folder, log, data, dict(options), seed, progress)
             checkpoint.save_model(folder, fitted)
             write_folder(data, folder / DATA)
@@ -124,7 +125,7 @@ class Recommender:
         loaded = checkpoint.load(folder, encoders)
         log = open_log(folder)
         if loaded.is_old:
-            checkpoint.keep(loaded.memory, log)
+            checkpoint.move_old(folder, log)
             checkpoint.save_model(folder, loaded)
         return cls(folder, log, loaded)
 

@@ -6,7 +6,7 @@ A save adds to the log, takes nothing away, and leaves what this model cannot ta
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from palate.errors import InputError, ModelFolderError, OptionError
 from palate.loop.memory import Memory
 from palate.model.saved import model_of, parts_of
 from palate.records import Attribute, Content, Event, Record
-from palate.store.model_folder.folder import LoadedFolder, load_folder, save_folder
+from palate.store.model_folder.folder import load_folder, save_folder
 from palate.store.old_attributes import FILE as OLD_ATTRIBUTES
 from palate.store.old_attributes import read_attributes
 from palate.store.protocol import LabelStore, active
@@ -79,6 +79,7 @@ def save(memory: Memory, folder: Path, *, seed: int = 0) -> None:
     """
     refuse_data_folder(folder)
     with open_log(folder) as log:
+        move_old(folder, log)
         keep(memory, log)
     save_model(folder, Checkpoint(memory, seed))
 
@@ -89,7 +90,6 @@ def save_model(folder: Path, of: Checkpoint) -> None:
     media = None if of.media is None else str(of.media)
     config |= {"seed": of.seed, "fitted_seq": of.fitted_seq, "fit": of.options, "media": media}
     save_folder(folder, config=config, arrays=arrays, tables=tables)
-    (folder / OLD_ATTRIBUTES).unlink(missing_ok=True)  # they are in the log now
 
 
 def keep(memory: Memory, log: LabelStore) -> None:
@@ -115,14 +115,17 @@ def load(folder: Path, encoders: Iterable[Encoder] = ()) -> Checkpoint:
         warnings.warn(note, stacklevel=3)
     try:
         model = model_of(loaded.config, loaded.arrays, loaded.tables)
-        old = _old_records(loaded, folder)
+        old = _old_contents(folder, loaded.tables)
     except (KeyError, TypeError, ValueError, IndexError, OptionError, pl.exceptions.PolarsError) as error:
         raise ModelFolderError(
             f"the model folder {folder} does not hold what its config promises: {error!r}. Save the model again."
         ) from error
     memory = Memory(model.encoded_by(encoders))
     fitted_seq, last_seq = loaded.config.get("fitted_seq", 0), 0
-    memory, notes = replayed(memory, old, -1)
+    if old:
+        note = f"{len(old)} events and attributes of {folder} are in an older format"
+        warnings.warn(f"{note}. The next save moves them into the log.", stacklevel=3)
+    memory, notes = replayed(memory, [Record(0, one, 0.0) for one in old], -1)
     if (folder / LOG).exists():
         with open_log(folder) as log:
             records = list(log.records())
@@ -173,16 +176,22 @@ def _fitting(memory: Memory, answers: Iterable[Answer]) -> tuple[list[Answer], l
     return fitting, refused
 
 
-def _old_records(loaded: LoadedFolder, folder: Path) -> list[Record]:
+def move_old(folder: Path, log: LabelStore) -> None:
+    """Move what older versions kept beside the log into it, whether the model takes it or not."""
+    try:
+        tables = load_folder(folder).tables
+    except ModelFolderError:  # none yet, or one that is to be replaced
+        tables = {}
+    log.append(_old_contents(folder, tables))
+    (folder / OLD_ATTRIBUTES).unlink(missing_ok=True)
+
+
+def _old_contents(folder: Path, tables: Mapping[str, pl.DataFrame]) -> list[Content]:
     """Events and attributes that older versions kept beside the log, with keys that stay the same."""
-    events: list[Event | Attribute] = []
-    rows = loaded.tables.get("histories", pl.DataFrame())
-    for place, row in enumerate(rows.iter_rows(named=True)):
-        events.append(Event(row[USER], row[ITEM], row.get(EVENT, ""), row["liking"], key=f"old-event-{place}"))
-    for user, attributes in read_attributes(folder).items():
-        for name, value in attributes.items():
-            events.append(Attribute(user, name, value, key=f"old-attribute-{user}-{name}"[:256]))
-    if events:
-        note = f"{len(events)} events and attributes of {folder} are in an older format"
-        warnings.warn(f"{note}. The next save moves them into the log.", stacklevel=4)
-    return [Record(0, one, 0.0) for one in events]
+    rows = tables.get("histories", pl.DataFrame()).iter_rows(named=True)
+    events = [
+        Event(row[USER], row[ITEM], row.get(EVENT, ""), row["liking"], key=f"old-event-{place}")
+        for place, row in enumerate(rows)
+    ]
+    told = [(user, name, value) for user, by_name in read_attributes(folder).items() for name, value in by_name.items()]
+    return [*events, *(Attribute(*one, key=f"old-attribute-{place}") for place, one in enumerate(told))]
