@@ -17,7 +17,8 @@ from palate.acquisition.pool.contrastive import contrastive
 from palate.acquisition.pool.pool import Pool
 from palate.acquisition.pool.probcover import probcover
 from palate.acquisition.pool.quire import quire
-from palate.acquisition.pool.registry import POOL_STRATEGIES, QuantileStream, UncertaintyStream
+from palate.acquisition.pool.registry import POOL_STRATEGIES
+from palate.acquisition.pool.streams import QuantileStream, UncertaintyStream
 from palate.arrays import Array
 from palate.datasets import planted_world
 from palate.loop.offered import candidates_of
@@ -120,7 +121,7 @@ def _ours(what: str, n: int, pool: Pool, stream: Array) -> Array:
         return quire(pool, rng=rng, gamma=0.5)
     if what.endswith(" picks"):
         return POOL_STRATEGIES[what.removesuffix(" picks")].pick(pool, n, rng=rng).items.astype(float)
-    score = POOL_STRATEGIES[what].score
+    score = POOL_STRATEGIES["bald" if what == "mean-divergence" else what].score  # one number, two names
     assert score is not None
     return score(pool, rng=rng)
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.acquisition import STRATEGIES, Candidates, best, get_strategy, select, values
+from palate.acquisition import STRATEGIES, Candidates, best, select, values
 from palate.acquisition.draw import Draw
 from palate.acquisition.registry import Strategy
 from palate.acquisition.select import chances
@@ -96,9 +96,53 @@ def test_propensity_of_a_random_question_is_that_of_its_draw() -> None:
 def test_a_score_that_is_no_number_is_never_best(bad: float) -> None:
     scores = np.full(ITEMS, bad)
     scores[[3, 8]] = [-5.0, -1e300]
-    chosen = pick(fixed(scores), 3, candidates=certain())
-    assert [choice.item for choice in chosen[:2]] == [3, 8]
-    assert chosen[2].item not in (3, 8), "what is left are only scores that are no numbers, and they may still be asked"
+    assert [choice.item for choice in pick(fixed(scores), 2, candidates=certain())] == [3, 8]
+    with pytest.raises(OptionError, match=rf"^strategy 'fixed' scores all that may be asked as {bad}\. Return finite"):
+        pick(fixed(scores), 3, candidates=certain())
+
+
+RATED = "a number a candidate, \\(12,\\)\\.$"
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (np.zeros(5), rf"^strategy 'fixed' gives scores of the shape \(5,\)\. Return {RATED}"),
+        (np.zeros((ITEMS, 1)), rf"^strategy 'fixed' gives scores of the shape \(12, 1\)\. Return {RATED}"),
+        (0.0, rf"^strategy 'fixed' gives scores of the shape \(\)\. Return {RATED}"),
+        (None, rf"^strategy 'fixed' gives no array of numbers\. Return {RATED}"),
+        (["1"] * ITEMS, rf"^strategy 'fixed' gives no array of numbers\. Return {RATED}"),
+        ([[1.0], [1.0, 2.0]], rf"^strategy 'fixed' gives no array of numbers\. Return {RATED}"),
+        (np.zeros(ITEMS, dtype=complex), rf"^strategy 'fixed' gives no array of numbers\. Return {RATED}"),
+        (np.full(ITEMS, np.nan), r"^strategy 'fixed' scores all that may be asked as nan\. Return finite numbers\.$"),
+    ],
+)
+def test_scores_that_are_none_name_the_strategy(given: object, message: str) -> None:
+    with pytest.raises(OptionError, match=message):
+        pick(replace(STRATEGIES["random"], name="fixed", score=lambda *_, rng: given, is_random=False))
+
+
+def test_only_what_may_be_asked_needs_a_score() -> None:
+    """Of one user, and of each of several: one of whom nothing may be asked stands in nobody's way."""
+    scores = np.full(ITEMS, np.nan)
+    scores[4] = 1.0
+    for strategy in (fixed(scores), replace(fixed(scores[:4]), shortlist=4)):
+        with pytest.raises(OptionError, match="^strategy 'fixed' "):
+            pick(strategy, candidates=certain(), allowed=np.arange(ITEMS) < 4)
+    world = make_world()
+    several = replace(fixed(np.tile(scores, (3, 1))), weighs_answerability=False)
+    allowed = np.ones((3, ITEMS), dtype=bool)
+    allowed[1] = False
+    found = values(several, world.several, world.candidates, allowed=allowed, rng=np.random.default_rng(0))
+    assert found[:, 4].tolist() == [1.0, 1.0, 1.0]
+    allowed[2, 4] = False
+    with pytest.raises(OptionError, match="^strategy 'fixed' scores all that may be asked as nan"):
+        values(several, world.several, world.candidates, allowed=allowed, rng=np.random.default_rng(0))
+
+
+def test_whole_numbers_and_yes_or_no_are_scores() -> None:
+    for scores in (np.arange(ITEMS), list(range(ITEMS)), np.arange(ITEMS) == 11):
+        assert pick(fixed(scores), candidates=certain())[0].item == 11
 
 
 def test_answerability_counts_where_the_strategy_weighs_it() -> None:
@@ -159,22 +203,6 @@ def test_two_items_that_tell_the_same_are_not_asked_together() -> None:
     )  # nearly as good as the first twin, better than the second
     first, second = pick(STRATEGIES["bald"], 2, candidates=replace(twin, reach=reach))
     assert first.item in (0, 1) and second.item in (2, 3)
-
-
-def test_strategies_by_name() -> None:
-    for name, strategy in STRATEGIES.items():
-        assert get_strategy(name) is strategy
-        assert strategy.name == name and strategy.cost and strategy.source
-    assert [s.name for s in STRATEGIES.values() if s.is_random] == ["random"]
-    assert not STRATEGIES["popularity"].weighs_answerability
-    assert STRATEGIES["a-optimal"].weighs_answerability
-
-
-def test_an_unknown_strategy_is_refused_with_the_nearest() -> None:
-    with pytest.raises(OptionError, match=r"^strategy 'a_optimal' is unknown\. Did you mean a-optimal or"):
-        get_strategy("a_optimal")
-    with pytest.raises(OptionError, match=r"^strategy 'zzz' is unknown\. There are random, popularity, entropy, "):
-        get_strategy("zzz")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.05, 1.0])

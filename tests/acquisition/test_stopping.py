@@ -7,8 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from palate.acquisition import values
-from palate.acquisition.literature.entries_bandits import ENTRIES
+from palate.acquisition import STRATEGIES, values
 from palate.acquisition.stopping import (
     by_value,
     classification_change,
@@ -43,7 +42,7 @@ def test_by_value(worths: list[float], price: float, stop: bool) -> None:
 
 def test_by_value_of_the_slate_stops_once_the_taste_is_known() -> None:
     world = make_world()
-    evoi = next(entry for entry in ENTRIES if entry.name == "evoi")
+    evoi = STRATEGIES["evoi"]
     known = Belief(world.one.mean, 1e-6 * world.one.covariance)
     for belief, stop in ((world.one, False), (known, True)):
         worths = values(evoi, belief, world.offered, rng=np.random.default_rng(0))

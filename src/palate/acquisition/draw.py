@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from palate.arrays import Array, Positions
+from palate.arrays import Array, Mask, Positions
 from palate.errors import OptionError
 
 Draw = Literal["greedy", "power", "softmax", "softrank"]
@@ -38,10 +38,24 @@ class Batch:
         return Batch(positions[self.items], self.propensities)
 
 
-def best(values: Array, *, rng: np.random.Generator) -> tuple[int, float]:
-    """Position of the largest value, equal ones broken by ``rng``, and 1 over how many were equal."""
-    top = np.flatnonzero(values == values.max())
-    return int(rng.choice(top)) if len(top) > 1 else int(top[0]), 1.0 / len(top)
+def best(scores: Array, allowed: Mask, *, rng: np.random.Generator) -> tuple[Positions, Positions]:
+    """The largest allowed score of each row, equal ones broken by ``rng``, and how many were equal, (n,) each.
+
+    Rows without an allowed candidate give -1. A score that is not finite counts as the lowest, never as the best.
+    """
+    open_scores = np.where(allowed, np.where(np.isfinite(scores), scores, np.finfo(np.float64).min), -np.inf)
+    top = open_scores == open_scores.max(1, keepdims=True)
+    equal = np.where(allowed.any(1), top.sum(1), 0)
+    picks = top.argmax(1)
+    for row in np.flatnonzero(equal > 1):
+        picks[row] = rng.choice(np.flatnonzero(top[row]))
+    return np.where(equal > 0, picks, -1), equal
+
+
+def first(scores: Array, *, rng: np.random.Generator) -> tuple[int, float]:
+    """Position of the largest of one row, all allowed, and the probability with which it was taken."""
+    picks, equal = best(scores[None], np.ones((1, len(scores)), dtype=bool), rng=rng)
+    return int(picks[0]), 1.0 / float(equal[0])
 
 
 def choose(scores: Array, k: int, *, rng: np.random.Generator, draw: Draw = "greedy", beta: float = 1.0) -> Batch:

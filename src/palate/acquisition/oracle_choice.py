@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
-from palate.acquisition.select import best
+from palate.acquisition.draw import best
 from palate.arrays import Array
 from palate.costs import Budget, Price
 from palate.errors import OptionError

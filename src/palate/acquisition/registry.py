@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import inspect
+from functools import partial
 
 from palate.acquisition.belief.a_optimal import a_optimal
 from palate.acquisition.belief.a_optimal_relative import a_optimal_relative
@@ -13,21 +15,7 @@ from palate.acquisition.belief.lookahead import lookahead
 from palate.acquisition.belief.popularity import popularity
 from palate.acquisition.belief.random import random
 from palate.acquisition.belief.variance import variance
-from palate.acquisition.literature import (
-    entries_bandits as bandits,
-)
-from palate.acquisition.literature import (
-    entries_classic as classic,
-)
-from palate.acquisition.literature import (
-    entries_combined as combined,
-)
-from palate.acquisition.literature import (
-    entries_personal as personal,
-)
-from palate.acquisition.literature import (
-    entries_structured as structured,
-)
+from palate.acquisition.literature import registry as literature
 from palate.acquisition.pool import as_strategies as pooled
 from palate.acquisition.strategy import Score, Strategy
 from palate.errors import OptionError
@@ -36,48 +24,63 @@ __all__ = ["DEFAULT", "STRATEGIES", "Score", "Strategy", "get_strategy"]
 
 DEFAULT = "lookahead"
 
+_belief = partial(Strategy, idea="The belief", status="recommended")
+_unweighed = partial(_belief, weighs_answerability=False)
+_HOWARD, _EPIG = "Howard 1966", "Bickford Smith et al. 2023"
+
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
-        Strategy("random", random, "O(1)", "baseline", "", weighs_answerability=False, is_random=True),
-        Strategy("popularity", popularity, "O(1)", "Rashid et al. 2002", "ratings", weighs_answerability=False),
-        Strategy("entropy", entropy, "O(R)", "Kohrs & Merialdo 2001; Rashid et al. 2002", "nats"),
-        Strategy("variance", variance, "O(D²)", "Cohn et al. 1996", "squared rating"),
-        Strategy("bald", bald, "O(D²)", "Houlsby et al. 2011", "nats"),
-        Strategy("a-optimal", a_optimal, "O(D²)", "Chaloner & Verdinelli 1995; Cohn et al. 1996", "squared rating"),
-        Strategy("a-optimal-relative", a_optimal_relative, "O(D²)", "Bickford Smith et al. 2023, first order", ""),
-        Strategy(
-            "lookahead",
-            lookahead,
-            "O(I + D²)",
-            "Howard 1966; Bickford Smith et al. 2023",
-            "",
-            weighs_answerability=False,
-            shortlist=48,
-        ),
-        Strategy("epig", epig, "O(D J)", "Bickford Smith et al. 2023", "nats"),
-        *classic.ENTRIES,
-        *personal.ENTRIES,
-        *structured.ENTRIES,
-        *bandits.ENTRIES,
-        *combined.ENTRIES,
+        _unweighed("random", random, "O(1)", "baseline", is_random=True),
+        _unweighed("popularity", popularity, "O(1)", "Rashid et al. 2002", "ratings"),
+        _belief("entropy", entropy, "O(R)", "Kohrs & Merialdo 2001; Rashid et al. 2002", "nats"),
+        _belief("variance", variance, "O(D²)", "Cohn et al. 1996", "squared rating"),
+        _belief("bald", bald, "O(D²)", "Houlsby et al. 2011", "nats", aliases=("mean-divergence",)),
+        _belief("a-optimal", a_optimal, "O(D²)", "Chaloner & Verdinelli 1995; Cohn et al. 1996", "squared rating"),
+        _belief("a-optimal-relative", a_optimal_relative, "O(D²)", f"{_EPIG}, first order"),
+        _unweighed("lookahead", lookahead, "O(I + D²)", f"{_HOWARD}; {_EPIG}", shortlist=48),
+        _belief("epig", epig, "O(D J)", _EPIG, "nats"),
+        *literature.ENTRIES,
         *pooled.ENTRIES,
     )
 }
 
 
-def get_strategy(name: str | Strategy | Score) -> Strategy:
-    """The strategy of that name, the one given, or the one of a function that scores.
+def get_strategy(strategy: str | Strategy | Score) -> Strategy:
+    """The strategy of that name or alias, or one of your own.
 
+    Args:
+        strategy: A name (``palate strategies`` shows all), a :class:`Strategy`, or a function of
+            ``(belief, candidates, *, rng)``, which is weighed by the chance of an answer and called by its name.
     Raises:
-        OptionError: If there is none; the message has the nearest names.
+        OptionError: If there is none of that name (the message has the nearest), or it is none of these.
     """
-    if isinstance(name, Strategy):
-        return name
-    if callable(name):
-        return Strategy(getattr(name, "__name__", "own"), name, cost="", source="own", unit="")
-    if name in STRATEGIES:
-        return STRATEGIES[name]
-    near = difflib.get_close_matches(name, STRATEGIES, n=2)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(STRATEGIES)}."
-    raise OptionError(f"strategy {name!r} is unknown. {hint}")
+    if isinstance(strategy, Strategy):
+        return strategy
+    if isinstance(strategy, str):
+        return _named(strategy)
+    other: object = strategy
+    if not callable(other):
+        kind = type(other).__name__
+        raise OptionError(f"a strategy is of type {kind}. Give a name, a Strategy or a function that scores.")
+    return next((one for one in STRATEGIES.values() if one.score is strategy), None) or _of_function(strategy)
+
+
+def _named(name: str) -> Strategy:
+    names = {name: one for one in STRATEGIES.values() for name in one.aliases} | STRATEGIES
+    if name in names:
+        return names[name]
+    near = [repr(one) for one in difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)]
+    hint = f"Did you mean {' or '.join(near)}? " if near else ""
+    raise OptionError(f"strategy {name!r} is unknown. {hint}See them all with: palate strategies")
+
+
+def _of_function(score: Score) -> Strategy:
+    name = getattr(score, "__name__", type(score).__name__)
+    try:
+        inspect.signature(score, follow_wrapped=False).bind(None, None, rng=None)
+    except (TypeError, ValueError) as error:  # other arguments; none that can be read
+        raise OptionError(
+            f"strategy {name} cannot be called: {error}. Give a function of (belief, candidates, *, rng)."
+        ) from error
+    return Strategy(name, score, idea="Your own")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.acquisition.belief.a_optimal import a_optimal
 from palate.acquisition.belief.a_optimal_relative import a_optimal_relative
@@ -16,21 +15,21 @@ from palate.acquisition.candidates import Candidates
 from palate.acquisition.draw import Draw, log_weights
 from palate.acquisition.fast.dispatch import fast_values
 from palate.acquisition.fast.moments import FROM_ITEMS
+from palate.acquisition.pool.of_belief import pool_of
 from palate.acquisition.shortlist import cheap_values, most_promising, shortlist
-from palate.acquisition.strategy import Score, Strategy
-from palate.arrays import Array
+from palate.acquisition.strategy import Strategy
+from palate.arrays import Array, Mask
 from palate.errors import OptionError
 from palate.posteriors.belief import Belief
 
 # By function, not by name: a strategy of somebody's own may have any name.
-_FUSED: dict[Score, str] = {
-    a_optimal: "a-optimal",
-    a_optimal_relative: "a-optimal-relative",
-    bald: "bald",
-    variance: "variance",
+_FUSED = {
+    id(a_optimal): "a-optimal",
+    id(a_optimal_relative): "a-optimal-relative",
+    id(bald): "bald",
+    id(variance): "variance",
 }
-
-_SHORTLISTS: dict[Score, int] = {epig: 256}  # of a large catalogue: what these cost there, and their regret is none
+_SHORTLISTS = {id(epig): 256}  # of a large catalogue: what these cost there, and their regret is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +52,7 @@ def values(
     belief: Belief,
     candidates: Candidates,
     *,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: Mask | None = None,
     rng: np.random.Generator,
 ) -> Array:
     """What each question is worth, (I,) or (n, I): the score, times the reach where the strategy weighs it.
@@ -61,15 +60,18 @@ def values(
     A strategy with a shortlist scores only the most promising of what is ``allowed`` (all if None, of the shape of the
     result); the others are worth -inf. So does EPIG in a large catalogue (:mod:`palate.acquisition.shortlist`; its
     regret is measured in ``benchmarks.catalogue_scale``).
+
+    Raises:
+        OptionError: If the strategy gives scores of a wrong shape, that are no numbers, or none that is finite among
+            what is allowed.
     """
-    fused = _FUSED.get(strategy.score)
+    fused = _FUSED.get(id(strategy.score))
     fast = None if fused is None else fast_values(fused, belief, candidates)
     if fast is not None:
         return fast
-    size = strategy.shortlist or _SHORTLISTS.get(strategy.score, 0) * (len(candidates) >= FROM_ITEMS)
+    size = strategy.shortlist or _SHORTLISTS.get(id(strategy.score), 0) * (len(candidates) >= FROM_ITEMS)
     if not 0 < size < len(candidates):
-        scores = strategy.score(belief, candidates, rng=rng)
-        return scores * candidates.reach if strategy.weighs_answerability else scores
+        return _scored(strategy, belief, candidates, allowed, rng)
     if allowed is None:
         allowed = np.ones((*belief.mean.shape[:-1], len(candidates)), dtype=bool)
     if belief.mean.ndim == 1:
@@ -85,7 +87,7 @@ def _of_shortlist(
     strategy: Strategy,
     belief: Belief,
     candidates: Candidates,
-    allowed: NDArray[np.bool_],
+    allowed: Mask,
     size: int,
     rng: np.random.Generator,
 ) -> Array:
@@ -94,28 +96,36 @@ def _of_shortlist(
         first = most_promising(cheap, size, rng=rng)
     else:
         first = shortlist(belief, candidates, size, allowed=allowed, rng=rng)
-    few = candidates.take(first)
-    scores = strategy.score(belief, few, rng=rng)
     worth = np.full(len(candidates), -np.inf)
-    worth[first] = scores * few.reach if strategy.weighs_answerability else scores
+    worth[first] = _scored(strategy, belief, candidates.take(first), allowed[first], rng)
     return worth
 
 
-def best(
-    scores: Array, allowed: NDArray[np.bool_], *, rng: np.random.Generator
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The largest allowed score of each row, equal ones broken by ``rng``, and how many were equal, (n,) each.
+def _scored(
+    strategy: Strategy, belief: Belief, candidates: Candidates, allowed: Mask | None, rng: np.random.Generator
+) -> Array:
+    """The scores, times the reach where the strategy weighs it, if they are what a strategy gives."""
+    shape = (*belief.mean.shape[:-1], len(candidates))
+    scores = _numbers(strategy.score(belief, candidates, rng=rng))
+    if scores is None or scores.shape != shape:
+        given = "no array of numbers" if scores is None else f"scores of the shape {scores.shape}"
+        raise OptionError(f"strategy {strategy.name!r} gives {given}. Return a number a candidate, {shape}.")
+    open_ = np.ones(shape, dtype=bool) if allowed is None else allowed
+    finite = open_ & np.isfinite(scores)
+    lost = open_ & ~finite.any(-1, keepdims=True)
+    if lost.any():
+        value = scores[lost][0]
+        raise OptionError(f"strategy {strategy.name!r} scores all that may be asked as {value}. Return finite numbers.")
+    return scores * candidates.reach if strategy.weighs_answerability else scores
 
-    Rows without an allowed candidate give -1. A score that is not finite counts as the lowest, never as the best.
-    """
-    open_scores = np.where(allowed & np.isfinite(scores), scores, -np.inf)
-    open_scores = np.where(allowed & ~np.isfinite(scores), np.finfo(np.float64).min, open_scores)
-    top = open_scores == open_scores.max(1, keepdims=True)
-    equal = np.where(allowed.any(1), top.sum(1), 0)
-    picks = top.argmax(1)
-    for row in np.flatnonzero(equal > 1):
-        picks[row] = rng.choice(np.flatnonzero(top[row]))
-    return np.where(equal > 0, picks, -1), equal
+
+def _numbers(scores: object) -> Array | None:
+    """As an array; None where it is none of numbers."""
+    try:
+        array = np.asarray(scores)
+    except (TypeError, ValueError):  # rows of different lengths
+        return None
+    return array.astype(np.float64, copy=False) if array.dtype.kind in "fiub" else None
 
 
 def select(
@@ -124,7 +134,7 @@ def select(
     candidates: Candidates,
     *,
     k: int = 1,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: Mask | None = None,
     random_share: float = 0.0,
     draw: Draw = "greedy",
     beta: float = 1.0,
@@ -142,7 +152,7 @@ def select(
         draw: ``greedy`` takes the best; ``power``, ``softmax`` and ``softrank`` draw, the closer to greedy the larger
             ``beta`` (:func:`palate.acquisition.draw.choose`).
     Raises:
-        OptionError: If k is below 1, or random_share is not in [0, 1].
+        OptionError: If k is below 1, random_share is not in [0, 1], or the strategy gives no scores (:func:`values`).
     """
     if k < 1:
         raise OptionError(f"k is {k}. Ask for at least 1 question.")
@@ -173,17 +183,15 @@ def _batch(
     belief: Belief,
     candidates: Candidates,
     k: int,
-    free: NDArray[np.bool_],
+    free: Mask,
     rng: np.random.Generator,
 ) -> list[Choice]:
     """A batch that is chosen as a whole, from the shortlist."""
-    from palate.acquisition.pool.as_strategies import batch_of
-
     assert strategy.pool is not None
     cheap = cheap_values(belief, candidates, rng=rng)
     size = min(int(free.sum()), max(k, strategy.shortlist))
     few = most_promising(np.where(free, cheap, -np.inf), size, rng=rng)
-    batch = batch_of(strategy.pool, belief, candidates.take(few), k, rng=rng)
+    batch = strategy.pool.pick(pool_of(belief, candidates.take(few), rng=rng), k, rng=rng)
     return [
         Choice(int(few[item]), float(cheap[few[item]]), float(propensity))
         for item, propensity in zip(batch.items, batch.propensities, strict=True)

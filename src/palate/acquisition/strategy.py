@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from palate.acquisition.candidates import Candidates
-from palate.acquisition.pool.pool import PoolStrategy
+from palate.acquisition.pool.pool import PoolStrategy, Status, described
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
 
@@ -34,15 +34,27 @@ class Strategy:
         shortlist: How many candidates are scored, the most promising by ``a-optimal-relative``; 0 for all.
         extra: The optional dependencies it needs, as in ``pip install '.[hf]'``; None where there are none.
         pool: The general strategy this is made of, which chooses its batches itself; None where there is none.
+        idea: The idea it belongs to, as ``palate strategies`` groups them.
+        status: ``recommended``; ``measured`` where what its questions are worth stands in ``benchmarks/results``;
+            ``reference`` for everything else, correct by its tests and not measured.
+        aliases: Other names of the same rule.
     """
 
     name: str
     score: Score
-    cost: str
-    source: str
-    unit: str
+    cost: str = ""
+    source: str = ""
+    unit: str = ""
     weighs_answerability: bool = True
     is_random: bool = False
     shortlist: int = 0
     extra: str | None = None
     pool: PoolStrategy | None = None
+    idea: str = ""
+    status: Status = "reference"
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def description(self) -> str:
+        """What it asks, in one line: the first of its function's docstring."""
+        return described(self.score)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
+from palate.acquisition.per_user import for_each
 from palate.arrays import Array
 from palate.errors import OptionError
 from palate.posteriors.belief import Belief
@@ -66,15 +67,14 @@ def slate_targets(
     """
     if k < 1 or draws < 1:
         raise OptionError(f"a slate of {k} items from {draws} draws: both must be at least 1.")
-    if belief.mean.ndim == 1:
-        return _of_one(belief, candidates, k, rng, draws)
-    users = enumerate(zip(belief.mean, belief.covariance, strict=True))
-    return np.stack([_of_one(Belief(*moments), candidates.of(user), k, rng, draws) for user, moments in users])
+    return for_each(belief, candidates, lambda one, offered: _of_one(one, offered, k, rng, draws))
 
 
 def draw_tastes(belief: Belief, draws: int, *, rng: np.random.Generator) -> Array:
-    """Tastes drawn from a belief about one user, (draws, D)."""
-    return belief.mean + rng.standard_normal((draws, belief.dim)) @ _root(belief.covariance).T
+    """Tastes drawn from a belief about one user, (draws, D); Cholesky would refuse the 0 of a taste that is known."""
+    widths, axes = np.linalg.eigh(belief.covariance)
+    root = axes * np.sqrt(np.maximum(widths, 0.0))
+    return np.asarray(belief.mean + rng.standard_normal((draws, belief.dim)) @ root.T)
 
 
 def showable(candidates: Candidates) -> NDArray[np.intp]:
@@ -94,9 +94,3 @@ def _of_one(belief: Belief, candidates: Candidates, k: int, rng: np.random.Gener
         best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
         entered += np.bincount(open_[best.ravel()], minlength=len(entered))
     return np.asarray(entered / entered.sum())
-
-
-def _root(covariance: Array) -> Array:
-    """A square root R with R Rᵀ = S; by eigenvalues, because Cholesky refuses the 0 of a taste that is known."""
-    values, vectors = np.linalg.eigh(covariance)
-    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))

@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import norm
 
-from palate.acquisition import Candidates, Given
+from palate.acquisition import Candidates, Given, get_strategy
 from palate.acquisition.belief.a_optimal import a_optimal
-from palate.acquisition.literature.entries_personal import ENTRIES
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Gaussian
@@ -22,31 +21,12 @@ from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 from tests.acquisition.tables import FOUR, NONE, offered
 
-NAMED = {strategy.name: strategy for strategy in ENTRIES}
 KINDS = ["gaussian", "probit"]
 
 
 def score(name: str, candidates: Candidates, belief: Belief) -> np.ndarray:
     with np.errstate(all="raise", under="ignore"):
-        return NAMED[name].score(belief, candidates, rng=np.random.default_rng(0))
-
-
-def test_every_strategy_is_here() -> None:
-    assert list(NAMED) == [
-        "item-item",
-        "binary-prediction",
-        "highest-predicted",
-        "lowest-predicted",
-        "high-low",
-        "min-rating",
-        "min-norm",
-        "mf-optimal",
-        "influence",
-        "impact-analysis",
-        "new-item-attributes",
-    ]
-    assert not any(strategy.weighs_answerability or strategy.is_random for strategy in ENTRIES)
-    assert [strategy.name for strategy in ENTRIES if strategy.shortlist] == ["influence"]
+        return get_strategy(name).score(belief, candidates, rng=np.random.default_rng(0))
 
 
 # ---- by hand --------------------------------------------------------------------------------------------------------

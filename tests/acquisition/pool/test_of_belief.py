@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from palate.acquisition.pool.design import variance_reduction
-from palate.acquisition.pool.registry import on_pool, pool_of
+from palate.acquisition.pool.of_belief import on_pool, pool_of
 from palate.acquisition.pool.uncertainty import epig, margin
 from palate.posteriors.belief import Belief
 from palate.testing import StrategyContract

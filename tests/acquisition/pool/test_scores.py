@@ -33,7 +33,6 @@ ROOT2 = float(np.sqrt(2))
         ("margin", 0, [1.0, 1.0, 0.4]),
         ("predictive-entropy", 0, [LOG2, LOG2, H8]),
         ("vote-entropy", 0, [0.0, LOG2, 0.0]),
-        ("mean-divergence", 0, [0.0, LOG2, APART]),
         ("bald", 0, [0.0, LOG2, APART]),
         ("expected-gradient-length", 0, [ROOT2 / 2, 5 * ROOT2 / 2, 2 * 0.32 * ROOT2]),
         ("expected-model-change", 0, [0.0, 2.5, 0.2]),

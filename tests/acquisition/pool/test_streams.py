@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from palate.acquisition.pool.registry import QuantileStream, UncertaintyStream
+from palate.acquisition.pool.streams import QuantileStream, UncertaintyStream
 from palate.errors import OptionError
 
 

@@ -1,11 +1,12 @@
-"""Label the batch that together tells most about the model's parameters."""
+"""Batches by their joint information (BatchBALD)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from palate.acquisition.draw import Batch, best
+from palate.acquisition.draw import Batch
 from palate.acquisition.pool.geometry import slices
+from palate.acquisition.pool.greedy import Chosen, greedy
 from palate.acquisition.pool.information import entropy
 from palate.acquisition.pool.pool import Pool, at_most
 from palate.arrays import Array
@@ -14,7 +15,9 @@ CONFIGURATIONS = 1024  # joint labels of the earlier choices held exactly; beyon
 
 
 def batch_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    r"""Greedy maximisation of the joint information, within 1 − 1/e of the best batch.
+    r"""Label the batch that together tells most about the model's parameters (BatchBALD).
+
+    Greedy maximisation of the joint information, within 1 − 1/e of the best batch:
 
     .. math:: I(y_{1:b}; \theta) = H[y_{1:b}] - \sum_{i \le b} \tfrac1T \sum_t H[p_{ti}]
 
@@ -27,17 +30,13 @@ def batch_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
     """
     known = entropy(pool.samples).mean(0)  # H given the parameters, (N,)
     joint, exact = np.ones((1, len(pool.samples))), True  # (configurations, T): P_t of each
-    items: list[int] = []
-    chances: list[float] = []
-    for _ in range(at_most(k, pool)):
-        gains = _conditional_entropy(pool, joint, exact) - known
-        gains[items] = -np.inf
-        item, chance = best(gains, rng=rng)
-        items.append(item)
-        chances.append(chance)
+
+    def add(items: Chosen) -> None:
+        nonlocal joint, exact
         exact = exact and len(joint) * pool.n_classes <= CONFIGURATIONS
-        joint = _extended(joint, pool.samples[:, item]) if exact else _drawn(pool.samples[:, items], rng)
-    return Batch.of(items, chances)
+        joint = _extended(joint, pool.samples[:, items[-1]]) if exact else _drawn(pool.samples[:, items], rng)
+
+    return greedy(at_most(k, pool), lambda _: _conditional_entropy(pool, joint, exact) - known, add, rng=rng)
 
 
 def _extended(joint: Array, samples: Array) -> Array:

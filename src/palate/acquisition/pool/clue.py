@@ -1,4 +1,4 @@
-"""Label the centres of clusters in which uncertain candidates weigh more (CLUE)."""
+"""Batches of centres, weighed by uncertainty (CLUE)."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from palate.acquisition.pool.pool import Pool, at_most
 
 
 def clue(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    """The candidate nearest to each of ``k`` means of an entropy-weighted k-means. O(N k E) a round.
+    """Label the centres of clusters in which uncertain candidates weigh more (CLUE).
+
+    The candidate nearest to each of ``k`` means of an entropy-weighted k-means. O(N k E) a round.
 
     References:
         Prabhu, Chandrasekaran, Saenko, Hoffman, Active domain adaptation via clustering uncertainty-weighted

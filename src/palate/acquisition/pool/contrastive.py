@@ -1,4 +1,4 @@
-"""Label what is predicted otherwise than its nearest labelled neighbours (CAL)."""
+"""Contrast with labelled neighbours (CAL)."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ LEAST = 1e-7  # a probability of a candidate that is divided by
 
 
 def contrastive(pool: Pool, *, rng: np.random.Generator, k: int = NEIGHBOURS) -> Array:
-    r"""Mean divergence of the candidate's prediction from its ``k`` nearest labelled neighbours', in nats, (N,).
+    r"""Label what is predicted otherwise than its nearest labelled neighbours (CAL).
 
     .. math:: \frac1k \sum_{l \in \mathrm{NN}(x)} \mathrm{KL}(\bar p_l \,\|\, \bar p)
 
-    O(k C) after finding them; 0 where nothing is labelled.
+    over the ``k`` nearest labelled, in nats, (N,). O(k C) after finding them; 0 where nothing is labelled.
 
     References:
         Margatina, Vernikos, Barrault, Aletras, Active learning by acquiring contrastive examples, EMNLP 2021.

@@ -1,6 +1,4 @@
-r"""What a label would change: the design of experiments, and expected change of the model or its error.
-
-How a linear softmax model would move with one more label, without refitting it.
+r"""How a linear softmax model would move with one more label, without refitting it: the design of experiments.
 
 The predictions are the pool's; the covariance of the weights is Laplace's, with the curvature of a labelled row in
 every contrast of classes set to its mean over the C − 1 contrasts:
@@ -10,16 +8,6 @@ every contrast of classes set to its mean over the C − 1 contrasts:
 which is the exact Hessian for two classes and never larger than (E, E) for more (the full one is C·E × C·E). Böhning,
 Multinomial logistic regression algorithm, Annals of the Institute of Statistical Mathematics 44, 1992, bounds it in the
 same form.
-
-Label what most shrinks the volume of what is not known about the weights (D-optimal design for classes).
-
-Label what most lowers the variance of the predictions on the pool (A-optimal design for classes).
-
-Label what most lowers the model's expected error on the pool.
-
-Label what would move the model most, by the length of the gradient of its loss.
-
-Label what would move a regression most, by what a committee says the answer could be.
 """
 
 from __future__ import annotations
@@ -48,11 +36,12 @@ def covariance(pool: Pool, precision: float = PRECISION) -> Array:
 
 
 def d_optimal(pool: Pool, *, rng: np.random.Generator, precision: float = PRECISION) -> Array:
-    r"""Fall of the log determinant of the weights' covariance, in nats, (N,). O(E²).
+    r"""Label what most shrinks the volume of what is not known about the weights (D-optimal design for classes).
 
     .. math:: \tfrac12 (C - 1) \log(1 + h\, x^\top S x)
 
-    with S and h of :mod:`palate.acquisition.pool.design`.
+    The fall of the log determinant of the weights' covariance, in nats, (N,), O(E²), with S and h of
+    :mod:`palate.acquisition.pool.design`.
 
     References:
         MacKay, Information-based objective functions for active data selection, Neural Computation 4, 1992; Chaloner,
@@ -64,11 +53,12 @@ def d_optimal(pool: Pool, *, rng: np.random.Generator, precision: float = PRECIS
 
 
 def variance_reduction(pool: Pool, *, rng: np.random.Generator, precision: float = PRECISION) -> Array:
-    r"""Fall of the mean variance of the candidates' logits, each weighted by its curvature, (N,). O(E²).
+    r"""Label what most lowers the variance of the predictions on the pool (A-optimal design for classes).
 
     .. math:: \frac{h\, x^\top S Q S x}{1 + h\, x^\top S x}, \qquad Q = \tfrac1N \sum_j h_j x_j x_j^\top
 
-    with S and h of :mod:`palate.acquisition.pool.design`: the Fisher information ratio to first order.
+    The fall of the mean variance of the candidates' logits, each weighted by its curvature, (N,), O(E²), with S and h
+    of :mod:`palate.acquisition.pool.design`: the Fisher information ratio to first order.
 
     References:
         Cohn, Ghahramani, Jordan, Active learning with statistical models, JAIR 4, 1996; Zhang, Oles, The value of
@@ -89,11 +79,12 @@ JUDGED = 512  # candidates on which the error is expected, drawn where there are
 def expected_error_reduction(
     pool: Pool, *, rng: np.random.Generator, shortlist: int = SHORTLIST, precision: float = PRECISION
 ) -> Array:
-    r"""Expected fall of the mean log loss over the pool, in nats, (N,). O(shortlist · C² · N) in all.
+    r"""Label what most lowers the model's expected error on the pool.
 
     .. math:: \frac1N \sum_j H[\bar p_j] - \sum_y \bar p_y \frac1N \sum_j H[p_j^{+(x, y)}]
 
-    The model after the label is one Newton step of a linear softmax model from the pool's predictions, exact in its
+    The expected fall of the mean log loss over the pool, in nats, (N,). O(shortlist · C² · N) in all. The model after
+    the label is one Newton step of a linear softmax model from the pool's predictions, exact in its
     curvature for two classes (:mod:`palate.acquisition.pool.design`):
 
     .. math:: \Delta \text{logits}(x_j) = \frac{x_j^\top S x}{1 + h\, x^\top S x} (e_y - \bar p)
@@ -131,10 +122,12 @@ def _losses_after(pool: Pool, mean: Array, tried: Positions, judged: Positions, 
 
 
 def expected_gradient_length(pool: Pool, *, rng: np.random.Generator) -> Array:
-    r"""Of a linear softmax model, (N,), in features. O(C² + E).
+    r"""Label what would move the model most, by the length of the gradient of its loss.
 
     .. math:: \sum_y \bar p_y \lVert \nabla_W \ell(x, y) \rVert
         = \lVert x \rVert \sum_y \bar p_y \lVert \bar p - e_y \rVert
+
+    Of a linear softmax model, (N,), in features. O(C² + E).
 
     References:
         Settles, Craven, Ray, Multiple-instance active learning, NIPS 2007.
@@ -146,11 +139,12 @@ def expected_gradient_length(pool: Pool, *, rng: np.random.Generator) -> Array:
 
 
 def expected_model_change(pool: Pool, *, rng: np.random.Generator) -> Array:
-    r"""Of a linear regression of the level, (N,), in levels times features. O(T C + E).
+    r"""Label what would move a regression most, by what a committee says the answer could be.
 
     .. math:: \frac1T \sum_t \lVert (\bar f - f_t)\, x \rVert, \qquad f_t = \sum_c c\, p_{tc}
 
-    For classes that have an order, such as ratings: class c counts as the number c.
+    Of a linear regression of the level, (N,), in levels times features, for classes that have an order, such as
+    ratings: class c counts as the number c. O(T C + E).
 
     References:
         Cai, Zhang, Zhou, Maximizing expected model change for active learning in regression, ICDM 2013.

@@ -1,4 +1,4 @@
-"""Label the centres of clusters of what a network with dropout changes its mind about (DropQuery)."""
+"""Batches of centres of what draws differ on (DropQuery)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from palate.acquisition.pool.pool import Pool, at_most
 
 
 def drop_query(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    """The candidate nearest to each of ``k`` k-means centres, among those on which most draws differ from the mean.
+    """Label the centres of clusters of what a network with dropout changes its mind about (DropQuery).
 
-    The draws of the pool stand for the passes with dropout. Where fewer than ``k`` candidates have over half of the
+    The candidate nearest to each of ``k`` k-means centres, among those on which most draws differ from the mean. The
+    draws of the pool stand for the passes with dropout. Where fewer than ``k`` candidates have over half of the
     draws predict another class than the mean does, the ``k`` of most differing draws. O(N (T C + k E)).
 
     References:

@@ -1,10 +1,11 @@
-"""Draw what is uncertain and predicted otherwise than what was drawn before (Falcun)."""
+"""Batches of uncertain and different predictions (Falcun)."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from palate.acquisition.draw import Batch
+from palate.acquisition.pool.greedy import Chosen, draw_one, one_by_one
 from palate.acquisition.pool.pool import Pool, at_most
 from palate.acquisition.pool.uncertainty import margin
 from palate.arrays import Array
@@ -13,7 +14,9 @@ GAMMA = 10.0
 
 
 def falcun(pool: Pool, k: int, *, rng: np.random.Generator, gamma: float = GAMMA) -> Batch:
-    r"""A batch drawn one by one, in the space of probabilities alone. O(C) a candidate and step.
+    r"""Draw what is uncertain and predicted otherwise than what was drawn before (Falcun).
+
+    One by one, in the space of probabilities alone. O(C) a candidate and step.
 
     .. math:: p_i \propto (u_i + d_i)^\gamma, \qquad u_i = 1 - (\bar p_{i1} - \bar p_{i2}),
         \quad d_i \leftarrow \min(d_i, \lVert \bar p_i - \bar p_q \rVert_1) \text{ scaled to } [0, 1]
@@ -24,25 +27,17 @@ def falcun(pool: Pool, k: int, *, rng: np.random.Generator, gamma: float = GAMMA
         Gilhuber, Beer, Ma, Seidl, FALCUN: a simple and efficient deep active learning strategy, ECML PKDD 2024.
     """
     uncertain = margin(pool, rng=rng)
-    apart, mean = uncertain.copy(), pool.mean
-    items: list[int] = []
-    chances: list[float] = []
-    for _ in range(at_most(k, pool)):
-        shares = _shares(uncertain + apart, items, gamma)
-        item = int(rng.choice(len(pool), p=shares))
-        items.append(item)
-        chances.append(float(shares[item]))
-        apart = _scaled(np.minimum(apart, np.abs(mean - mean[item]).sum(1)))
-    return Batch.of(items, chances)
+    apart, mean = uncertain, pool.mean
 
+    def pick(items: Chosen) -> tuple[int, float]:
+        relevance = uncertain + apart
+        return draw_one((relevance / max(float(relevance.max()), 1e-300)) ** gamma, items, rng=rng)
 
-def _shares(relevance: Array, taken: list[int], gamma: float) -> Array:
-    weights = (relevance / max(float(relevance.max()), 1e-300)) ** gamma
-    weights[taken] = 0.0
-    if weights.sum() <= 0:
-        weights = np.ones(len(weights))
-        weights[taken] = 0.0
-    return np.asarray(weights / weights.sum())
+    def add(items: Chosen) -> None:
+        nonlocal apart
+        apart = _scaled(np.minimum(apart, np.abs(mean - mean[items[-1]]).sum(1)))
+
+    return one_by_one(at_most(k, pool), pick, add)
 
 
 def _scaled(values: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Label where a tree of clusters is not yet known to be of one class (hierarchical sampling)."""
+"""Draws from a tree of clusters (hierarchical sampling)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from palate.acquisition.draw import Batch
+from palate.acquisition.pool.greedy import Chosen, one_by_one
 from palate.acquisition.pool.pool import Pool, at_most
 from palate.arrays import Array, Positions
 
@@ -22,7 +23,9 @@ class _Node:
 
 
 def hierarchical(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    r"""Draws of a node of the best pruning of a cluster tree, then of a candidate in it. O(N E log N) for the tree.
+    r"""Label where a tree of clusters is not yet known to be of one class (hierarchical sampling).
+
+    Draws of a node of the best pruning of the tree, then of a candidate in it. O(N E log N) for the tree.
 
     .. math:: p(v) \propto w_v (1 - p^{LB}_{v, l(v)}), \qquad
         p^{LB} = \Big[p - \tfrac1n - \sqrt{p (1 - p) / n}\Big]_+
@@ -41,16 +44,16 @@ def hierarchical(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
     cut = _pruning(root, pool)
     doubt = np.array([len(node.rows) * (1.0 - _bounds(node, pool)[1].max()) for node in cut])
     open_ = [node.rows[node.rows < len(pool)] for node in cut]
-    items: list[int] = []
-    chances: list[float] = []
-    for _ in range(at_most(k, pool)):
+
+    def pick(_: Chosen) -> tuple[int, float]:
         shares = _shares(doubt, np.array([len(rows) for rows in open_]))
         node = int(rng.choice(len(cut), p=shares))
         item = int(rng.choice(open_[node]))
-        items.append(item)
-        chances.append(float(shares[node]) / len(open_[node]))
+        chance = float(shares[node]) / len(open_[node])
         open_[node] = open_[node][open_[node] != item]
-    return Batch.of(items, chances)
+        return item, chance
+
+    return one_by_one(at_most(k, pool), pick)
 
 
 def _shares(doubt: Array, left: Positions) -> Array:

@@ -1,9 +1,4 @@
-"""Strategies that learn what to choose.
-
-Label what a regression, trained on many small tasks, expects to help most (learning active learning).
-
-Label where a regression expects the model's loss to be large, learnt from the losses on what is labelled.
-"""
+"""Strategies that learn what to choose."""
 
 from __future__ import annotations
 
@@ -23,12 +18,13 @@ TASKS, TRIES, DRAWS, SEED = 200, 12, 16, 20_170_313  # the regression is part of
 
 
 def learnt(pool: Pool, *, rng: np.random.Generator) -> Array:
-    """Expected fall of the error rate on unseen rows from labelling each candidate, (N,). O(trees).
+    """Label what a regression, trained on many small tasks, expects to help most (learning active learning).
 
-    A random forest reads what does not depend on the task: the first two probabilities, entropy and information of the
-    prediction, the distance to the nearest label over its mean, labels so far, and the pool's mean entropy. It learnt
-    the gain on 200 tasks of two Gaussian classes in two dimensions, in each of which twelve labels were tried at a
-    random number of labels; made at the first call, which takes seconds, and kept.
+    The expected fall of the error rate on unseen rows, (N,). O(trees). A random forest reads what does not depend on
+    the task: the first two probabilities, entropy and information of the prediction, the distance to the nearest label
+    over its mean, labels so far, and the pool's mean entropy. It learnt the gain on 200 tasks of two Gaussian classes
+    in two dimensions, in each of which twelve labels were tried at a random number of labels; made at the first call,
+    which takes seconds, and kept.
 
     References:
         Konyushkova, Sznitman, Fua, Learning active learning from data, NIPS 2017. arXiv:1703.03365 (LAL, independent).
@@ -102,12 +98,13 @@ def _logistic(rows: Array, labels: Positions) -> tuple[Array, Array]:
 
 
 def learning_loss(pool: Pool, *, rng: np.random.Generator, precision: float = 1.0) -> Array:
-    r"""Expected log loss of the candidate's prediction in nats, (N,), by ridge regression on labelled rows. O(E).
+    r"""Label where a regression expects the model's loss to be large, learnt from the losses on what is labelled.
 
     .. math:: \hat \ell(x) = \beta_0 + \beta^\top [x, H(\bar p)], \qquad
         \text{fitted to } \ell_l = -\log \bar p_l(y_l)
 
-    The paper trains a module beside a network, on its features; here the features are frozen, so that the module is
+    The expected log loss of the candidate's prediction in nats, (N,), by ridge regression on labelled rows. O(E). The
+    paper trains a module beside a network, on its features; here the features are frozen, so that the module is
     linear and its solution exact. Where nothing is labelled all scores are 0. The losses should be of predictions that
     have not seen the label: a model that fits its labels perfectly has nothing to teach about its own errors.
 

@@ -1,4 +1,4 @@
-"""Label the candidates that together are like as many as possible (MaxHerding)."""
+"""Batches that are like as many as possible (MaxHerding)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from palate.acquisition.draw import Batch
 from palate.acquisition.pool.geometry import slices, squared_distances, unit
-from palate.acquisition.pool.lazy import lazy_greedy
+from palate.acquisition.pool.greedy import lazy_greedy
 from palate.acquisition.pool.pool import Pool, at_most
 from palate.arrays import Array
 
@@ -14,7 +14,9 @@ WIDTH = 1.0  # of the kernel, on rows of length one
 
 
 def max_herding(pool: Pool, k: int, *, rng: np.random.Generator, width: float = WIDTH) -> Batch:
-    r"""Greedy maximisation of the mean similarity of a candidate to the nearest label, within 1 − 1/e of the best.
+    r"""Label the candidates that together are like as many as possible (MaxHerding).
+
+    Greedy maximisation of the mean similarity of a candidate to the nearest label, within 1 − 1/e of the best:
 
     .. math:: \frac1N \sum_j \max_{c \in \text{labelled} \cup \text{chosen}} e^{-\lVert x_j - x_c \rVert^2 / \sigma^2}
 

@@ -1,13 +1,17 @@
-"""A recommender's belief about a user as a pool, and every score of this package as a strategy of a recommender."""
+"""A recommender's belief about a user as a pool, and every score of this folder as a strategy of a recommender."""
 
 from __future__ import annotations
+
+from functools import wraps
 
 import numpy as np
 from scipy.special import ndtr
 
 from palate.acquisition.candidates import Candidates
+from palate.acquisition.per_user import for_each
 from palate.acquisition.pool.pool import Pool, PoolScore
 from palate.acquisition.strategy import Score
+from palate.acquisition.targets import draw_tastes
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
@@ -29,7 +33,7 @@ def pool_of(belief: Belief, candidates: Candidates, *, rng: np.random.Generator,
     Args:
         belief: About one user, (D,) and (D, D).
     """
-    tastes = _draws(belief, n_samples, rng)
+    tastes = draw_tastes(belief, n_samples, rng=rng)
     shown = np.minimum(
         np.searchsorted(np.cumsum(candidates.targets), rng.random(TARGETS) * candidates.targets.sum()),
         len(candidates.shown) - 1,
@@ -53,6 +57,7 @@ def on_pool(score: PoolScore, n_samples: int = DRAWS) -> Score:
     Every user sees the same draws, so that one among others is scored as alone.
     """
 
+    @wraps(score)
     def scored(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
         seed = int(rng.integers(2**63))
 
@@ -60,19 +65,9 @@ def on_pool(score: PoolScore, n_samples: int = DRAWS) -> Score:
             own = np.random.default_rng(seed)
             return score(pool_of(one, offered, rng=own, n_samples=n_samples), rng=own)
 
-        if belief.mean.ndim == 1:
-            return of(belief, candidates)
-        users = zip(belief.mean, belief.covariance, strict=True)
-        return np.stack([of(Belief(m, s), candidates.of(user)) for user, (m, s) in enumerate(users)])
+        return for_each(belief, candidates, of)
 
     return scored
-
-
-def _draws(belief: Belief, n: int, rng: np.random.Generator) -> Array:
-    """Tastes, (n, D); by eigenvectors, as a covariance may have no Cholesky factor once all is known."""
-    values, vectors = np.linalg.eigh(belief.covariance)
-    root = vectors * np.sqrt(np.maximum(values, 0.0))
-    return np.asarray(belief.mean + rng.standard_normal((n, belief.dim)) @ root.T)
 
 
 def _edges(candidates: Candidates) -> Array:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 
 from palate.acquisition.draw import Batch, choose
 from palate.arrays import Array, Positions
 from palate.errors import DataError, OptionError
+
+Status = Literal["recommended", "measured", "reference"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,7 @@ class PoolStrategy:
         unit: Of the score; of what a batch maximises.
         score: Of each candidate alone; None where a batch has no such thing.
         choose: Of a batch as a whole; None where the best scores are the batch.
+        status: ``measured`` where what its labels are worth stands in ``benchmarks/results``, else ``reference``.
     """
 
     name: str
@@ -117,6 +122,12 @@ class PoolStrategy:
     unit: str
     score: PoolScore | None = None
     choose: PoolChoose | None = None
+    status: Status = "reference"
+
+    @property
+    def description(self) -> str:
+        """What it labels, in one line: the first of its function's docstring."""
+        return described(self.score or self.choose)
 
     def pick(self, pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
         """Up to ``k`` different candidates; fewer where the pool has fewer.
@@ -141,3 +152,8 @@ def at_most(k: int, pool: Pool) -> int:
     if k < 1:
         raise OptionError(f"k is {k}. Ask for at least 1 label.")
     return min(k, len(pool))
+
+
+def described(function: Callable[..., object] | None) -> str:
+    """The first line of its docstring."""
+    return (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")

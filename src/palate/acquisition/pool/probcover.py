@@ -1,12 +1,13 @@
-"""Label the candidates whose balls of one radius cover most of what is not covered yet (ProbCover)."""
+"""Batches whose balls cover most (ProbCover)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from palate.acquisition.draw import Batch, best
+from palate.acquisition.draw import Batch
 from palate.acquisition.pool.clusters import k_means
 from palate.acquisition.pool.geometry import nearest, slices, squared_distances
+from palate.acquisition.pool.greedy import Chosen, greedy
 from palate.acquisition.pool.pool import Pool, at_most
 from palate.arrays import Array
 
@@ -15,7 +16,9 @@ JUDGED = 1000  # candidates on which that share is estimated
 
 
 def probcover(pool: Pool, k: int, *, rng: np.random.Generator, radius: float | None = None) -> Batch:
-    r"""Greedy cover of the candidates by balls of a radius, those within one of something labelled being covered.
+    r"""Label the candidates whose balls of one radius cover most of what is not covered yet (ProbCover).
+
+    Greedy, what lies within a radius of something labelled being covered:
 
     .. math:: \arg\max_i \#\{j \text{ not covered} : \lVert x_i - x_j \rVert \le \delta\}
 
@@ -31,18 +34,15 @@ def probcover(pool: Pool, k: int, *, rng: np.random.Generator, radius: float | N
     apart = nearest(features, pool.labelled)
     covered = np.isfinite(apart) & (apart <= radius)
     degrees = _within(features, features[~covered], radius)
-    items: list[int] = []
-    chances: list[float] = []
-    for _ in range(at_most(k, pool)):
-        degrees[items] = -1.0
-        item, chance = best(degrees, rng=rng)
-        items.append(item)
-        chances.append(chance)
+
+    def add(items: Chosen) -> None:
+        item = items[-1]
         new = ~covered & (squared_distances(features, features[[item]])[:, 0] <= radius**2)
         new[item] = not covered[item]  # whatever rounding says of its distance to itself
-        degrees -= _within(features, features[new], radius)
-        covered |= new
-    return Batch.of(items, chances)
+        np.subtract(degrees, _within(features, features[new], radius), out=degrees)
+        np.logical_or(covered, new, out=covered)
+
+    return greedy(at_most(k, pool), lambda _: degrees, add, rng=rng)
 
 
 def pure_radius(features: Array, n_classes: int, *, rng: np.random.Generator) -> float:

@@ -1,4 +1,4 @@
-"""Label what is uncertain given the labels and given the rest of the pool alike (QUIRE)."""
+"""Informative and representative candidates (QUIRE)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ NOISE = 1.0  # λ
 
 
 def quire(pool: Pool, *, rng: np.random.Generator, gamma: float | None = None, noise: float = NOISE) -> Array:
-    r"""Minus the worst-case evaluation of the paper, (N,). O(N L²), not O(N²) as published.
+    r"""Label what is uncertain given the labels and given the rest of the pool alike (QUIRE).
+
+    Minus the worst-case evaluation of the paper, (N,). O(N L²), not O(N²) as published.
 
     The paper minimises ``yᵀ (K + λI)⁻¹ y`` over the labels of the other candidates, at the worst label of this one.
     Completing the square gives the posterior of a Gaussian process with kernel ``K = e^{−γ‖·‖²}`` and noise λ:

@@ -1,8 +1,9 @@
-"""Active learning on any model: every strategy of the general literature, on a
-:class:`palate.acquisition.pool.pool.Pool`.
+"""The strategies of the general literature, for any model, by name.
 
 Costs are of one call on N candidates: T draws, C classes, E features, L labelled, J targets, k chosen.
 """
+
+from functools import partial
 
 from palate.acquisition.pool.badge import badge
 from palate.acquisition.pool.batch_bald import batch_bald
@@ -21,7 +22,6 @@ from palate.acquisition.pool.falcun import falcun
 from palate.acquisition.pool.hierarchical import hierarchical
 from palate.acquisition.pool.learned import learning_loss, learnt
 from palate.acquisition.pool.max_herding import max_herding
-from palate.acquisition.pool.of_belief import on_pool, pool_of
 from palate.acquisition.pool.pool import PoolStrategy
 from palate.acquisition.pool.probcover import probcover
 from palate.acquisition.pool.quire import quire
@@ -29,7 +29,6 @@ from palate.acquisition.pool.ranked_batch import choose_ranked_batch, ranked_bat
 from palate.acquisition.pool.sampled_bald import power_bald, softmax_bald, softrank_bald
 from palate.acquisition.pool.seals import seals
 from palate.acquisition.pool.similar import similar
-from palate.acquisition.pool.streams import QuantileStream, UncertaintyStream
 from palate.acquisition.pool.typiclust import typiclust
 from palate.acquisition.pool.uncertainty import (
     bald,
@@ -38,25 +37,22 @@ from palate.acquisition.pool.uncertainty import (
     epig,
     least_confidence,
     margin,
-    mean_divergence,
     predictive_entropy,
     random,
     vote_entropy,
 )
 
-__all__ = ["POOL_STRATEGIES", "QuantileStream", "UncertaintyStream", "on_pool", "pool_of"]
-
 _KIRSCH = "Kirsch et al. 2023"
+_measured = partial(PoolStrategy, status="measured")
 
 _SCORES = (
-    PoolStrategy("random", "O(N)", "baseline", "", random, choose_random),
+    _measured("random", "O(N)", "baseline", "", random, choose_random),
     PoolStrategy("least-confidence", "O(N T C)", "Lewis & Gale 1994", "probability", least_confidence),
-    PoolStrategy("margin", "O(N T C)", "Scheffer et al. 2001", "probability", margin),
-    PoolStrategy("predictive-entropy", "O(N T C)", "Shannon 1948; Settles & Craven 2008", "nats", predictive_entropy),
+    _measured("margin", "O(N T C)", "Scheffer et al. 2001", "probability", margin),
+    _measured("predictive-entropy", "O(N T C)", "Shannon 1948; Settles & Craven 2008", "nats", predictive_entropy),
     PoolStrategy("vote-entropy", "O(N T C)", "Dagan & Engelson 1995; Seung et al. 1992", "nats", vote_entropy),
-    PoolStrategy("mean-divergence", "O(N T C)", "McCallum & Nigam 1998", "nats", mean_divergence),
-    PoolStrategy("bald", "O(N T C)", "Houlsby et al. 2011", "nats", bald),
-    PoolStrategy("epig", "O(N T C² J)", "Bickford Smith et al. 2023", "nats", epig),
+    _measured("bald", "O(N T C)", "McCallum & Nigam 1998; Houlsby et al. 2011", "nats", bald),
+    _measured("epig", "O(N T C² J)", "Bickford Smith et al. 2023", "nats", epig),
     PoolStrategy(
         "expected-gradient-length", "O(N (T C + E))", "Settles et al. 2007", "features", expected_gradient_length
     ),
@@ -83,10 +79,10 @@ _BATCHES = (
     PoolStrategy("softmax-bald", "O(N T C)", _KIRSCH, "nats", choose=softmax_bald),
     PoolStrategy("softrank-bald", "O(N T C)", _KIRSCH, "nats", choose=softrank_bald),
     PoolStrategy("batch-bald", "O(k N T C · min(C^k, 1024))", "Kirsch et al. 2019", "nats", choose=batch_bald),
-    PoolStrategy("core-set", "O((L + k) N E)", "Sener & Savarese 2018", "distance", choose=core_set),
-    PoolStrategy("badge", "O(k N (C + E))", "Ash et al. 2020", "squared gradient", choose=badge),
-    PoolStrategy("typiclust", "O((L + k) N E)", "Hacohen et al. 2022", "1 / distance", choose=typiclust),
-    PoolStrategy("probcover", "O(N² E)", "Yehuda et al. 2022", "candidates", choose=probcover),
+    _measured("core-set", "O((L + k) N E)", "Sener & Savarese 2018", "distance", choose=core_set),
+    _measured("badge", "O(k N (C + E))", "Ash et al. 2020", "squared gradient", choose=badge),
+    _measured("typiclust", "O((L + k) N E)", "Hacohen et al. 2022", "1 / distance", choose=typiclust),
+    _measured("probcover", "O(N² E)", "Yehuda et al. 2022", "candidates", choose=probcover),
     PoolStrategy("max-herding", "O(N² E)", "Bae et al. 2024", "similarity", choose=max_herding),
     PoolStrategy("clue", "O(k N E)", "Prabhu et al. 2021", "nats", choose=clue),
     PoolStrategy("falcun", "O(k N C)", "Gilhuber et al. 2024", "", choose=falcun),

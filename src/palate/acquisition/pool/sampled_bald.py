@@ -1,4 +1,4 @@
-"""Draw a batch by its information, not the best: cheap diversity, and the chance of each label is known."""
+"""Batches drawn by their information: cheap diversity, and the chance of each label is known."""
 
 from __future__ import annotations
 
@@ -12,19 +12,24 @@ COLDNESS = 8.0  # of softmax, in units of the scores' standard deviation, which 
 
 
 def power_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    """A batch drawn without replacement with ``p ∝ BALD``. O(T C) a candidate.
+    """Draw a batch by its information, ``p ∝ BALD``, without replacement. O(T C) a candidate.
 
     References:
-        Kirsch et al., Stochastic batch acquisition, TMLR 2023. arXiv:2106.12059.
+        Kirsch, Farquhar, Atighehchian, Jesson, Branchaud-Charron, Gal, Stochastic batch acquisition: a simple baseline
+        for deep active learning, TMLR 2023. arXiv:2106.12059.
     """
     return choose(bald(pool, rng=rng), k, rng=rng, draw="power")
 
 
 def softmax_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    """A batch drawn without replacement with ``p ∝ exp(β BALD)``, β = 8 over the scores' standard deviation ("Gibbs").
+    """Draw a batch by its information, ``p ∝ exp(β BALD)``, without replacement ("Gibbs"). O(T C) a candidate.
+
+    β is 8 over the scores' standard deviation; the paper's is 1 on scores that are scaled to the model, here to the
+    pool.
 
     References:
-        As :func:`power_bald`; the paper's β is 1 on scores that are scaled to the model, here to the pool.
+        Kirsch et al., Stochastic batch acquisition: a simple baseline for deep active learning, TMLR 2023.
+        arXiv:2106.12059.
     """
     scores = bald(pool, rng=rng)
     spread = float(scores.std())
@@ -32,9 +37,12 @@ def softmax_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
 
 
 def softrank_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    """A batch drawn without replacement with ``p ∝ 1 / rank`` of BALD: the scale of the scores does not matter.
+    """Draw a batch by the rank of its information, ``p ∝ 1 / rank``, without replacement. O(T C) a candidate.
+
+    The scale of the scores does not matter.
 
     References:
-        As :func:`power_bald`.
+        Kirsch et al., Stochastic batch acquisition: a simple baseline for deep active learning, TMLR 2023.
+        arXiv:2106.12059.
     """
     return choose(bald(pool, rng=rng), k, rng=rng, draw="softrank")

@@ -1,4 +1,4 @@
-"""Look only at the nearest neighbours of what is labelled: any strategy, on pools of any size (SEALS)."""
+"""Any strategy, on pools of any size (SEALS)."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ NEIGHBOURS = 100
 def seals(
     pool: Pool, k: int, *, rng: np.random.Generator, score: PoolScore = margin, n_neighbours: int = NEIGHBOURS
 ) -> Batch:
-    """The best by ``score`` among the candidates nearest to each labelled row. O(L · neighbours) scores.
+    """Label the best among the nearest neighbours of what is labelled, which fits pools of any size (SEALS).
 
-    Each row brings at least ``k`` neighbours, so that the batch is full. Without labels all candidates are looked at.
+    The best by ``score`` among the candidates nearest to each labelled row, of which each brings at least ``k``, so
+    that the batch is full. Without labels all candidates are looked at. O(L · neighbours) scores.
 
     References:
         Coleman et al., Similarity search for efficient active learning and search of rare concepts, AAAI 2022.

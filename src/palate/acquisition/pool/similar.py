@@ -1,11 +1,12 @@
-"""Label what is like a set of examples, and different among itself (SIMILAR)."""
+"""Batches like a set of examples (SIMILAR)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from palate.acquisition.draw import Batch, best
+from palate.acquisition.draw import Batch
 from palate.acquisition.pool.geometry import unit
+from palate.acquisition.pool.greedy import Chosen, greedy
 from palate.acquisition.pool.pool import Pool, at_most
 from palate.arrays import Array
 
@@ -13,7 +14,9 @@ MOST_EXAMPLES = 256
 
 
 def similar(pool: Pool, k: int, *, rng: np.random.Generator, examples: Array | None = None, eta: float = 1.0) -> Batch:
-    r"""Greedy facility-location mutual information between the batch and the examples Q. O(N J) a step.
+    r"""Label what is like a set of examples, and different among itself (SIMILAR).
+
+    Greedy facility-location mutual information between the batch A and the examples Q. O(N J) a step.
 
     .. math:: \sum_{q \in Q} \max_{a \in A} s_{qa} + \eta \sum_{a \in A} \max_{q \in Q} s_{qa},
         \qquad s = \tfrac{1 + \cos}{2}
@@ -32,16 +35,11 @@ def similar(pool: Pool, k: int, *, rng: np.random.Generator, examples: Array | N
     likeness = (1.0 + unit(pool.features) @ unit(examples).T) / 2.0  # (N, J)
     own = eta * likeness.max(1, initial=0.0)
     covered = np.zeros(len(examples))
-    items: list[int] = []
-    chances: list[float] = []
-    for _ in range(at_most(k, pool)):
-        gains = np.maximum(likeness - covered, 0.0).sum(1) + own
-        gains[items] = -np.inf
-        item, chance = best(gains, rng=rng)
-        items.append(item)
-        chances.append(chance)
-        covered = np.maximum(covered, likeness[item])
-    return Batch.of(items, chances)
+
+    def gains(_: Chosen) -> Array:
+        return np.asarray(np.maximum(likeness - covered, 0.0).sum(1) + own)
+
+    return greedy(at_most(k, pool), gains, lambda items: np.maximum(covered, likeness[items[-1]], out=covered), rng=rng)
 
 
 def _rarest(pool: Pool) -> Array:

@@ -1,12 +1,13 @@
-"""Label the most typical candidate of each part of the features that has no label: for the very first labels."""
+"""Typical candidates of clusters, for the very first labels (TypiClust)."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from palate.acquisition.draw import Batch, best
+from palate.acquisition.draw import Batch, first
 from palate.acquisition.pool.clusters import k_means
 from palate.acquisition.pool.geometry import neighbours
+from palate.acquisition.pool.greedy import Chosen, one_by_one
 from palate.acquisition.pool.pool import Pool, at_most
 from palate.arrays import Array, Positions
 
@@ -15,7 +16,9 @@ MOST_CLUSTERS = 500
 
 
 def typiclust(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    r"""Of each of ``L + k`` clusters, those with fewest labels and then the largest first, the most typical candidate.
+    r"""Label the most typical candidate of each part of the features that has no label: for the very first labels.
+
+    Of each of ``L + k`` clusters, those with fewest labels and then the largest first, the most typical candidate:
 
     .. math:: \text{typicality}(x) = \Big(\tfrac1K \sum_{j \in \mathrm{NN}_K(x)} \lVert x - x_j \rVert\Big)^{-1}
 
@@ -33,20 +36,19 @@ def typiclust(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
     covered = np.bincount(of_labelled, minlength=clusters.max() + 1).astype(np.float64)
     sizes, left = np.bincount(clusters), np.bincount(of_candidates, minlength=clusters.max() + 1)
     typical = np.full(len(pool), np.nan)
-    items: list[int] = []
-    chances: list[float] = []
-    for _ in range(k):
-        order = np.lexsort((-sizes, np.where(left > 0, covered, np.inf)))
-        inside = np.flatnonzero(of_candidates == order[0])
+
+    def pick(items: Chosen) -> tuple[int, float]:
+        cluster = np.lexsort((-sizes, np.where(left > 0, covered, np.inf)))[0]
+        inside = np.flatnonzero(of_candidates == cluster)
         if np.isnan(typical[inside]).any():
             typical[inside] = _typicality(pool.features, inside)
         open_ = np.setdiff1d(inside, items)
-        place, chance = best(typical[open_], rng=rng)
-        items.append(int(open_[place]))
-        chances.append(chance)
-        covered[order[0]] += 1
-        left[order[0]] -= 1
-    return Batch.of(items, chances)
+        place, chance = first(typical[open_], rng=rng)
+        covered[cluster] += 1
+        left[cluster] -= 1
+        return int(open_[place]), chance
+
+    return one_by_one(k, pick)
 
 
 def _typicality(features: Array, inside: Positions) -> Array:

@@ -1,23 +1,4 @@
-"""How unsure a model is of a candidate's label.
-
-Label what the model is least sure of, by its first guess.
-
-Label what the model is torn about, between its first two guesses.
-
-Label what the model is least sure of, by all its guesses.
-
-Label what a committee splits its votes over.
-
-Label where the members of a committee are far from their consensus.
-
-Label what tells most about the model's parameters.
-
-Label anything: the reference every strategy is measured against.
-
-Label what is uncertain and like many others: an outlier teaches little about the rest.
-
-Label what tells most about the labels that are to be predicted.
-"""
+"""How unsure a model is of a candidate's label, and what the label would tell."""
 
 from __future__ import annotations
 
@@ -25,13 +6,15 @@ import numpy as np
 
 from palate.acquisition.draw import Batch, choose
 from palate.acquisition.pool.geometry import slices, unit
-from palate.acquisition.pool.information import divergence, entropy, top_two
+from palate.acquisition.pool.information import entropy, top_two
 from palate.acquisition.pool.pool import Pool
 from palate.arrays import Array
 
 
 def least_confidence(pool: Pool, *, rng: np.random.Generator) -> Array:
-    """``1 − max_c p̄_c``, (N,), the chance that the first guess is wrong. O(C).
+    """Label what the model is least sure of, by its first guess.
+
+    ``1 − max_c p̄_c``, (N,), the chance that the first guess is wrong. O(C).
 
     References:
         Lewis, Gale, A sequential algorithm for training text classifiers, SIGIR 1994.
@@ -40,7 +23,9 @@ def least_confidence(pool: Pool, *, rng: np.random.Generator) -> Array:
 
 
 def margin(pool: Pool, *, rng: np.random.Generator) -> Array:
-    """``1 − (p̄₁ − p̄₂)``, (N,), of the two most probable classes; from 0 to 1. O(C).
+    """Label what the model is torn about, between its first two guesses.
+
+    ``1 − (p̄₁ − p̄₂)``, (N,), of the two most probable classes; from 0 to 1. O(C).
 
     References:
         Scheffer, Decomain, Wrobel, Active hidden Markov models for information extraction, IDA 2001.
@@ -50,7 +35,9 @@ def margin(pool: Pool, *, rng: np.random.Generator) -> Array:
 
 
 def predictive_entropy(pool: Pool, *, rng: np.random.Generator) -> Array:
-    """``−Σ_c p̄_c log p̄_c`` in nats, (N,), with 0 log 0 = 0. O(C).
+    """Label what the model is least sure of, by all its guesses.
+
+    ``−Σ_c p̄_c log p̄_c`` in nats, (N,), with 0 log 0 = 0. O(C).
 
     References:
         Shannon, A mathematical theory of communication, 1948; as a rule for labelling: Settles, Craven, An analysis of
@@ -60,37 +47,29 @@ def predictive_entropy(pool: Pool, *, rng: np.random.Generator) -> Array:
 
 
 def vote_entropy(pool: Pool, *, rng: np.random.Generator) -> Array:
-    """``−Σ_c (V_c / T) log (V_c / T)`` in nats, (N,): each draw votes for its most probable class. O(T C).
+    """Label what a committee splits its votes over.
 
-    Of equally probable classes the first has the vote.
+    ``−Σ_c (V_c / T) log (V_c / T)`` in nats, (N,): each draw votes for its most probable class, of equally probable
+    ones for the first. O(T C).
 
     References:
         Dagan, Engelson, Committee-based sampling for training probabilistic classifiers, ICML 1995; Seung, Opper,
         Sompolinsky, Query by committee, COLT 1992.
     """
     votes = pool.samples.argmax(2)  # (T, N)
-    shares = (votes[:, :, None] == np.arange(pool.n_classes)).mean(0)
-    return entropy(shares)
-
-
-def mean_divergence(pool: Pool, *, rng: np.random.Generator) -> Array:
-    r"""``(1/T) Σ_t KL(p_t ‖ p̄)`` in nats, (N,). O(T C).
-
-    The same number as :func:`~palate.acquisition.pool.uncertainty.bald`, as ``H(p̄) − mean H(p_t)`` is what the sum
-    comes to; it has its own place because it came first and people look for it.
-
-    References:
-        McCallum, Nigam, Employing EM and pool-based active learning for text classification, ICML 1998.
-    """
-    return np.asarray(divergence(pool.samples, pool.mean).mean(0))
+    return entropy((votes[:, :, None] == np.arange(pool.n_classes)).mean(0))
 
 
 def bald(pool: Pool, *, rng: np.random.Generator) -> Array:
-    r"""Information between the label and the parameters, in nats, (N,), at least 0. O(T C).
+    r"""Label what tells most about the model's parameters.
 
-    .. math:: H[\bar p] - \frac1T \sum_t H[p_t]
+    .. math:: H[\bar p] - \frac1T \sum_t H[p_t] = \frac1T \sum_t \mathrm{KL}(p_t \,\|\, \bar p)
+
+    The information between the label and the parameters, in nats, (N,), at least 0; by the second form, which came
+    first, also known as mean divergence: how far the members of a committee are from their consensus. O(T C).
 
     References:
+        McCallum, Nigam, Employing EM and pool-based active learning for text classification, ICML 1998 (divergence);
         Houlsby et al., Bayesian active learning for classification and preference learning, 2011. arXiv:1112.5745;
         Gal, Islam, Ghahramani, Deep Bayesian active learning with image data, ICML 2017.
     """
@@ -98,21 +77,22 @@ def bald(pool: Pool, *, rng: np.random.Generator) -> Array:
 
 
 def random(pool: Pool, *, rng: np.random.Generator) -> Array:
-    """A uniform draw, (N,). O(1)."""
+    """Label anything: a uniform draw, (N,), the reference every strategy is measured against. O(1)."""
     return rng.random(len(pool))
 
 
 def choose_random(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    """Uniform draws without replacement, whose probabilities are 1 over how many were left."""
+    """As :func:`random`: uniform draws without replacement, whose probabilities are 1 over how many were left."""
     return choose(np.zeros(len(pool)), k, rng=rng)
 
 
 def density(pool: Pool, *, rng: np.random.Generator, beta: float = 1.0) -> Array:
-    r"""Entropy times a power of the mean similarity to the pool, in nats, (N,). O(E) after one pass.
+    r"""Label what is uncertain and like many others: an outlier teaches little about the rest.
 
     .. math:: H[\bar p] \Big(\tfrac1N \sum_j \tfrac{1 + \cos(x, x_j)}{2}\Big)^{\beta}
 
-    The mean of cosines is a cosine with the mean of the unit rows, so no pair of candidates is looked at.
+    Entropy times a power of the mean similarity to the pool, in nats, (N,). O(E) after one pass: the mean of cosines is
+    a cosine with the mean of the unit rows, so no pair of candidates is looked at.
 
     References:
         Settles, Craven, An analysis of active learning strategies for sequence labeling tasks, EMNLP 2008 (information
@@ -127,12 +107,13 @@ TARGETS = 256  # drawn where there are more
 
 
 def epig(pool: Pool, *, rng: np.random.Generator, n_targets: int = TARGETS) -> Array:
-    r"""Expected information between the label and a target's label, in nats, (N,), at least 0. O(T C² J).
+    r"""Label what tells most about the labels that are to be predicted.
 
     .. math:: E_{j}\Big[\sum_{c, c'} p(c, c') \log \frac{p(c, c')}{p(c)\,p(c')}\Big],
         \qquad p(c, c') = \tfrac1T \sum_t p_t(y = c)\, p_t(y_j = c')
 
-    Exact over the targets, of which :data:`TARGETS` are drawn where there are more.
+    The expected information between the label and a target's, in nats, (N,), at least 0. O(T C² J). Exact over the
+    targets, of which :data:`TARGETS` are drawn where there are more.
 
     References:
         Bickford Smith et al., Prediction-oriented Bayesian active learning, AISTATS 2023. arXiv:2304.08151.

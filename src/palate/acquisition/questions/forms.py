@@ -18,10 +18,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.acquisition.draw import best
 from palate.acquisition.questions.context import Offers, QuestionContext, nothing, quadratic, shrunk
 from palate.acquisition.questions.groups import group, page
 from palate.acquisition.questions.pairs import pair
-from palate.acquisition.select import best
 from palate.arrays import Array, Mask
 from palate.entities import Form
 from palate.errors import OptionError

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.acquisition.draw import best
 from palate.acquisition.questions.context import Offers, QuestionContext, nothing, shrunk, top
-from palate.acquisition.select import best
 from palate.arrays import Array
 from palate.entities import Form
 from palate.posteriors.probit import expected_curvature, yes_chance
