@@ -5,18 +5,21 @@ A test compares the page with what this gives, so no strategy can be without its
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
+from typing import get_args
 
-from palate.acquisition import DEFAULT, STRATEGIES, Strategy
-from palate.acquisition.pool.registry import POOL_STRATEGIES, PoolStrategy
+from palate.acquisition import DEFAULT, Strategy
+from palate.acquisition.pool.pool import Status
+from palate.acquisition.pool.registry import POOL_STRATEGIES
+from palate.acquisition.registry import grouped
 
 PAGE = Path(__file__).with_name("strategies.md")
 
 HEAD = f"""# Strategies
 
 Written by `docs/generate_strategies.py` from the registry (`src/palate/acquisition/registry.py`). A strategy says how
-much each question is worth; the question worth most is asked. `palate strategies` prints these tables.
+much each question is worth; the question worth most is asked. They stand here by how well their worth is known, and
+then by idea; `palate strategies` prints the same on the command line.
 
 The default is `{DEFAULT}`: of all contenders on sixteen sets the one that is distinguishably behind another on the
 fewest, by one rule for all ([the table](results.md#which-strategy-new-people-sixteen-sets)).
@@ -48,16 +51,13 @@ In the tables, D is the number of taste dimensions, R of rating levels, I of can
 classes, T of posterior draws, K of aspects.
 """
 
-FAMILIES = {
-    "acquisition": "The belief",
-    "classic": "The crowd's ratings",
-    "personal": "The user's ratings",
-    "structured": "A structure learnt first",
-    "bandits": "Bandits and value of information",
-    "combined": "Several strategies together",
+STATUS = {
+    "recommended": "The default and what to weigh it against, all measured ([results](results.md)).",
+    "measured": "What their questions are worth stands in `benchmarks/results` ([results](results.md)).",
+    "reference": "As published, and correct by their tests; what their questions are worth is not measured.",
 }
 
-FORMULAS = """## The ones built on the belief, in formulas
+FORMULAS = """### In formulas
 
 - **variance**: $v_i$. For likes $p(1-p)$, with $p$ the probability of a like.
 - **bald**: $\\tfrac12 \\log(1 + w_i^\\top S w_i / \\sigma_i^2)$. For likes the mutual information by Gauss-Hermite
@@ -79,34 +79,28 @@ references, not strategies: both need to know what nobody can know. [How we meas
 
 ## Your own
 
-A function and a name: [tutorial, section 11](tutorial.md#11-a-strategy-of-your-own).
+A function, or a `Strategy` with a name of its own; `ask(strategy=...)` takes either:
+[tutorial, section 11](tutorial.md#11-a-strategy-of-your-own).
 """
 
 
 def page() -> str:
     """The whole page."""
-    families = [
-        _table(title, [strategy for strategy in STRATEGIES.values() if family_of(strategy) == family])
-        for family, title in FAMILIES.items()
-    ]
-    return "\n".join([HEAD, *families, FORMULAS, _pools(), TAIL])
+    parts = [_of_status(status, ideas) for status, ideas in grouped().items()]
+    return "\n".join([HEAD, parts[0], FORMULAS, *parts[1:], _pools(), TAIL])
 
 
-def family_of(strategy: Strategy) -> str:
-    """The folder its file is in; "pool" for what is made of a general strategy."""
-    return "pool" if strategy.pool is not None else strategy.score.__module__.split(".")[-2]
-
-
-def about(strategy: Strategy | PoolStrategy) -> str:
-    """The first line of its file."""
-    function = strategy.score or strategy.choose  # type: ignore[union-attr]  # a pool strategy has one of both
-    return (sys.modules[function.__module__].__doc__ or "").splitlines()[0].rstrip(".")
+def _of_status(status: Status, ideas: dict[str, list[Strategy]]) -> str:
+    own = {idea: found for idea, found in ideas.items() if found[0].pool is None}
+    tables = [_table(idea, found) for idea, found in own.items()]
+    return "\n".join([f"## {status.capitalize()}\n", f"{STATUS[status]}\n", *tables])
 
 
 def _table(title: str, strategies: list[Strategy]) -> str:
-    lines = [f"## {title}\n", "| name | | cost an item | unit | × reach | shortlist | source |", "|" + " --- |" * 7]
+    lines = [f"### {title}\n", "| name | | cost an item | unit | × reach | shortlist | source |", "|" + " --- |" * 7]
     for one in strategies:
-        says = about(one) + (f" (extra `{one.extra}`)" if one.extra else "")
+        notes = [f"also `{alias}`" for alias in one.aliases] + ([f"extra `{one.extra}`"] if one.extra else [])
+        says = one.description + (f" ({'; '.join(notes)})" if notes else "")
         cells = [f"`{one.name}`", says, one.cost, one.unit or "–", "yes" if one.weighs_answerability else "no"]
         lines.append(f"| {' | '.join([*cells, str(one.shortlist or '–'), one.source])} |")
     return "\n".join(lines) + "\n"
@@ -116,13 +110,15 @@ def _pools() -> str:
     lines = [
         "## Any model: pools\n",
         "These see draws of class probabilities, from whichever model, and features ([softmax](softmax.md)). All but\n"
-        "random, bald and epig, with forms of their own above, serve a recommender too, on a shortlist of 200.\n",
-        "| name | | cost | unit | gives | source |",
-        "|" + " --- |" * 6,
+        "random, bald and epig, with forms of their own above, serve a recommender too, on a shortlist of 200.\n"
+        "Measured are those whose labels are compared on texts ([results](results.md)).\n",
+        "| name | | cost | unit | gives | status | source |",
+        "|" + " --- |" * 7,
     ]
-    for one in POOL_STRATEGIES.values():
+    for one in sorted(POOL_STRATEGIES.values(), key=lambda one: get_args(Status).index(one.status)):
         gives = "a score each" if one.choose is None else "a batch"
-        lines.append(f"| `{one.name}` | {about(one)} | {one.cost} | {one.unit or '–'} | {gives} | {one.source} |")
+        cells = [f"`{one.name}`", one.description, one.cost, one.unit or "–", gives, one.status, one.source]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -16,12 +16,13 @@ from palate.acquisition import STRATEGIES, Strategy, get_strategy, select
 from palate.acquisition.belief.lookahead import lookahead
 from palate.acquisition.pool.pool import PoolStrategy
 from palate.acquisition.pool.registry import POOL_STRATEGIES
+from palate.acquisition.registry import grouped
 from palate.errors import OptionError
 from palate.testing.strategies import make_world
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 NOT_OF_WORTH = {"agreement.json", "catalogue_scale.json", "speed.json"}  # the same numbers elsewhere; milliseconds
-RECOMMENDED = {"random", "popularity", "entropy", "variance", "bald", "a-optimal", "a-optimal-relative", "lookahead"}
+BELIEF = {"random", "popularity", "entropy", "variance", "bald", "a-optimal", "a-optimal-relative", "lookahead", "epig"}
 EVERY: list[Strategy | PoolStrategy] = [*STRATEGIES.values(), *POOL_STRATEGIES.values()]
 
 
@@ -46,25 +47,36 @@ MEASURED = {
 }
 
 
-@pytest.mark.parametrize("strategy", EVERY, ids=lambda one: f"{type(one).__name__}-{one.name}")
-def test_the_status_is_what_the_results_say(strategy: Strategy | PoolStrategy) -> None:
-    assert (strategy.status != "reference") == (strategy.name in MEASURED)
-
-
-def test_what_is_recommended() -> None:
+def test_the_status_is_what_the_results_say() -> None:
+    wrong = [one.name for one in EVERY if (one.status != "reference") != (one.name in MEASURED)]
+    assert wrong == []
     found = {one.name for one in STRATEGIES.values() if one.status == "recommended"}
-    assert found == {*RECOMMENDED, "epig", "evoi", "evoi-ndcg"}
+    assert found == {*BELIEF, "evoi", "evoi-ndcg"}
+    assert {one.name for one in STRATEGIES.values() if one.idea == "The belief"} == BELIEF
 
 
-@pytest.mark.parametrize("strategy", EVERY, ids=lambda one: f"{type(one).__name__}-{one.name}")
-def test_each_says_what_it_asks_what_it_costs_and_where_it_comes_from(strategy: Strategy | PoolStrategy) -> None:
-    function = strategy.score or strategy.choose  # type: ignore[union-attr]  # a pool strategy has one of both
-    text = inspect.getdoc(function)
-    assert strategy.description == text.partition("\n")[0].rstrip(".") and 20 < len(strategy.description) < 115
-    assert strategy.description.split()[0] in ("Ask", "Label", "Draw")
-    assert strategy.cost.startswith("O(") and strategy.source
-    if strategy.name != "random":
-        assert re.search(r"\nReferences:\n(    .*\n?)*    .*\b(19|20)\d\d\b", text), "names no source with its year"
+def test_each_says_what_it_asks_what_it_costs_and_where_it_comes_from() -> None:
+    for one in EVERY:
+        text = inspect.getdoc(one.score or one.choose)  # type: ignore[union-attr]  # a pool strategy has one of both
+        assert one.description == text.partition("\n")[0].rstrip("."), one.name
+        assert one.description.split()[0] in ("Ask", "Label", "Draw") and 15 < len(one.description) < 100, one.name
+        assert one.cost.startswith("O(") and one.source, one.name
+        if one.name != "random":
+            assert re.search(r"\nReferences:\n(    .*\n?)*    .*\b(19|20)\d\d\b", text), (
+                f"{one.name}: a source, its year"
+            )
+
+
+def test_groups_hold_every_strategy_once_by_status_and_idea() -> None:
+    found = grouped()
+    assert list(found) == ["recommended", "measured", "reference"]
+    assert sorted(one.name for ideas in found.values() for group in ideas.values() for one in group) == sorted(
+        STRATEGIES
+    )
+    for status, ideas in found.items():
+        assert {(one.status, one.idea) for idea, group in ideas.items() for one in group if one.idea == idea} == {
+            (status, idea) for idea in ideas
+        }
 
 
 def test_the_properties_that_single_one_out() -> None:
@@ -76,7 +88,7 @@ def test_the_properties_that_single_one_out() -> None:
     assert weighed == {"entropy", "variance", "bald", "a-optimal", "a-optimal-relative", "epig", *values}
 
 
-# ---- by name, by alias, of your own -----------------------------------------------------------------------------------
+# ---- by name, by alias, of your own ----------------------------------------------------------------------------------
 
 
 def test_aliases_are_other_names_of_the_same_rule() -> None:
@@ -116,12 +128,9 @@ def test_a_strategy_or_a_function_is_taken_as_it_is() -> None:
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        (
-            "a_optimal",
-            "strategy 'a_optimal' is unknown. Did you mean 'a-optimal', 'a-optimal-relative' or 'd-optimal'?",
-        ),
-        ("BALD", "strategy 'BALD' is unknown. Did you mean 'bald', 'power-bald' or 'batch-bald'?"),
-        ("min-ratings", "strategy 'min-ratings' is unknown. Did you mean 'min-rating'"),
+        ("a_optimal", "strategy 'a_optimal' is unknown. Did you mean a-optimal or d-optimal or mf-optimal? See"),
+        ("BALD", "strategy 'BALD' is unknown. Did you mean bald"),
+        ("min-ratings", "strategy 'min-ratings' is unknown. Did you mean min-rating"),
         ("zzz", "strategy 'zzz' is unknown. See them all with"),
         ("", "strategy '' is unknown. See them all with"),
         (3, "a strategy is of type int. Give a name, a Strategy or a function that scores."),

@@ -7,11 +7,26 @@ def test_strategies(cli):
     found = cli("strategies", "--json").json["strategies"]
     assert [strategy["name"] for strategy in found] == list(STRATEGIES)
     assert [strategy["name"] for strategy in found if strategy["default"]] == [DEFAULT]
-    assert all(strategy["cost"] and strategy["source"] for strategy in found)
+    assert all(one["cost"] and one["source"] and one["description"] and one["idea"] for one in found)
+    assert {one["status"] for one in found} == {"recommended", "measured", "reference"}
+    assert next(one["aliases"] for one in found if one["name"] == "min-item-trait") == ["min-norm"]
     assert {strategy["name"]: strategy["extra"] for strategy in found if strategy["extra"]} == {"nicf": "hf"}
-    shown = cli("strategies").out
-    assert all(name in shown for name in STRATEGIES)
-    assert [line.split()[0] for line in shown.splitlines() if "extra hf" in line] == ["nicf"]
+
+
+def test_strategies_stand_by_status_then_idea_each_with_what_it_asks(cli, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    lines = [line.rstrip() for line in cli("strategies").out.splitlines()]
+    assert max(map(len, lines)) <= 80
+    begins = [lines.index(status) for status in ("Recommended", "Measured", "Reference")]
+    assert begins == sorted(begins)
+    for name, strategy in STRATEGIES.items():
+        (row,) = [row for row, line in enumerate(lines) if line.startswith(f"{name} ")]
+        assert lines[row].split()[1] == strategy.description.split()[0]
+        above = [line for line in lines[:row] if line in ("Recommended", "Measured", "Reference")]
+        assert above[-1].lower() == strategy.status
+    assert len(lines) < 2.5 * len(STRATEGIES)
+    text = " ".join(" ".join(lines).split())
+    assert "(also min-rating)" in text and "(extra hf)" in text
 
 
 def test_encoders(cli):
@@ -27,9 +42,6 @@ def test_no_name_is_broken_on_a_narrow_terminal(cli, monkeypatch):
     shown = cli("encoders").out
     for encoder in cli("encoders", "--json").json["encoders"]:
         assert f" {encoder['name']} " in shown and f" {encoder['source']} " in shown
-    shown = cli("strategies").out
-    assert all(f" {name} " in shown for name in STRATEGIES)
-    assert len(shown.splitlines()) < 3 * len(STRATEGIES)
 
 
 def test_an_encoder_that_is_not_installed_says_how_to_get_it(cli, monkeypatch):

@@ -1,4 +1,4 @@
-"""For strategies that look at one user's own answers: scored one user after the other."""
+"""Scores for one user or several: of each alone, or the same for everybody."""
 
 from __future__ import annotations
 
@@ -28,3 +28,8 @@ def each_user(score: Callable[..., Array]) -> Callable[..., Array]:
         return for_each(belief, candidates, lambda one, offered: score(one, offered, rng=rng))
 
     return of_all
+
+
+def for_everybody(of_item: Array, belief: Belief) -> Array:
+    """Scores that hang on the item alone, (I,), for one user or for n: (I,) or (n, I)."""
+    return np.broadcast_to(of_item, (*belief.mean.shape[:-1], of_item.shape[-1]))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from functools import partial
+from typing import get_args
 
 from palate.acquisition.belief.a_optimal import a_optimal
 from palate.acquisition.belief.a_optimal_relative import a_optimal_relative
@@ -17,10 +18,11 @@ from palate.acquisition.belief.random import random
 from palate.acquisition.belief.variance import variance
 from palate.acquisition.literature import registry as literature
 from palate.acquisition.pool import as_strategies as pooled
+from palate.acquisition.pool.pool import Status
 from palate.acquisition.strategy import Score, Strategy
 from palate.errors import OptionError
 
-__all__ = ["DEFAULT", "STRATEGIES", "Score", "Strategy", "get_strategy"]
+__all__ = ["DEFAULT", "STRATEGIES", "Score", "Strategy", "get_strategy", "grouped"]
 
 DEFAULT = "lookahead"
 
@@ -44,6 +46,14 @@ STRATEGIES: dict[str, Strategy] = {
         *pooled.ENTRIES,
     )
 }
+
+
+def grouped() -> dict[Status, dict[str, list[Strategy]]]:
+    """All of them by status, and within it by idea."""
+    found: dict[Status, dict[str, list[Strategy]]] = {status: {} for status in get_args(Status)}
+    for strategy in STRATEGIES.values():
+        found[strategy.status].setdefault(strategy.idea, []).append(strategy)
+    return found
 
 
 def get_strategy(strategy: str | Strategy | Score) -> Strategy:
@@ -70,7 +80,7 @@ def _named(name: str) -> Strategy:
     names = {name: one for one in STRATEGIES.values() for name in one.aliases} | STRATEGIES
     if name in names:
         return names[name]
-    near = [repr(one) for one in difflib.get_close_matches(name.lower(), names, n=3, cutoff=0.5)]
+    near = difflib.get_close_matches(name.lower(), names, n=3)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
     raise OptionError(f"strategy {name!r} is unknown. {hint}See them all with: palate strategies")
 

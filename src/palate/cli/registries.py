@@ -9,36 +9,46 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from palate.cli.console import output, print_json, progress, table
+from palate.cli.console import facts, output, print_json, progress, table
 from palate.cli.files import load_data
 from palate.cli.options import Columns, Json, Seed, Strict, UnusedSeed, local_path
 from palate.errors import OptionError, install_line
 
 if TYPE_CHECKING:
+    from palate.acquisition.strategy import Strategy
     from palate.datasets.tables import Dataset
+
+_STANDING = {
+    "recommended": "The default and what to weigh it against, all measured.",
+    "measured": "What their questions, or their labels, are worth stands in benchmarks/results.",
+    "reference": "As published, and correct by their tests; what they are worth is not measured.",
+}
 
 
 def strategies(as_json: Json = False, seed: UnusedSeed = 0) -> None:
-    """The ways to choose a question, with their cost and source."""
-    from palate.acquisition import DEFAULT, STRATEGIES
+    """The ways to choose a question, by how well their worth is known and by idea."""
+    from palate.acquisition.registry import DEFAULT, STRATEGIES, grouped
 
-    found = [
-        {part.name: getattr(strategy, part.name) for part in fields(strategy) if part.name not in ("score", "pool")}
-        | {"default": name == DEFAULT}
-        for name, strategy in STRATEGIES.items()
-    ]
     if as_json:
+        found = [_described(one) | {"default": name == DEFAULT} for name, one in STRATEGIES.items()]
         return print_json({"strategies": found})
-    rows = [
-        [
-            str(strategy["name"]),
-            str(strategy["cost"]),
-            f"{strategy['source']} (extra {strategy['extra']})" if strategy["extra"] else str(strategy["source"]),
-        ]
-        for strategy in found
-    ]
-    output().print(table(["!Strategy", "Cost an item", "Source"], rows, strong=DEFAULT))
-    output().print(f"D taste dimensions, R rating levels, J targets. The default is {DEFAULT}. More of each: --json.")
+    for status, ideas in grouped().items():
+        output().print(Text.assemble((status.capitalize(), "bold underline"), f"\n{_STANDING[status]}\n"))
+        for idea, group in ideas.items():
+            output().print(Text(idea, style="bold underline"))
+            output().print(facts((one.name, _says(one)) for one in group), "")
+    output().print(f"The default is {DEFAULT}. Cost, unit and source of each: --json.")
+
+
+def _described(strategy: Strategy) -> dict[str, object]:
+    parts = {part.name: getattr(strategy, part.name) for part in fields(strategy) if part.name not in ("score", "pool")}
+    return parts | {"description": strategy.description}
+
+
+def _says(strategy: Strategy) -> str:
+    notes = [f"also {alias}" for alias in strategy.aliases]
+    notes += [f"extra {strategy.extra}"] if strategy.extra else []
+    return strategy.description + (f" ({'; '.join(notes)})" if notes else "")
 
 
 def encoders(

@@ -15,7 +15,7 @@ import polars as pl
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from palate.acquisition import STRATEGIES, Candidates, Given, Population, Strategy, best, values
+from palate.acquisition import Candidates, Given, Population, Strategy, best, get_strategy, values
 from palate.arrays import Array
 from palate.datasets.tables import Dataset
 from palate.datasets.views import item_table
@@ -77,7 +77,7 @@ def play_cold_system(
         if name == "ceiling":
             runs[name] = _everything(system, budget)
         else:
-            strategy = None if name == SYSTEM else STRATEGIES["random" if name == "answerable-random" else name]
+            strategy = None if name == SYSTEM else get_strategy("random" if name == "answerable-random" else name)
             runs[name] = _rounds(
                 system, strategy, pool="answered" if name == "answerable-random" else pool, budget=budget, rng=rng
             )
@@ -101,7 +101,7 @@ def _rounds(system: _System, strategy: Strategy | None, *, pool: str, budget: in
         if strategy is None and known.any():
             _ask_pairs(system, known, asked, count, rng)
         else:  # while nothing is known there are no pairs to prefer
-            _ask_everybody(system, strategy or STRATEGIES["random"], taste, belief, known, asked, count, pool, rng)
+            _ask_everybody(system, strategy or get_strategy("random"), taste, belief, known, asked, count, pool, rng)
         taste = _refit(system, known)
         belief = _believe(taste, system, known)
         # between two fits nothing is known that was not known before

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from palate import __version__
-from palate.acquisition import DEFAULT, STRATEGIES, get_strategy
+from palate.acquisition import DEFAULT, get_strategy
 from palate.acquisition.targets import KNOWN
 from palate.acquisition.targets import NAMES as TARGETS
 from palate.arrays import Array
@@ -152,12 +152,12 @@ def _play_all(
         elif name in ("random", "answerable-random"):
             pool = options.pool if name == "random" else "answered"
             plays = [
-                play(world, STRATEGIES["random"], pool=pool, budget=options.budget, rng=rng)
+                play(world, get_strategy("random"), pool=pool, budget=options.budget, rng=rng)
                 for _ in range(RANDOM_PLAYS)
             ]
             runs[name] = average(plays)
         else:
-            strategy, aims = STRATEGIES[name], options.targets
+            strategy, aims = get_strategy(name), options.targets
             runs[name] = play(world, strategy, pool=options.pool, budget=options.budget, targets=aims, rng=rng)
         if progress is not None:
             progress(done, len(names))
@@ -171,7 +171,7 @@ def _ask_times(world: World, names: Sequence[str], targets: str) -> dict[str, di
         return {}
     timings = {}
     for name in names:
-        if name not in STRATEGIES:
+        if name in REFERENCES[2:]:
             continue
         taken = []
         for user in [f"timed-{number}" for number in range(_TIMED_USERS)]:

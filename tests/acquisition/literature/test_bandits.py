@@ -27,7 +27,8 @@ from palate.acquisition.literature.bandit_indices import (
     thompson,
     ucb1,
 )
-from palate.acquisition.literature.cofiba import cluster, cofiba
+from palate.acquisition.literature.cofiba import cofiba
+from palate.acquisition.literature.crowd import k_means
 from palate.acquisition.literature.knn_bandit import knn_bandit
 from palate.acquisition.literature.pair_values import eubo_pairs, pairwise_bald
 from palate.acquisition.literature.pebol import item_beliefs, pebol_thompson, pebol_ucb
@@ -167,9 +168,10 @@ def test_knn_bandit_after_a_dislike() -> None:
     np.testing.assert_allclose(mean, [1 / 3 + 1 / 3, 1 / 3 + 1 / 2, 0.0], atol=0.04)
 
 
-def test_clusters_of_plain_groups() -> None:
+@pytest.mark.parametrize("start", [[0.0, 0.0], [-0.8, 2.04]], ids=["a point", "the mean"])
+def test_k_means_of_plain_groups(start: list[float]) -> None:
     points = np.array([[0.0, 0.0], [0.1, 0.0], [5.0, 5.0], [5.0, 5.2], [-9.0, 0.0]])
-    of_point, centres = cluster(points, 3)
+    centres, of_point = k_means(points, np.array(start), 3, rounds=10)
     assert len({of_point[0], of_point[2], of_point[4]}) == 3
     assert of_point[0] == of_point[1]
     assert of_point[2] == of_point[3]
@@ -177,9 +179,11 @@ def test_clusters_of_plain_groups() -> None:
 
 
 def test_fewer_different_points_than_clusters() -> None:
-    of_point, centres = cluster(np.ones((4, 2)), 3)
+    centres, of_point = k_means(np.ones((4, 2)), np.ones(2), 3, rounds=10)
     assert of_point.tolist() == [0, 0, 0, 0]
     assert centres.tolist() == [[1.0, 1.0]]
+    centres, of_point = k_means(np.zeros((0, 2)), np.zeros(2), 3, rounds=10)
+    assert (centres.tolist(), of_point.tolist()) == ([[0.0, 0.0]], [])
 
 
 def test_cofiba_without_like_minded_users_is_lin_ucb_and_with_them_it_pools() -> None:

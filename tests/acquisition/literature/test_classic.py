@@ -11,7 +11,6 @@ import scipy.sparse as sparse
 
 from palate.acquisition import STRATEGIES, Candidates, Population, select
 from palate.acquisition.literature import fixed_lists
-from palate.acquisition.literature.fixed_lists import group_users
 from palate.acquisition.literature.maxvol import TOLERANCE, rectangular_maxvol, square_maxvol
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
@@ -224,15 +223,6 @@ def test_representative_items_have_distinct_places() -> None:
 
 
 # ---- groups ---------------------------------------------------------------------------------------------------------
-
-
-def test_groups_are_the_clusters() -> None:
-    tastes = np.array([[0.0, 0.0], [0.2, 0.0], [9.0, 9.0], [9.0, 9.2], [-9.0, 9.0]])
-    centres, groups = group_users(tastes, 3)
-    assert groups[0] == groups[1] and groups[2] == groups[3]
-    assert len(set(groups.tolist())) == 3
-    assert centres[groups[0]].tolist() == pytest.approx([0.1, 0.0])
-    assert len(group_users(np.zeros((5, 2)))[0]) == 1, "users who are all alike are one group"
 
 
 def _two_camps() -> Candidates:

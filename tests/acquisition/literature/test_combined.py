@@ -11,8 +11,8 @@ from palate.acquisition import Candidates, Given
 from palate.acquisition.belief.popularity import popularity
 from palate.acquisition.literature.combined import (
     EXPERTS,
+    active_learning_by_learning,
     advice,
-    by_learning,
     expert_chances,
     falls,
     log_popularity_entropy_item_item,
@@ -22,9 +22,8 @@ from palate.acquisition.literature.combined import (
     weights,
 )
 from palate.acquisition.literature.influence import item_item
-from palate.acquisition.literature.members import MEMBERS, member_scores, open_to
 from palate.acquisition.literature.products import log_popularity_entropy
-from palate.acquisition.literature.transcript import Transcript
+from palate.acquisition.literature.transcript import MEMBERS, Transcript, member_scores, open_to
 from palate.posteriors.belief import Belief
 from palate.testing.strategies import World, make_world
 
@@ -203,7 +202,7 @@ def test_the_highest_score_is_a_draw_from_the_mixture() -> None:
     scores = np.where(open_to(candidates), member_scores(world.one, candidates, rng=rng_of()), -np.inf)
     q = expert_chances(weights(candidates, rng=rng_of())) @ advice(scores)
     rng = rng_of()
-    picks = [int(by_learning(world.one, candidates, rng=rng).argmax()) for _ in range(3_000)]
+    picks = [int(active_learning_by_learning(world.one, candidates, rng=rng).argmax()) for _ in range(3_000)]
     np.testing.assert_allclose(np.bincount(picks, minlength=12) / 3_000, q, atol=0.03)
     assert q[5] == 0.0
 

@@ -1,4 +1,4 @@
-"""Ask what most lowers the variance of the items this person may be shown."""
+"""What an answer takes off the variance of what may be shown (A-optimality)."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from palate.posteriors.belief import Belief, quadratic
 
 
 def a_optimal(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Fall of the targets' summed variance, in squared units of the answers, (I,) or (n, I).
+    r"""Ask what most lowers the variance of what this user may be shown.
 
     .. math:: a_i = w_i^\top S Q S w_i / v_i, \qquad Q = \sum_j q_j w_j w_j^\top
+
+    The fall of the targets' summed variance, in squared units of the answers, (I,) or (n, I).
 
     References:
         Cohn, Ghahramani, Jordan, Active learning with statistical models, JAIR 4, 1996 (expected variance of

@@ -1,4 +1,4 @@
-"""Ask what most lowers the variance of the items this person may be shown, each against its own."""
+"""What an answer takes off the variance of what may be shown, each against its own."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from palate.posteriors.belief import Belief
 
 
 def a_optimal_relative(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Mean squared correlation of the answer with the answers to the targets, (I,) or (n, I).
+    r"""Ask what most lowers the variance of what this user may be shown, as a share.
 
     .. math:: a_i = \sum_j q_j \frac{\mathrm{cov}_{ij}^2}{v_i v_j} = w_i^\top S Q S w_i / v_i, \qquad
               Q = \sum_j \frac{q_j}{v_j} w_j w_j^\top
 
-    Twice the first order of EPIG (``−½ log(1 − ρ²) ≈ ½ ρ²``), exact over all targets, at the price of A-optimality: no
+    The mean squared correlation of the answer with the answers to the targets, (I,) or (n, I). Twice the first order of
+    EPIG (``−½ log(1 − ρ²) ≈ ½ ρ²``), exact over all targets, at the price of A-optimality: no
     pass over pairs.
 
     References:

@@ -1,4 +1,4 @@
-"""Ask what tells most about the taste itself."""
+"""Information about the taste (BALD)."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from palate.posteriors.belief import Belief
 
 
 def bald(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Information between the answer and the taste, in nats, (I,) or (n, I).
+    r"""Ask what tells most about the taste itself.
 
     .. math:: \tfrac12 \log(1 + w^\top S w / \sigma_i^2)
 
     for ratings, σ_i² the answer's variance given the taste; for likes ``H[E p] − E H[p]`` by Gauss-Hermite quadrature.
+    The information between the answer and the taste, in nats, (I,) or (n, I); as a sum over a committee it is known as
+    mean divergence.
 
     References:
-        Houlsby et al., Bayesian active learning for classification and preference learning, 2011. arXiv:1112.5745
+        Houlsby et al., Bayesian active learning for classification and preference learning, 2011. arXiv:1112.5745;
+        McCallum, Nigam, Employing EM and pool-based active learning for text classification, ICML 1998 (divergence).
     """
     items = candidates.items
     mean = items.level + belief.score(items.factors)

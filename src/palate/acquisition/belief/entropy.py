@@ -1,4 +1,4 @@
-"""Ask about what people disagree on, by the ratings an item has."""
+"""Entropy of the ratings given."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ import numpy as np
 from scipy.special import entr
 
 from palate.acquisition.candidates import Candidates
+from palate.acquisition.per_user import for_everybody
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
 
 
 def entropy(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """``H(i) = −Σ_r p_ir log p_ir`` over the ratings given, with 0 log 0 = 0, in nats, (I,) or (n, I).
+    """Ask about what people disagree on, by the ratings given.
+
+    ``H(i) = −Σ_r p_ir log p_ir`` over the ratings an item has, with 0 log 0 = 0, in nats, (I,) or (n, I).
 
     References:
-        Kohrs, Merialdo, Improving collaborative filtering for new users by smart object selection, 2001; Rashid et al.,
-        IUI 2002.
+        Kohrs, Merialdo, Improving collaborative filtering for new users by smart object selection, ICMF 2001; Rashid et
+        al., Getting to know you: learning new user preferences in recommender systems, IUI 2002.
     """
-    of_item = entr(candidates.levels).sum(1)
-    return np.broadcast_to(of_item, (*belief.mean.shape[:-1], len(candidates)))
+    return for_everybody(entr(candidates.levels).sum(1), belief)

@@ -1,4 +1,4 @@
-"""Ask what tells most about the answers to the items this person may be shown."""
+"""Information about the answers to what may be shown (EPIG)."""
 
 from __future__ import annotations
 
@@ -19,11 +19,12 @@ _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 def epig(belief: Belief, candidates: Candidates, *, rng: np.random.Generator, n_targets: int = TARGETS) -> Array:
-    r"""Expected information between the answer and the answers to targets drawn from q, in nats, (I,) or (n, I).
+    r"""Ask what tells most about the answers to what this user may be shown.
 
     .. math:: E_{j \sim q}\left[-\tfrac12 \log(1 - \mathrm{cov}_{ij}^2 / (v_i v_j))\right]
 
-    Exact over the drawn targets: in closed form for ratings, by quadrature for likes.
+    The expected information between the answer and the answers to targets drawn from q, in nats, (I,) or (n, I). Exact
+    over the drawn targets: in closed form for ratings, by quadrature for likes.
 
     References:
         Bickford Smith et al., Prediction-oriented Bayesian active learning, AISTATS 2023. arXiv:2304.08151

@@ -1,4 +1,4 @@
-"""Ask what is worth most, what it tells of the next question included."""
+"""The value of a question and of the next one (lookahead)."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from palate.posteriors.belief import Belief
 
 
 def lookahead(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Worth of the question, and of knowing better what can be asked after it, (I,) or (n, I).
+    r"""Ask what is worth most, the next question included.
 
     .. math:: p_i a_i + \left[ p_i \max_{j \ne i} p_{j|i} a_j + (1 - p_i) \max_{j \ne i} p_{j|\bar\imath} a_j
               - \max_{j \ne i} p_j a_j \right]
 
-    ``a_i`` is the value of :func:`palate.acquisition.belief.a_optimal_relative`; ``p_i`` P(can answer i), ``p_{j|i}``
+    What the question is worth, and what it is to know better what can be asked after it, (I,) or (n, I). ``a_i`` is the
+    value of :func:`palate.acquisition.belief.a_optimal_relative`; ``p_i`` P(can answer i), ``p_{j|i}``
     that of j once i was answered, ``p_{j|\bar i}`` once it was not. What an answer is worth in users who know much
     (:attr:`Candidates.reach`) multiplies each ``a``. The bracket is the value of information about what the user
     knows. It is 0 where everything can be answered, so there this is ``a-optimal-relative``.

@@ -1,4 +1,4 @@
-"""Ask anything: the reference every strategy is measured against."""
+"""A uniform draw."""
 
 from __future__ import annotations
 
@@ -10,5 +10,8 @@ from palate.posteriors.belief import Belief
 
 
 def random(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """A uniform draw, (I,) or (n, I)."""
+    """Ask anything: what every strategy is measured against.
+
+    A uniform draw, (I,) or (n, I).
+    """
     return rng.random((*belief.mean.shape[:-1], len(candidates)))

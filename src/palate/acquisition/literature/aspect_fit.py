@@ -15,7 +15,7 @@ import scipy.sparse as sparse
 from scipy.special import digamma, xlogy
 
 from palate.acquisition.literature.crowd import clusters, codes, sample, tastes
-from palate.arrays import Array, Positions
+from palate.arrays import TINY, Array, Positions
 from palate.posteriors.population import Given, Population
 
 ASPECTS = 10
@@ -84,7 +84,7 @@ def concentration(own: Array) -> tuple[Array, float]:
         return np.full(own.shape[1], 1.0 / own.shape[1]), 1.0
     mean = own.mean(0)
     spread = float(own.var(0).sum())
-    strength = float((mean * (1.0 - mean)).sum()) / max(spread, np.finfo(np.float64).tiny) - 1.0
+    strength = float((mean * (1.0 - mean)).sum()) / max(spread, TINY) - 1.0
     return mean, float(np.clip(strength, 1.0, 100.0))
 
 
@@ -127,7 +127,7 @@ def posterior(aspects: Aspects, given: Given, level_values: Array) -> Array:
     start = aspects.strength * aspects.prior
     counts = start + len(likelihood) * aspects.prior
     for _ in range(_FOLDS if len(likelihood) else 0):
-        responsible = np.exp(digamma(counts)) * likelihood + np.finfo(np.float64).tiny
+        responsible = np.exp(digamma(counts)) * likelihood + TINY
         counts = start + (responsible / responsible.sum(1, keepdims=True)).sum(0)
     return np.asarray(counts)
 

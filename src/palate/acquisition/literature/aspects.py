@@ -1,13 +1,4 @@
-"""Aspect models: users as mixtures of a few aspects.
-
-Expected entropy of a user's aspects, by a point estimate.
-
-Expected entropy of a user's aspects, averaged over what is believed of them.
-
-Personalised active learning: what an answer tells, if there is one.
-
-Expected entropy of a user's class in a flexible mixture model.
-"""
+"""Aspect models: users as mixtures of a few aspects."""
 
 from __future__ import annotations
 
@@ -27,84 +18,84 @@ from palate.acquisition.literature.aspect_fit import (
     start_mixtures,
 )
 from palate.acquisition.literature.crowd import clusters, codes, sample, tastes
-from palate.acquisition.per_user import for_each
+from palate.acquisition.per_user import each_user
 from palate.arrays import Array, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.population import Population
-
-
-def aspect_model(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """Expected fall of the entropy of the user's mixture of aspects by the answer, nats.
-
-    ``H(θ) - Σ_r P(r | i, θ) H(θ')``, ``P(r | i, θ) = Σ_z θ_z P(r | i, z)``; the most probable mixture θ, from T
-    answers, counts as the true one, and ``θ' = ((T + 1) θ + γ) / (T + 2)`` with γ the aspects responsible for r. H(θ)
-    is the same for all items, so this orders them as the expected entropy does. An item that nobody rated has 0. Cost
-    O(R K) per candidate; the aspects are fitted once.
-
-    Boutilier, Zemel, Marlin, *Active collaborative filtering*, UAI 2003, on the aspect model of Hofmann, ACM TOIS
-    22(1), 2004; the update of θ as in Jin, Si, UAI 2004.
-    """
-    aspects = candidates.population.once("aspects", fit_aspects)
-
-    def score(one: Candidates) -> Array:
-        own, weight = point(aspects, one.given, one.population.level_values)
-        return entropy_fall(aspects.table[one.columns], own, weight)
-
-    return for_each(belief, candidates, lambda _, one: score(one))
-
-
-def bayesian_aspect(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """Expected fall of the cross-entropy between the true and the believed mixture of aspects, nats.
-
-    The user's mixture θ has a Dirichlet posterior of parameters α, sum A, mean m. Averaged over it,
-    ``Σ_r E[P(r | i, θ) Σ_z θ_z log (m'_rz / m_z)]``, m'_r the mean once the answer is r. The source draws models from
-    the posterior; the average has a closed form: by the Dirichlet's second moments ``E[θ_z P(r | i, θ)] = P(r | i, m)
-    m'_rz`` with ``m'_r = (A m + γ_r) / (A + 1)``, so this is ``Σ_r P(r | i, m) KL(m'_r ‖ m)``, which equals the
-    expected fall of the entropy of the mean. A hesitant posterior (small A) thus moves, a firm one stays. Cost O(R K)
-    per candidate; the aspects are fitted once.
-
-    Jin, Si, *A Bayesian approach toward active learning for collaborative filtering*, UAI 2004.
-    """
-    aspects = candidates.population.once("aspects", fit_aspects)
-
-    def score(one: Candidates) -> Array:
-        counts = posterior(aspects, one.given, one.population.level_values)
-        total = float(counts.sum())
-        return entropy_fall(aspects.table[one.columns], counts / total, total)
-
-    return for_each(belief, candidates, lambda _, one: score(one))
-
-
-def personalised(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """P(the user can rate the item) times :func:`bayesian_aspect`, nats.
-
-    Cost O(R K) per candidate.
-
-    Harpale, Yang, *Personalized active learning for collaborative filtering*, SIGIR 2008.
-    """
-    return candidates.known * bayesian_aspect(belief, candidates, rng=rng)
-
 
 CLASSES = 6  # of users, and as many of items
 _ROUNDS = 40  # of expectation maximisation
 
 
-def flexible_mixture(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """Expected fall of the entropy of the user's mixture of classes by the answer, nats.
+@each_user
+def aspect_model(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
+    """Ask what tells most about the user's aspects, by a point estimate.
 
-    As :func:`aspect_model`, where users and items have classes of their own: ``P(r | u, i) = Σ_y Σ_x θ_uy φ_ix
-    P(r | x, y)``. Seldom rated items borrow from their class, and one that nobody rated is a mixture of all. Cost
-    O(R K) per candidate; the classes are fitted once, O(ratings K²) a round.
+    The expected fall of the mixture's entropy by the answer, in nats, (I,) or (n, I):
+    ``H(θ) - Σ_r P(r | i, θ) H(θ')``, ``P(r | i, θ) = Σ_z θ_z P(r | i, z)``; the most probable mixture θ, from T
+    answers, counts as the true one, and ``θ' = ((T + 1) θ + γ) / (T + 2)`` with γ the aspects responsible for r. H(θ)
+    is the same for all items, so this orders them as the expected entropy does. An item that nobody rated has 0. Cost
+    O(R K) per candidate; the aspects are fitted once.
 
-    Si, Jin, *Flexible mixture model for collaborative filtering*, ICML 2003; the choice after Jin, Si, UAI 2004.
+    References:
+        Boutilier, Zemel, Marlin, Active collaborative filtering, UAI 2003, on the aspect model of Hofmann, Latent
+        semantic models for collaborative filtering, ACM TOIS 22(1), 2004; the update of θ: Jin, Si, A Bayesian approach
+        toward active learning for collaborative filtering, UAI 2004.
     """
-    aspects = candidates.population.once("flexible mixture", fit_mixture)
+    return _fall_of_point(candidates.population.once("aspects", fit_aspects), candidates)
 
-    def score(one: Candidates) -> Array:
-        own, weight = point(aspects, one.given, one.population.level_values)
-        return entropy_fall(aspects.table[one.columns], own, weight)
 
-    return for_each(belief, candidates, lambda _, one: score(one))
+def _fall_of_point(aspects: Aspects, candidates: Candidates) -> Array:
+    own, weight = point(aspects, candidates.given, candidates.population.level_values)
+    return entropy_fall(aspects.table[candidates.columns], own, weight)
+
+
+@each_user
+def bayesian_aspect(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
+    """Ask what tells most about the user's aspects, averaged over what is believed of them.
+
+    The expected fall of the cross-entropy between the true and the believed mixture, in nats, (I,) or (n, I). The
+    mixture θ has a Dirichlet posterior of parameters α, sum A, mean m. Averaged over it, ``Σ_r E[P(r | i, θ) Σ_z θ_z
+    log (m'_rz / m_z)]``, m'_r the mean once the answer is r. The source draws models from the posterior; the average
+    has a closed form: by the Dirichlet's second moments ``E[θ_z P(r | i, θ)] = P(r | i, m) m'_rz`` with ``m'_r = (A m +
+    γ_r) / (A + 1)``, so this is ``Σ_r P(r | i, m) KL(m'_r ‖ m)``, which equals the expected fall of the entropy of the
+    mean. A hesitant posterior (small A) thus moves, a firm one stays. Cost O(R K) per candidate; the aspects are fitted
+    once.
+
+    References:
+        Jin, Si, A Bayesian approach toward active learning for collaborative filtering, UAI 2004.
+    """
+    aspects = candidates.population.once("aspects", fit_aspects)
+    counts = posterior(aspects, candidates.given, candidates.population.level_values)
+    total = float(counts.sum())
+    return entropy_fall(aspects.table[candidates.columns], counts / total, total)
+
+
+def personalised(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
+    """Ask what an answer would tell of the user's aspects, if there is one.
+
+    P(the user can rate the item) times :func:`bayesian_aspect`, in nats, (I,) or (n, I). Cost O(R K) per candidate.
+
+    References:
+        Harpale, Yang, Personalized active learning for collaborative filtering, SIGIR 2008.
+    """
+    return candidates.known * bayesian_aspect(belief, candidates, rng=rng)
+
+
+@each_user
+def flexible_mixture(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
+    """Ask what tells most about the user's class, in a flexible mixture.
+
+    The expected fall of the entropy of the user's mixture of classes by the answer, in nats, (I,) or (n, I). As
+    :func:`aspect_model`, where users and items have classes of their own: ``P(r | u, i) = Σ_y Σ_x θ_uy φ_ix P(r | x,
+    y)``. Seldom rated items borrow from their class, and one that nobody rated is a mixture of all. Cost O(R K) per
+    candidate; the classes are fitted once, O(ratings K²) a round.
+
+    References:
+        Si, Jin, Flexible mixture model for collaborative filtering, ICML 2003; the choice after Jin, Si, A Bayesian
+        approach toward active learning for collaborative filtering, UAI 2004.
+    """
+    return _fall_of_point(candidates.population.once("flexible mixture", fit_mixture), candidates)
 
 
 def fit_mixture(population: Population) -> Aspects:

@@ -1,11 +1,4 @@
-"""Clusters of users, and the nearest users.
-
-Information gain through clustered neighbours.
-
-User partitioning.
-
-The users of the population most like one user, by what that user has answered.
-"""
+"""Clusters of users, and the nearest users."""
 
 from __future__ import annotations
 
@@ -16,8 +9,8 @@ from scipy.special import xlogy
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature.crowd import clusters, codes
-from palate.acquisition.per_user import for_each
-from palate.arrays import Array, Positions
+from palate.acquisition.per_user import each_user
+from palate.arrays import TINY, Array, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.population import Given, Population
 
@@ -25,30 +18,31 @@ CLUSTERS = 12
 NEIGHBOURS = 100
 PERSONAL = 5  # answers from which only the nearest users count
 NOT_RATED = 0.5  # weight of "not rated" beside 1 of each level
+_OF_PART = 5.0  # users at the common mean that every part holds in advance: a part of one says little
+_IN_COMMON = 2.0  # ratings in common that an unknown difference counts for
 
 
+@each_user
 def igcn(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """Expected information of the answer about the user's cluster, nats.
+    """Ask what tells most about the user's cluster (IGCN).
 
-    ``IG_i = H(C) - Σ_r p_ir H(C | i, r)`` over the rating levels and r = "not rated", which counts half:
-    ``p_ir = ω_r n_ir / Σ_s ω_s n_is`` of the users, H(C) under the same weights, so that nothing is below 0. Clusters
-    are of the users' tastes (bisecting k-means). From five answers on only the nearest hundred users are counted.
-    Cost per candidate O(R clusters) over the neighbours' ratings; an item that none of them rated has 0.
+    The expected information of the answer about it, in nats, (I,) or (n, I): ``IG_i = H(C) - Σ_r p_ir H(C | i, r)``
+    over the rating levels and r = "not rated", which counts half: ``p_ir = ω_r n_ir / Σ_s ω_s n_is`` of the users, H(C)
+    under the same weights, so that nothing is below 0. Clusters are of the users' tastes (bisecting k-means). From five
+    answers on only the nearest hundred users are counted. Cost per candidate O(R clusters) over the neighbours'
+    ratings; an item that none of them rated has 0.
 
-    Rashid, Karypis, Riedl, *Learning preferences of new users in recommender systems: an information theoretic
-    approach*, SIGKDD Explorations 10(2), 2008.
+    References:
+        Rashid, Karypis, Riedl, Learning preferences of new users in recommender systems: an information theoretic
+        approach, SIGKDD Explorations 10(2), 2008.
     """
-    population = candidates.population
+    population, given = candidates.population, candidates.given
     labels = population.once("igcn clusters", lambda crowd: clusters(crowd.tastes, CLUSTERS))
-    everybody = population.once("igcn", lambda crowd: gains(crowd, labels, np.arange(crowd.n_users)))
-
-    def score(one: Candidates) -> Array:
-        answered = int(one.given.answered.sum())
-        if answered < PERSONAL:
-            return everybody[one.columns]
-        return gains(population, labels, nearest(population, one.given, NEIGHBOURS))[one.columns]
-
-    return for_each(belief, candidates, lambda _, one: score(one))
+    if given.answered.sum() < PERSONAL:
+        found = population.once("igcn", lambda crowd: gains(crowd, labels, np.arange(crowd.n_users)))
+    else:
+        found = gains(population, labels, nearest(population, given, NEIGHBOURS))
+    return found[candidates.columns]
 
 
 def gains(population: Population, labels: Positions, users: Positions) -> Array:
@@ -69,36 +63,32 @@ def gains(population: Population, labels: Positions, users: Positions) -> Array:
 
 def mutual_information(weights: Array) -> Array:
     """Between the rows and the columns of joint weights (..., r, c), nats, (...); 0 where there is no weight."""
-    total = np.maximum(weights.sum((-2, -1)), np.finfo(np.float64).tiny)
+    total = np.maximum(weights.sum((-2, -1)), TINY)
     joint = weights / total[..., None, None]
     rows, columns = joint.sum(-1), joint.sum(-2)
     information = xlogy(joint, joint).sum((-2, -1)) - xlogy(rows, rows).sum(-1) - xlogy(columns, columns).sum(-1)
     return np.asarray(np.maximum(information, 0.0))
 
 
-_USER_PARTITIONING_SHRINK = 5.0  # users at the common mean that every part holds in advance: a part of one says little
-
-
+@each_user
 def user_partitioning(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """How well the answer splits the users most like this one, squared tastes.
+    """Ask what best splits the users most like this one.
 
-    ``Σ_g n_g² ‖z̄_g - z̄‖² / (n_g + 5)``: the sum of squares between the parts into which an item's levels, and "not
-    rated", divide the nearest hundred users (everybody before the first answer), z their tastes. It grows with the
-    item's popularity and its controversy within the community, the two that the source multiplies. Cost O(R D) per
-    candidate over the neighbours' ratings; an item that none of them rated has 0.
+    In squared tastes, (I,) or (n, I): ``Σ_g n_g² ‖z̄_g - z̄‖² / (n_g + 5)``: the sum of squares between the parts into
+    which an item's levels, and "not rated", divide the nearest hundred users (everybody before the first answer), z
+    their tastes. It grows with the item's popularity and its controversy within the community, the two that the source
+    multiplies. Cost O(R D) per candidate over the neighbours' ratings; an item that none of them rated has 0.
 
-    Teixeira, de Carvalho, Ramalho, Corruble, *ActiveCP: a method for speeding up user preferences acquisition in
-    collaborative filtering systems*, SBIA 2002.
+    References:
+        Teixeira, de Carvalho, Ramalho, Corruble, ActiveCP: a method for speeding up user preferences acquisition in
+        collaborative filtering systems, SBIA 2002.
     """
-    population = candidates.population
-    everybody = population.once("user partitioning", lambda crowd: splits(crowd, np.arange(crowd.n_users)))
-
-    def score(one: Candidates) -> Array:
-        if not one.given.answered.any():
-            return everybody[one.columns]
-        return splits(population, nearest(population, one.given, NEIGHBOURS))[one.columns]
-
-    return for_each(belief, candidates, lambda _, one: score(one))
+    population, given = candidates.population, candidates.given
+    if given.answered.any():
+        found = splits(population, nearest(population, given, NEIGHBOURS))
+    else:
+        found = population.once("user partitioning", lambda crowd: splits(crowd, np.arange(crowd.n_users)))
+    return found[candidates.columns]
 
 
 def splits(population: Population, users: Positions) -> Array:
@@ -113,14 +103,11 @@ def splits(population: Population, users: Positions) -> Array:
     shape = (len(items) * n_levels, len(users))
     sums = sparse.csr_matrix((np.ones(len(parts)), (parts, rows)), shape=shape) @ centred
     counts = np.bincount(parts, minlength=shape[0])
-    of_levels = ((sums**2).sum(1) / (counts + _USER_PARTITIONING_SHRINK)).reshape(len(items), n_levels).sum(1)
+    of_levels = ((sums**2).sum(1) / (counts + _OF_PART)).reshape(len(items), n_levels).sum(1)
     rest = sums.reshape(len(items), n_levels, tastes.shape[1]).sum(1)  # those who did not rate it sum to minus this
     others = len(users) - counts.reshape(len(items), n_levels).sum(1)
-    found[items] = of_levels + (rest**2).sum(1) / (others + _USER_PARTITIONING_SHRINK)
+    found[items] = of_levels + (rest**2).sum(1) / (others + _OF_PART)
     return found
-
-
-_NEIGHBOURS_SHRINK = 2.0  # ratings in common that an unknown difference counts for
 
 
 def nearest(population: Population, given: Given, count: int) -> NDArray[np.intp]:
@@ -138,5 +125,5 @@ def nearest(population: Population, given: Given, count: int) -> NDArray[np.intp
     shared = np.bincount(rated.indices, minlength=population.n_users)
     squares = np.bincount(rated.indices, differences**2, minlength=population.n_users)
     strangers = 2.0 * float(population.answers.data.var()) if population.answers.nnz else 0.0
-    distance = (squares + _NEIGHBOURS_SHRINK * strangers) / (shared + _NEIGHBOURS_SHRINK)
+    distance = (squares + _IN_COMMON * strangers) / (shared + _IN_COMMON)
     return np.argsort(distance, kind="stable")[:count]

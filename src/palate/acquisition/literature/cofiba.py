@@ -1,4 +1,4 @@
-"""Ask by the pooled belief of the users who agree with this one about the item's kind."""
+"""Collaborative filtering bandits (COFIBA)."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature.bandit_indices import ALPHA
+from palate.acquisition.literature.crowd import k_means
 from palate.acquisition.per_user import each_user
 from palate.arrays import Array
 from palate.posteriors.belief import Belief, quadratic
@@ -17,6 +18,7 @@ from palate.posteriors.statistics import pack, unpack
 
 CLUSTERS = 16
 _ROUNDS = 10
+_TINY = 1e-9
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,13 @@ class _Groups:
 
 @each_user
 def cofiba(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Upper confidence bound under the pooled belief of the like-minded, in units of the answers, (I,) or (n, I).
+    r"""Ask by the pooled belief of the users who agree with this one about the item's kind.
 
     .. math:: b_i + \bar m_g^\top w_i + \alpha \sqrt{w_i^\top \bar S_g w_i}, \qquad
         \bar S_g^{-1} = S^{-1} + \sum_{v \in N_g} (S_v^{-1} - S_0^{-1})
 
-    g is the item's cluster of 16, by k-means on the factors (seeded by the farthest points, so without a draw), and N_g
+    The upper confidence bound under the pooled belief of the like-minded, in units of the answers, (I,) or (n, I). g is
+    the item's cluster of 16, by k-means on the factors (seeded by the farthest points, so without a draw), and N_g
     the fitted users whose score of its centre lies within both confidence bounds of this user's. O(U D²) a user, O(D²)
     an item; the fitted users' precisions are kept, U D² / 2 numbers. The original grows both clusterings while it plays
     many users, from a graph it cuts; here the fitted users are known at the start, the items' clusters are fixed, and
@@ -69,34 +72,13 @@ def cofiba(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) 
     return np.asarray(candidates.items.level + (factors * mean[kind]).sum(1) + ALPHA * np.sqrt(np.maximum(spread, 0.0)))
 
 
-_TINY = 1e-9
-
-
 def _group(population: Population) -> _Groups:
-    of_item, centres = cluster(population.taste.items.factors, CLUSTERS)
+    factors = population.taste.items.factors
+    middle = int(((factors - factors.mean(0)) ** 2).sum(1).argmin())
+    centres, of_item = k_means(factors, factors[middle], CLUSTERS, rounds=_ROUNDS)
     users = population.taste.believe(population.answers)
     start = np.linalg.inv(population.taste.start.covariance)
     precisions = np.linalg.inv(users.covariance)
     pulls = np.einsum("ude,ue->ud", precisions, users.mean) - start @ population.taste.start.mean
     bounds = np.sqrt(np.maximum(users.variance(centres), 0.0))
     return _Groups(of_item, centres, users.score(centres), bounds, pack(precisions - start), pulls)
-
-
-def cluster(points: Array, k: int) -> tuple[NDArray[np.intp], Array]:
-    """Cluster of each point and the centres: k-means (Lloyd) from the farthest points, the first nearest the mean."""
-    distance = ((points - points.mean(0)) ** 2).sum(1)
-    centres = points[[int(distance.argmin())]]
-    distance = ((points - centres[0]) ** 2).sum(1)
-    while len(centres) < k and distance.max() > 0:
-        centres = np.concatenate([centres, points[[int(distance.argmax())]]])
-        distance = np.minimum(distance, ((points - centres[-1]) ** 2).sum(1))
-    for _ in range(_ROUNDS):
-        nearest = _nearest(points, centres)
-        total = np.stack([np.bincount(nearest, weights=column, minlength=len(centres)) for column in points.T], 1)
-        size = np.bincount(nearest, minlength=len(centres))[:, None]
-        centres = np.where(size > 0, total / np.maximum(size, 1), centres)
-    return _nearest(points, centres), centres
-
-
-def _nearest(points: Array, centres: Array) -> NDArray[np.intp]:
-    return np.asarray(((centres**2).sum(1) - 2.0 * points @ centres.T).argmin(1))

@@ -1,10 +1,11 @@
-"""What the structured strategies share: one user after the other, rating levels, a part of a large crowd, clusters."""
+"""What strategies of the crowd share: rating levels, a part of a large crowd, clusters."""
 
 from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from palate.arrays import Array, Positions
 from palate.posteriors.population import Population
@@ -34,11 +35,35 @@ def tastes(population: Population, answers: sparse.csr_matrix) -> Array:
     return population.taste.believe(answers).mean
 
 
+def k_means(points: Array, first: Array, k: int, *, rounds: int) -> tuple[Array, Positions]:
+    """Lloyd's k-means without draws: centres (G, D) and the cluster of each point, (n,).
+
+    It starts from ``first``, (D,), and then each time the point farthest from all centres so far. Fewer than k where
+    points coincide.
+
+    References:
+        Gonzalez, Clustering to minimize the maximum intercluster distance, 1985 (the start).
+    """
+    centres = first[None].copy()
+    while len(centres) < k and len(points):
+        gaps = cdist(points, centres).min(1)
+        if gaps.max() == 0:
+            break
+        centres = np.concatenate([centres, points[[gaps.argmax()]]])
+    for _ in range(rounds):
+        labels = cdist(points, centres).argmin(1)
+        for label in np.unique(labels):
+            centres[label] = points[labels == label].mean(0)
+    return centres, cdist(points, centres).argmin(1)
+
+
 def clusters(points: Array, k: int) -> Positions:
     """Cluster of each point, (n,), by bisecting k-means: the widest cluster is halved until there are k.
 
     Halves start on both sides of the cluster's longest axis, so nothing is drawn. Fewer than k where points coincide.
-    Steinbach, Karypis, Kumar, *A comparison of document clustering techniques*, KDD Workshop on Text Mining, 2000.
+
+    References:
+        Steinbach, Karypis, Kumar, A comparison of document clustering techniques, KDD Workshop on Text Mining, 2000.
     """
     labels = np.zeros(len(points), dtype=np.intp)
     for new in range(1, k if len(points) else 0):

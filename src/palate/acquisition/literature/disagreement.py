@@ -1,28 +1,23 @@
-"""By how much users disagree about an item.
-
-Ask about what ratings differ on.
-
-Ask about what two people would rate differently.
-
-Ask about what the model has wrong.
-"""
+"""By how much users disagree about an item."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from palate.acquisition.candidates import Candidates
-from palate.acquisition.literature.tables import for_everybody, rating_variances, squared_errors
+from palate.acquisition.literature.tables import rating_variances, squared_errors
+from palate.acquisition.per_user import for_everybody
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
 
 
 def rating_variance(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Variance of an item's ratings, in squared units of the ratings, (I,) or (n, I). O(1) after one pass.
+    r"""Ask about what ratings differ on.
 
     .. math:: s_i^2 = \frac{1}{n_i} \sum_u (r_{ui} - \bar r_i)^2
 
-    0 for an item with one rating or none. Not the predictive variance of :mod:`palate.acquisition.belief.variance`.
+    The variance of an item's ratings, in squared units of them, (I,) or (n, I); 0 for an item with one rating or none.
+    Not the predictive variance of :mod:`palate.acquisition.belief.variance`. O(1) after one pass.
 
     References:
         Kohrs, Merialdo, Improving collaborative filtering for new users by smart object selection, ICMF 2001.
@@ -32,11 +27,12 @@ def rating_variance(belief: Belief, candidates: Candidates, *, rng: np.random.Ge
 
 
 def gini(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Chance that two of an item's ratings are of different levels, (I,) or (n, I). O(R).
+    r"""Ask about what two people would rate differently.
 
     .. math:: 1 - \sum_r p_{ir}^2
 
-    0 for an item without ratings: nobody disagrees.
+    The chance that two of an item's ratings are of different levels, (I,) or (n, I). 0 for an item without ratings:
+    nobody disagrees. O(R).
 
     References:
         Geurts, Frasincar, Addressing the cold user problem for model-based recommender systems, WI 2017.
@@ -46,12 +42,13 @@ def gini(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) ->
 
 
 def error(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Mean squared error of the fitted model on an item's ratings, in squared units of them, (I,) or (n, I).
+    r"""Ask about what the model has wrong.
 
     .. math:: \frac{1}{n_i} \sum_u (r_{ui} - \hat r_{ui})^2
 
-    Over the users the model was fitted on, never over those who are asked; 0 for an item without ratings, of which no
-    error is known. O(1) after one pass, O(D) a rating.
+    The mean squared error of the fitted model on an item's ratings, in squared units of them, (I,) or (n, I), over the
+    users the model was fitted on, never over those who are asked; 0 for an item without ratings, of which no error is
+    known. O(1) after one pass, O(D) a rating.
 
     References:
         Geurts, Frasincar, Addressing the cold user problem for model-based recommender systems, WI 2017.

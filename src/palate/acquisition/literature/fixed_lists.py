@@ -1,11 +1,4 @@
-"""One list of questions for everybody, or one a group of users, chosen once.
-
-Ask a fixed list, each of whose items was the one that helped the fitted users most.
-
-Ask about a few items by which all others are expressed best.
-
-Ask first about items that represent everybody's, then about those that represent what the user's like rate.
-"""
+"""One list of questions for everybody, or one a group of users, made once."""
 
 from __future__ import annotations
 
@@ -17,8 +10,10 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from palate.acquisition.candidates import Candidates
+from palate.acquisition.literature.crowd import k_means
 from palate.acquisition.literature.maxvol import rectangular_maxvol
-from palate.acquisition.literature.tables import by_popularity, for_everybody, in_order
+from palate.acquisition.literature.tables import by_popularity, in_order
+from palate.acquisition.per_user import for_everybody
 from palate.arrays import Array, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.population import Population
@@ -28,16 +23,18 @@ USERS = 400  # fitted users on whom a list is tried, evenly spaced
 POOL = 200  # items that may enter it, the most rated
 LENGTH = 30  # items chosen one by one
 TESTS = 30  # ratings of each user that are predicted
+GROUPS = 4
+ROUNDS = 20  # of k-means
 
 
 def greedy_extend(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Minus the place in a list grown offline, (I,) or (n, I).
+    r"""Ask a fixed list, each of whose items helped the fitted users most.
 
     .. math:: S \leftarrow S \cup \arg\min_i \sum_{u,j} \left(r_{uj} - \hat r_{uj}(S \cup \{i\})\right)^2
 
-    Each fitted user is taken as new: half of the ratings can be answered, predictions are from the answers to S alone,
-    and the error is on the other half, which is the same for every S. The list ends where nothing helps; the rest
-    follows by popularity. One list for everybody.
+    Minus the place in that list, (I,) or (n, I). Each fitted user is taken as new: half of the ratings can be answered,
+    predictions are from the answers to S alone, and the error is on the other half, which is the same for every S. The
+    list ends where nothing helps; the rest follows by popularity. One list for everybody.
 
     Cost: O(1) to ask. Offline O(TESTS · D) for each of the USERS who rated an item, of POOL, LENGTH times: at most
     10⁹ multiplications at 16 dimensions, a few seconds; likes O(D²) instead of O(D).
@@ -135,11 +132,12 @@ def _errors(taste: Taste, belief: Belief, trial: _Trial, users: Positions) -> Ar
 
 
 def representative_items(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Minus the place in a list of all items whose every beginning S has nearly the largest volume, (I,) or (n, I).
+    r"""Ask about a few items by which all others are expressed best.
 
     .. math:: \max_S \det(W_S^\top W_S)
 
-    W has the items' factors. A user is a least-squares fit to the answers about S, and the error of that fit for the
+    Minus the place in a list of all items whose every beginning S has nearly the largest volume, (I,) or (n, I). W has
+    the items' factors. A user is a least-squares fit to the answers about S, and the error of that fit for the
     other items falls with the volume. One list for everybody, built once: O(D²) an item to start and O(D) a place.
 
     References:
@@ -151,16 +149,13 @@ def representative_items(belief: Belief, candidates: Candidates, *, rng: np.rand
     return for_everybody(in_order(order, candidates), belief)
 
 
-GROUPS = 4
-ROUNDS = 20  # of k-means
-
-
 def local_representative_items(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Minus the place in the list of the group nearest to the user's expected taste, (I,) or (n, I).
+    r"""Ask about items that represent everybody, then those of the user's group.
 
-    Every list begins with the same D representative items of all, whose answers tell the groups apart; then come the
-    representative items of the group, by the factors ``Σ_{u in group} (r_ui − r̄_i) z_u`` of its own ratings, z a taste.
-    Groups are k-means clusters of the fitted users' tastes, where the paper grows a decision tree jointly.
+    Minus the place in the list of the group nearest to the user's expected taste, (I,) or (n, I). Every list begins
+    with the same D representative items of all, whose answers tell the groups apart; then come the representative items
+    of the group, by the factors ``Σ_{u in group} (r_ui − r̄_i) z_u`` of its own ratings, z a taste. Groups are k-means
+    clusters of the fitted users' tastes, where the paper grows a decision tree jointly.
 
     Built once: O(D²) an item and group; then O(D) a group and O(1) an item.
 
@@ -177,12 +172,19 @@ def _local_representative_items_build(population: Population) -> tuple[Array, li
     """Centre of each group, (G, D), and its list of all items."""
     factors = population.taste.items.factors
     first = rectangular_maxvol(factors)[: factors.shape[1]]
-    centres, groups = group_users(population.tastes)
+    centres, groups = group_users(population)
     orders = []
     for group in range(len(centres)):
         own = rectangular_maxvol(_own_factors(population, groups == group))
         orders.append(np.concatenate([first, own[~np.isin(own, first)]]))
     return centres, orders
+
+
+def group_users(population: Population) -> tuple[Array, Positions]:
+    """Centres of the users' tastes, (G, D), and the group of each user, (U,); one where nobody is known."""
+    tastes = population.tastes
+    first = tastes.mean(0) if len(tastes) else np.zeros(tastes.shape[1])
+    return k_means(tastes, first, GROUPS, rounds=ROUNDS)
 
 
 def _own_factors(population: Population, members: NDArray[np.bool_]) -> Array:
@@ -194,21 +196,3 @@ def _own_factors(population: Population, members: NDArray[np.bool_]) -> Array:
     residuals = answers.data - population.means[answers.indices]
     centred = sparse.csr_matrix((residuals, answers.indices, answers.indptr), shape=answers.shape)
     return np.asarray(centred.T @ population.tastes[members])
-
-
-def group_users(tastes: Array, n_groups: int = GROUPS) -> tuple[Array, NDArray[np.intp]]:
-    """k-means without draws: centres (G, D) and the group of each user, (U,); G is 1 where nobody is known.
-
-    The start is the mean, then each time the user farthest from all centres so far (Gonzalez, 1985).
-    """
-    centres = tastes.mean(0, keepdims=True) if len(tastes) else np.zeros((1, tastes.shape[1]))
-    while len(centres) < n_groups and len(tastes):
-        gaps = cdist(tastes, centres).min(1)
-        if gaps.max() == 0:
-            break
-        centres = np.concatenate([centres, tastes[[gaps.argmax()]]])
-    for _ in range(ROUNDS):
-        groups = cdist(tastes, centres).argmin(1)
-        for group in np.unique(groups):
-            centres[group] = tastes[groups == group].mean(0)
-    return centres, cdist(tastes, centres).argmin(1)

@@ -1,4 +1,4 @@
-"""Ask what the neighbours liked, whose nearness is drawn from what is known of it."""
+"""A bandit of nearest neighbours."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ NEIGHBOURS = 50
 
 @each_user
 def knn_bandit(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Drawn nearness of the nearest users who liked the item, summed, (I,) or (n, I). O(U) a user, O(1) an item.
+    r"""Ask what the neighbours liked, whose nearness is drawn from what is known of it.
 
     .. math:: \sum_{v \in N} \theta_v \, 1[v \text{ liked } i], \qquad
         \theta_v \sim \mathrm{Beta}(1 + \text{hits}_v, \, 1 + \text{misses}_v)
 
-    Of what v liked and the user has rated, hits the user liked and misses not; N are the 50 users of the largest draws.
+    The drawn nearness of the nearest users who liked the item, summed, (I,) or (n, I). O(U) a user, O(1) an item. Of
+    what v liked and the user has rated, hits the user liked and misses not; N are the 50 users of the largest draws.
     Liked is a rating at or above the mean of all. The original also learns from users it meets on the way; here the
     fitted users stand still, and only the user's own answers move the draws.
 

@@ -1,4 +1,4 @@
-"""Ask by a network that has learnt, playing the fitted users, what earns most in the long run."""
+"""Neural interactive collaborative filtering (NICF)."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ _SEED = 20_200_725
 
 
 def nicf(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Rewards of asking the item and of the questions that follow, discounted, (I,) or (n, I).
+    r"""Ask by a network that has learnt, playing the fitted users, what earns most in the long run.
 
     .. math:: Q(s, i) = h(s)^\top e_i + a_i, \qquad
         Q(s, i) \approx E[r + \gamma \max_{i'} Q(s', i')], \qquad h(s) = f(u_0, u_1, \ldots, u_L)
 
-    The answers of one level r, or the questions without one (r = 0), are a channel of self-attention; u_r is what it
+    The rewards of asking the item and of the questions that follow, discounted, (I,) or (n, I). The answers of one
+    level r, or the questions without one (r = 0), are a channel of self-attention; u_r is what it
     says at its latest item, f one layer. The lowest rating earns 1 / L, the highest 1, no answer 0: so the chance of an
     answer is in the score already. Learnt at the first question of a population from episodes of 20 questions with the
     fitted users (:mod:`palate.acquisition.literature.q_learning`), the same for the same population: half a minute of

@@ -1,11 +1,4 @@
-"""PEBOL: beliefs about items from what the user said of their texts.
-
-Beliefs about items moved by how much they are like what was asked: what the two PEBOL strategies share.
-
-Preference elicitation over item descriptions, the item by Thompson sampling.
-
-Preference elicitation over item descriptions, the item by upper confidence bound.
-"""
+"""Preference elicitation over item descriptions (PEBOL): beliefs about items, moved by what is like them."""
 
 from __future__ import annotations
 
@@ -19,6 +12,8 @@ from palate.acquisition.per_user import each_user
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
 from palate.posteriors.population import Population
+
+QUANTILE = 0.9
 
 
 def item_beliefs(candidates: Candidates) -> tuple[Array, Array]:
@@ -53,9 +48,10 @@ def _unit(population: Population) -> NDArray[np.float32] | None:
 
 @each_user
 def pebol_thompson(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """A draw of the item's chance of being liked, ``Beta(α_i, β_i)``, (I,) or (n, I). O(T E), T answers.
+    """Ask what may be liked by its description, in a draw (PEBOL).
 
-    The beliefs and how they differ from the source: :func:`palate.acquisition.literature.pebol.item_beliefs`.
+    A draw of the item's chance of being liked, ``Beta(α_i, β_i)``, (I,) or (n, I). O(T E), T answers. The beliefs and
+    how they differ from the source: :func:`item_beliefs`.
 
     References:
         Austin, Korikov, Toroghi, Sanner, Bayesian optimization with LLM-based acquisition functions for natural
@@ -64,14 +60,12 @@ def pebol_thompson(belief: Belief, candidates: Candidates, *, rng: np.random.Gen
     return rng.beta(*item_beliefs(candidates))
 
 
-QUANTILE = 0.9
-
-
 @each_user
 def pebol_ucb(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """The 0.9 quantile of the item's chance of being liked, ``Beta(α_i, β_i)``, (I,) or (n, I). O(T E), T answers.
+    """Ask what may be liked by its description, at best (PEBOL).
 
-    The beliefs and how they differ from the source: :func:`palate.acquisition.literature.pebol.item_beliefs`.
+    The 0.9 quantile of the item's chance of being liked, ``Beta(α_i, β_i)``, (I,) or (n, I). O(T E), T answers. The
+    beliefs and how they differ from the source: :func:`item_beliefs`.
 
     References:
         Austin, Korikov, Toroghi, Sanner, Bayesian optimization with LLM-based acquisition functions for natural

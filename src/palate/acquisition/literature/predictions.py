@@ -1,21 +1,4 @@
-"""By what is predicted for the user.
-
-The answer that is expected, and the middle of what may come.
-
-Ask about what this user is most likely to know.
-
-Ask about what this user should like best, as most sites do.
-
-Ask about what this user should like least.
-
-Ask about what this user should feel most strongly of.
-
-Ask about what moves predictions least.
-
-Ask what leaves the smallest expected error over the whole catalogue.
-
-Ask about a new item whoever will answer, differs from those asked, is objective and tells of the others.
-"""
+"""By what is predicted for the user."""
 
 from __future__ import annotations
 
@@ -26,7 +9,7 @@ import numpy as np
 from palate.acquisition.belief.a_optimal import a_optimal
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature.tables import mean_over_ratings
-from palate.acquisition.per_user import for_each
+from palate.acquisition.per_user import each_user, for_everybody
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
 from palate.posteriors.population import Population
@@ -44,19 +27,22 @@ def ends(population: Population) -> tuple[float, float]:
 
 
 def binary_prediction(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """P(the user can answer), (I,) or (n, I): a factor model of who has rated what, O(1) as it is at hand.
+    """Ask about what this user is most likely to know.
 
-    It is :attr:`Candidates.known`; the model is :class:`palate.posteriors.answerability.Answerability`.
+    P(the user can answer), (I,) or (n, I): a factor model of who has rated what, O(1) as it is at hand. It is
+    :attr:`Candidates.known`; the model is :class:`palate.posteriors.answerability.Answerability`.
 
     References:
         Elahi, Ricci, Rubens, Active learning strategies for rating elicitation in collaborative filtering: a
         system-wide perspective, ACM TIST 5(1), 2014.
     """
-    return np.broadcast_to(candidates.known, (*belief.mean.shape[:-1], len(candidates)))
+    return for_everybody(candidates.known, belief)
 
 
 def highest_predicted(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """``r̂_i``, in units of the answers, (I,) or (n, I). O(D). What it collects is biased upwards.
+    """Ask about what this user should like best, as most sites do.
+
+    ``r̂_i``, in units of the answers, (I,) or (n, I). O(D). What it collects is biased upwards.
 
     References:
         Elahi, Ricci, Rubens, Active learning strategies for rating elicitation in collaborative filtering: a
@@ -66,9 +52,10 @@ def highest_predicted(belief: Belief, candidates: Candidates, *, rng: np.random.
 
 
 def lowest_predicted(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """``−r̂_i``, in units of the answers, (I,) or (n, I). O(D). People rarely know what they would dislike.
+    """Ask about what this user should like least.
 
-    Found twice: as a rule of thumb, and as MinRating, which approximates the gain of a later question too.
+    ``−r̂_i``, in units of the answers, (I,) or (n, I). O(D). People rarely know what they would dislike. Found twice:
+    as a rule of thumb, and as MinRating, which approximates the gain of a later question too.
 
     References:
         Elahi, Ricci, Rubens, Active learning strategies for rating elicitation in collaborative filtering: a
@@ -79,7 +66,9 @@ def lowest_predicted(belief: Belief, candidates: Candidates, *, rng: np.random.G
 
 
 def high_low(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """Distance of ``r̂_i`` from the middle of the scale, in units of the answers, (I,) or (n, I). O(D).
+    """Ask about what this user should feel most strongly of.
+
+    The distance of ``r̂_i`` from the middle of the scale, in units of the answers, (I,) or (n, I). O(D).
 
     References:
         Elahi, Ricci, Rubens, Active learning strategies for rating elicitation in collaborative filtering: a
@@ -88,25 +77,14 @@ def high_low(belief: Belief, candidates: Candidates, *, rng: np.random.Generator
     return np.abs(candidates.expected(belief) - middle(candidates))
 
 
-def min_norm(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """``−‖w_i‖``, (I,) or (n, I). O(D).
-
-    An item with small factors leaves the taste nearly as it was, for the sake of later questions. Where factors of
-    rarely rated items are shrunk, as here, it asks about those first.
-
-    References:
-        Karimi, Freudenthaler, Nanopoulos, Schmidt-Thieme, Non-myopic active learning for recommender systems based on
-        matrix factorization, IRI 2011 (MinNorm).
-    """
-    norms = np.linalg.norm(candidates.items.factors, axis=1)
-    return np.broadcast_to(-norms, (*belief.mean.shape[:-1], len(candidates)))
-
-
 def mf_optimal(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Minus the mean squared error expected once the answer is in, in squared units of the answers, (I,) or (n, I).
+    r"""Ask what leaves the smallest expected error over all items.
 
     .. math:: -\frac{1}{J} \sum_j \left(w_j^\top S_i w_j + \sigma_j^2\right), \qquad
         S_i = S - \frac{S w_i w_i^\top S}{w_i^\top S w_i + \sigma_i^2}
+
+    Minus the mean squared error expected once the answer is in, in squared units of the answers, (I,) or (n, I).
+    O(D²) a candidate.
 
     The paper approximates the error after an update by the predicted rating; of a Gaussian belief it is known exactly
     and does not depend on the answer (for likes, whose units are those of the latent value, its expectation is). It is
@@ -114,8 +92,6 @@ def mf_optimal(belief: Belief, candidates: Candidates, *, rng: np.random.Generat
 
     With the sides exchanged, candidates being users and the belief being about a new item, it is the choice of Anava et
     al., ``min tr((Σ_S u uᵀ + λI)⁻¹ W)``, one user at a time, λ being the noise over the prior's variance.
-
-    O(D²) a candidate.
 
     References:
         Karimi, Freudenthaler, Nanopoulos, Schmidt-Thieme, Towards optimal active learning for matrix factorization in
@@ -130,8 +106,11 @@ def mf_optimal(belief: Belief, candidates: Candidates, *, rng: np.random.Generat
     return np.asarray(a_optimal(belief, replace(candidates, targets=uniform), rng=rng) - before[..., None])
 
 
+@each_user
 def new_item_attributes(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Sum of four criteria, each in [0, 1], (I,) or (n, I). Candidates are users, the belief is about a new item.
+    r"""Ask about a new item whoever will answer, differs, is objective and tells of the others.
+
+    The sum of four criteria, each in [0, 1], (I,) or (n, I). Candidates are users, the belief is about a new item.
 
     - will rate: P(can answer);
     - differs: gap between the expected rating and the nearest one of those already answered, as a share of the scale;
@@ -146,10 +125,6 @@ def new_item_attributes(belief: Belief, candidates: Candidates, *, rng: np.rando
         Zhu, Lin, He, Wang, Guan, Liu, Cai, Addressing the item cold-start problem by attribute-driven active learning,
         IEEE TKDE 32(4), 2020. arXiv:1805.09023
     """
-    return for_each(belief, candidates, _of_one)
-
-
-def _of_one(belief: Belief, candidates: Candidates) -> Array:
     objective = candidates.population.once("objectivity", _objectivity)[candidates.columns]
     return candidates.known + _difference(belief, candidates) + objective + _information(candidates)
 

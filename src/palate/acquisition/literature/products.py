@@ -1,19 +1,4 @@
-"""Popularity and disagreement combined.
-
-Ask about what many know and people disagree on.
-
-Ask about what very many know and people disagree on.
-
-Ask about what many know or people disagree on.
-
-Ask about what many know and the model has wrong.
-
-Ask about what many know and two people would rate differently.
-
-Ask about what many know and ratings differ on.
-
-Ask about what is both well known and disagreed on, neither making up for the other.
-"""
+"""Popularity and disagreement combined."""
 
 from __future__ import annotations
 
@@ -27,9 +12,10 @@ from palate.posteriors.belief import Belief
 
 
 def log_popularity_entropy(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """``log n_i · H(i)``, in squared nats, (I,) or (n, I); 0 for an item with one rating or none. O(R).
+    """Ask about what many know and people disagree on.
 
-    The logarithm because popularity falls off exponentially: n_i · H(i) would be popularity.
+    ``log n_i · H(i)``, in squared nats, (I,) or (n, I); 0 for an item with one rating or none. O(R). The logarithm
+    because popularity falls off exponentially: n_i · H(i) would be popularity.
 
     References:
         Rashid et al., Getting to know you: learning new user preferences in recommender systems, IUI 2002.
@@ -38,7 +24,9 @@ def log_popularity_entropy(belief: Belief, candidates: Candidates, *, rng: np.ra
 
 
 def popularity_times_entropy(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """``n_i · H(i)``: nats that all its ratings hold, (I,) or (n, I). O(R).
+    """Ask about what very many know and people disagree on.
+
+    ``n_i · H(i)``: nats that all its ratings hold, (I,) or (n, I). O(R).
 
     References:
         Rashid et al., Getting to know you: learning new user preferences in recommender systems, IUI 2002.
@@ -47,9 +35,11 @@ def popularity_times_entropy(belief: Belief, candidates: Candidates, *, rng: np.
 
 
 def popularity_plus_entropy(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Sum of popularity and entropy, each as a share of the most there can be, in [0, 2], (I,) or (n, I). O(R).
+    r"""Ask about what many know or people disagree on.
 
     .. math:: n_i / \max_j n_j + H(i) / \log R
+
+    Popularity and entropy, each as a share of the most there can be: in [0, 2], (I,) or (n, I). O(R).
 
     References:
         Rashid et al., Getting to know you: learning new user preferences in recommender systems, IUI 2002.
@@ -60,7 +50,9 @@ def popularity_plus_entropy(belief: Belief, candidates: Candidates, *, rng: np.r
 
 
 def popularity_times_error(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """``n_i · error_i``: the squared error summed over an item's ratings, (I,) or (n, I). O(1) after one pass.
+    """Ask about what many know and the model has wrong.
+
+    ``n_i · error_i``: the squared error summed over an item's ratings, (I,) or (n, I). O(1) after one pass.
 
     References:
         Geurts, Frasincar, Addressing the cold user problem for model-based recommender systems, WI 2017.
@@ -69,7 +61,9 @@ def popularity_times_error(belief: Belief, candidates: Candidates, *, rng: np.ra
 
 
 def popularity_times_gini(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """``n_i · (1 − Σ_r p_ir²)``, (I,) or (n, I). O(R).
+    """Ask about what many know and two people would rate differently.
+
+    ``n_i · (1 − Σ_r p_ir²)``, (I,) or (n, I). O(R).
 
     References:
         Geurts, Frasincar, Addressing the cold user problem for model-based recommender systems, WI 2017.
@@ -78,7 +72,9 @@ def popularity_times_gini(belief: Belief, candidates: Candidates, *, rng: np.ran
 
 
 def sqrt_popularity_variance(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """``√n_i · s_i²``, (I,) or (n, I). O(1) after one pass over the ratings.
+    """Ask about what many know and ratings differ on.
+
+    ``√n_i · s_i²``, (I,) or (n, I). O(1) after one pass over the ratings.
 
     References:
         Golbandi, Koren, Lempel, On bootstrapping recommender systems, CIKM 2010.
@@ -87,11 +83,12 @@ def sqrt_popularity_variance(belief: Belief, candidates: Candidates, *, rng: np.
 
 
 def helf(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Harmonic mean of entropy and logarithm of frequency, both as shares, in [0, 1], (I,) or (n, I). O(R).
+    r"""Ask about what is both well known and disagreed on, neither making up for the other.
 
     .. math:: \frac{2 L_i H'_i}{L_i + H'_i}, \qquad L_i = \frac{\log n_i}{\log U}, \quad H'_i = \frac{H(i)}{\log R}
 
-    0 where either is 0, so for an item with one rating or none.
+    The harmonic mean of entropy and logarithm of frequency, both as shares: in [0, 1], (I,) or (n, I); 0 where either
+    is 0, so for an item with one rating or none. O(R).
 
     References:
         Rashid, Karypis, Riedl, Learning preferences of new users in recommender systems: an information theoretic

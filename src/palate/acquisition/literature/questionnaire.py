@@ -1,11 +1,12 @@
-"""Static preference questionnaire of relative questions."""
+"""A static questionnaire of relative questions, "A or B"."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from palate.acquisition.candidates import Candidates
-from palate.arrays import Array
+from palate.acquisition.per_user import for_everybody
+from palate.arrays import TINY, Array
 from palate.posteriors.belief import Belief
 from palate.posteriors.population import Population
 
@@ -14,16 +15,17 @@ WELL_KNOWN = 100
 
 
 def relative_questions(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """Earliest place in the list of relative questions "A or B" (:func:`static_pairs`), counted from the end.
+    """Ask a fixed list, of the pairs "A or B" that tell most of anybody.
 
-    The list is the same for everybody: it is the questionnaire of the source, here asked item by item. An item of no
-    question has 0. Cost O(1) per candidate once the list stands.
+    The earliest place of the item in that list (:func:`static_pairs`), counted from the end, (I,) or (n, I). The list
+    is the same for everybody: it is the questionnaire of the source, here asked item by item. An item of no question
+    has 0. Cost O(1) per candidate once the list stands.
 
-    Sepliarskaya, Kiseleva, Radlinski, de Rijke, *Preference elicitation as an optimization problem*, RecSys 2018.
+    References:
+        Sepliarskaya, Kiseleva, Radlinski, de Rijke, Preference elicitation as an optimization problem, RecSys 2018.
     """
     places = candidates.population.once("relative questions", _places)
-    scores = places[candidates.columns]
-    return scores if belief.mean.ndim == 1 else np.tile(scores, (len(belief.mean), 1))
+    return for_everybody(places[candidates.columns], belief)
 
 
 def static_pairs(population: Population, *, length: int = LENGTH, items: int = WELL_KNOWN) -> list[tuple[int, int]]:
@@ -48,7 +50,7 @@ def static_pairs(population: Population, *, length: int = LENGTH, items: int = W
     free = np.ones(len(a), dtype=bool)
     for _ in range(length):
         moved = along @ covariance
-        falls = (moved**2).sum(1) / np.maximum((moved * along).sum(1) + noise, np.finfo(np.float64).tiny)
+        falls = (moved**2).sum(1) / np.maximum((moved * along).sum(1) + noise, TINY)
         if not (falls[free] > 0).any():
             break
         best = int(np.where(free, falls, -np.inf).argmax())

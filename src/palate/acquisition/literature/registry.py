@@ -21,7 +21,12 @@ from palate.acquisition.literature.bandit_indices import (
 )
 from palate.acquisition.literature.clusters import igcn, user_partitioning
 from palate.acquisition.literature.cofiba import cofiba
-from palate.acquisition.literature.combined import by_learning, log_popularity_entropy_item_item, switching, voting
+from palate.acquisition.literature.combined import (
+    active_learning_by_learning,
+    log_popularity_entropy_item_item,
+    switching,
+    voting,
+)
 from palate.acquisition.literature.counts import co_coverage, entropy0, rarity
 from palate.acquisition.literature.disagreement import error, gini, rating_variance
 from palate.acquisition.literature.fixed_lists import greedy_extend, local_representative_items, representative_items
@@ -145,7 +150,9 @@ ENTRIES: tuple[Strategy, ...] = (
     _bandit("pebol-ucb", pebol_ucb, "O(T E)", "Austin et al. 2024", "probability"),
     _several("voting", voting, "O(D²)", "Elahi et al. 2014", "votes"),
     _several("switching", switching, "O(T D²)", "Elahi et al. 2012", "that of the chosen"),
-    _several("active-learning-by-learning", by_learning, "O(T D²)", "Hsu & Lin 2015", "log probability"),
+    _several(
+        "active-learning-by-learning", active_learning_by_learning, "O(T D²)", "Hsu & Lin 2015", "log probability"
+    ),
     _several(
         "log-popularity-entropy-item-item",
         log_popularity_entropy_item_item,

@@ -1,4 +1,4 @@
-"""Tables about the items, made from the population's ratings, and scores that are the same for everybody."""
+"""Tables about the items, made from the population's ratings."""
 
 from __future__ import annotations
 
@@ -7,13 +7,7 @@ from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
 from palate.arrays import Array
-from palate.posteriors.belief import Belief
 from palate.posteriors.population import Population
-
-
-def for_everybody(of_item: Array, belief: Belief) -> Array:
-    """Scores that hang on the item alone, (I,), for one user or for n: (I,) or (n, I)."""
-    return np.broadcast_to(of_item, (*belief.mean.shape[:-1], len(of_item)))
 
 
 def rating_users(population: Population) -> NDArray[np.intp]:

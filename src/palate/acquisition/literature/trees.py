@@ -1,11 +1,4 @@
-"""Trees of questions.
-
-Bootstrapping by a decision tree.
-
-Functional matrix factorisation: a decision tree whose nodes are tastes.
-
-A decision tree of several questions a node.
-"""
+"""Trees of questions: what is asked next hangs on the answers so far."""
 
 from __future__ import annotations
 
@@ -15,7 +8,7 @@ import scipy.sparse as sparse
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature.crowd import opinions, sample
 from palate.acquisition.literature.regression_tree import RATINGS, Node, Split, arrive, grow, most_rated, scores
-from palate.acquisition.per_user import for_each
+from palate.acquisition.per_user import each_user
 from palate.arrays import Array, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.population import Population
@@ -23,23 +16,31 @@ from palate.posteriors.statistics import pack, unpack
 
 SMOOTHING = 10.0  # ratings at the parent's mean that every item of a node holds in advance
 _CELLS = 2_000_000  # of a table of questions by items held at once
+ROUNDS = 2  # trees grown, with the factors fitted to the nodes' tastes in between
+QUESTIONS = 3  # a node, at most
 
 
+@each_user
 def decision_tree(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """Fall of the population's squared error when the user's node is split by the item, squared ratings.
+    """Ask what best splits users like this one, down a decision tree.
 
-    A node's users divide into those who love an item (rated at or above the mean of all ratings), hate it, or do not
-    know it. The gain is ``Σ_g Σ_j [Σ_u (r_uj - μ_j)² - Σ_u (r_uj - μ_gj)²]`` over the three groups g, all items j
-    and the group's ratings of it, where a group's mean is smoothed to its parent's: ``μ_gj = (Σ r_uj + λ μ_j) / (n_gj
+    The fall of the population's squared error when the user's node is split by the item, in squared ratings, (I,) or
+    (n, I). A node's users divide into those who love an item (rated at or above the mean of all ratings), hate it, or
+    do not know it. The gain is ``Σ_g Σ_j [Σ_u (r_uj - μ_j)² - Σ_u (r_uj - μ_gj)²]`` over the three groups g, all items
+    j and the group's ratings of it, where a group's mean is smoothed to its parent's: ``μ_gj = (Σ r_uj + λ μ_j) / (n_gj
     + λ)``. The node's question is the item of the largest gain; the others come after by gain, so that there is a next
     question where a node is a leaf or its own cannot be put. Grown once, O(Σ_u n_u²) a level, on at most a million
     ratings; asking is O(depth).
 
-    Golbandi, Koren, Lempel, *Adaptive bootstrapping of recommender systems using decision trees*, WSDM 2011.
+    References:
+        Golbandi, Koren, Lempel, Adaptive bootstrapping of recommender systems using decision trees, WSDM 2011.
     """
-    root = candidates.population.once("decision tree", build_decision_tree)
-    mean = candidates.population.mean
-    return for_each(belief, candidates, lambda _, one: scores(arrive(root, one.given, mean), one))
+    return _at_node(candidates.population.once("decision tree", build_decision_tree), candidates)
+
+
+def _at_node(root: Node, candidates: Candidates) -> Array:
+    """Scores at the node where the user stands."""
+    return scores(arrive(root, candidates.given, candidates.population.mean), candidates)
 
 
 def build_decision_tree(population: Population) -> Node:
@@ -103,23 +104,21 @@ def smoothed_fall(sums: Array, counts: Array) -> Array:
     return np.asarray(sums**2 * (counts + 2.0 * SMOOTHING) / (counts + SMOOTHING) ** 2)
 
 
-ROUNDS = 2  # trees grown, with the factors fitted to the nodes' tastes in between
-
-
+@each_user
 def functional_mf(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """Fall of the population's squared error when the user's node is split by the item, squared ratings.
+    """Ask what best splits users like this one, down a tree of tastes.
 
-    As :func:`decision_tree`, but a node holds one taste x (K,) for its users, close to its parent's:
+    The fall of the population's squared error when the user's node is split by the item, in squared ratings, (I,) or
+    (n, I). As :func:`decision_tree`, but a node holds one taste x (K,) for its users, close to its parent's:
     ``min_x Σ_u Σ_j (r_uj - m_j - w_j · x)² + λ ‖x - x_parent‖²``, m the items' means and λ the variance about them. By
     the closed form, the fall by a split is ``Σ_g e_gᵀ (A_g + λI)⁻¹ e_g``, ``A_g = Σ w wᵀ`` and ``e_g = Σ w
     (r - m - w · x)`` over the group's ratings. Tree and factors w are fitted in turn, from the model's factors on.
     Grown once, O(ratings K² + m K³) a level of m considered items; asking is O(depth).
 
-    Zhou, Yang, Zha, *Functional matrix factorizations for cold-start recommendation*, SIGIR 2011.
+    References:
+        Zhou, Yang, Zha, Functional matrix factorizations for cold-start recommendation, SIGIR 2011.
     """
-    root = candidates.population.once("functional mf", build_functional_mf)
-    mean = candidates.population.mean
-    return for_each(belief, candidates, lambda _, one: scores(arrive(root, one.given, mean), one))
+    return _at_node(candidates.population.once("functional mf", build_functional_mf), candidates)
 
 
 def build_functional_mf(population: Population) -> Node:
@@ -210,25 +209,23 @@ def _solve(matrices: Array, vectors: Array) -> Array:
     return np.asarray(np.linalg.solve(matrices, vectors[..., None])[..., 0])
 
 
-QUESTIONS = 3  # a node
-
-
+@each_user
 def multi_question_tree(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    """As :func:`functional_mf`, but a node asks up to three questions and splits by a weighted sum of the answers.
+    """Ask what best splits users like this one, several questions a node.
 
-    At a node, y_u is where user u lies along the direction in which its users' tastes differ most. A sparse regression
-    of y on the opinions (1 love, -1 hate, 0 unknown) gives the questions and their weights; here by orthogonal matching
+    As :func:`functional_mf`, but a node asks up to three questions and splits by a weighted sum of the answers. At a
+    node, y_u is where user u lies along the direction in which its users' tastes differ most. A sparse regression of y
+    on the opinions (1 love, -1 hate, 0 unknown) gives the questions and their weights; here by orthogonal matching
     pursuit, the greedy form of the source's bound on their number. Of all cuts of the weighted sum the one with the
     largest fall of the squared error parts lovers from haters; who knows none of the items goes to the third child. The
     score is ``(xᵢᵀ y)² / (xᵢᵀ xᵢ + 1)``, opinions xᵢ of item i, with the node's questions first, in order. Grown once,
     O(ratings K²) a level; asking is O(depth).
 
-    Sun, Li, Lee, Zhou, Lebanon, Zha, *Learning multiple-question decision trees for cold-start recommendation*,
-    WSDM 2013.
+    References:
+        Sun, Li, Lee, Zhou, Lebanon, Zha, Learning multiple-question decision trees for cold-start recommendation, WSDM
+        2013.
     """
-    root = candidates.population.once("multi-question tree", build_multi_question_tree)
-    mean = candidates.population.mean
-    return for_each(belief, candidates, lambda _, one: scores(arrive(root, one.given, mean), one))
+    return _at_node(candidates.population.once("multi-question tree", build_multi_question_tree), candidates)
 
 
 def build_multi_question_tree(population: Population) -> Node:

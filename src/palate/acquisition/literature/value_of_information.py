@@ -1,15 +1,4 @@
-"""The value of information: what an answer is expected to add to the list.
-
-Ask what is expected to better the best item most.
-
-Ask what, with the best question after it, is expected to better the best item most.
-
-Ask what is expected to better the list that is shown most, by NDCG.
-
-Ask what, once known, is expected to better the order of the list most.
-
-What the best of several is expected to gain once a Gaussian answer is in, exactly.
-"""
+"""The value of information: what an answer is expected to add to the list."""
 
 from __future__ import annotations
 
@@ -21,20 +10,29 @@ from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature.slate import DISCOUNTS, best_dcg, contenders, drawn_scores, gains
 from palate.acquisition.per_user import each_user
 from palate.acquisition.targets import SLATE, draw_tastes, slate_targets
-from palate.arrays import Array
+from palate.arrays import TINY, Array
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
 from palate.posteriors.probit import assumed_density, yes_chance
 
+TASTES = 128  # drawn from the belief
+CONTENDERS = 64
+_ANSWERS = 6  # equally likely answers a rating is rounded to; rounding loses information, so the value is a lower bound
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_DENSITY = 1.0 / np.sqrt(2.0 * np.pi)
+_LEAST = 1e-12
+
 
 @each_user
 def evoi(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Expected value of the information in an answer, in units of the answers, (I,) or (n, I). O(D J) for J = 100.
+    r"""Ask what is expected to better the best item most.
 
     .. math:: E_y\left[\max_j E[u_j \mid y]\right] - \max_j E[u_j], \qquad u_j = b_j + w_j^\top z
 
-    over the 100 items that may come out best for the user. A rating moves every ``E[u_j]`` along a line in one normal
-    variable, so its value is the knowledge gradient, exactly; a like has two answers.
+    The expected value of the information in an answer, in units of the answers, (I,) or (n, I). O(D J), over the J =
+    100 items that may come out best for the user. A rating moves every ``E[u_j]`` along a line in one normal variable,
+    so its value is the knowledge gradient, exactly; a like has two answers.
 
     References:
         Boutilier, A POMDP formulation of preference elicitation problems, AAAI 2002; Guo, Sanner, Real-time
@@ -51,7 +49,7 @@ def value_of_answers(belief: Belief, candidates: Candidates, shown: Items) -> Ar
     along = items.factors @ belief.covariance @ shown.factors.T  # (I, J)
     variance = np.maximum(belief.variance(items.factors), 0.0)
     if not candidates.likelihood.is_binary:
-        return expected_rise(means, along / np.sqrt(np.maximum(variance + noise, _EVOI_TINY))[:, None])
+        return expected_rise(means, along / np.sqrt(np.maximum(variance + noise, TINY))[:, None])
     mean = items.level + belief.score(items.factors)
     yes = yes_chance(mean, variance + noise)
     best = np.zeros(len(items))
@@ -61,19 +59,13 @@ def value_of_answers(belief: Belief, candidates: Candidates, shown: Items) -> Ar
     return np.asarray(np.maximum(best - means.max(), 0.0))
 
 
-_EVOI_TINY = np.finfo(np.float64).tiny
-
-SHORTLIST = 12
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
-
-
 @each_user
 def evoi_lookahead(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Value of two questions, the second chosen by the answer to the first, in units of the answers, (I,) or (n, I).
+    r"""Ask what, with the best question after it, is expected to better the best item most.
 
     .. math:: E_y\left[\max_{l \ne i} E_{y'}\left[\max_j E[u_j \mid y, y']\right]\right] - \max_j E[u_j]
 
+    The value of two questions, the second chosen by the answer to the first, in units of the answers, (I,) or (n, I).
     Expectimax by a tree of depth 2 over the candidates themselves, so behind a short shortlist: O(M² D J)
     for M candidates and J = 100 items. The first answer, if a rating, is taken at 5 Gauss-Hermite nodes, the second
     exactly. The source searches deeper with Monte Carlo tree search.
@@ -112,21 +104,17 @@ def _outcomes(belief: Belief, candidates: Candidates, item: int) -> list[tuple[f
     return [(chance, belief.update_probit(factors, level, np.array(liked), noise)) for liked, chance in chances]
 
 
-TASTES = 128
-CONTENDERS = 64
-_ANSWERS = 6  # equally likely answers a rating is rounded to; rounding loses information, so the value is a lower bound
-
-
 @each_user
 def evoi_ndcg(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Expected rise of the NDCG@10 of the best list, in [0, 1], (I,) or (n, I). O(T (D + J)) for T = 128, J = 64.
+    r"""Ask what is expected to better the list that is shown most, by NDCG.
 
     .. math:: E_y\left[\max_\pi E[\mathrm{NDCG}(\pi) \mid y]\right] - \max_\pi E[\mathrm{NDCG}(\pi)]
 
-    over T tastes drawn from the belief, each with its own ideal list, and lists of the 64 items that most often enter
-    the slates of Thompson draws (:func:`palate.acquisition.targets.slate_targets`). The best list sorts the expected
-    gains over their ideal. An answer weighs the drawn tastes by its likelihood; a rating counts by which of 6 equally
-    likely ranges it falls in, so that the chances of the answers add to one and the value is never below zero.
+    The expected rise of the NDCG@10 of the best list, in [0, 1], (I,) or (n, I). O(T (D + J)) for T = 128, J = 64: over
+    T tastes drawn from the belief, each with its own ideal list, and lists of the 64 items that most often enter the
+    slates of Thompson draws (:func:`palate.acquisition.targets.slate_targets`). The best list sorts the expected gains
+    over their ideal. An answer weighs the drawn tastes by its likelihood; a rating counts by which of 6 equally likely
+    ranges it falls in, so that the chances of the answers add to one and the value is never below zero.
 
     References:
         Järvelin, Kekäläinen, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4), 2002 (NDCG); Boutilier,
@@ -137,7 +125,7 @@ def evoi_ndcg(belief: Belief, candidates: Candidates, *, rng: np.random.Generato
     shown = candidates.shown.take(np.argsort(-entered, kind="stable")[: min(CONTENDERS, np.count_nonzero(entered))])
     tastes = draw_tastes(belief, TASTES, rng=rng)
     gain = gains(drawn_scores(tastes, shown), candidates.likelihood.answer_noise(shown.answer_noise), candidates)
-    share = gain / np.maximum(best_dcg(gain), _EVOI_NDCG_TINY)[:, None]  # of the ideal list, (T, J)
+    share = gain / np.maximum(best_dcg(gain), _LEAST)[:, None]  # of the ideal list, (T, J)
     chances = answer_chances(tastes, belief, candidates)  # (T, I, answers)
     joint = np.einsum("tia,tj->iaj", chances, share, optimize=True) / TASTES
     return np.asarray(np.maximum(best_dcg(joint).sum(1) - best_dcg(share.mean(0)), 0.0))
@@ -146,7 +134,7 @@ def evoi_ndcg(belief: Belief, candidates: Candidates, *, rng: np.random.Generato
 def answer_chances(tastes: Array, belief: Belief, candidates: Candidates) -> Array:
     """P(answer | taste), (T, I, answers), answers in ascending order and their chances adding to one."""
     items, noise = candidates.items, candidates.noise
-    scores, noise = drawn_scores(tastes, items), np.maximum(noise, _EVOI_NDCG_TINY)
+    scores, noise = drawn_scores(tastes, items), np.maximum(noise, _LEAST)
     if candidates.likelihood.is_binary:
         yes = yes_chance(scores, noise)
         return np.stack([1.0 - yes, yes], -1)
@@ -158,17 +146,13 @@ def answer_chances(tastes: Array, belief: Belief, candidates: Candidates) -> Arr
     return np.diff(below, axis=-1, prepend=0.0, append=1.0)
 
 
-_EVOI_NDCG_TINY = 1e-12
-
-TASTES = 128
-
-
 @each_user
 def expected_loss_dcg(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:
-    r"""Loss of DCG@10 for not knowing the item's gain g_i, in units of gain, (I,) or (n, I). O(T log J), J = 100.
+    r"""Ask what, once known, is expected to better the order of the list most.
 
     .. math:: E_{g_i}\left[\max_\pi \mathrm{DCG}(\pi; g_i, E[g_{-i}])\right] - \max_\pi E[\mathrm{DCG}(\pi)]
 
+    The loss of DCG@10 for not knowing the item's gain g_i, in units of gain, (I,) or (n, I). O(T log J) for J = 100,
     over T = 128 tastes drawn from the belief. This is the source's choice of documents: the other items stay at their
     expected gains, so what the answer says of them is left out, which ``evoi-ndcg`` counts. The source's choice of
     queries is :func:`loss_of_user`.
@@ -212,9 +196,6 @@ def _loss(own: Array, others: Array) -> float:
         return np.asarray(ahead[rank] + weights[rank] * gain + behind[rank])
 
     return max(float(dcg(own).mean() - dcg(own.mean(keepdims=True))[0]), 0.0)
-
-
-_DENSITY = 1.0 / np.sqrt(2.0 * np.pi)
 
 
 def expected_rise(means: Array, slopes: Array) -> Array:

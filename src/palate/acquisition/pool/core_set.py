@@ -11,7 +11,7 @@ from palate.acquisition.pool.pool import Pool, at_most
 
 
 def core_set(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    r"""Label what is farthest from everything labelled, so that nothing is far from a label (k-centre).
+    r"""Label what is farthest from everything labelled (k-centre).
 
     .. math:: \arg\max_i \min_{c \in \text{labelled} \cup \text{chosen}} \lVert x_i - x_c \rVert
 

@@ -36,7 +36,7 @@ def covariance(pool: Pool, precision: float = PRECISION) -> Array:
 
 
 def d_optimal(pool: Pool, *, rng: np.random.Generator, precision: float = PRECISION) -> Array:
-    r"""Label what most shrinks the volume of what is not known about the weights (D-optimal design for classes).
+    r"""Label what most shrinks the volume of what is unknown of the weights (D-optimality).
 
     .. math:: \tfrac12 (C - 1) \log(1 + h\, x^\top S x)
 
@@ -53,7 +53,7 @@ def d_optimal(pool: Pool, *, rng: np.random.Generator, precision: float = PRECIS
 
 
 def variance_reduction(pool: Pool, *, rng: np.random.Generator, precision: float = PRECISION) -> Array:
-    r"""Label what most lowers the variance of the predictions on the pool (A-optimal design for classes).
+    r"""Label what most lowers the variance of the predictions (A-optimality).
 
     .. math:: \frac{h\, x^\top S Q S x}{1 + h\, x^\top S x}, \qquad Q = \tfrac1N \sum_j h_j x_j x_j^\top
 

@@ -18,7 +18,7 @@ TASKS, TRIES, DRAWS, SEED = 200, 12, 16, 20_170_313  # the regression is part of
 
 
 def learnt(pool: Pool, *, rng: np.random.Generator) -> Array:
-    """Label what a regression, trained on many small tasks, expects to help most (learning active learning).
+    """Label what a regression, trained on many small tasks, expects to help most (LAL).
 
     The expected fall of the error rate on unseen rows, (N,). O(trees). A random forest reads what does not depend on
     the task: the first two probabilities, entropy and information of the prediction, the distance to the nearest label
@@ -98,7 +98,7 @@ def _logistic(rows: Array, labels: Positions) -> tuple[Array, Array]:
 
 
 def learning_loss(pool: Pool, *, rng: np.random.Generator, precision: float = 1.0) -> Array:
-    r"""Label where a regression expects the model's loss to be large, learnt from the losses on what is labelled.
+    r"""Label where a regression on what is labelled expects a large loss.
 
     .. math:: \hat \ell(x) = \beta_0 + \beta^\top [x, H(\bar p)], \qquad
         \text{fitted to } \ell_l = -\log \bar p_l(y_l)

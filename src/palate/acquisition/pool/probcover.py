@@ -16,7 +16,7 @@ JUDGED = 1000  # candidates on which that share is estimated
 
 
 def probcover(pool: Pool, k: int, *, rng: np.random.Generator, radius: float | None = None) -> Batch:
-    r"""Label the candidates whose balls of one radius cover most of what is not covered yet (ProbCover).
+    r"""Label what covers most by balls of one radius (ProbCover).
 
     Greedy, what lies within a radius of something labelled being covered:
 

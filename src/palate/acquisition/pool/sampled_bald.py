@@ -12,7 +12,9 @@ COLDNESS = 8.0  # of softmax, in units of the scores' standard deviation, which 
 
 
 def power_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    """Draw a batch by its information, ``p ∝ BALD``, without replacement. O(T C) a candidate.
+    """Draw a batch in proportion to its information.
+
+    ``p ∝ BALD``, without replacement. O(T C) a candidate.
 
     References:
         Kirsch, Farquhar, Atighehchian, Jesson, Branchaud-Charron, Gal, Stochastic batch acquisition: a simple baseline
@@ -22,10 +24,10 @@ def power_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
 
 
 def softmax_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    """Draw a batch by its information, ``p ∝ exp(β BALD)``, without replacement ("Gibbs"). O(T C) a candidate.
+    """Draw a batch by its information, as a softmax ("Gibbs").
 
-    β is 8 over the scores' standard deviation; the paper's is 1 on scores that are scaled to the model, here to the
-    pool.
+    ``p ∝ exp(β BALD)``, without replacement. O(T C) a candidate. β is 8 over the scores' standard deviation; the
+    paper's is 1 on scores that are scaled to the model, here to the pool.
 
     References:
         Kirsch et al., Stochastic batch acquisition: a simple baseline for deep active learning, TMLR 2023.
@@ -37,9 +39,9 @@ def softmax_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
 
 
 def softrank_bald(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    """Draw a batch by the rank of its information, ``p ∝ 1 / rank``, without replacement. O(T C) a candidate.
+    """Draw a batch by the rank of its information.
 
-    The scale of the scores does not matter.
+    ``p ∝ 1 / rank``, without replacement. O(T C) a candidate. The scale of the scores does not matter.
 
     References:
         Kirsch et al., Stochastic batch acquisition: a simple baseline for deep active learning, TMLR 2023.

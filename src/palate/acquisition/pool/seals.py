@@ -15,7 +15,7 @@ NEIGHBOURS = 100
 def seals(
     pool: Pool, k: int, *, rng: np.random.Generator, score: PoolScore = margin, n_neighbours: int = NEIGHBOURS
 ) -> Batch:
-    """Label the best among the nearest neighbours of what is labelled, which fits pools of any size (SEALS).
+    """Label the best of the nearest neighbours of what is labelled (SEALS).
 
     The best by ``score`` among the candidates nearest to each labelled row, of which each brings at least ``k``, so
     that the batch is full. Without labels all candidates are looked at. O(L · neighbours) scores.

@@ -16,7 +16,7 @@ MOST_CLUSTERS = 500
 
 
 def typiclust(pool: Pool, k: int, *, rng: np.random.Generator) -> Batch:
-    r"""Label the most typical candidate of each part of the features that has no label: for the very first labels.
+    r"""Label the most typical of each cluster without a label, for the very first labels.
 
     Of each of ``L + k`` clusters, those with fewest labels and then the largest first, the most typical candidate:
 

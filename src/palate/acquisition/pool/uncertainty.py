@@ -77,7 +77,10 @@ def bald(pool: Pool, *, rng: np.random.Generator) -> Array:
 
 
 def random(pool: Pool, *, rng: np.random.Generator) -> Array:
-    """Label anything: a uniform draw, (N,), the reference every strategy is measured against. O(1)."""
+    """Label anything: what every strategy is measured against.
+
+    A uniform draw, (N,). O(1).
+    """
     return rng.random(len(pool))
 
 
