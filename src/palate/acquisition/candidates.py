@@ -113,7 +113,7 @@ class Candidates:
 
         exposure = self.exposure
         if exposure is not None and exposure.mean.ndim == 2:
-            exposure = Belief(exposure.mean[user], exposure.covariance[user])
+            exposure = exposure.of(user)
         return replace(
             self,
             targets=row(self.targets),

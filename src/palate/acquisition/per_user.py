@@ -16,8 +16,7 @@ def for_each(belief: Belief, candidates: Candidates, score: Callable[[Belief, Ca
     """What ``score`` gives for one user, (I,), or for each of n, (n, I)."""
     if belief.mean.ndim == 1:
         return score(belief, candidates)
-    users = enumerate(zip(belief.mean, belief.covariance, strict=True))
-    return np.stack([score(Belief(mean, covariance), candidates.of(user)) for user, (mean, covariance) in users])
+    return np.stack([score(belief.of(user), candidates.of(user)) for user in range(len(belief.mean))])
 
 
 def each_user(score: Callable[..., Array]) -> Callable[..., Array]:

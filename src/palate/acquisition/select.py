@@ -77,8 +77,8 @@ def values(
     if belief.mean.ndim == 1:
         return _of_shortlist(strategy, belief, candidates, allowed, size, rng)
     rows = [
-        _of_shortlist(strategy, Belief(mean, covariance), candidates.of(user), allowed[user], size, rng)
-        for user, (mean, covariance) in enumerate(zip(belief.mean, belief.covariance, strict=True))
+        _of_shortlist(strategy, belief.of(user), candidates.of(user), allowed[user], size, rng)
+        for user in range(len(belief.mean))
     ]
     return np.stack(rows)
 

@@ -144,9 +144,7 @@ def _ask_everybody(
         known[everyone[got], picks[got]] = True
         answers = np.where(got, system.ratings[everyone, np.maximum(picks, 0)], np.nan)
         given = given.added(picks, answers)
-        moved = taste.observe(belief, np.maximum(picks, 0), np.nan_to_num(answers))
-        mean = np.where(got[:, None], moved.mean, belief.mean)
-        belief = Belief(mean, np.where(got[:, None, None], moved.covariance, belief.covariance))
+        belief = taste.observe(belief, np.maximum(picks, 0), np.nan_to_num(answers)).where(got, belief)
         if answerability is not None and exposure is not None:
             exposure = answerability.observe(exposure, np.maximum(picks, 0), got)
 

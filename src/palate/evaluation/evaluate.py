@@ -26,7 +26,6 @@ from palate.evaluation.baselines import Interactions, default_grids
 from palate.evaluation.ranking import evaluate_ranking
 from palate.learner import Learner
 from palate.model.model import Model
-from palate.posteriors.belief import Belief
 from palate.random import derive_rng
 
 SPLITS = ("global-time", "leave-last-out", "random", "stratified-user", "stratified-item")
@@ -164,7 +163,7 @@ def predict_rows(model: Model, rows: NDArray[np.intp], columns: NDArray[np.intp]
     for start in range(0, belief.mean.shape[0], _BLOCK):
         users = slice(start, start + _BLOCK)
         entries = np.flatnonzero((rows >= start) & (rows < start + _BLOCK))
-        means, variances = model.taste.items.predict(Belief(belief.mean[users], belief.covariance[users]))
+        means, variances = model.taste.items.predict(belief.of(users))
         cells = rows[entries] - start, columns[entries]
         mean[entries], variance[entries] = means[cells], variances[cells]
     likelihood = model.taste.likelihood

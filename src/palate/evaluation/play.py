@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sparse
-from numpy.typing import NDArray
 
 from palate.acquisition import Given, Strategy, best, values
 from palate.acquisition.targets import KNOWN, aimed_at
@@ -67,9 +66,9 @@ def play(
         allowed[everyone[asked], picks[asked]] = False
         answers = np.where(got, world.ratings[everyone, picks], np.nan)
         given = given.added(np.where(asked, picks, -1), answers)
-        belief = _where(got, world.taste.observe(belief, picks, np.nan_to_num(answers)), belief)
+        belief = world.taste.observe(belief, picks, np.nan_to_num(answers)).where(got, belief)
         if pool == "open":
-            exposure = _where(asked, world.answerability.observe(exposure, picks, got), exposure)
+            exposure = world.answerability.observe(exposure, picks, got).where(asked, exposure)
         answered[:, turn + 1] = answered[:, turn] + got
         rows.append(judge(belief))
     sums = {name: np.stack([row[name] for row in rows], 1) for name in rows[0]}
@@ -94,13 +93,6 @@ def ceiling(world: World, budget: int) -> Played:
     return Played(sums, judge.weights, answered, np.ones(len(answered)))
 
 
-def _where(moves: NDArray[np.bool_], after: Belief, before: Belief) -> Belief:
-    return Belief(
-        np.where(moves[:, None], after.mean, before.mean),
-        np.where(moves[:, None, None], after.covariance, before.covariance),
-    )
-
-
 class Judge:
     """Quality on the test ratings of each subject.
 
@@ -109,11 +101,7 @@ class Judge:
     """
 
     def __init__(self, taste: Taste, held_out: HeldOut, scale: Scale) -> None:
-        self._held_out, self._like, self._cut = held_out, scale.like, scale.cut
-        self._likelihood = taste.likelihood
-        self._level = taste.items.level[held_out.columns]
-        self._factors = taste.items.factors[held_out.columns]
-        self._noise = taste.items.answer_noise[held_out.columns]
+        self._taste, self._held_out, self._like, self._cut = taste, held_out, scale.like, scale.cut
         present = held_out.present
         self._relevant = present & (held_out.values >= scale.like)
         self._positives = self._relevant.sum(1)
@@ -125,15 +113,7 @@ class Judge:
         self._ideal = np.maximum(ideal[np.minimum(self._positives, K)], 1e-12)
 
     def __call__(self, belief: Belief) -> dict[str, Array]:
-        present = self._held_out.present
-        predicted = self._level + np.einsum("nd,ntd->nt", belief.mean, self._factors)
-        expected = self._likelihood.expected(
-            predicted,
-            lambda: (
-                np.einsum("ntd,nde,nte->nt", self._factors, belief.covariance, self._factors, optimize=True)
-                + self._noise
-            ),
-        )
+        present, expected = self._held_out.present, self._taste.expected(belief, self._held_out.columns)
         squared = np.where(present, (expected - self._held_out.values) ** 2, 0.0).sum(1)
         right = present & ((expected >= self._cut) == (self._held_out.values >= self._like))
         return {"rmse": squared, "accuracy": right.sum(1).astype(np.float64), **self._lists(expected)}

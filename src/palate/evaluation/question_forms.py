@@ -27,7 +27,7 @@ from palate.evaluation.play import Judge
 from palate.evaluation.world import World
 from palate.loop.offered import context_of
 from palate.model.model import Model
-from palate.posteriors.answerability import known_chance, like_chance, not_named
+from palate.posteriors.answerability import compared, known_chance, like_chance, not_named
 from palate.posteriors.belief import Belief
 from palate.posteriors.concepts import RATED
 
@@ -85,13 +85,13 @@ class _Talk:
 
     def setting(self, seconds: Seconds, rows: Rows) -> QuestionContext:
         """Of some users."""
-        exposure = _rows(self.exposure, rows)
+        exposure = self.exposure.of(rows)
         candidates = self.world.candidates.aimed(self.world.answerability, exposure, Given.nothing(len(rows)))
         reach = candidates.reach  # of a preview too: see above
         return context_of(
             self.model,
             candidates,
-            _rows(self.belief, rows),
+            self.belief.of(rows),
             self.allowed[rows],
             seconds=seconds,
             concepts=self.model.concepts,
@@ -131,20 +131,16 @@ class _Talk:
         return known, np.where(known, self.world.ratings[rows, items], 0.0)
 
     def _move(self, rows: Rows, moved: Belief) -> None:
-        mean, covariance = self.belief.mean.copy(), self.belief.covariance.copy()
-        mean[rows], covariance[rows] = moved.mean, moved.covariance
-        self.belief = Belief(mean, covariance)
+        self.belief = self.belief.replaced(rows, moved)
 
     def _expose(self, rows: Rows, moved: Belief) -> None:
-        mean, covariance = self.exposure.mean.copy(), self.exposure.covariance.copy()
-        mean[rows], covariance[rows] = moved.mean, moved.covariance
-        self.exposure = Belief(mean, covariance)
+        self.exposure = self.exposure.replaced(rows, moved)
 
     def _rate(self, rows: Rows, items: Rows) -> NDArray[np.bool_]:
         known, ratings = self._of(rows, items)
         told = rows[known]
-        self._move(told, self.world.taste.observe(_rows(self.belief, told), items[known], ratings[known]))
-        self._expose(rows, self.world.answerability.observe(_rows(self.exposure, rows), items, known))
+        self._move(told, self.world.taste.observe(self.belief.of(told), items[known], ratings[known]))
+        self._expose(rows, self.world.answerability.observe(self.exposure.of(rows), items, known))
         return known
 
     def _preview(self, rows: Rows, items: Rows) -> NDArray[np.bool_]:
@@ -153,7 +149,7 @@ class _Talk:
         would = ratings + np.sqrt(noise) * self.rng.normal(size=len(rows)) >= self.world.scale.cut
         told = rows[known]
         moved = self.world.taste.observe_like(
-            _rows(self.belief, told), items[known], would[known].astype(float), cut=self.model.like_cut, noise=noise
+            self.belief.of(told), items[known], would[known].astype(float), cut=self.model.like_cut, noise=noise
         )
         self._move(told, moved)
         return known
@@ -162,16 +158,10 @@ class _Talk:
         (knows_first, one), (knows_second, two) = self._of(rows, first), self._of(rows, second)
         both = knows_first & knows_second
         told = both & (one != two)
-        belief = _rows(self.belief, rows[told])
+        belief = self.belief.of(rows[told])
         preferred = (one > two)[told].astype(float)
         self._move(rows[told], self.world.taste.observe_pair(belief, first[told], second[told], preferred))
-        answerability = self.world.answerability
-        for items, other in ((first, second), (second, first)):
-            here = _rows(self.exposure, rows[both])
-            self._expose(rows[both], answerability.observe(here, items[both], True))
-            here = _rows(self.exposure, rows[~both])
-            chance = known_chance(answerability, here, other[~both])
-            self._expose(rows[~both], not_named(answerability, here, items[~both], chance))
+        self._expose(rows, compared(self.world.answerability, self.exposure.of(rows), first, second, both))
         return np.asarray(told)
 
     def _concept(self, rows: Rows, concepts: Rows) -> NDArray[np.bool_]:
@@ -179,7 +169,7 @@ class _Talk:
         views, learnt = self.views[rows, concepts], self.model.concepts
         told = ~np.isnan(views)
         which = concepts[told]
-        belief, yes = _rows(self.belief, rows[told]), (views[told] > 0).astype(float)
+        belief, yes = self.belief.of(rows[told]), (views[told] > 0).astype(float)
         moved = belief.update_probit(learnt.directions[which], learnt.level[which], yes, learnt.noise[which])
         self._move(rows[told], moved)
         return told
@@ -196,23 +186,18 @@ class _Talk:
 
     def _name(self, rows: Rows, items: Rows, tapped: NDArray[np.bool_]) -> None:
         """What one item of a group says of what the users know."""
-        answerability, exposure = self.world.answerability, _rows(self.exposure, rows)
-        liked = like_chance(self.world.taste, _rows(self.belief, rows), items, self.model.like_cut)
+        answerability, exposure = self.world.answerability, self.exposure.of(rows)
+        liked = like_chance(self.world.taste, self.belief.of(rows), items, self.model.like_cut)
         named = answerability.observe(exposure, items, True)
         silent = not_named(answerability, exposure, items, liked)
-        mean = np.where(tapped[:, None], named.mean, silent.mean)
-        self._expose(rows, Belief(mean, np.where(tapped[:, None, None], named.covariance, silent.covariance)))
+        self._expose(rows, named.where(tapped, silent))
 
     def _tap(self, rows: Rows, items: Rows, tapped: NDArray[np.bool_]) -> None:
         """What it says of taste."""
         taste, cut = self.world.taste, self.model.like_cut
-        known = known_chance(self.world.answerability, _rows(self.exposure, rows), items)
-        belief = _rows(self.belief, rows)
+        known = known_chance(self.world.answerability, self.exposure.of(rows), items)
+        belief = self.belief.of(rows)
         self._move(rows, taste.observe_like(belief, items, tapped.astype(float), cut=cut, known=known))
-
-
-def _rows(belief: Belief, rows: Rows) -> Belief:
-    return Belief(belief.mean[rows], belief.covariance[rows])
 
 
 def user_views(ratings: Array, answerable: NDArray[np.bool_], inside: Array) -> Array:

@@ -141,7 +141,7 @@ def whom_to_ask(
     crowd = Crowd.of(memory)
     ratings, unable = crowd.ratings(model, item), crowd.unable(item)
     offered = exchanged(model, crowd.belief, _padded(model.answers, len(crowd.user_ids)))
-    belief = offered.population.taste.believe(ratings, _one(items_as_users(model, np.array([item]))))
+    belief = offered.population.taste.believe(ratings, items_as_users(model, np.array([item])).of(0))
     known_to = item_exposure(model, item, len(crowd.user_ids) - len(model.user_ids))
     exposure = known_to.start()
     for user, answered in [*((user, True) for user in ratings.indices), *((user, False) for user in unable)]:
@@ -152,8 +152,8 @@ def whom_to_ask(
     allowed[given.columns] = False
     chosen = get_strategy(strategy)
     random = share(random_share, "random_share")
-    choices = select(chosen, _one(belief), offered, k=k, allowed=allowed, random_share=random, rng=rng)
-    before = float(_one(belief).variance(offered.items.factors).mean())
+    choices = select(chosen, belief.of(0), offered, k=k, allowed=allowed, random_share=random, rng=rng)
+    before = float(belief.of(0).variance(offered.items.factors).mean())
     questions = [
         Question(
             user_id=crowd.user_ids[choice.item],
@@ -162,7 +162,7 @@ def whom_to_ask(
             value=choice.value,
             answerable=float(offered.known[choice.item]),
             propensity=choice.propensity,
-            why=_why(offered, _one(belief), choice.item, before),
+            why=_why(offered, belief.of(0), choice.item, before),
         )
         for choice in choices
     ]
@@ -185,10 +185,6 @@ def _why(offered: Candidates, belief: Belief, user: int, before: float) -> str:
     after = float(offered.condition(belief, user).variance(offered.items.factors).mean())
     share = 1.0 - after / before if before > 0 else 0.0
     return f"an answer lowers the uncertainty about what everybody thinks of it by {share:.0%}"
-
-
-def _one(belief: Belief) -> Belief:
-    return Belief(belief.mean[0], belief.covariance[0])
 
 
 def _padded(answers: sparse.csr_matrix, n_users: int) -> sparse.csr_matrix:

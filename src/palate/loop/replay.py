@@ -17,7 +17,7 @@ from palate.entities import Answer, AnswerKind, Form
 from palate.loop.state import UserState, fresh_state
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import is_pseudo, weight_of, without_replaced
-from palate.posteriors.answerability import known_chance, like_chance, not_named
+from palate.posteriors.answerability import compared, known_chance, like_chance, not_named
 from palate.posteriors.attribute_coding import Told
 from palate.posteriors.belief import Belief
 
@@ -119,21 +119,11 @@ def _pair(model: Model, state: UserState, answer: Answer) -> UserState:
     state = replace(state, posed=state.posed | {first, second})
     if answer.kind is AnswerKind.SKIPPED:
         return state
-    state = replace(state, exposure=_compared(model, state.exposure, first, second, answer.kind))
+    known = answer.kind is not AnswerKind.UNKNOWN
+    state = replace(state, exposure=compared(model.answerability, state.exposure, first, second, known))
     if answer.value is None:
         return state
     return replace(state, belief=model.taste.observe_pair(state.belief, first, second, answer.value))
-
-
-def _compared(model: Model, exposure: Belief, first: int, second: int, kind: AnswerKind) -> Belief:
-    """Both are known, or (don't know it) one of them is not."""
-    answerability = model.answerability
-    for item, other in ((first, second), (second, first)):
-        if kind is AnswerKind.UNKNOWN:
-            exposure = not_named(answerability, exposure, item, known_chance(answerability, exposure, other))
-        else:
-            exposure = answerability.observe(exposure, item, True)
-    return exposure
 
 
 def _group(model: Model, state: UserState, answer: Answer) -> UserState:

@@ -77,13 +77,12 @@ def fresh_state(
         keep = ~np.isin(answers.indices, list(without))
         kept = np.array([0, keep.sum()])
         answers = sparse.csr_matrix((answers.data[keep], answers.indices[keep], kept), shape=answers.shape)
-    belief = model.taste.believe(answers, start)
     exposure = model.answerability.believe(model.answers[row])
     rated = tuple(map(int, answers.indices))
     return UserState(
         start,
-        Belief(belief.mean[0], belief.covariance[0]),
-        _met(model, Belief(exposure.mean[0], exposure.covariance[0]), history, rated),
+        model.taste.believe(answers, start).of(0),
+        _met(model, exposure.of(0), history, rated),
         rated,
         tuple(map(float, answers.data)),
         frozenset(rated),

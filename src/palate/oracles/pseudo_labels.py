@@ -27,7 +27,6 @@ from palate.arrays import Array
 from palate.entities import Answer, AnswerKind, Form, Question
 from palate.errors import AnswerError, DataError, OptionError
 from palate.oracles.calibration import certain_from
-from palate.posteriors.belief import Belief
 from palate.posteriors.taste import Taste
 
 IntArray = NDArray[np.intp]
@@ -76,8 +75,7 @@ class Believed:
         if likelihood.events_only:
             raise OptionError("pseudo-labels stand for ratings or likes, and this model was fitted on events alone.")
         row = sparse.csr_matrix((answers, items, [0, len(items)]), shape=(1, len(self.taste.items)))
-        beliefs = self.taste.believe(row)
-        mean, variance = self.taste.items.predict(Belief(beliefs.mean[0], beliefs.covariance[0]))
+        mean, variance = self.taste.items.predict(self.taste.believe(row).of(0))
         expected, sure = likelihood.expected(mean, variance), -np.sqrt(likelihood.answer_variance(mean, variance))
         return Prediction((expected >= 0.5).astype(np.float64) if likelihood.is_binary else expected, sure)
 

@@ -22,7 +22,7 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 from scipy.sparse.linalg import ArpackError, LinearOperator, svds
 
-from palate.arrays import Array
+from palate.arrays import Array, Mask
 from palate.posteriors.belief import Belief
 from palate.posteriors.probit import yes_chance
 from palate.posteriors.taste import Taste
@@ -179,6 +179,20 @@ def known_chance(answerability: Answerability, exposure: Belief, items: NDArray[
     """P(a user knows an item), within [0.001, 1]; shapes as above."""
     score = np.einsum("...e,...e->...", exposure.mean, answerability.loadings[items])
     return np.asarray(np.clip(answerability.rate[items] + score, LOWEST, 1.0))
+
+
+def compared(
+    answerability: Answerability,
+    exposure: Belief,
+    first: NDArray[np.intp] | int,
+    second: NDArray[np.intp] | int,
+    known: Mask | bool,
+) -> Belief:
+    """The belief about what a user knows after they compared two items: both are known, or else one of them is not."""
+    for item, other in ((first, second), (second, first)):
+        silent = not_named(answerability, exposure, item, known_chance(answerability, exposure, other))
+        exposure = answerability.observe(exposure, item, True).where(known, silent)
+    return exposure
 
 
 def not_named(

@@ -56,8 +56,7 @@ class Attributes:
         columns = {name: [value] for name, value in values.items()}
         if not self.coding.encode(columns, 1).any():
             return taste.start
-        belief = self.start(taste, columns, 1)
-        return Belief(belief.mean[0], belief.covariance[0])
+        return self.start(taste, columns, 1).of(0)
 
 
 def fit_attributes(taste: Taste, answers: sparse.csr_matrix, columns: Columns) -> Attributes | None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from palate.arrays import Array
+from palate.arrays import Array, Mask
 from palate.posteriors.probit import assumed_density
 from palate.posteriors.statistics import pack
+
+Users = NDArray[np.intp] | slice | int  # which of n
 
 _LEAST_NOISE = 1e-12  # of an answer, as a share of its variance over the population
 
@@ -32,6 +35,22 @@ class Belief:
     @property
     def dim(self) -> int:
         return int(self.mean.shape[-1])
+
+    def of(self, users: Users) -> Belief:
+        """About one of n users, or some of them."""
+        return Belief(self.mean[users], self.covariance[users])
+
+    def where(self, here: Mask | bool, other: Belief) -> Belief:
+        """This about some of n users, (n,), and the other belief about the rest."""
+        here = np.asarray(here)[..., None]
+        covariance = np.where(here[..., None], self.covariance, other.covariance)
+        return Belief(np.where(here, self.mean, other.mean), covariance)
+
+    def replaced(self, users: Users, by: Belief) -> Belief:
+        """The same, but about some of the users."""
+        mean, covariance = self.mean.copy(), self.covariance.copy()
+        mean[users], covariance[users] = by.mean, by.covariance
+        return Belief(mean, covariance)
 
     def score(self, factors: Array) -> Array:
         """Mean of ``w · z``, (I,) or (n, I)."""

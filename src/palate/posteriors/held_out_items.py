@@ -70,8 +70,7 @@ class Heard:
         answers, total = values[:, held].tocsr(), np.zeros(n)
         for start in range(0, answers.shape[0], _BLOCK):
             part = answers[start : start + _BLOCK].tocoo()
-            people = slice(start, start + _BLOCK)
-            mean, variance = items.predict(Belief(self.users.mean[people], self.users.covariance[people]))
+            mean, variance = items.predict(self.users.of(slice(start, start + _BLOCK)))
             expected = self.likelihood.expected(mean, variance)
             total += np.bincount(part.col, (part.data - expected[part.row, part.col]) ** 2, minlength=n)
         return total

@@ -7,7 +7,7 @@ about ``n`` users at once (n, D) and (n, D, D). Everything here takes both.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sparse
@@ -137,6 +137,18 @@ class Taste:
             noise[first] + noise[second],
         )
 
+    def expected(self, belief: Belief, items: NDArray[np.intp]) -> Array:
+        """Expected answers of n users to their own t items each, (n, t)."""
+        factors = self.items.factors[items]
+        mean = self.items.level[items] + np.einsum("nd,ntd->nt", belief.mean, factors)
+        return self.likelihood.expected(
+            mean,
+            lambda: (
+                np.einsum("ntd,nde,nte->nt", factors, belief.covariance, factors, optimize=True)
+                + self.items.answer_noise[items]
+            ),
+        )
+
     def believe(self, answers: sparse.csr_matrix, start: Belief | None = None) -> Belief:
         """Beliefs about many users from all their answers, (n, I) CSR, entries in the order of answering.
 
@@ -144,11 +156,8 @@ class Taste:
         because it is that, all users side by side.
         """
         start = start or self.start
-        n = answers.shape[0]
-        mean = np.broadcast_to(start.mean, (n, self.items.dim))
-        covariance = np.broadcast_to(start.covariance, (n, self.items.dim, self.items.dim))
         if not self.likelihood.is_linear:
-            return self._filter(answers, Belief(mean.copy(), covariance.copy()))
+            return self._filter(answers, start)
         factors, noise = self.items.factors, self.items.answer_noise[answers.indices]
         weights = sparse.csr_matrix(
             (1.0 / self.likelihood.answer_noise(noise), answers.indices, answers.indptr), shape=answers.shape
@@ -162,15 +171,15 @@ class Taste:
         pull = pulls @ factors + (precision @ start.mean[..., None])[..., 0]
         return Belief(np.einsum("nde,ne->nd", covariance, pull), covariance)
 
-    def _filter(self, answers: sparse.csr_matrix, belief: Belief) -> Belief:
+    def _filter(self, answers: sparse.csr_matrix, start: Belief) -> Belief:
         """Assumed-density filtering of all users side by side: the t-th answer of each in the t-th round."""
         counts = np.diff(answers.indptr)
-        mean, covariance = belief.mean, belief.covariance
+        mean = np.broadcast_to(start.mean, (len(counts), self.items.dim)).copy()
+        covariance = np.broadcast_to(start.covariance, (*mean.shape, self.items.dim)).copy()
+        belief = Belief(mean, covariance)
         for turn in range(int(counts.max(initial=0))):
             users = np.flatnonzero(counts > turn)
             entries = answers.indptr[users] + turn
-            moved = self.observe(
-                Belief(mean[users], covariance[users]), answers.indices[entries], answers.data[entries]
-            )
+            moved = self.observe(belief.of(users), answers.indices[entries], answers.data[entries])
             mean[users], covariance[users] = moved.mean, moved.covariance
-        return replace(belief, mean=mean, covariance=covariance)
+        return belief

@@ -74,7 +74,7 @@ def make_world(kind: Kind = "gaussian", seed: int = 0, *, rated: bool = True) ->
     exposure = Belief(rng.normal(size=(USERS, 2)), np.tile(np.diag([1.0, 0.3]), (USERS, 1, 1)))
     everything = Candidates.of_all(population, levels, targets=np.full(ITEMS, 1.0 / ITEMS))
     candidates = everything.aimed(answerability, exposure, given)
-    return World(Belief(several.mean[0], several.covariance[0]), several, candidates)
+    return World(several.of(0), several, candidates)
 
 
 def _ratings(levels: int, rng: np.random.Generator) -> NDArray[np.float64]:

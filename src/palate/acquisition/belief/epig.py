@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.special import entr, ndtr
 
 from palate.acquisition.candidates import Candidates
+from palate.acquisition.per_user import for_each
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
@@ -31,13 +32,8 @@ def epig(belief: Belief, candidates: Candidates, *, rng: np.random.Generator, n_
     """
     information = _of_ratings if candidates.likelihood.is_linear else _of_likes
     uniform = rng.random(n_targets)
-    if belief.mean.ndim == 1:
-        return information(belief, candidates, _draw(candidates.targets, uniform))
-    targets = np.broadcast_to(candidates.targets, (len(belief.mean), len(candidates.shown)))
-    users = zip(belief.mean, belief.covariance, targets, strict=True)  # (n, I, targets) at once would not fit
-    return np.stack(
-        [information(Belief(mean, covariance), candidates, _draw(q, uniform)) for mean, covariance, q in users]
-    )
+    # one after the other: (n, I, targets) at once would not fit
+    return for_each(belief, candidates, lambda one, few: information(one, few, _draw(few.targets, uniform)))
 
 
 def _draw(probabilities: Array, uniform: Array) -> NDArray[np.intp]:

@@ -105,8 +105,7 @@ def _trial(population: Population, pool: Positions) -> _Trial:
 
 def _told(taste: Taste, belief: Belief, trial: _Trial, users: Positions, item: int, place: int) -> Belief:
     """What is believed of some of the users once they have answered."""
-    before = Belief(belief.mean[users], belief.covariance[users])
-    return taste.observe(before, np.full(len(users), item), trial.answers[users, place])
+    return taste.observe(belief.of(users), np.full(len(users), item), trial.answers[users, place])
 
 
 def _gain(taste: Taste, belief: Belief, trial: _Trial, errors: Array, item: int, place: int) -> float:
@@ -118,17 +117,8 @@ def _gain(taste: Taste, belief: Belief, trial: _Trial, errors: Array, item: int,
 
 def _errors(taste: Taste, belief: Belief, trial: _Trial, users: Positions) -> Array:
     """Squared error on the test ratings of each, (n,)."""
-    columns, values = trial.columns[users], trial.values[users]
-    factors = taste.items.factors[columns]
-    predicted = taste.items.level[columns] + np.einsum("nd,ntd->nt", belief.mean, factors)
-    expected = taste.likelihood.expected(
-        predicted,
-        lambda: (
-            np.einsum("ntd,nde,nte->nt", factors, belief.covariance, factors, optimize=True)
-            + taste.items.answer_noise[columns]
-        ),
-    )
-    return np.asarray(np.nansum((expected - values) ** 2, axis=1))
+    missed = taste.expected(belief, trial.columns[users]) - trial.values[users]
+    return np.asarray(np.nansum(missed**2, axis=1))
 
 
 def representative_items(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> Array:

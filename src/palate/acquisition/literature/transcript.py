@@ -75,7 +75,7 @@ class Transcript:
         -inf is what had been asked already; -1 a question about none of these candidates.
         """
         turns = len(self.given.columns)
-        before = Belief(self.beliefs.mean[:-1], self.beliefs.covariance[:-1])
+        before = self.beliefs.of(slice(-1))
         as_users = replace(candidates, given=Given.nothing(turns))
         scores = member_scores(before, as_users, rng=rng)
         asked = _position(candidates, self.given.columns)

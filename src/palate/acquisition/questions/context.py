@@ -81,7 +81,7 @@ class QuestionContext:
     def of_rating(self) -> Array:
         """Curvature of a rating of each item, (n, I) (:meth:`Candidates.gain`)."""
         if len(self.belief.mean) == 1:  # without pairs of factors, as in quadratic
-            return self.candidates.gain(Belief(self.belief.mean[0], self.belief.covariance[0]))[None]
+            return self.candidates.gain(self.belief.of(0))[None]
         return self.candidates.gain(self.belief)
 
 
