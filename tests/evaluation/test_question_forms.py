@@ -14,6 +14,7 @@ from palate.errors import OptionError
 from palate.evaluation.play import play as by_question
 from palate.evaluation.question_forms import play_kinds, user_views
 from palate.evaluation.world import World, items_world, users_world
+from palate.loop.memory import Memory
 from palate.oracles import Simulated
 from tests.worlds import data
 
@@ -44,7 +45,7 @@ def test_the_learner_and_the_oracle_do_the_same(new_users: World, form: Form) ->
         ratings = {ids[i]: new_users.ratings[row, i] for i in np.flatnonzero(new_users.answerable[row])}
         categories = {name: [ids[i] for i in members] for name, members in model.catalogue.categories.items()}
         oracle = Simulated({"somebody": ratings}, like=model.scale.like, cut=model.scale.cut, categories=categories)
-        shared = type(learner)(_with_exposure(model, new_users))
+        shared = type(learner)(Memory(_with_exposure(model, new_users)))
         spent, questions = 0.0, 0
         while True:
             asked = shared.ask(

@@ -13,7 +13,7 @@ from scipy.stats import norm
 from palate.costs import Seconds
 from palate.entities import Form
 from palate.errors import OptionError
-from palate.posteriors.answerability import Answerability, known_chance, like_chance, not_named
+from palate.posteriors.answerability import Answerability, compared, known_chance, like_chance, not_named
 from palate.posteriors.belief import Belief
 from palate.posteriors.concepts import Concepts
 from palate.posteriors.items import Items
@@ -159,6 +159,19 @@ def exposures() -> Answerability:
     loadings = np.array([[0.3, 0.0], [0.25, 0.1], [0.0, 0.2]])
     rate = np.array([0.4, 0.3, 0.5])
     return Answerability(rate, loadings, rate * (1 - rate) - (loadings**2).sum(1))
+
+
+def test_of_two_items_compared_both_are_known_or_one_is_not() -> None:
+    answerability = Answerability(np.array([0.6, 0.5]), np.array([[0.3], [0.2]]), np.array([0.15, 0.2]))
+    start, known = answerability.start(2), np.array([True, False])
+    after = compared(answerability, start, np.array([0, 0]), np.array([1, 1]), known)
+    both = answerability.observe(answerability.observe(start.of(0), 0, True), 1, True)
+    first = not_named(answerability, start.of(1), 0, known_chance(answerability, start.of(1), 1))
+    either = not_named(answerability, first, 1, known_chance(answerability, first, 0))
+    for user, exact in enumerate((both, either)):
+        np.testing.assert_allclose(after.mean[user], exact.mean)
+        alone = compared(answerability, start.of(user), 0, 1, bool(known[user]))
+        np.testing.assert_allclose(alone.covariance, exact.covariance)
 
 
 def test_a_certain_like_that_is_not_named_is_not_known() -> None:

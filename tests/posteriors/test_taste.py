@@ -57,6 +57,29 @@ def one_by_one(of: Taste, answers: sparse.csr_matrix, user: int, start: Belief) 
     return belief
 
 
+@pytest.mark.parametrize("kind", LIKELIHOODS)
+def test_what_each_of_several_users_is_expected_to_answer_about_their_own_items(kind: Kind) -> None:
+    of, rng = taste(kind), np.random.default_rng(1)
+    several, items = Belief(rng.normal(size=(4, DIM)), spd(rng, 4, DIM, DIM)), rng.integers(0, ITEMS, (4, 2))
+    found = of.expected(several, items)
+    for user, place in np.ndindex(4, 2):
+        item, belief = items[user, place], several.of(user)
+        mean = of.items.level[item] + of.items.factors[item] @ belief.mean
+        variance = belief.variance(of.items.factors[[item]])[0] + of.items.answer_noise[item]
+        likely = norm.cdf(mean / np.sqrt(variance)) if kind == "probit" else mean
+        assert found[user, place] == pytest.approx(likely)
+
+
+def test_a_belief_about_some_of_several_users() -> None:
+    rng = np.random.default_rng(2)
+    one, other = (Belief(rng.normal(size=(3, DIM)), spd(rng, 3, DIM, DIM)) for _ in range(2))
+    here = np.array([True, False, True])
+    mixed = one.where(here, other)
+    assert np.array_equal(mixed.of(here).mean, one.of(here).mean) and np.array_equal(mixed.mean[1], other.mean[1])
+    assert np.array_equal(one.replaced(np.array([1]), other.of([1])).covariance, mixed.covariance)
+    assert np.array_equal(one.of(0).where(False, other.of(0)).covariance, other.covariance[0])
+
+
 # ---- update ---------------------------------------------------------------------------------------------------------
 
 
