@@ -131,6 +131,18 @@ def test_an_unknown_likelihood_is_refused() -> None:
         Likelihood.named("poisson")
 
 
+@pytest.mark.parametrize("weights", [(5.0, 5.0), (1.0, -0.1), (np.inf, 1.0), (np.nan, 0.0), ("a", 0.0)])
+def test_events_without_weight_are_refused(weights: tuple) -> None:
+    with pytest.raises(OptionError, match=r"^an event has the precision \S+, an item without one \S+\. Give the event"):
+        Implicit(*weights)
+
+
+@pytest.mark.parametrize("kind", [None, 3, ["probit"], "Probit"])
+def test_a_name_that_is_none_is_refused(kind: object) -> None:
+    with pytest.raises(OptionError, match=r"is unknown\. Use gaussian, probit or implicit\.$"):
+        Likelihood.named(kind)  # type: ignore[arg-type]
+
+
 # ---- nobody else asks which kind it is ------------------------------------------------------------------------------
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from palate.acquisition import DEFAULT, Candidates, Given, get_strategy, select
 from palate.acquisition.draw import Draw
 from palate.acquisition.questions.context import Offers, QuestionContext
-from palate.acquisition.questions.forms import MEASURE, best_offer, check_forms, offers
+from palate.acquisition.questions.forms import MEASURE, best_offer, offers
 from palate.acquisition.strategy import Score, Strategy
 from palate.acquisition.targets import KNOWN, aimed_at
 from palate.arrays import Array, Mask
@@ -108,7 +108,7 @@ def _of_forms(
             f"strategy {shown(wish.strategy)} ranks items. Several forms of question are compared by what they tell "
             "per second: leave the strategy out."
         )
-    check_forms(forms, memory.model.taste.likelihood)
+    memory.model.taste.likelihood.check_forms(forms)
     context = _context(memory.model, memory.state(user_id), forms, wish)
     questions: list[Question] = []
     while len(questions) < k:

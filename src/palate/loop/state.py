@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
-from palate.acquisition.questions.forms import check_forms
 from palate.encoders.histories.events import History
 from palate.entities import Answer, Form
 from palate.errors import AnswerError, MissingExtra, OptionError
@@ -26,7 +25,7 @@ def check_form(model: Model, answer: Answer) -> None:
         AnswerError: If it knows events only, or its encoder is not there.
     """
     try:
-        check_forms((answer.form,), model.taste.likelihood)
+        model.taste.likelihood.check_forms((answer.form,))
         if answer.form is Form.CONCEPT:
             model.concept(answer.item_id)
     except (OptionError, MissingExtra) as error:

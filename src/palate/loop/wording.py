@@ -27,7 +27,6 @@ def worded(model: Model, question: Question) -> Question:
 def _text(model: Model, form: Form, titles: Sequence[str]) -> str:
     if form is not Form.RATE:
         return _TEXTS[form].format((" or " if form is Form.PAIR else ", ").join(titles))
-    scale, likelihood = model.scale, model.taste.likelihood
-    if not likelihood.is_binary and not likelihood.events_only:
-        return f"How do you rate {titles[0]}, from {scale.low:g} to {scale.high:g}?"
-    return f"Do you like {titles[0]}?"
+    if model.taste.likelihood.words:
+        return f"Do you like {titles[0]}?"
+    return f"How do you rate {titles[0]}, from {model.scale.low:g} to {model.scale.high:g}?"

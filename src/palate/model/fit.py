@@ -64,7 +64,7 @@ class FitArguments(TypedDict, total=False):
     audio: str | Encoder | None
     categories: bool
     on_corrupt: OnCorrupt
-    likelihood: str
+    likelihood: str | Likelihood
     dim: int
     history: HistoryName
     companions: bool

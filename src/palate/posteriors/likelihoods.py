@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -20,6 +20,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from palate.arrays import Array
+from palate.entities import Form, number_of, shown
 from palate.errors import OptionError
 from palate.posteriors import probit
 from palate.posteriors.belief import Belief
@@ -41,6 +42,7 @@ class Likelihood(ABC):
             answer tells does not hang on what it is, and the noise of repeated ones averages out.
         is_binary: Whether an answer is yes or no, so that the expected answer is a chance.
         events_only: Whether there is no dislike: only what was used is told, and what was not counts as a weak zero.
+        forms: Of question that it has an answer to.
         answers: Lowest and highest answer; none where the data says so.
         words: Answers that have a name.
         unit: What the expected answer is, with the ends of the scale to be filled in as ``low`` and ``high``.
@@ -54,6 +56,7 @@ class Likelihood(ABC):
     is_linear: ClassVar[bool]
     is_binary: ClassVar[bool]
     events_only: ClassVar[bool] = False
+    forms: ClassVar[frozenset[Form]] = frozenset(Form)
     answers: ClassVar[tuple[float, ...]] = (0.0, 1.0)
     words: ClassVar[Mapping[str, float]] = {}
     unit: ClassVar[str]
@@ -70,13 +73,22 @@ class Likelihood(ABC):
         Raises:
             OptionError: If there is none.
         """
-        if kind not in _KINDS:
-            raise OptionError(f"likelihood {kind!r} is unknown. Use gaussian, probit or implicit.")
+        if not isinstance(kind, str) or kind not in _KINDS:
+            raise OptionError(f"likelihood {shown(kind)} is unknown. Use gaussian, probit or implicit.")
         return _KINDS[kind](**weights)
 
     def as_dict(self) -> dict[str, Any]:
         """What :meth:`named` makes it from."""
         return {"kind": self.kind, **asdict(self)}
+
+    def check_forms(self, forms: Iterable[Form]) -> None:
+        """Raises OptionError if it has no answer to one of these forms of question."""
+        strange = [form for form in forms if form not in self.forms]
+        if strange:
+            raise OptionError(
+                f"a model of events knows no dislikes: a {strange[0].value} cannot be asked. "
+                "Fit ratings, or rate, group or page."
+            )
 
     @abstractmethod
     def targets(self, values: Array, mean: Lazy) -> tuple[Array, Array]:
@@ -218,12 +230,20 @@ class Implicit(_Linear):
 
     kind = "implicit"
     events_only = True
+    forms = frozenset((Form.RATE, Form.GROUP, Form.PAGE))  # an event is a tap; there is nothing else to say
     words: ClassVar = {"like": 1.0}
     unit = "strength of preference"
     _did = ("chose", "chose")
 
     confidence: float = 18.0
     background: float = 6.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= number_of(self.background) < number_of(self.confidence) < np.inf:
+            raise OptionError(
+                f"an event has the precision {shown(self.confidence)}, an item without one {shown(self.background)}. "
+                "Give the event a number above the other, and that 0 or more."
+            )
 
     def answer_noise(self, noise: Array) -> Array:
         return np.full_like(noise, 1.0 / (self.confidence - self.background))

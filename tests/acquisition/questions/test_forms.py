@@ -10,7 +10,7 @@ from scipy.stats import norm
 
 from palate.acquisition import Candidates, Given
 from palate.acquisition.questions.context import Offers, QuestionContext
-from palate.acquisition.questions.forms import FORMS, best_offer, check_forms, offers, view_chance
+from palate.acquisition.questions.forms import FORMS, best_offer, offers, view_chance
 from palate.acquisition.questions.groups import LARGEST_GROUP
 from palate.costs import LISTS, Seconds
 from palate.entities import Form
@@ -282,4 +282,4 @@ def test_a_model_of_events_asks_what_events_can_answer() -> None:
     with pytest.raises(
         OptionError, match=r"^a model of events knows no dislikes: a pair cannot be asked\. Fit ratings"
     ):
-        check_forms([Form.RATE, Form.PAIR], Implicit(20.0, 5.0))
+        Implicit(20.0, 5.0).check_forms([Form.RATE, Form.PAIR])

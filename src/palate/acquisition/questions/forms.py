@@ -24,13 +24,10 @@ from palate.acquisition.questions.groups import group, page
 from palate.acquisition.questions.pairs import pair
 from palate.arrays import Array, Mask
 from palate.entities import Form
-from palate.errors import OptionError
 from palate.posteriors.concepts import Concepts
-from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.probit import expected_curvature
 
 MEASURE = "gain-per-second"  # what a question chosen here names as its strategy
-OF_EVENTS = (Form.RATE, Form.GROUP, Form.PAGE)  # an event is a tap; there is nothing else to say
 
 
 def rate(setting: QuestionContext, *, rng: np.random.Generator) -> Offers:
@@ -118,18 +115,8 @@ FORMS: dict[Form, Offer] = {
 
 def offers(setting: QuestionContext, forms: Sequence[Form], *, rng: np.random.Generator) -> list[Offers]:
     """The best question of each form, for each user."""
-    check_forms(forms, setting.candidates.likelihood)
+    setting.candidates.likelihood.check_forms(forms)
     return [FORMS[form](setting, rng=rng) for form in forms]
-
-
-def check_forms(forms: Sequence[Form], likelihood: Likelihood) -> None:
-    """Raises OptionError if the model knows events only, and one of the forms is about what is disliked."""
-    strange = [form for form in forms if likelihood.events_only and form not in OF_EVENTS]
-    if strange:
-        raise OptionError(
-            f"a model of events knows no dislikes: a {strange[0].value} cannot be asked. "
-            "Fit ratings, or rate, group or page."
-        )
 
 
 def best_offer(found: Sequence[Offers], *, open_to: Mask | None = None) -> NDArray[np.intp]:
