@@ -84,6 +84,22 @@ class StoreError(PalateError):
 
 
 def did_you_mean(name: object, known: Iterable[str], n: int = 3) -> str:
-    """A sentence with the nearest of the known names, such as "Did you mean 'epig'?"; empty where none is near."""
-    near = difflib.get_close_matches(str(name), list(known), n=n)
-    return f"Did you mean {' or '.join(map(repr, near))}?" if near else ""
+    """A sentence with the nearest of the known names, whatever their case; empty where none is near.
+
+    >>> did_you_mean("Epik", ["epig", "bald"])
+    "Did you mean 'epig'?"
+    """
+    folded = {one.casefold(): one for one in known}
+    near = difflib.get_close_matches(str(name).casefold(), folded, n=n)
+    return f"Did you mean {' or '.join(repr(folded[one]) for one in near)}?" if near else ""
+
+
+def some_of(names: Iterable[str], at_most: int = 12) -> str:
+    """The first of some names, and how many are left out.
+
+    >>> some_of("abc", at_most=2)
+    'a, b and 1 more'
+    """
+    known = list(names)
+    left = f" and {len(known) - at_most:,} more" if len(known) > at_most else ""
+    return f"{', '.join(known[:at_most]) or 'none'}{left}"

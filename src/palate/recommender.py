@@ -253,7 +253,8 @@ class Recommender:
 
     def _data(self, memory: Memory) -> Dataset:
         if not (self._folder / DATA).exists():
-            raise OptionError(f"{self._folder} keeps no data. Refit with the data it was fitted on: refit(data).")
+            where = f"{self._folder} keeps no data to refit it from."
+            raise OptionError(f"{where} Fit its data into it: palate fit PATH --out {self._folder}, or refit(data).")
         kept = added_items(Dataset.load(self._folder / DATA), memory.model.catalogue.table)
         return replace(kept, folder=self._checkpoint.media)
 
@@ -309,8 +310,9 @@ def _fitted(
         try:
             memory.check(answer)
         except InputError as error:
+            fact = str(error).partition(". ")[0]
             raise OptionError(
-                f"{folder} keeps answers that this data does not fit: {error} Give another folder."
+                f"{folder} keeps answers that this data does not fit: {fact}. Give another folder."
             ) from None
     memory, notes = checkpoint.replayed(memory, rows, last)
     kept = {name: getattr(value, "name", value) for name, value in options.items()}  # of an encoder its name

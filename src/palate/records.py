@@ -16,7 +16,7 @@ from palate.entities import (
     number_of,
     shown,
 )
-from palate.errors import DataError, OptionError
+from palate.errors import DataError, OptionError, did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,9 @@ class Event:
         object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
         object.__setattr__(self, "item_id", normalise_id(self.item_id, ITEM))
         if not isinstance(self.kind, str) or self.kind not in {"", *POSITIVE_EVENTS, *NEGATIVE_EVENTS}:
-            known = ", ".join(sorted(POSITIVE_EVENTS | NEGATIVE_EVENTS))
-            raise DataError(f"the event {shown(self.kind)} is unknown. Known events: {known}.")
+            known = sorted(POSITIVE_EVENTS | NEGATIVE_EVENTS)
+            hint = f"{did_you_mean(self.kind, known)} Known events: {', '.join(known)}.".strip()
+            raise DataError(f"the event {shown(self.kind)} is unknown. {hint}")
         liking = (-1.0 if self.kind in NEGATIVE_EVENTS else 1.0) if self.liking is None else number_of(self.liking)
         if not abs(liking) <= 1.0:  # true for NaN too
             raise OptionError(f"liking {shown(self.liking)} is out of range. Give numbers from -1 to 1.")

@@ -22,20 +22,10 @@ from palate import Dataset, Learner
 from palate.cli.interview import moved
 from palate.cli.loop import question_rng
 from palate.loop.checkpoint import open_log
-from palate.store.protocol import active
+from tests.cli.folders import kept, rows
 
 COMMAND = [sys.executable, "-c", "from palate.cli import main; main()", "interview"]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).parents[1]), "TERM": "xterm", "COLUMNS": "100"}
-
-
-def kept(model):
-    with open_log(model) as log:
-        return [label.answer for label in active(log.records())]
-
-
-def rows(model):
-    with open_log(model) as log:
-        return list(log.records())
 
 
 def test_a_talk_through_a_pipe(cli, model):
@@ -120,7 +110,7 @@ def test_an_unknown_strategy_is_an_error_before_the_first_question(cli, model):
 def test_an_answer_that_another_process_took_back_is_no_error(cli, model, monkeypatch):
     from palate.cli import interview
 
-    lines = iter(["4", "z", "q"])
+    lines = iter(["4", "2", "z", "q"])
 
     def read() -> str:
         answer = next(lines)
@@ -130,10 +120,11 @@ def test_an_answer_that_another_process_took_back_is_no_error(cli, model, monkey
         return answer
 
     monkeypatch.setattr(interview, "keys", lambda console: nullcontext(read))
-    result = cli("interview", model, "--user", "ann")
+    result = cli("interview", model, "--user", "ann", "--json")
     assert result.code == 0
-    assert "has already been retracted" in result.out
-    assert kept(model) == []
+    assert "Taken back before, elsewhere: " in result.err
+    assert [answer.value for answer in kept(model)] == [4.0]  # the one before stays: nobody asked to take it back
+    assert [answer["value"] for answer in result.json["answers"]] == [4.0]
 
 
 def test_ctrl_c_keeps_what_was_said(cli, model, monkeypatch):

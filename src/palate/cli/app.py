@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from palate import __version__
-from palate.cli import data, demo, evaluate, fit, interview, know, lists, loop, registries
+from palate.cli import data, demo, evaluate, fit, interview, items, know, lists, loop, registries
 from palate.cli.console import errors, line, plain
 from palate.errors import InputError, PalateError
 
@@ -28,6 +28,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data_app = typer.Typer(help="Fetch, describe and convert data sets.", epilog="Example: palate data inspect ratings.csv")
+item_app = typer.Typer(help="Add new items, and see what is held of one.", epilog="Example: palate item show my-model i7")
 
 
 @app.callback(invoke_without_command=True, help=app.info.help)
@@ -55,7 +56,9 @@ _add(app, fit.fit, "fit", "fit my-data --out my-model")
 _add(app, fit.refit, "refit", "refit my-model")
 _add(app, lists.recommend, "recommend", "recommend my-model --user ann -k 5 --category Comedy")
 _add(app, lists.companions, "companions", "companions my-model --user ann -k 5")
-_add(app, lists.item, "item", "item my-model --item 1")
+_add(item_app, items.add, "add", "item add my-model new-items.csv --columns item_id=sku,title=name")
+_add(item_app, items.show, "show", "item show my-model i7")
+app.add_typer(item_app, name="item")
 _add(app, loop.ask, "ask", "ask my-model --user ann -k 3 --strategy epig")
 _add(app, loop.tell, "tell", "tell my-model --user ann --item i7 --answer 4")
 _add(app, loop.undo, "undo", "undo my-model --user ann")

@@ -25,7 +25,19 @@ def load_data(path: Path, *, columns: Iterable[str] | None = None, strict: bool 
 
     with progress() as report:
         report("reading", 0, None)
-        data = Dataset.load(path, columns=column_names(columns), strict=strict)
+        return _said(Dataset.load(path, columns=column_names(columns), strict=strict))
+
+
+def load_new_items(path: Path, *, columns: Iterable[str] | None = None, strict: bool = False) -> Dataset:
+    """A table of items alone; said likewise."""
+    from palate.datasets.tables import load_items
+
+    with progress() as report:
+        report("reading", 0, None)
+        return _said(load_items(path, columns=column_names(columns), strict=strict))
+
+
+def _said(data: Dataset) -> Dataset:
     for note in data.notes:
         line(errors(), f"Note: {note}")
     if data.rejects:

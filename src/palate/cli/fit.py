@@ -17,6 +17,7 @@ from palate.cli.options import (
     Encoder,
     Json,
     Seed,
+    SkipCorrupt,
     Strict,
     UnusedSeed,
     local_path,
@@ -38,9 +39,7 @@ def fit(
     categories: Annotated[
         bool, typer.Option("--categories", help="Categories count on their own, beside their words in the text.")
     ] = False,
-    skip_corrupt: Annotated[
-        bool, typer.Option("--skip-corrupt", help="An image or sound that cannot be read is left out, not an error.")
-    ] = False,
+    skip_corrupt: SkipCorrupt = False,
     likelihood: Annotated[
         str, typer.Option(metavar="KIND", help="gaussian ratings, probit likes, implicit events, or auto.")
     ] = "auto",

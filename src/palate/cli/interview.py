@@ -21,7 +21,7 @@ from palate.cli.options import Json, Model, Seed, Strategy, Targets, User
 from palate.cli.parse_answer import keys_of, legend
 from palate.cli.question_forms import DONE, Forms, about, forms_of, keys_for, legend_for, said_in_words, titles_of
 from palate.entities import AnswerKind, Form
-from palate.errors import OptionError
+from palate.errors import AnswerError, OptionError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -97,12 +97,12 @@ class Interview:
                 enough = f"Enough: no answer should raise the NDCG@10 of the list by more than {self.stop_below:g}."
                 return self.console.print(enough)
             self._show(questions[0])
-            asked_at = time.time()
+            asked_at, told = time.time(), self._told()
             key, tapped = self._valid(read_key, questions[0])
             if key == QUIT:
                 return
             if key == UNDO:
-                self._undo()
+                self._undo(told)
             else:
                 answer = self._answer(questions[0], key, tapped)
                 self._keep(replace(answer, asked_at=asked_at, answered_at=time.time()))
@@ -217,14 +217,18 @@ class Interview:
         if label.answer.is_rating:
             self._list(self._top(), before)
 
-    def _undo(self) -> None:
-        told = self._told()
+    def _undo(self, told: Sequence[Answer]) -> None:
+        """Take back the last of what was told when the question was shown, whatever other processes did since."""
         if not told:
             return self._say("There is nothing to undo.", style="yellow")
         last, before = told[-1], self._top()
-        self.recommender.undo(self.user, last.key)
+        title = about(self.learner.model.catalogue, last)
         self.given = [answer for answer in self.given if answer.key != last.key]
-        self._say(f"Taken back: {about(self.learner.model.catalogue, last)}", style="green")
+        try:
+            self.recommender.undo(self.user, last.key)
+        except AnswerError:
+            return self._say(f"Taken back before, elsewhere: {title}", style="yellow")
+        self._say(f"Taken back: {title}", style="green")
         if last.is_rating:
             self._list(self._top(), before)
 

@@ -1,4 +1,4 @@
-"""palate recommend, companions, profile, item."""
+"""palate recommend, companions, profile."""
 
 from __future__ import annotations
 
@@ -145,25 +145,6 @@ def profile(model: Model, user: User, as_json: Json = False, seed: UnusedSeed = 
         output().print(table(["Category", ">Interest", "!95 % interval", "!", ">Items"], rows))
         output().print("Interest: how much more than the average user, in units of the answers.")
     _say(notes)
-
-
-def item(
-    model: Model,
-    item_id: Annotated[str, typer.Option("--item", metavar="ID", help="Which item.")],
-    as_json: Json = False,
-    seed: UnusedSeed = 0,
-) -> None:
-    """What an item's text, image, sound and categories say of it, and how much is left open."""
-    report = load_model(model).explain_item(item_id)
-    if as_json:
-        return print_json(asdict(report))
-    rows = [
-        [one.modality, f"{one.shift:.3g}" if one.present else "none", f"{one.share:.0%}"] for one in report.modalities
-    ]
-    line(output(), f"{report.title} ({report.item_id}), {report.answers:,} answers")
-    if rows:
-        output().print(table(["Content", ">Moves the expected answer by", ">Share"], rows))
-    line(output(), f"Left open: ±{report.unexplained:.2g} by its content, ±{report.left:.2g} with its answers.")
 
 
 def _shortage(wanted: int, found: int, nothing: str) -> list[str]:

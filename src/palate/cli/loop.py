@@ -1,4 +1,4 @@
-"""palate ask, tell, undo."""
+"""palate ask, tell, undo, see."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from palate.cli.options import (
 )
 from palate.cli.parse_answer import given_answer
 from palate.cli.question_forms import Forms, about, forms_of, said_in_words
+from palate.entities import shown
+from palate.errors import OptionError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -142,7 +144,7 @@ def see(
     user: User,
     item: Annotated[list[str], typer.Option(metavar="ID,...", help="What it happened to, in order of time.")],
     event: Annotated[str, typer.Option(metavar="KIND", help="What it was, such as click or purchase.")] = "",
-    at: Annotated[float | None, typer.Option(metavar="SECONDS", help="When, since the epoch.")] = None,
+    at: Annotated[str, typer.Option(metavar="TIME", help="When: ISO 8601, or seconds since the epoch.")] = "",
     key: Annotated[str, typer.Option(metavar="KEY", help="Makes a repeat harmless; made up if not given.")] = "",
     as_json: Json = False,
     seed: UnusedSeed = 0,
@@ -150,9 +152,25 @@ def see(
     """Keep what a user did: views, clicks, purchases. The next ask and recommend see it."""
     from palate.records import events
 
+    given = events(user, listed(item), kind=event, at=_seconds(at), key=key)
     with opened(model) as recommender:
-        records = recommender.see(events(user, listed(item), kind=event, at=at, key=key))
+        last = recommender.last_seq
+        records = recommender.see(given)
     if as_json:
-        found = [{"item_id": one.content.item_id, "key": one.content.key, "seq": one.seq} for one in records]  # type: ignore[union-attr]
+        found = [
+            {"item_id": one.item_id, "key": record.content.key, "seq": record.seq, "repeated": record.seq <= last}
+            for one, record in zip(given, records, strict=True)
+        ]
         return print_json({"user": user, "event": event, "events": found})
-    line(output(), f"Kept of {user}: {len(records)} {'event' if len(records) == 1 else 'events'}.")
+    new = sum(record.seq > last for record in records)
+    before = f", {len(records) - new} kept before" if new < len(records) else ""
+    line(output(), f"Kept of {user}: {new} {'event' if new == 1 else 'events'}{before}.")
+
+
+def _seconds(text: str) -> float | None:
+    from palate.datasets.times import seconds_in
+
+    seconds = seconds_in(text) if text else None
+    if text and seconds is None:
+        raise OptionError(f"--at {shown(text)} is no time. Give ISO 8601, such as 2026-03-01T12:00, or seconds.")
+    return seconds

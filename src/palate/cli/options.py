@@ -90,6 +90,9 @@ Targets = Annotated[
     str,
     typer.Option(metavar="NAME", help="What is to be predicted well: known, slate, popularity or uniform."),
 ]
+SkipCorrupt = Annotated[
+    bool, typer.Option("--skip-corrupt", help="An image or sound that cannot be read is left out, not an error.")
+]
 Strict = Annotated[bool, typer.Option("--strict", help="A row that cannot be read is an error.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every draw: the same seed gives the same result.")]

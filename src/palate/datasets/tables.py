@@ -24,6 +24,7 @@ from palate.datasets.files.raw import LINE, Piece
 from palate.datasets.files.rejects import Rejects
 from palate.datasets.fingerprints import fingerprint
 from palate.datasets.media import Media, media_of
+from palate.datasets.readers.folder import read_items
 from palate.datasets.readers.formats import read_path
 from palate.entities import CATEGORY, CATEGORY_SEPARATOR, TEXT, TITLE
 from palate.errors import DataError, OptionError
@@ -156,6 +157,23 @@ class Dataset:
     def coded(self, values: Literal["rating", "event"] = "rating") -> Coded:
         """Interactions as arrays (:func:`palate.datasets.coding.code`)."""
         return code(self.interactions, self.items, values)
+
+
+def load_items(path: str | os.PathLike[str], *, columns: Mapped | None = None, strict: bool = False) -> Dataset:
+    """Items alone, out of a file or the table of items of a data folder; arguments and errors as of Dataset.load."""
+    path = Path(path)
+    assembly = Assembly(rejects=Rejects(strict=strict), mapping=check_mapping(columns))
+    with boundary(path.name):
+        return _dataset(read_items(path, assembly), assembly, path.name)
+
+
+def take_items(items: Any, folder: Path | None = None) -> Dataset:
+    """Items alone, out of a table of any kind that Narwhals reads; a row that cannot be read is an error."""
+    assembly = Assembly(rejects=Rejects(strict=True))
+    root = None if folder is None else Path(os.path.abspath(folder))
+    with boundary("items"):
+        table = assembly.items(_pieces(items, "items"), root)
+    return _dataset(Tables(assembly.interactions(None), table, assembly.users(None), root), assembly, "items")
 
 
 def _dataset(

@@ -69,6 +69,16 @@ def seconds_of(values: pl.Series) -> pl.Series:
     return seconds_from_numbers(values)
 
 
+def seconds_in(text: str) -> float | None:
+    """Seconds from one text, None if it is no time that data may have.
+
+    >>> seconds_in("1700000000"), seconds_in("1970-01-02"), seconds_in("soon"), seconds_in("-1")
+    (1700000000.0, 86400.0, None, None)
+    """
+    found = seconds_from_text(pl.Series([text]))
+    return None if found.is_null()[0] or impossible(found)[0] else float(found[0])
+
+
 def impossible(seconds: pl.Series) -> pl.Series:
     """Which times are not finite, before 1970 or from the year 2200 on; shape (N,), nulls are possible."""
     data = seconds.to_numpy()

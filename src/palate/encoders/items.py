@@ -138,8 +138,9 @@ def encode_all(
             if skipped:
                 _log.warning(skipped)
             if np.isnan(vectors).any(1).all():
+                given = name if isinstance(name, str) else name.name
                 raise OptionError(
-                    f"0 of {len(table)} items have an {column} for the encoder {cached.name!r}. "
+                    f"0 of {len(table)} items have an {column} for the encoder {given!r}. "
                     f"Give the items a column {column!r}, or leave that encoder out."
                 )
             raw.append((_block(column, name, cached), vectors))

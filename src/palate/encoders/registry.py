@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +26,7 @@ from palate.encoders.text.huggingface import MINILM_PACKAGE, HuggingFace, minilm
 from palate.encoders.text.lora import Lora
 from palate.encoders.text.texts import checked
 from palate.encoders.towers import Tower, modality_of
-from palate.errors import MissingExtra, OptionError
+from palate.errors import MissingExtra, OptionError, did_you_mean
 
 
 class NoContent:
@@ -222,9 +221,8 @@ def _installed(*libraries: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    near = difflib.get_close_matches(name.lower(), _MAKERS, n=1)
-    hint = f"Did you mean {near[0]!r}? " if near else ""
+    near = did_you_mean(name, _MAKERS, n=1)
     return (
-        f"there is no encoder {name!r}. {hint}Give one of {', '.join(sorted(_MAKERS))}, a model's folder, "
+        f"there is no encoder {name!r}. {near}{' ' if near else ''}Give one of {', '.join(sorted(_MAKERS))}, a model's folder, "
         "or organisation/name of the Hugging Face hub."
     )

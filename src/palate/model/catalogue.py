@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -14,8 +13,8 @@ from numpy.typing import NDArray
 from palate.arrays import Array, Vectors
 from palate.encoders.blocks import Block, BlockName, Content
 from palate.encoders.histories.history import names_of
-from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM, normalise_id
-from palate.errors import UnknownItem
+from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM, normalise_id, shown
+from palate.errors import UnknownItem, did_you_mean, some_of
 
 _SEARCHED = 20_000  # ids compared with an unknown one for a hint: a fifth of a second
 
@@ -146,8 +145,8 @@ class Catalogue:
         """
         position = self._find(item_id)
         if position is None:
-            near = difflib.get_close_matches(str(item_id), self.ids, n=1) if len(self) <= _SEARCHED else []
-            hint = f"Did you mean {near[0]!r}?" if near else "Add it with Learner.with_items, or give one of its items."
+            near = did_you_mean(item_id, self.ids, n=1) if len(self) <= _SEARCHED else ""
+            hint = near or "Add it with `palate item add` or Learner.with_items, or give one of its items."
             raise UnknownItem(f"item {item_id!r} is not in the model ({len(self):,} items). {hint}")
         return position
 
@@ -162,8 +161,9 @@ class Catalogue:
             UnknownItem: If no item has it.
         """
         if category not in self._categories:
-            known = ", ".join(list(self._categories)[:12]) or "none"
-            raise UnknownItem(f"category {category!r} has no item. The categories are: {known}.")
+            near = did_you_mean(category, self._categories)
+            known = f"{near} The categories are: {some_of(self._categories)}.".strip()
+            raise UnknownItem(f"category {shown(category)} has no item. {known}")
         return self._categories[category]
 
 

@@ -19,7 +19,7 @@ from palate.encoders.histories.events import Events
 from palate.encoders.histories.history import HistoryEncoder, HistoryName, HistoryText, RecencyMean
 from palate.encoders.protocol import Encoder
 from palate.entities import USER, normalise_words
-from palate.errors import IdError, OptionError, UnknownItem
+from palate.errors import IdError, OptionError, UnknownItem, did_you_mean, some_of
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
 from palate.model.scale import Scale
@@ -156,10 +156,9 @@ class Model:
         if name in self.concepts.names:
             return self.concepts.of(name)
         if not self.encoder[0]:
-            known = ", ".join(self.concepts.names[:12]) or "none"
-            raise UnknownItem(
-                f"concept {name!r} is unknown: the model has no encoder to read it. The categories are: {known}."
-            )
+            near = did_you_mean(name, self.concepts.names)
+            known = f"{near} The categories are: {some_of(self.concepts.names)}.".strip()
+            raise UnknownItem(f"concept {name!r} is unknown: the model has no encoder to read it. {known}")
         if name not in self._said:
             self._said[name] = self.concepts.said(self.prior, self._encoded(name))
         return self._said[name]

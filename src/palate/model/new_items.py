@@ -11,7 +11,7 @@ import polars as pl
 import scipy.sparse as sparse
 
 from palate.arrays import Vectors
-from palate.datasets.tables import Dataset
+from palate.datasets.tables import Dataset, take_items
 from palate.datasets.views import item_table, without_media
 from palate.encoders.blocks import BlockName
 from palate.encoders.cache import Cached
@@ -22,7 +22,6 @@ from palate.entities import (
     AUDIO,
     IMAGE,
     ITEM,
-    USER,
 )
 from palate.errors import DataError
 from palate.model.item_prior import promised
@@ -32,8 +31,7 @@ from palate.posteriors.items import Items, Spread
 
 def extend(model: Model, items: Any, folder: Path | None = None, on_corrupt: OnCorrupt = "raise") -> Model:
     """The model with new items (:meth:`palate.learner.Learner.with_items`)."""
-    unused = pl.DataFrame({USER: ["nobody"], ITEM: ["nothing"]})  # a data set has interactions
-    new = Dataset.from_tables(unused, items, name="new items", strict=True, folder=folder)
+    new = take_items(items, folder)
     table = item_table(new, new.items[ITEM].to_list())
     known = [item for item in table[ITEM].to_list() if item in model.catalogue]
     if known:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from palate.arrays import Array
-from palate.errors import OptionError
+from palate.errors import OptionError, did_you_mean, some_of
 
 Columns = Mapping[str, Sequence[object]]
 Told = float | str | None  # one attribute of one user; None is missing
@@ -173,8 +173,8 @@ class Coding:
         """Raises OptionError if one of them is none of the fitted ones."""
         unknown = [name for name in names if name not in self.names]
         if unknown:
-            known = ", ".join(self.names)
-            raise OptionError(f"the attribute {unknown[0][:40]!r} was not fitted. The attributes are: {known}.")
+            known = f"{did_you_mean(unknown[0], self.names)} The attributes are: {some_of(self.names)}.".strip()
+            raise OptionError(f"the attribute {unknown[0][:40]!r} was not fitted. {known}")
 
     def encode(self, columns: Columns, n: int) -> Array:
         """Attributes of n users, (n, H); one without a column is missing for all, a column never fitted is ignored."""

@@ -46,20 +46,28 @@ class Assembly:
     columns: dict[str, None] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
 
-    def interactions(self, pieces: Iterable[Piece]) -> pl.DataFrame:
+    def interactions(self, pieces: Iterable[Piece] | None) -> pl.DataFrame:
         """The table of interactions; core columns always there, in their order, further ones after them.
+
+        None: there is none, as where items come alone.
 
         Raises:
             DataError: If a required column is missing or no row can be read.
         """
+        if pieces is None:
+            return pl.DataFrame(schema=CORE_TYPES)
         frame = self._gather(pieces, "interactions", interaction_checks()).drop(LINE)
-        if not frame.height:
-            first = f" The first is {str(self.rejects.rows[0]).rstrip('.')}." if self.rejects.rows else ""
-            raise DataError(f"there is no interaction that can be read ({self.rejects.total:,} rejected rows).{first}")
+        self.check_rows(frame, "there is no interaction")
         frame = frame.with_columns(
             pl.lit(None, dtype=kind).alias(name) for name, kind in CORE_TYPES.items() if name not in frame.columns
         )
         return frame.select(*CORE_TYPES, pl.exclude(*CORE_TYPES))
+
+    def check_rows(self, frame: pl.DataFrame, fact: str) -> None:
+        """Raises DataError if no row could be read."""
+        if not frame.height:
+            first = f" The first is {str(self.rejects.rows[0]).rstrip('.')}." if self.rejects.rows else ""
+            raise DataError(f"{fact} that can be read ({self.rejects.total:,} rejected rows).{first}")
 
     def items(self, pieces: Iterable[Piece] | None, folder: Path | None = None) -> pl.DataFrame:
         """The table of items, one row an item; of a repeated id the first row is kept, the others are rejects."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import difflib
 import io
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,7 +11,7 @@ from typing import Literal
 
 from palate.datasets.files.raw import LINE, Piece
 from palate.entities import AUDIO, CATEGORY, EVENT, IMAGE, ITEM, RATING, TEXT, TIMESTAMP, TITLE, USER
-from palate.errors import DataError, OptionError
+from palate.errors import DataError, OptionError, did_you_mean
 
 TableName = Literal["interactions", "items", "users"]
 
@@ -53,9 +52,8 @@ def check_mapping(columns: Mapped | None) -> dict[str, str]:
     for ours, theirs in (columns or {}).items():
         if ours not in keys or not isinstance(theirs, str):
             plain = ", ".join(dict.fromkeys(name for names in KNOWN.values() for name in names))
-            raise OptionError(
-                f"columns maps {ours!r} to {theirs!r}.{did_you_mean(str(ours), keys)} Map one of {plain} to a name."
-            )
+            hint = f"{did_you_mean(ours, keys, n=1)} Map one of {plain} to a name.".strip()
+            raise OptionError(f"columns maps {ours!r} to {theirs!r}. {hint}")
     return dict(columns or {})
 
 
@@ -65,13 +63,7 @@ def check_used(mapping: Mapped, columns: Iterable[str]) -> None:
     folded = {_folded(name) for name in there}
     for ours, theirs in mapping.items():
         if _folded(theirs) not in folded:
-            raise DataError(f"no table has a column {theirs!r} to take as {ours}.{_instead(theirs, there)}")
-
-
-def did_you_mean(name: str, names: Iterable[str]) -> str:
-    """The one that was probably meant, as a sentence after a blank; nothing where none is near."""
-    near = difflib.get_close_matches(name, list(names), n=1)
-    return f" Did you mean {near[0]!r}?" if near else ""
+            raise DataError(f"no table has a column {theirs!r} to take as {ours}. {_instead(theirs, there)}")
 
 
 def named(piece: Piece, table: TableName, mapping: Mapped) -> Piece:
@@ -139,7 +131,7 @@ def _check_required(piece: Piece, table: TableName, wanted: Mapped, columns: Seq
     ours, start = lacking[0], "" if table == "interactions" else f"{table}."
     if ours in wanted:
         raise DataError(
-            f"{piece.file} has no column {wanted[ours]!r} to take as {ours}.{_instead(wanted[ours], columns)}"
+            f"{piece.file} has no column {wanted[ours]!r} to take as {ours}. {_instead(wanted[ours], columns)}"
             f" Say which with --columns {start}{ours}=NAME."
         )
     example = {start + ours: theirs for ours, theirs in _likely(columns, lacking).items()}
@@ -150,7 +142,7 @@ def _check_required(piece: Piece, table: TableName, wanted: Mapped, columns: Seq
 
 
 def _instead(name: str, columns: Sequence[str]) -> str:
-    return f"{did_you_mean(name, columns)} The columns there: {_shown(columns)}."
+    return f"{did_you_mean(name, columns, n=1)} The columns there: {_shown(columns)}.".strip()
 
 
 def _shown(columns: Sequence[str]) -> str:

@@ -41,6 +41,17 @@ def read_file(path: Path, assembly: Assembly) -> Tables:
     return Tables(assembly.interactions(read_table(path, assembly.limits)), assembly.items(None), assembly.users(None))
 
 
+def read_items(path: Path, assembly: Assembly) -> Tables:
+    """Read a table of items alone: a file, or that of a data folder."""
+    table = _find(path, "items") if path.is_dir() else path
+    if table is None or not table.exists():
+        where = f"{path} holds no items.*" if path.is_dir() else f"there is no file or folder {path}"
+        raise DataError(f"{where}. Give a table of items, whose name ends with {', '.join(ENDINGS)}.")
+    items = assembly.items(read_table(table, assembly.limits), table.parent)
+    assembly.check_rows(items, f"{table.name} has no item")
+    return Tables(assembly.interactions(None), items, assembly.users(None), table.parent)
+
+
 def read_table(path: Path, limits: Limits) -> Iterator[Piece]:
     """Stream a table in the format that its name says.
 
