@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from palate import Learner
+from palate import Dataset, Recommender
 from palate.cli.app import run
 from palate.datasets import planted_world
 from palate.datasets.convert import write_folder
@@ -61,10 +61,8 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def _fitted(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from palate import Dataset
-
     folder = tmp_path_factory.mktemp("fitted") / "model"
-    Learner.fit(Dataset.load(planted), encoder="none").save(folder)
+    Recommender.create(folder, Dataset.load(planted), encoder="none").close()
     return folder
 
 

@@ -1,45 +1,31 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from palate import Dataset, Learner
+from palate import Dataset, Learner, Recommender
 from palate.errors import OptionError
 from tests.cli.folders import kept, write_data
 
+NO_CONTENT = ("--encoder", "none")
 
-def test_fit_writes_a_model_that_loads_and_says_what_it_learned_from(cli, planted, tmp_path):
-    result = cli("fit", planted, "--out", tmp_path / "m", "--encoder", "none", "--json")
+
+def test_fit_writes_a_model_and_says_what_it_learned_from(cli, planted, tmp_path):
+    result = cli("fit", planted, "--out", tmp_path / "m", *NO_CONTENT, "--seed", 3, "--json")
     assert result.code == 0
-    assert {
-        "users": 60,
-        "items": 40,
-        "answers": 519,
-        "likelihood": "gaussian",
-        "encoder": "none",
-        "labels": 0,
-    }.items() <= (result.json.items())
+    expected = {"users": 60, "items": 40, "answers": 519, "likelihood": "gaussian", "encoder": "none", "labels": 0}
+    assert expected.items() <= result.json.items()
     assert result.json["scale"] == {"low": 1.0, "high": 5.0}
-    assert len(Learner.load(tmp_path / "m").model.catalogue) == 40
-
-
-def test_fit_is_the_same_for_the_same_seed(cli, planted, tmp_path):
-    for name in ("a", "b"):
-        assert cli("fit", planted, "--out", tmp_path / name, "--encoder", "none", "--seed", 3).code == 0
-    first, second = (Learner.load(tmp_path / name).recommend("u01", k=5) for name in ("a", "b"))
+    again = cli("fit", planted, "--out", tmp_path / "again", *NO_CONTENT, "--seed", 3)
+    assert "519 answers by 60 users on 40 items" in again.out
+    assert f"Next: palate interview {tmp_path / 'again'} --user you" in again.out
+    first, second = (Learner.load(tmp_path / name).recommend("u01", k=40) for name in ("m", "again"))
     assert first == second
-
-
-def test_fit_for_people(cli, planted, tmp_path):
-    result = cli("fit", planted, "--out", tmp_path / "m", "--encoder", "none")
-    assert "519 answers by 60 users on 40 items" in result.out
-    assert f"Next: palate interview {tmp_path / 'm'} --user you" in result.out
 
 
 def test_fit_with_the_default_encoder(cli, planted, tmp_path):
     result = cli("fit", planted, "--out", tmp_path / "m", "--json")
-    assert result.code == 0
-    assert result.json["encoder"] == "default"
-    assert cli("recommend", tmp_path / "m", "--user", "ann", "--json").code == 0
+    assert (result.code, result.json["encoder"]) == (0, "default")
 
 
 def test_a_model_is_not_written_among_the_data(cli, planted, tmp_path):
@@ -48,7 +34,7 @@ def test_a_model_is_not_written_among_the_data(cli, planted, tmp_path):
     shop.write_text("user_id,item_id,rating\na,1,5\n")
     before = sorted(planted.iterdir())
     for path, out in ((planted, planted), (shop, planted), (shop, shop.parent)):
-        result = cli("fit", path, "--out", out, "--encoder", "none")
+        result = cli("fit", path, "--out", out, *NO_CONTENT)
         assert (result.code, result.err) == (
             2,
             f"Error: {out} holds data, and a model needs a folder of its own. Give another, such as my-model.\n",
@@ -59,33 +45,87 @@ def test_a_model_is_not_written_among_the_data(cli, planted, tmp_path):
     assert [path.name for path in shop.parent.iterdir()] == ["orders.csv"]
 
 
-def test_a_refit_counts_the_answers_kept_and_keeps_them(cli, planted, model):
-    assert cli("tell", model, "--user", "ann", "--item", "i07", "--answer", "5").code == 0
-    result = cli("fit", planted, "--out", model, "--encoder", "none", "--json")
-    assert (result.code, result.json["labels"]) == (0, 1)
-    assert [(answer.user_id, answer.item_id, answer.value) for answer in kept(model)] == [("ann", "i07", 5.0)]
-    assert len(Learner.load(model).told["ann"]) == 1
-
-
-def test_a_refit_on_data_that_the_kept_answers_do_not_fit_changes_nothing(cli, model, tmp_path):
-    assert cli("tell", model, "--user", "ann", "--item", "i07", "--answer", "5").code == 0
-    config = (model / "config.json").read_bytes()
-    other = write_data(tmp_path / "data", [(f"u{u}", f"x{i}", 1 + (u + i) % 5) for u in range(8) for i in range(6)])
-    result = cli("fit", other, "--out", model, "--encoder", "none")
-    assert result.code == 2
-    assert result.err.startswith("Error: ")
-    assert "'i07'" in result.err
-    assert result.err.count("\n") == 1
-    assert (model / "config.json").read_bytes() == config
-    assert cli("recommend", model, "--user", "ann", "--json").code == 0
-
-
 def test_rows_that_cannot_be_read_are_a_warning_or_with_strict_an_error(cli, tmp_path):
     rows = "".join(f"u{u},i{i},{1 + (u * i) % 5}\n" for u in range(6) for i in range(6))
     (tmp_path / "ratings.csv").write_text(f"user_id,item_id,rating\n{rows}u1,i1,much\n")
-    lenient = cli("fit", tmp_path / "ratings.csv", "--out", tmp_path / "m", "--encoder", "none", "--json")
+    lenient = cli("fit", tmp_path / "ratings.csv", "--out", tmp_path / "m", *NO_CONTENT, "--json")
     assert lenient.code == 0
     assert lenient.err.startswith("Warning: 1 rows could not be read; the first: ratings.csv:38: column rating:")
     strict = cli("fit", tmp_path / "ratings.csv", "--out", tmp_path / "n", "--strict")
     assert (strict.code, strict.out) == (2, "")
     assert not (tmp_path / "n").exists()
+
+
+# into a folder that keeps answers
+
+
+def test_a_fit_into_the_folder_counts_the_answers_kept_and_keeps_them(cli, planted, model):
+    cli("tell", model, "--user", "ann", "--item", "i07", "--answer", "5")
+    result = cli("fit", planted, "--out", model, *NO_CONTENT, "--json")
+    assert (result.code, result.json["labels"], result.json["answers"]) == (0, 1, 520)
+    assert [(answer.user_id, answer.item_id, answer.value) for answer in kept(model)] == [("ann", "i07", 5.0)]
+    assert Learner.load(model).told["ann"] == tuple(kept(model))
+
+
+def test_a_fit_of_data_that_the_kept_answers_do_not_fit_changes_nothing(cli, model, tmp_path):
+    cli("tell", model, "--user", "ann", "--item", "i07", "--answer", "5")
+    config = (model / "config.json").read_bytes()
+    other = write_data(tmp_path / "data", [(f"u{u}", f"x{i}", 1 + (u + i) % 5) for u in range(8) for i in range(6)])
+    result = cli("fit", other, "--out", model, *NO_CONTENT)
+    fact = f"{model} keeps answers that this data does not fit: item 'i07' is not in the model (6 items)."
+    assert (result.code, result.err) == (2, f"Error: {fact} Give another folder.\n")
+    assert (model / "config.json").read_bytes() == config
+    assert cli("recommend", model, "--user", "ann", "--json").code == 0
+
+
+# refit
+
+
+def test_a_refit_learns_from_the_data_and_the_whole_log_and_other_processes_see_it(cli, planted, tmp_path):
+    folder = tmp_path / "m"
+    cli("fit", planted, "--out", folder, *NO_CONTENT, "--dim", 4, "--history", "factors", "--companions")
+    for item, answer in (("i07", "5"), ("i08", "1"), ("i03", "unknown")):
+        cli("tell", folder, "--user", "ann", "--item", item, "--answer", answer)
+    cli("tell", folder, "--user", "ann", "--item", "i15", "--answer", "2")
+    cli("undo", folder, "--user", "ann")
+    cli("see", folder, "--user", "bob", "--item", "i01,i02", "--event", "click")
+    with Recommender.open(folder) as other:
+        before = other.learner
+        result = cli("refit", folder, "--json")
+        assert (result.code, result.json["labels"], result.json["answers"]) == (0, 3, 521)
+        after = other.learner
+    assert after.told == before.told and set(after.told) == {"ann"}
+    assert {"ann", "bob"} <= set(after.model.user_ids) and "ann" not in before.model.user_ids
+    assert after.model.companions is not None and after.model.taste.items.dim <= 4
+    histories = [learner.memory.history("bob") for learner in (before, after)]
+    assert [history.items.tolist() for history in histories] == [[0, 1], [0, 1]]  # seen, and not twice
+    assert not after.memory.seen
+    assert not np.array_equal(before.model.taste.items.level, after.model.taste.items.level)
+    again = Learner.load(folder)
+    assert again.recommend("ann", 40) == after.recommend("ann", 40)
+
+
+def test_a_refit_that_fails_leaves_the_model_that_was_there(cli, model, monkeypatch):
+    cli("tell", model, "--user", "ann", "--item", "i07", "--answer", "5")
+    before = {path.name: path.read_bytes() for path in model.iterdir() if path.is_file()}
+    shown = cli("recommend", model, "--user", "ann", "--json").json
+    monkeypatch.setattr("palate.store.model_folder.folder.files.write", _no_space)
+    result = cli("refit", model)
+    assert (result.code, result.out, result.err.count("\n")) == (1, "", 1)
+    assert "the model that was there can still be loaded" in result.err
+    monkeypatch.undo()
+    assert (model / "config.json").read_bytes() == before["config.json"]
+    assert cli("recommend", model, "--user", "ann", "--json").json == shown
+
+
+def _no_space(*_arguments: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def test_a_folder_without_data_says_how_to_refit_it(cli, planted, tmp_path):
+    Learner.fit(Dataset.load(planted), encoder="none", dim=2).save(tmp_path / "m")
+    result = cli("refit", tmp_path / "m")
+    remedy = f"Fit its data into it: palate fit PATH --out {tmp_path / 'm'}, or refit(data)."
+    assert (result.code, result.err) == (2, f"Error: {tmp_path / 'm'} keeps no data to refit it from. {remedy}\n")
+    assert cli("fit", planted, "--out", tmp_path / "m", *NO_CONTENT).code == 0
+    assert cli("refit", tmp_path / "m").code == 0

@@ -28,7 +28,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 data_app = typer.Typer(help="Fetch, describe and convert data sets.", epilog="Example: palate data inspect ratings.csv")
-item_app = typer.Typer(help="Add new items, and see what is held of one.", epilog="Example: palate item show my-model i7")
+item_app = typer.Typer(
+    help="Add new items, and see what is held of one.", epilog="Example: palate item show my-model i7"
+)
 
 
 @app.callback(invoke_without_command=True, help=app.info.help)

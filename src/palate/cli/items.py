@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,6 +12,9 @@ from palate.cli.console import line, output, print_json, table
 from palate.cli.files import load_model, load_new_items, opened
 from palate.cli.options import Columns, Json, Model, SkipCorrupt, Strict, UnusedSeed, local_path
 from palate.entities import ITEM
+
+if TYPE_CHECKING:
+    from palate.encoders.media.media import OnCorrupt
 
 
 def add(
@@ -36,8 +39,10 @@ def add(
     with opened(model) as recommender:
         catalogue = recommender.learner.model.catalogue
         new = data.items.filter([item not in catalogue for item in data.items[ITEM]])
-        on_corrupt = "skip" if skip_corrupt else "raise"
-        added = recommender.add_items(new, folder=data.folder, on_corrupt=on_corrupt) if new.height else 0
+        added = 0
+        if new.height:
+            how: OnCorrupt = "skip" if skip_corrupt else "raise"
+            added = recommender.add_items(new, folder=data.folder, on_corrupt=how)
         whole = len(recommender.learner.model.catalogue)
     known = data.items.height - new.height
     if as_json:

@@ -221,8 +221,5 @@ def _installed(*libraries: str) -> bool:
 
 
 def _unknown(name: str) -> str:
-    near = did_you_mean(name, _MAKERS, n=1)
-    return (
-        f"there is no encoder {name!r}. {near}{' ' if near else ''}Give one of {', '.join(sorted(_MAKERS))}, a model's folder, "
-        "or organisation/name of the Hugging Face hub."
-    )
+    hint = f"{did_you_mean(name, _MAKERS, n=1)} Give one of {', '.join(sorted(_MAKERS))}".strip()
+    return f"there is no encoder {name!r}. {hint}, a model's folder, or organisation/name of the Hugging Face hub."

@@ -176,7 +176,9 @@ def companions(
     count(k, "k")
     model, state = memory.model, memory.state(user_id)
     if model.companions is None:
-        raise OptionError("the model has counted no companions: 0 were fitted. Fit it with companions=True (--companions).")
+        raise OptionError(
+            "the model has counted no companions: 0 were fitted. Fit it with companions=True (--companions)."
+        )
     counted = len(model.companions.level)
     met = [item for item in _met(memory, user_id) if item < counted]
     is_open = filters.open_items(model, state)[:counted]
