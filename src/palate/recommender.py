@@ -15,7 +15,7 @@ from palate.arrays import Progress
 from palate.datasets.convert import write_folder
 from palate.datasets.readers.formats import refuse_data_folder
 from palate.datasets.tables import Dataset
-from palate.datasets.views import added_items, with_rows
+from palate.datasets.views import added_items, with_attributes
 from palate.encoders.protocol import Encoder
 from palate.entities import Answer
 from palate.errors import InputError, OptionError, StoreError
@@ -304,8 +304,8 @@ def _fitted(
     attributes = [one for one in contents if isinstance(one, Attribute)]
     answers = [one for one in contents if isinstance(one, Answer)]
     last = rows[-1].seq if rows else 0
-    whole = with_rows(data, events, attributes)
-    memory = Memory(fit_model(whole, labels=answers, seed=seed, progress=progress, **options))
+    known = with_attributes(data, attributes)
+    memory = Memory(fit_model(known, labels=answers, seen=events, seed=seed, progress=progress, **options))
     for answer in answers:
         try:
             memory.check(answer)
@@ -316,7 +316,8 @@ def _fitted(
             ) from None
     memory, notes = checkpoint.replayed(memory, rows, last)
     kept = {name: getattr(value, "name", value) for name, value in options.items()}  # of an encoder its name
-    return Checkpoint(memory, seed, last, last, kept, data.folder, notes)
+    media = None if data.folder is None else Path(os.path.abspath(data.folder))
+    return Checkpoint(memory, seed, last, last, kept, media, notes)
 
 
 def _stamp(folder: Path) -> tuple[int, int]:

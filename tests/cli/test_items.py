@@ -19,10 +19,12 @@ def _worded(planted, tmp_path_factory):
 @pytest.fixture
 def worded(_worded, tmp_path):
     """A model that reads texts, of this test alone."""
-    return shutil.copytree(_worded, tmp_path / "model")
+    return shutil.copytree(_worded, tmp_path / "worded")
 
 
-SHOP = "sku;name;text\nnew1;Last Alibi;a detective hunts a murderer\nnew2;Slow Waltz;two lovers dance\ni07;Other;other\n"
+SHOP = (
+    "sku;name;text\nnew1;Last Alibi;a detective hunts a murderer\nnew2;Slow Waltz;two lovers dance\ni07;Other;other\n"
+)
 
 
 def test_items_are_added_from_a_shops_own_table_and_stay_through_a_refit(cli, worded, tmp_path):
@@ -68,7 +70,11 @@ def test_items_come_as_any_table_or_a_data_folder(cli, model, tmp_path):
     [
         ("", [], "new.csv is empty. It needs a header line with the column names."),
         ("sku\nx\n", [], "new.csv has no column 'item_id' (its columns: sku). Say which is which, such as --columns "),
-        ("sku\nx\n", ["--columns", "item_id=skus"], "new.csv has no column 'skus' to take as item_id. Did you mean 'sk"),
+        (
+            "sku\nx\n",
+            ["--columns", "item_id=skus"],
+            "new.csv has no column 'skus' to take as item_id. Did you mean 'sk",
+        ),
         ("item_id\n\x07\n", [], "new.csv has no item that can be read (1 rejected rows). The first is new.csv:2:"),
         ("item_id,title\nx,a\nx,b\n", ["--strict"], "items:3: column item_id: item_id 'x' has a row already. Correct"),
         (None, [], "there is no file or folder "),
@@ -105,4 +111,4 @@ def test_what_each_part_of_an_item_says_of_it_is_shown(cli, worded, model):
     for text in ("text", "category", "Left open: ±"):
         assert text in shown
     assert "Content" not in cli("item", "show", model, "i07").out, "that model reads nothing of it"
-    assert cli("item", "show", model, "i7").err.endswith("Did you mean 'i07'?\n")
+    assert cli("item", "show", model, "I07").err.endswith("Did you mean 'i07'?\n")

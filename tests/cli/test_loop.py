@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from palate import Learner
-from tests.cli.folders import kept, write_data
+from tests.cli.folders import kept, rows, write_data
 
 # ask
 
@@ -16,7 +16,7 @@ def test_ask_as_json(cli, model):
     assert (result.json["strategy"], result.json["unit"], result.json["notes"]) == ("epig", "nats", ["unknown-user"])
     for question in result.json["questions"]:
         assert set(question) == {
-            "user_id", "item_id", "title", "strategy", "value", "answerable", "propensity", "why",
+            "user_id", "item_id", "title", "titles", "text", "strategy", "value", "answerable", "propensity", "why",
             "form", "others", "seconds",
         }  # fmt: skip
         assert 0 < question["answerable"] <= 1
@@ -81,6 +81,8 @@ def test_undo_takes_the_last_answer_back_exactly(cli, model):
     undone = cli("undo", model, "--user", "ann", "--json").json
     assert (undone["item_id"], undone["value"], undone["answers_left"]) == ("i03", 1.0, 1)
     assert cli("recommend", model, "--user", "ann", "--json").json == middle
+    unknown = cli("undo", model, "--user", "ann", "--key", "nope")
+    assert (unknown.code, "has no answer with the key 'nope'" in unknown.err) == (2, True)
     assert cli("undo", model, "--user", "ann", "--key", "first").out.startswith("Taken back: 4 for ")
     assert cli("recommend", model, "--user", "ann", "--json").json["items"] == before
     nothing = cli("undo", model, "--user", "ann")
@@ -88,14 +90,7 @@ def test_undo_takes_the_last_answer_back_exactly(cli, model):
     assert "has told nothing that could be undone" in nothing.err
 
 
-def test_an_unknown_key_is_wrong_input(cli, model):
-    cli("tell", model, "--user", "ann", "--item", "i15", "--answer", "4")
-    result = cli("undo", model, "--user", "ann", "--key", "nope")
-    assert result.code == 2
-    assert len(kept(model)) == 1
-
-
-@pytest.mark.parametrize("answer", ["6", "0", "like", "nan", "-inf", "1e999", "", "four"])
+@pytest.mark.parametrize("answer", ["6", "like", "nan", ""])
 def test_an_answer_off_the_scale_is_refused_and_nothing_is_kept(cli, model, answer):
     result = cli("tell", model, "--user", "ann", "--item", "i15", "--answer", answer)
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
@@ -139,6 +134,53 @@ def test_a_copy_of_a_model_folder_is_a_model_of_its_own(cli, model, tmp_path):
     assert (len(kept(copy)), len(kept(model))) == (1, 0)
 
 
+# see
+
+
+def test_what_a_user_did_is_seen_by_the_next_list_and_a_key_makes_a_repeat_harmless(cli, planted, tmp_path):
+    model = tmp_path / "m"
+    cli("fit", planted, "--out", model, "--encoder", "none", "--history", "factors")
+    before = cli("recommend", model, "--user", "ann", "-k", 40, "--json").json
+    see = ["see", model, "--user", "ann", "--item", "i01,i02", "--event", "click", "--at", "2026-03-01", "--key", "k1"]
+    first = cli(*see, "--json").json
+    assert first == {
+        "user": "ann",
+        "event": "click",
+        "events": [
+            {"item_id": "i01", "key": "k1", "seq": 1, "repeated": False},
+            {"item_id": "i02", "key": "k1:1", "seq": 2, "repeated": False},
+        ],
+    }
+    assert [one["repeated"] for one in cli(*see, "--json").json["events"]] == [True, True]
+    assert cli(*see).out == "Kept of ann: 0 events, 2 kept before.\n"
+    assert [row.content.at for row in rows(model)] == [1772323200.0] * 2
+    after = cli("recommend", model, "--user", "ann", "-k", 40, "--json").json
+    assert (before["notes"], after["notes"]) == (["unknown-user"], [])
+    assert {item["item_id"]: item["score"] for item in after["items"]} != {
+        item["item_id"]: item["score"] for item in before["items"]
+    }
+    assert cli("see", model, "--user", "ann", "--item", "i03", "--event", "hide").out == "Kept of ann: 1 event.\n"
+    assert [event.liking for event in Learner.load(model).memory.seen["ann"]] == [1.0, 1.0, -1.0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--item", "i01,zzz"], "item 'zzz' is not in the model (40 items). Add it with `palate item add` or "),
+        (["--item", "i01", "--event", "purchse"], "the event 'purchse' is unknown. Did you mean 'purchase'? Known events: "),
+        (["--item", "i01", "--at", "soon"], "--at 'soon' is no time. Give ISO 8601, such as 2026-03-01T12:00, or "),
+        (["--item", "i01", "--key", "k0"], "the event key 'k0' is taken: "),
+        (["--event", "click"], "Missing option '--item'"),
+    ],
+)
+def test_an_event_that_cannot_be_taken_is_refused_and_nothing_is_kept(cli, model, options, message):
+    cli("tell", model, "--user", "ann", "--item", "i15", "--answer", "4", "--key", "k0")
+    result = cli("see", model, "--user", "ann", *options)
+    assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
+    assert result.err.startswith(f"Error: {message}")
+    assert len(rows(model)) == 1
+
+
 # forms
 
 
@@ -159,7 +201,7 @@ def test_ask_for_an_unknown_form_is_an_error(cli, model):
     result = cli("ask", model, "--user", "ann", "--forms", "rate,essay")
     assert (result.code, result.out) == (2, "")
     assert result.err == (
-        "Error: the kind of question 'essay' is unknown. Give one of rate, pair, group, page, concept, preview.\n"
+        "Error: the form of question 'essay' is unknown. Give one of rate, pair, group, page, concept, preview.\n"
     )
 
 

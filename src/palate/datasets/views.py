@@ -64,8 +64,8 @@ def without_media(table: pl.DataFrame) -> pl.DataFrame:
     return table.drop([name for name in (IMAGE, AUDIO) if table.schema.get(name) == pl.Binary])
 
 
-def with_rows(data: Dataset, events: Sequence[Event], attributes: Sequence[Attribute]) -> Dataset:
-    """The data with events and attributes told since, of items and attributes that it knows; of one the last counts."""
+def with_events(data: Dataset, events: Sequence[Event]) -> Dataset:
+    """The data with events told since, of items that it knows."""
     items = {*data.items[ITEM], *data.interactions[ITEM]}
     kept = [event for event in events if event.item_id in items]
     rows = pl.DataFrame(
@@ -77,18 +77,18 @@ def with_rows(data: Dataset, events: Sequence[Event], attributes: Sequence[Attri
         },
         schema={USER: pl.String, ITEM: pl.String, EVENT: pl.String, TIMESTAMP: pl.Float64},
     )
-    interactions = pl.concat([data.interactions, rows], how="diagonal_relaxed") if kept else data.interactions
-    return replace(data, interactions=interactions, users=_introduced(data.users, attributes))
+    return replace(data, interactions=pl.concat([data.interactions, rows], how="diagonal_relaxed")) if kept else data
 
 
-def _introduced(users: pl.DataFrame, attributes: Sequence[Attribute]) -> pl.DataFrame:
-    known = [one for one in attributes if one.name in users.columns]
+def with_attributes(data: Dataset, attributes: Sequence[Attribute]) -> Dataset:
+    """The data with attributes told since, as far as it has them; of one the last counts."""
+    known = [one for one in attributes if one.name in data.users.columns]
     if not known:
-        return users
-    rows = {str(row[USER]): row for row in users.iter_rows(named=True)}
+        return data
+    rows = {str(row[USER]): row for row in data.users.iter_rows(named=True)}
     for one in known:
-        rows.setdefault(one.user_id, {**dict.fromkeys(users.columns), USER: one.user_id})[one.name] = one.value
-    return pl.DataFrame(list(rows.values()), schema=users.schema, strict=False)
+        rows.setdefault(one.user_id, {**dict.fromkeys(data.users.columns), USER: one.user_id})[one.name] = one.value
+    return replace(data, users=pl.DataFrame(list(rows.values()), schema=data.users.schema, strict=False))
 
 
 def added_items(data: Dataset, catalogue: pl.DataFrame) -> Dataset:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from palate.arrays import Array, Progress
 from palate.datasets.coding import Coded
 from palate.datasets.tables import Dataset
-from palate.datasets.views import as_events, as_likes, item_table, texts_of, without_media
+from palate.datasets.views import as_events, as_likes, item_table, texts_of, with_events, without_media
 from palate.encoders.blocks import fuse
 from palate.encoders.histories.history import HistoryName, kind_codes
 from palate.encoders.items import encode_all
@@ -36,6 +36,7 @@ from palate.model.fit_users import (
     attributes_of,
     check_history,
     described,
+    event_rows,
     events_of,
     history_prior,
     learn_behaviour,
@@ -51,6 +52,7 @@ from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood, Probit
 from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import fit_companions
+from palate.records import Event
 
 MEMORY_BYTES = 1 << 30  # for the covariances of the items; beyond it their diagonal is kept, then one number an item
 _log = logging.getLogger(__name__)
@@ -86,6 +88,7 @@ def fit_model(
     likelihood: str | Likelihood = "auto",
     dim: int = 16,
     labels: Sequence[Answer] = (),
+    seen: Sequence[Event] = (),
     seed: int = 0,
     progress: Progress | None = None,
     image: str | Encoder | None = None,
@@ -96,12 +99,18 @@ def fit_model(
     companions: bool = False,
     adapt: Adapt = "none",
 ) -> Model:
-    """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`)."""
+    """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`).
+
+    Args:
+        seen: Events since. They are told of the users; what histories say of taste is learnt from them only where the
+            data has events too, so that a few do not take the place of all its ratings.
+    """
+    whole = with_events(data, seen)
     check_history(history, encoder)
     chosen = choose_likelihood(data, likelihood)
     check_adapt(adapt, encoder, chosen)
     values: Literal["rating", "event"] = "event" if chosen.events_only else "rating"
-    coded = (as_events(data) if chosen.events_only else as_likes(data) if chosen.is_binary else data).coded(values)
+    coded = (as_events(whole) if chosen.events_only else as_likes(whole) if chosen.is_binary else whole).coded(values)
     if len(coded.values) == 0:
         raise DataError(
             f"data set {data.name!r} has no {values} to fit: 0 of {data.interactions.height} rows. Give at least one."
@@ -137,10 +146,11 @@ def fit_model(
     counts = np.bincount(joined.values.indices, minlength=shape[1]).astype(np.float64)
     scale = Scale.of(coded.values)
     catalogue = Catalogue.holding(without_media(table), fused, counts, level_shares(joined.values, scale))
-    events = events_of(data, coded.user_ids, coded.item_ids) if values == "rating" else None
+    events = events_of(whole, coded.user_ids, coded.item_ids) if values == "rating" else None
     attributes = attributes_of(data, taste, answers.values, coded.user_ids, seed)
-    kinds = _kinds(data, coded) if chosen.events_only else None
-    log, early = log_of(answers.values, events, coded.timestamps, coded.users, kinds, seed)
+    kinds = _kinds(whole, coded) if chosen.events_only else None
+    taught = events if not seen or not event_rows(data).is_empty() else None
+    log, early = log_of(answers.values, taught, coded.timestamps, coded.users, kinds, seed)
     behaviour = learn_behaviour(history, log, taste, catalogue.content, shape[0], seed, progress)
     model = Model(
         catalogue=catalogue,

@@ -35,10 +35,15 @@ from palate.posteriors.taste import Taste
 TAUGHT_BY = 20_000  # users, drawn, who teach what attributes say of taste: it takes few, and a D × D matrix of each
 
 
+def event_rows(data: Dataset) -> pl.DataFrame:
+    """The interactions that are events and no ratings."""
+    known = pl.col(EVENT).is_in(list(POSITIVE_EVENTS | NEGATIVE_EVENTS))
+    return data.interactions.filter(pl.col(RATING).is_null() & known)
+
+
 def events_of(data: Dataset, user_ids: list[str], item_ids: list[str]) -> Events | None:
     """Rows without a rating as histories: they move the prior of taste, the ratings move the taste."""
-    known = pl.col(EVENT).is_in(list(POSITIVE_EVENTS | NEGATIVE_EVENTS))
-    rows = data.interactions.filter(pl.col(RATING).is_null() & known)
+    rows = event_rows(data)
     if rows.is_empty():
         return None
     coded = rows.select(
