@@ -41,9 +41,7 @@ def test_an_id_is_normalised_like_everywhere() -> None:
 def test_an_unknown_item_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownItem, match=r"^item 'a1x' is not in the model \(3 items\)\. Did you mean 'a1'\?$"):
         catalogue().position("a1x")
-    with pytest.raises(
-        UnknownItem, match=r"^item 999 is not in the model \(3 items\)\. Add it with Learner.with_items, or"
-    ):
+    with pytest.raises(UnknownItem, match=r"^item 999 is not in the model \(3 items\)\. Add it with `palate item add` or"):
         catalogue().position(999)  # type: ignore[arg-type]
 
 
@@ -59,7 +57,9 @@ def test_categories() -> None:
     assert of.members("blues").tolist() == [0, 2]
     with pytest.raises(UnknownItem, match=r"^category 'rock' has no item\. The categories are: blues, jazz\.$"):
         of.members("rock")
-    with pytest.raises(UnknownItem, match=r"The categories are: none\.$"):
+    with pytest.raises(UnknownItem, match=r"has no item\. Did you mean 'jazz'\? The categories are: blues, jazz\.$"):
+        of.members("JAZ")
+    with pytest.raises(UnknownItem, match=r"has no item\. The categories are: none\.$"):
         catalogue([]).members("rock")
 
 
