@@ -167,7 +167,10 @@ def test_what_a_user_did_is_seen_by_the_next_list_and_a_key_makes_a_repeat_harml
     ("options", "message"),
     [
         (["--item", "i01,zzz"], "item 'zzz' is not in the model (40 items). Add it with `palate item add` or "),
-        (["--item", "i01", "--event", "purchse"], "the event 'purchse' is unknown. Did you mean 'purchase'? Known events: "),
+        (
+            ["--item", "i01", "--event", "purchse"],
+            "the event 'purchse' is unknown. Did you mean 'purchase'? Known events: ",
+        ),
         (["--item", "i01", "--at", "soon"], "--at 'soon' is no time. Give ISO 8601, such as 2026-03-01T12:00, or "),
         (["--item", "i01", "--key", "k0"], "the event key 'k0' is taken: "),
         (["--event", "click"], "Missing option '--item'"),

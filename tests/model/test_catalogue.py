@@ -41,7 +41,9 @@ def test_an_id_is_normalised_like_everywhere() -> None:
 def test_an_unknown_item_is_told_with_the_nearest() -> None:
     with pytest.raises(UnknownItem, match=r"^item 'a1x' is not in the model \(3 items\)\. Did you mean 'a1'\?$"):
         catalogue().position("a1x")
-    with pytest.raises(UnknownItem, match=r"^item 999 is not in the model \(3 items\)\. Add it with `palate item add` or"):
+    with pytest.raises(
+        UnknownItem, match=r"^item 999 is not in the model \(3 items\)\. Add it with `palate item add` or"
+    ):
         catalogue().position(999)  # type: ignore[arg-type]
 
 
