@@ -13,10 +13,9 @@ from scipy.special import softmax
 from benchmarks._comparison import Peers, main_with_peers
 from palate import Learner
 from palate.acquisition import get_strategy
-from palate.acquisition.pool.contrastive import contrastive
+from palate.acquisition.pool.coverage import probcover
+from palate.acquisition.pool.neighbours import contrastive, quire
 from palate.acquisition.pool.pool import Pool
-from palate.acquisition.pool.probcover import probcover
-from palate.acquisition.pool.quire import quire
 from palate.acquisition.pool.registry import POOL_STRATEGIES
 from palate.acquisition.pool.streams import QuantileStream, UncertaintyStream
 from palate.arrays import Array

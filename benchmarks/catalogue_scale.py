@@ -276,9 +276,8 @@ def _ours(job: str, n: int) -> Job:
     from scipy.special import expit
 
     from palate.acquisition.draw import choose
-    from palate.acquisition.pool.core_set import core_set
+    from palate.acquisition.pool.coverage import choose_ranked_batch, core_set
     from palate.acquisition.pool.pool import Pool
-    from palate.acquisition.pool.ranked_batch import choose_ranked_batch
     from palate.acquisition.pool.uncertainty import margin
 
     rows, labels, weights = data(n)

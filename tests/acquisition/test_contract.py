@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from palate.acquisition import STRATEGIES, Strategy
-from palate.acquisition.pool import as_strategies as pooled
+from palate.acquisition.pool import of_belief as pooled
 from palate.testing import StrategyContract
 
 # Their scores hang on draws, so that two calls with other company or order fall differently.

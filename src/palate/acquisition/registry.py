@@ -17,7 +17,7 @@ from palate.acquisition.belief.popularity import popularity
 from palate.acquisition.belief.random import random
 from palate.acquisition.belief.variance import variance
 from palate.acquisition.literature import registry as literature
-from palate.acquisition.pool import as_strategies as pooled
+from palate.acquisition.pool import of_belief as pooled
 from palate.acquisition.pool.pool import Status
 from palate.acquisition.strategy import Score, Strategy
 from palate.errors import OptionError
@@ -26,22 +26,22 @@ __all__ = ["DEFAULT", "STRATEGIES", "Score", "Strategy", "get_strategy", "groupe
 
 DEFAULT = "lookahead"
 
-_belief = partial(Strategy, idea="The belief", status="recommended")
+_belief = partial(Strategy.of, idea="The belief", status="recommended")
 _unweighed = partial(_belief, weighs_answerability=False)
 _HOWARD, _EPIG = "Howard 1966", "Bickford Smith et al. 2023"
 
 STRATEGIES: dict[str, Strategy] = {
     strategy.name: strategy
     for strategy in (
-        _unweighed("random", random, "O(1)", "baseline", is_random=True),
-        _unweighed("popularity", popularity, "O(1)", "Rashid et al. 2002", "ratings"),
-        _belief("entropy", entropy, "O(R)", "Kohrs & Merialdo 2001; Rashid et al. 2002", "nats"),
-        _belief("variance", variance, "O(D²)", "Cohn et al. 1996", "squared rating"),
-        _belief("bald", bald, "O(D²)", "Houlsby et al. 2011", "nats", aliases=("mean-divergence",)),
-        _belief("a-optimal", a_optimal, "O(D²)", "Chaloner & Verdinelli 1995; Cohn et al. 1996", "squared rating"),
-        _belief("a-optimal-relative", a_optimal_relative, "O(D²)", f"{_EPIG}, first order"),
-        _unweighed("lookahead", lookahead, "O(I + D²)", f"{_HOWARD}; {_EPIG}", shortlist=48),
-        _belief("epig", epig, "O(D J)", _EPIG, "nats"),
+        _unweighed(random, "O(1)", "baseline", is_random=True),
+        _unweighed(popularity, "O(1)", "Rashid et al. 2002", "ratings"),
+        _belief(entropy, "O(R)", "Kohrs & Merialdo 2001; Rashid et al. 2002", "nats"),
+        _belief(variance, "O(D²)", "Cohn et al. 1996", "squared rating"),
+        _belief(bald, "O(D²)", "Houlsby et al. 2011", "nats", aliases=("mean-divergence",)),
+        _belief(a_optimal, "O(D²)", "Chaloner & Verdinelli 1995; Cohn et al. 1996", "squared rating"),
+        _belief(a_optimal_relative, "O(D²)", f"{_EPIG}, first order"),
+        _unweighed(lookahead, "O(I + D²)", f"{_HOWARD}; {_EPIG}", shortlist=48),
+        _belief(epig, "O(D J)", _EPIG, "nats"),
         *literature.ENTRIES,
         *pooled.ENTRIES,
     )

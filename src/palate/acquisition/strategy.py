@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
 from palate.acquisition.candidates import Candidates
-from palate.acquisition.pool.pool import PoolStrategy, Status, described
+from palate.acquisition.pool.pool import PoolStrategy, Status, described, named
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
 
@@ -53,6 +53,11 @@ class Strategy:
     idea: str = ""
     status: Status = "reference"
     aliases: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, score: Score, cost: str, source: str, unit: str = "", **options: Any) -> Strategy:
+        """Named as the function that scores."""
+        return cls(named(score), score, cost, source, unit, **options)
 
     @property
     def description(self) -> str:

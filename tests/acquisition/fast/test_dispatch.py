@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from palate.acquisition import Candidates, best, get_strategy, values
-from palate.acquisition.fast.dispatch import fast_top, fast_values
+from palate.acquisition import Candidates, get_strategy, values
+from palate.acquisition.fast.dispatch import fast_values
 from palate.acquisition.fast.moments import FROM_ITEMS, fast_moment, scorer_of
 from palate.posteriors.belief import Belief
 from palate.testing.strategies import make_world
@@ -23,18 +23,13 @@ def large() -> Candidates:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_values_and_choice_are_those_of_the_strategy(name: str, large: Candidates) -> None:
+def test_values_are_those_of_the_strategy(name: str, large: Candidates) -> None:
     belief = belief_after(5, large)
-    allowed = np.arange(len(large)) >= 5
     plain = get_strategy(name).score(belief, large, rng=np.random.default_rng(0)) * large.reach
     fast = fast_values(name, belief, large)
     assert fast is not None
     assert fast.dtype == np.float64
     np.testing.assert_allclose(fast, plain, rtol=0, atol=1e-4 * plain.max())
-    picks, equal = best(plain[None], allowed[None], rng=np.random.default_rng(0))
-    top = fast_top(name, belief, large, allowed=allowed, rng=np.random.default_rng(0))
-    assert top is not None
-    assert (top.items.tolist(), top.equal) == (picks.tolist(), int(equal[0]))
 
 
 def test_epig_of_a_large_catalogue_is_computed_for_a_shortlist_that_has_the_best(large: Candidates) -> None:
@@ -61,7 +56,6 @@ def test_what_a_pass_does_not_serve_is_left_to_the_strategy(large: Candidates) -
         ("bald", belief, small),
     ):
         assert fast_values(name, about, candidates) is None
-        assert fast_top(name, about, candidates, rng=np.random.default_rng(0)) is None
 
 
 def test_the_targets_moment(large: Candidates) -> None:

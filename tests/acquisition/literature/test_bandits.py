@@ -32,14 +32,16 @@ from palate.acquisition.literature.crowd import k_means
 from palate.acquisition.literature.knn_bandit import knn_bandit
 from palate.acquisition.literature.pair_values import eubo_pairs, pairwise_bald
 from palate.acquisition.literature.pebol import item_beliefs, pebol_thompson, pebol_ucb
-from palate.acquisition.literature.slate import best_dcg, contenders, gains
 from palate.acquisition.literature.value_of_information import (
     answer_chances,
+    best_dcg,
+    contenders,
     evoi,
     evoi_lookahead,
     evoi_ndcg,
     expected_loss_dcg,
     expected_rise,
+    gains,
     loss_of_user,
     value_of_answers,
 )

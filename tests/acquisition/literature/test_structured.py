@@ -10,11 +10,11 @@ import scipy.sparse as sparse
 from scipy.special import xlogy
 
 from palate.acquisition import STRATEGIES, Candidates, Given, Population, Strategy
-from palate.acquisition.literature import aspect_fit as aspect_module
+from palate.acquisition.literature import aspects as aspect_module
 from palate.acquisition.literature import clusters as groups
 from palate.acquisition.literature import regression_tree, trees
-from palate.acquisition.literature.aspect_fit import Aspects
 from palate.acquisition.literature.aspects import (
+    Aspects,
     aspect_model,
     bayesian_aspect,
     fit_mixture,

@@ -12,21 +12,13 @@ import pytest
 from scipy.special import entr
 
 from palate.acquisition.pool import geometry
-from palate.acquisition.pool.badge import badge
 from palate.acquisition.pool.batch_bald import batch_bald
-from palate.acquisition.pool.clue import clue
-from palate.acquisition.pool.core_set import core_set
-from palate.acquisition.pool.drop_query import drop_query
-from palate.acquisition.pool.falcun import falcun
+from palate.acquisition.pool.clusters import clue, drop_query, typiclust
+from palate.acquisition.pool.coverage import choose_ranked_batch, core_set, max_herding, probcover, pure_radius, similar
+from palate.acquisition.pool.drawn import badge, falcun, power_bald, softmax_bald, softrank_bald
 from palate.acquisition.pool.hierarchical import hierarchical
-from palate.acquisition.pool.max_herding import max_herding
+from palate.acquisition.pool.neighbours import seals
 from palate.acquisition.pool.pool import Pool
-from palate.acquisition.pool.probcover import probcover, pure_radius
-from palate.acquisition.pool.ranked_batch import choose_ranked_batch
-from palate.acquisition.pool.sampled_bald import power_bald, softmax_bald, softrank_bald
-from palate.acquisition.pool.seals import seals
-from palate.acquisition.pool.similar import similar
-from palate.acquisition.pool.typiclust import typiclust
 from tests.acquisition.pools import blobs, drawn, three
 
 batch_bald_module = importlib.import_module("palate.acquisition.pool.batch_bald")  # named as its function

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 from scipy.special import entr, softmax
 
-from palate.acquisition.pool.contrastive import contrastive
 from palate.acquisition.pool.design import covariance, expected_error_reduction
 from palate.acquisition.pool.learned import learning_loss
+from palate.acquisition.pool.neighbours import contrastive, quire
 from palate.acquisition.pool.pool import Pool
-from palate.acquisition.pool.quire import quire
 from palate.acquisition.pool.registry import POOL_STRATEGIES
 from palate.acquisition.pool.uncertainty import epig
 from tests.acquisition.pools import drawn, three

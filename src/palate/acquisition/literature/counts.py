@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import entr
 
 from palate.acquisition.candidates import Candidates
-from palate.acquisition.literature.tables import over_raters
+from palate.acquisition.literature.crowd import over_raters
 from palate.acquisition.per_user import for_everybody
 from palate.arrays import Array
 from palate.posteriors.belief import Belief

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from palate.acquisition.candidates import Candidates
-from palate.acquisition.literature.tables import rating_variances, squared_errors
+from palate.acquisition.literature.crowd import rating_variances, squared_errors
 from palate.acquisition.per_user import for_everybody
 from palate.arrays import Array
 from palate.posteriors.belief import Belief

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from palate.acquisition.candidates import Candidates
-from palate.acquisition.literature.crowd import k_means
+from palate.acquisition.literature.crowd import by_popularity, in_order, k_means
 from palate.acquisition.literature.maxvol import rectangular_maxvol
-from palate.acquisition.literature.tables import by_popularity, in_order
 from palate.acquisition.per_user import for_everybody
 from palate.arrays import Array, Positions
 from palate.posteriors.belief import Belief

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from palate.acquisition.candidates import Candidates
-from palate.acquisition.literature.tables import over_raters
+from palate.acquisition.literature.crowd import over_raters
 from palate.acquisition.per_user import each_user
 from palate.arrays import Array
 from palate.posteriors.belief import Belief

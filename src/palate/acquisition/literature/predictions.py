@@ -8,7 +8,7 @@ import numpy as np
 
 from palate.acquisition.belief.a_optimal import a_optimal
 from palate.acquisition.candidates import Candidates
-from palate.acquisition.literature.tables import mean_over_ratings
+from palate.acquisition.literature.crowd import mean_over_ratings
 from palate.acquisition.per_user import each_user, for_everybody
 from palate.arrays import Array
 from palate.posteriors.belief import Belief

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
@@ -40,8 +41,9 @@ class Split:
 
     @classmethod
     def single(cls, columns: Positions, gains: Array) -> Split:
-        """By the one item of the largest gain."""
-        return cls(columns[[gains.argmax()]], np.ones(1), 0.0, columns, gains)
+        """By the one item of the largest gain, by none where none is considered."""
+        questions = columns[[gains.argmax()]] if len(columns) else columns
+        return cls(questions, np.ones(len(questions)), 0.0, columns, gains)
 
     def groups(self, answers: Array) -> Positions:
         """Lovers (0), haters (1) or unknown (2), of answers (n, Q) to (n,)."""
@@ -84,6 +86,16 @@ def grow(grower: Grower[S], opinions: sparse.csr_matrix, start: S) -> Node:
         return Node(split, tuple(below(part, fitted, split, depth + 1) for part in parts))
 
     return below(np.arange(opinions.shape[0]), start, empty.split, 0)
+
+
+def members_of(signs: sparse.csr_matrix) -> Iterator[sparse.csr_matrix]:
+    """Who loves and then who hates each of m questions, by their opinions (n, m): 1 for each of them, (m, n)."""
+    by_question = signs.T.tocsr()
+    for sign in (1.0, -1.0):
+        members = by_question.copy()
+        members.data = (by_question.data == sign).astype(np.float64)
+        members.eliminate_zeros()
+        yield members
 
 
 def most_rated(rated: sparse.csr_matrix) -> Positions:

@@ -7,7 +7,16 @@ import scipy.sparse as sparse
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature.crowd import opinions, sample
-from palate.acquisition.literature.regression_tree import RATINGS, Node, Split, arrive, grow, most_rated, scores
+from palate.acquisition.literature.regression_tree import (
+    RATINGS,
+    Node,
+    Split,
+    arrive,
+    grow,
+    members_of,
+    most_rated,
+    scores,
+)
 from palate.acquisition.per_user import each_user
 from palate.arrays import Array, Positions
 from palate.posteriors.belief import Belief
@@ -72,8 +81,6 @@ class _ItemMeans:
         size = max(1, _CELLS // max(1, rated.shape[1]))
         for start in range(0, len(columns), size):
             gains[start : start + size] = split_gains(deviations, signs[:, columns[start : start + size]])
-        if len(columns) == 0:
-            return Split(columns, np.zeros(0), 0.0, columns, gains)
         return Split.single(columns, gains)
 
 
@@ -88,11 +95,7 @@ def split_gains(deviations: sparse.csr_matrix, signs: sparse.csr_matrix) -> Arra
     seen.data = np.ones_like(seen.data)
     rest, others = np.asarray(deviations.sum(0)), np.asarray(seen.sum(0))  # of those who do not know it, by subtraction
     gains = np.zeros(signs.shape[1])
-    by_question = signs.T.tocsr()
-    for sign in (1.0, -1.0):
-        members = by_question.copy()
-        members.data = (by_question.data == sign).astype(np.float64)
-        members.eliminate_zeros()
+    for members in members_of(signs):
         sums, counts = (members @ deviations).toarray(), (members @ seen).toarray()
         gains += smoothed_fall(sums, counts).sum(1)
         rest, others = rest - sums, others - counts
@@ -175,19 +178,14 @@ class Tastes:
 
     def split(self, users: Positions, fitted: Array) -> Split:
         columns = most_rated(self._signs[users])
-        if len(columns) == 0:
-            return Split(columns, np.zeros(0), 0.0, columns, np.zeros(0))
         return Split.single(columns, self.gains(users, fitted, self._signs[users][:, columns]))
 
     def gains(self, users: Positions, fitted: Array, signs: sparse.csr_matrix) -> Array:
         """Fall of the squared error by the groups that each of m questions makes, signs (n, m) to (m,)."""
         moments, errors = self._errors(users, fitted)
-        by_question = signs.T.tocsr()
         rest = np.concatenate([moments, errors], 1)
         total, gains = rest.sum(0), np.zeros(signs.shape[1])
-        for sign in (1.0, -1.0):
-            members = by_question.copy()
-            members.data = (by_question.data == sign).astype(np.float64)
+        for members in members_of(signs):
             part = members @ rest
             gains += self.fall(part)
             total = total - part

@@ -7,21 +7,54 @@ from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from palate.acquisition.candidates import Candidates
-from palate.acquisition.literature.slate import DISCOUNTS, best_dcg, contenders, drawn_scores, gains
+from palate.acquisition.literature.bandit_indices import as_rewards
 from palate.acquisition.per_user import each_user
-from palate.acquisition.targets import SLATE, draw_tastes, slate_targets
+from palate.acquisition.targets import SLATE, draw_tastes, showable, slate_targets
 from palate.arrays import TINY, Array
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
 from palate.posteriors.probit import assumed_density, yes_chance
 
+CONTENDERS = 100  # items that can reach the top; of a catalogue, those with the highest mean plus two deviations
+ENTRANTS = 64  # items most often among the best of a drawn taste
 TASTES = 128  # drawn from the belief
-CONTENDERS = 64
+_GRADE = 4.0  # of the highest rating, so that its gain is 2⁴ − 1
+DISCOUNTS = 1.0 / np.log2(np.arange(2, SLATE + 2))
 _ANSWERS = 6  # equally likely answers a rating is rounded to; rounding loses information, so the value is a lower bound
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(5)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _DENSITY = 1.0 / np.sqrt(2.0 * np.pi)
 _LEAST = 1e-12
+
+
+def contenders(belief: Belief, candidates: Candidates, most: int = CONTENDERS) -> NDArray[np.intp]:
+    """Positions among ``shown`` of what one user may like best: the highest mean plus two standard deviations."""
+    open_ = showable(candidates)
+    items = candidates.shown.take(open_)
+    promise = items.level + belief.score(items.factors) + 2.0 * np.sqrt(np.maximum(belief.variance(items.factors), 0.0))
+    return open_[np.argsort(-promise, kind="stable")[:most]]
+
+
+def gains(scores: Array, noise: Array, candidates: Candidates) -> Array:
+    """Gain of an item in a list, as in (N)DCG, by its expected answer without noise; any shape (..., J).
+
+    ``2^g − 1``, the grade g in [0, 4] being the place of the answer on the scale; for likes the chance of one.
+    """
+    if candidates.likelihood.is_binary:
+        return candidates.likelihood.expected(scores, noise)
+    return np.asarray(2.0 ** (_GRADE * as_rewards(scores, candidates.population)) - 1.0)
+
+
+def best_dcg(expected: Array) -> Array:
+    """``max_π Σ_r E[gain of π_r] / log2(1 + r)`` over lists of 10: the expected gains sorted, (..., J) to (...)."""
+    k = min(SLATE, expected.shape[-1])
+    best = np.partition(expected, expected.shape[-1] - k, axis=-1)[..., -k:]
+    return np.asarray(np.sort(best, axis=-1)[..., ::-1] @ DISCOUNTS[:k])
+
+
+def drawn_scores(tastes: Array, items: Items) -> Array:
+    """Expected answer to each item by each taste, (T, I)."""
+    return items.level + tastes @ items.factors.T
 
 
 @each_user
@@ -122,7 +155,7 @@ def evoi_ndcg(belief: Belief, candidates: Candidates, *, rng: np.random.Generato
         learning for ranking through expected loss optimization, SIGIR 2010 (DCG as that value).
     """
     entered = slate_targets(belief, candidates, rng=rng, draws=TASTES)
-    shown = candidates.shown.take(np.argsort(-entered, kind="stable")[: min(CONTENDERS, np.count_nonzero(entered))])
+    shown = candidates.shown.take(np.argsort(-entered, kind="stable")[: min(ENTRANTS, np.count_nonzero(entered))])
     tastes = draw_tastes(belief, TASTES, rng=rng)
     gain = gains(drawn_scores(tastes, shown), candidates.likelihood.answer_noise(shown.answer_noise), candidates)
     share = gain / np.maximum(best_dcg(gain), _LEAST)[:, None]  # of the ideal list, (T, J)

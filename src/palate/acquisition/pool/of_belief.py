@@ -1,4 +1,4 @@
-"""A recommender's belief about a user as a pool, and every score of this folder as a strategy of a recommender."""
+"""The general strategies on a recommender's belief: the belief as a pool, and each of them as a strategy on it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from scipy.special import ndtr
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.per_user import for_each
-from palate.acquisition.pool.pool import Pool, PoolScore
-from palate.acquisition.strategy import Score
+from palate.acquisition.pool.pool import Pool, PoolScore, PoolStrategy
+from palate.acquisition.pool.registry import POOL_STRATEGIES
+from palate.acquisition.strategy import Score, Strategy
 from palate.acquisition.targets import draw_tastes
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
@@ -90,3 +91,38 @@ def _probabilities(tastes: Array, items: Items, candidates: Candidates, edges: A
     below = ndtr((candidates.likelihood.threshold(edges) - latent[:, :, None]) / _noise(items, candidates)[:, None])
     ends = np.zeros((*latent.shape, 1))
     return np.diff(np.concatenate([ends, below, ends + 1.0], axis=2), axis=2)
+
+
+SHORTLIST = 200  # a pool holds draws × candidates × rating levels
+_OWN = ("random", "bald", "epig")  # of the belief itself, in closed form
+
+
+def _entry(general: PoolStrategy) -> Strategy:
+    return Strategy(
+        general.name,
+        on_pool(general.score or _first_pick(general)),
+        general.cost,
+        general.source,
+        general.unit,
+        weighs_answerability=False,
+        shortlist=SHORTLIST,
+        pool=general,
+        idea="Any model: a score each" if general.choose is None else "Any model: batches",
+        status=general.status,
+    )
+
+
+def _first_pick(general: PoolStrategy) -> PoolScore:
+    """1 for what a batch would start with, 0 for all else."""
+    assert general.choose is not None
+
+    @wraps(general.choose)
+    def score(pool: Pool, *, rng: np.random.Generator) -> Array:
+        scores = np.zeros(len(pool))
+        scores[general.pick(pool, 1, rng=rng).items] = 1.0
+        return scores
+
+    return score
+
+
+ENTRIES: tuple[Strategy, ...] = tuple(_entry(one) for name, one in POOL_STRATEGIES.items() if name not in _OWN)

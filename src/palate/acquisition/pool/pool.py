@@ -154,6 +154,11 @@ def at_most(k: int, pool: Pool) -> int:
     return min(k, len(pool))
 
 
+def named(function: Callable[..., object]) -> str:
+    """The name of what a function does, as on the command line."""
+    return function.__name__.replace("_", "-")
+
+
 def described(function: Callable[..., object] | None) -> str:
     """The first line of its docstring."""
     return (inspect.getdoc(function) or "").partition("\n")[0].rstrip(".")

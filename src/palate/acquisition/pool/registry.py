@@ -3,93 +3,71 @@
 Costs are of one call on N candidates: T draws, C classes, E features, L labelled, J targets, k chosen.
 """
 
-from functools import partial
+from typing import Any
 
-from palate.acquisition.pool.badge import badge
-from palate.acquisition.pool.batch_bald import batch_bald
-from palate.acquisition.pool.clue import clue
-from palate.acquisition.pool.contrastive import contrastive
-from palate.acquisition.pool.core_set import core_set
-from palate.acquisition.pool.design import (
-    d_optimal,
-    expected_error_reduction,
-    expected_gradient_length,
-    expected_model_change,
-    variance_reduction,
+from palate.acquisition.pool import (
+    batch_bald,
+    clusters,
+    coverage,
+    design,
+    drawn,
+    hierarchical,
+    learned,
+    neighbours,
+    uncertainty,
 )
-from palate.acquisition.pool.drop_query import drop_query
-from palate.acquisition.pool.falcun import falcun
-from palate.acquisition.pool.hierarchical import hierarchical
-from palate.acquisition.pool.learned import learning_loss, learnt
-from palate.acquisition.pool.max_herding import max_herding
-from palate.acquisition.pool.pool import PoolStrategy
-from palate.acquisition.pool.probcover import probcover
-from palate.acquisition.pool.quire import quire
-from palate.acquisition.pool.ranked_batch import choose_ranked_batch, ranked_batch
-from palate.acquisition.pool.sampled_bald import power_bald, softmax_bald, softrank_bald
-from palate.acquisition.pool.seals import seals
-from palate.acquisition.pool.similar import similar
-from palate.acquisition.pool.typiclust import typiclust
-from palate.acquisition.pool.uncertainty import (
-    bald,
-    choose_random,
-    density,
-    epig,
-    least_confidence,
-    margin,
-    predictive_entropy,
-    random,
-    vote_entropy,
-)
+from palate.acquisition.pool.pool import PoolChoose, PoolScore, PoolStrategy, named
 
 _KIRSCH = "Kirsch et al. 2023"
-_measured = partial(PoolStrategy, status="measured")
+
+
+def _scored(score: PoolScore, cost: str, source: str, unit: str = "", **options: Any) -> PoolStrategy:
+    return PoolStrategy(named(score), cost, source, unit, score, **options)
+
+
+def _batch(choose: PoolChoose, cost: str, source: str, unit: str = "", **options: Any) -> PoolStrategy:
+    return PoolStrategy(named(choose), cost, source, unit, choose=choose, **options)
+
 
 _SCORES = (
-    _measured("random", "O(N)", "baseline", "", random, choose_random),
-    PoolStrategy("least-confidence", "O(N T C)", "Lewis & Gale 1994", "probability", least_confidence),
-    _measured("margin", "O(N T C)", "Scheffer et al. 2001", "probability", margin),
-    _measured("predictive-entropy", "O(N T C)", "Shannon 1948; Settles & Craven 2008", "nats", predictive_entropy),
-    PoolStrategy("vote-entropy", "O(N T C)", "Dagan & Engelson 1995; Seung et al. 1992", "nats", vote_entropy),
-    _measured("bald", "O(N T C)", "McCallum & Nigam 1998; Houlsby et al. 2011", "nats", bald),
-    _measured("epig", "O(N T C² J)", "Bickford Smith et al. 2023", "nats", epig),
-    PoolStrategy(
-        "expected-gradient-length", "O(N (T C + E))", "Settles et al. 2007", "features", expected_gradient_length
+    _scored(uncertainty.random, "O(N)", "baseline", choose=uncertainty.choose_random, status="measured"),
+    _scored(uncertainty.least_confidence, "O(N T C)", "Lewis & Gale 1994", "probability"),
+    _scored(uncertainty.margin, "O(N T C)", "Scheffer et al. 2001", "probability", status="measured"),
+    _scored(
+        uncertainty.predictive_entropy, "O(N T C)", "Shannon 1948; Settles & Craven 2008", "nats", status="measured"
     ),
-    PoolStrategy(
-        "expected-model-change", "O(N (T C + E))", "Cai et al. 2013", "levels × features", expected_model_change
-    ),
-    PoolStrategy(
-        "expected-error-reduction", "O(64 C² N + E³)", "Roy & McCallum 2001", "nats", expected_error_reduction
-    ),
-    PoolStrategy(
-        "variance-reduction", "O(N E² + E³)", "Cohn et al. 1996; Zhang & Oles 2000", "squared logit", variance_reduction
-    ),
-    PoolStrategy("d-optimal", "O(N E² + E³)", "MacKay 1992", "nats", d_optimal),
-    PoolStrategy("density", "O(N (T C + E))", "Settles & Craven 2008", "nats", density),
-    PoolStrategy("ranked-batch", "O(N L E + k N E)", "Cardoso et al. 2017", "", ranked_batch, choose_ranked_batch),
-    PoolStrategy("contrastive", "O(N (L E + C))", "Margatina et al. 2021", "nats", contrastive),
-    PoolStrategy("learnt", "O(N (T C + L E) + trees)", "Konyushkova et al. 2017", "error rate", learnt),
-    PoolStrategy("learning-loss", "O(N E + L² E)", "Yoo & Kweon 2019", "nats", learning_loss),
-    PoolStrategy("quire", "O(N L²)", "Huang et al. 2010", "", quire),
+    _scored(uncertainty.vote_entropy, "O(N T C)", "Dagan & Engelson 1995; Seung et al. 1992", "nats"),
+    _scored(uncertainty.bald, "O(N T C)", "McCallum & Nigam 1998; Houlsby et al. 2011", "nats", status="measured"),
+    _scored(uncertainty.epig, "O(N T C² J)", "Bickford Smith et al. 2023", "nats", status="measured"),
+    _scored(design.expected_gradient_length, "O(N (T C + E))", "Settles et al. 2007", "features"),
+    _scored(design.expected_model_change, "O(N (T C + E))", "Cai et al. 2013", "levels × features"),
+    _scored(design.expected_error_reduction, "O(64 C² N + E³)", "Roy & McCallum 2001", "nats"),
+    _scored(design.variance_reduction, "O(N E² + E³)", "Cohn et al. 1996; Zhang & Oles 2000", "squared logit"),
+    _scored(design.d_optimal, "O(N E² + E³)", "MacKay 1992", "nats"),
+    _scored(uncertainty.density, "O(N (T C + E))", "Settles & Craven 2008", "nats"),
+    _scored(coverage.ranked_batch, "O(N L E + k N E)", "Cardoso et al. 2017", choose=coverage.choose_ranked_batch),
+    _scored(neighbours.contrastive, "O(N (L E + C))", "Margatina et al. 2021", "nats"),
+    _scored(learned.learnt, "O(N (T C + L E) + trees)", "Konyushkova et al. 2017", "error rate"),
+    _scored(learned.learning_loss, "O(N E + L² E)", "Yoo & Kweon 2019", "nats"),
+    _scored(neighbours.quire, "O(N L²)", "Huang et al. 2010"),
 )
 
 _BATCHES = (
-    PoolStrategy("power-bald", "O(N T C)", _KIRSCH, "nats", choose=power_bald),
-    PoolStrategy("softmax-bald", "O(N T C)", _KIRSCH, "nats", choose=softmax_bald),
-    PoolStrategy("softrank-bald", "O(N T C)", _KIRSCH, "nats", choose=softrank_bald),
-    PoolStrategy("batch-bald", "O(k N T C · min(C^k, 1024))", "Kirsch et al. 2019", "nats", choose=batch_bald),
-    _measured("core-set", "O((L + k) N E)", "Sener & Savarese 2018", "distance", choose=core_set),
-    _measured("badge", "O(k N (C + E))", "Ash et al. 2020", "squared gradient", choose=badge),
-    _measured("typiclust", "O((L + k) N E)", "Hacohen et al. 2022", "1 / distance", choose=typiclust),
-    _measured("probcover", "O(N² E)", "Yehuda et al. 2022", "candidates", choose=probcover),
-    PoolStrategy("max-herding", "O(N² E)", "Bae et al. 2024", "similarity", choose=max_herding),
-    PoolStrategy("clue", "O(k N E)", "Prabhu et al. 2021", "nats", choose=clue),
-    PoolStrategy("falcun", "O(k N C)", "Gilhuber et al. 2024", "", choose=falcun),
-    PoolStrategy("drop-query", "O(N T C + k N E)", "Gupte et al. 2024", "share of draws", choose=drop_query),
-    PoolStrategy("similar", "O(k N J)", "Kothawade et al. 2021", "similarity", choose=similar),
-    PoolStrategy("seals", "O(N L E)", "Coleman et al. 2022", "probability", choose=seals),
-    PoolStrategy("hierarchical", "O(N E log N)", "Dasgupta & Hsu 2008", "", choose=hierarchical),
+    _batch(drawn.power_bald, "O(N T C)", _KIRSCH, "nats"),
+    _batch(drawn.softmax_bald, "O(N T C)", _KIRSCH, "nats"),
+    _batch(drawn.softrank_bald, "O(N T C)", _KIRSCH, "nats"),
+    _batch(batch_bald.batch_bald, "O(k N T C · min(C^k, 1024))", "Kirsch et al. 2019", "nats"),
+    _batch(coverage.core_set, "O((L + k) N E)", "Sener & Savarese 2018", "distance", status="measured"),
+    _batch(drawn.badge, "O(k N (C + E))", "Ash et al. 2020", "squared gradient", status="measured"),
+    _batch(clusters.typiclust, "O((L + k) N E)", "Hacohen et al. 2022", "1 / distance", status="measured"),
+    _batch(coverage.probcover, "O(N² E)", "Yehuda et al. 2022", "candidates", status="measured"),
+    _batch(coverage.max_herding, "O(N² E)", "Bae et al. 2024", "similarity"),
+    _batch(clusters.clue, "O(k N E)", "Prabhu et al. 2021", "nats"),
+    _batch(drawn.falcun, "O(k N C)", "Gilhuber et al. 2024"),
+    _batch(clusters.drop_query, "O(N T C + k N E)", "Gupte et al. 2024", "share of draws"),
+    _batch(coverage.similar, "O(k N J)", "Kothawade et al. 2021", "similarity"),
+    _batch(neighbours.seals, "O(N L E)", "Coleman et al. 2022", "probability"),
+    _batch(hierarchical.hierarchical, "O(N E log N)", "Dasgupta & Hsu 2008"),
 )
 
 POOL_STRATEGIES: dict[str, PoolStrategy] = {strategy.name: strategy for strategy in (*_SCORES, *_BATCHES)}

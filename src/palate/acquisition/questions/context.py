@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -9,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
-from palate.arrays import Array, Mask
+from palate.acquisition.draw import best
+from palate.arrays import Array, Mask, Positions
 from palate.costs import Seconds
 from palate.entities import Form
 from palate.posteriors.belief import Belief
@@ -112,6 +114,36 @@ class Offers:
     def value(self) -> Array:
         """Gain per second, (n,)."""
         return self.gain / self.seconds
+
+
+def the_best(
+    setting: QuestionContext,
+    form: Form,
+    gain: Array,
+    may: Mask,
+    chance: Array,
+    curvature: Array,
+    along: Callable[[Positions], Array],
+    *,
+    rng: np.random.Generator,
+) -> tuple[Positions, Offers]:
+    """The best of O questions of one form for each user, -1 where there is none, and what it offers, (n, O) each.
+
+    Args:
+        along: The factors that an answer to each user's question sees, (n,) to (n, D).
+    """
+    picks, equal = best(gain, may, rng=rng)
+    found, users = np.maximum(picks, 0), np.arange(len(gain))
+    return picks, Offers(
+        form,
+        np.full((len(gain), 1), -1),
+        np.full(len(gain), -1),
+        np.where(picks >= 0, gain[users, found], -np.inf),
+        chance[users, found],
+        np.full(len(gain), setting.seconds.of(form)),
+        1.0 / np.maximum(equal, 1),
+        shrunk(setting.belief.covariance, along(found), curvature[users, found]),
+    )
 
 
 def nothing(setting: QuestionContext, form: Form) -> Offers:

@@ -13,13 +13,13 @@ relative questions side by side: Christakopoulou, Radlinski, Hofmann, KDD 2016.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.acquisition.draw import best
-from palate.acquisition.questions.context import Offers, QuestionContext, nothing, quadratic, shrunk
+from palate.acquisition.questions.context import Offers, QuestionContext, nothing, quadratic, the_best
 from palate.acquisition.questions.groups import group, page
 from palate.acquisition.questions.pairs import pair
 from palate.arrays import Array, Mask
@@ -50,25 +50,14 @@ def concept(setting: QuestionContext, *, rng: np.random.Generator) -> Offers:
     concepts, belief = setting.concepts, setting.belief
     if not len(concepts):
         return nothing(setting, Form.CONCEPT)
-    mean, variance = (
-        concepts.level + belief.score(concepts.directions),
-        quadratic(concepts.directions, belief.covariance),
-    )
+    mean = concepts.level + belief.score(concepts.directions)
+    variance = quadratic(concepts.directions, belief.covariance)
     curvature = expected_curvature(mean, variance, concepts.noise)
     chance = view_chance(concepts, setting.candidates.known)
     gain = quadratic(concepts.directions, setting.moved) * curvature * chance
-    picks, equal = best(gain, setting.open_concepts, rng=rng)
-    found, users = np.maximum(picks, 0), np.arange(len(gain))
-    return Offers(
-        Form.CONCEPT,
-        np.full((len(gain), 1), -1),
-        picks,
-        np.where(picks >= 0, gain[users, found], -np.inf),
-        chance[users, found],
-        np.full(len(gain), setting.seconds.concept),
-        1.0 / np.maximum(equal, 1),
-        shrunk(belief.covariance, concepts.directions[found], curvature[users, found]),
-    )
+    may, along = setting.open_concepts, concepts.directions.__getitem__
+    picks, offer = the_best(setting, Form.CONCEPT, gain, may, chance, curvature, along, rng=rng)
+    return replace(offer, concept=picks)
 
 
 def view_chance(concepts: Concepts, known: Array) -> Array:
@@ -83,18 +72,9 @@ def _single(
     """The best single item of each user, from what each is worth, (n, I)."""
     if not gain.shape[1]:
         return nothing(setting, form)
-    picks, equal = best(gain, setting.allowed, rng=rng)
-    found, users = np.maximum(picks, 0), np.arange(len(gain))
-    return Offers(
-        form,
-        picks[:, None],
-        np.full(len(gain), -1),
-        np.where(picks >= 0, gain[users, found], -np.inf),
-        chance[users, found],
-        np.full(len(gain), setting.seconds.of(form)),
-        1.0 / np.maximum(equal, 1),
-        shrunk(setting.belief.covariance, setting.candidates.items.factors[found], curvature[users, found]),
-    )
+    along = setting.candidates.items.factors.__getitem__
+    picks, offer = the_best(setting, form, gain, setting.allowed, chance, curvature, along, rng=rng)
+    return replace(offer, items=picks[:, None])
 
 
 class Offer(Protocol):

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import ndtr
 
-from palate.acquisition.draw import best
-from palate.acquisition.questions.context import Offers, QuestionContext, nothing, shrunk, top
-from palate.arrays import Array
+from palate.acquisition.questions.context import Offers, QuestionContext, nothing, the_best, top
+from palate.arrays import Array, Positions
 from palate.entities import Form
 from palate.posteriors.probit import expected_curvature, yes_chance
 
@@ -28,24 +27,19 @@ def pair(setting: QuestionContext, *, rng: np.random.Generator) -> Offers:
     both = _Both.of(setting, columns)
     is_open = np.take_along_axis(setting.allowed, columns, 1)
     may = (is_open[:, :, None] & is_open[:, None, :] & np.triu(np.ones((size, size), dtype=bool), 1)).reshape(n, -1)
-    picks, equal = best((both.fall * both.curvature * both.chance * both.worth).reshape(n, -1), may, rng=rng)
-    found, users = np.maximum(picks, 0), np.arange(n)
-    first, second = np.divmod(found, size)
-    here = (users, first, second)
-    items = np.where(picks[:, None] >= 0, np.stack([columns[users, first], columns[users, second]], 1), -1)
-    factors = candidates.items.factors
-    between = factors[items[:, 0]] - factors[items[:, 1]]
-    gain = (both.fall * both.curvature * both.chance * both.worth)[here]
-    return Offers(
-        Form.PAIR,
-        items,
-        np.full(n, -1),
-        np.where(picks >= 0, gain, -np.inf),
-        both.chance[here],
-        np.full(n, setting.seconds.pair),
-        1.0 / np.maximum(equal, 1),
-        shrunk(setting.belief.covariance, between, both.curvature[here]),
-    )
+    flat = (n, size * size)
+    gain = (both.fall * both.curvature * both.chance * both.worth).reshape(flat)
+
+    def items(found: Positions) -> Positions:
+        return np.take_along_axis(columns, np.stack(np.divmod(found, size), 1), 1)
+
+    def along(found: Positions) -> Array:
+        first, second = items(found).T
+        return np.asarray(candidates.items.factors[first] - candidates.items.factors[second])
+
+    chance, curvature = both.chance.reshape(flat), both.curvature.reshape(flat)
+    picks, offer = the_best(setting, Form.PAIR, gain, may, chance, curvature, along, rng=rng)
+    return replace(offer, items=np.where(picks[:, None] >= 0, items(np.maximum(picks, 0)), -1))
 
 
 @dataclass(frozen=True, slots=True)
