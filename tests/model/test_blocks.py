@@ -297,3 +297,15 @@ def test_the_shift_of_a_text_is_what_it_moves_for_users_of_the_population() -> N
     draws = np.random.default_rng(0).normal(size=(100_000, len(away) - 1))
     assert text.shift == pytest.approx(np.sqrt(np.mean((away[0] + draws @ away[1:]) ** 2)), rel=0.02)
     assert text.share == 1.0
+
+
+def test_an_encoder_is_given_as_an_object_of_the_right_modality() -> None:
+    given, named = (Learner.fit(data(), encoder=encoder, dim=2) for encoder in (Words(), "words"))
+    assert given.recommend("u001", 3) == named.recommend("u001", 3)
+    for wrong, message in (
+        (object(), r"^the encoder .* lacks modality, name, revision, dim, encode\. Give a name, or an object"),
+        (Words, r"^the encoder .* is a class\. Give a name, or an object"),
+        (Bytes("image"), r"^the encoder 'image' takes 'image', not text\. Give it for what it takes\.$"),
+    ):
+        with pytest.raises(OptionError, match=message):
+            Learner.fit(data(), encoder=wrong, dim=2)  # type: ignore[arg-type]

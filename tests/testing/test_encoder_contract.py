@@ -14,6 +14,7 @@ from palate.testing import EncoderContract
 class Hashed:
     """Random directions seeded by the text: a whole encoder in a few lines."""
 
+    modality = "text"
     name = "hashed"
     revision = "1"
     dim = 8
@@ -32,6 +33,10 @@ class TestHashed(EncoderContract):
 
 class Nameless(Hashed):
     name = ""
+
+
+class OfNothing(Hashed):
+    modality = "scent"
 
 
 class Double(Hashed):
@@ -79,6 +84,7 @@ class Greedy(Hashed):
 
 BROKEN = [
     (Nameless, "test_it_says_what_it_is"),
+    (OfNothing, "test_it_says_what_it_is"),
     (Double, "test_vectors_are_finite_float32_of_the_promised_shape"),
     (Double, "test_no_contents_give_no_vectors"),
     (Moody, "test_the_same_content_has_the_same_vector"),

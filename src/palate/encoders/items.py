@@ -162,12 +162,17 @@ def encoder_of(encoder: str | Encoder, modality: Modality | None = None) -> Enco
     """
     if isinstance(encoder, str):
         return load_encoder(encoder, modality)
-    lacking = [part for part in ("name", "revision", "dim", "encode") if not hasattr(encoder, part)]
+    lacking = [part for part in ("modality", "name", "revision", "dim", "encode") if not hasattr(encoder, part)]
     if isinstance(encoder, type) or lacking:
         lacks = f"lacks {', '.join(lacking)}" if lacking else "is a class"
         raise OptionError(
             f"the encoder {shown(encoder)} {lacks}. "
             "Give a name, or an object that passes palate.testing.EncoderContract."
+        )
+    if encoder.modality != (modality or "text"):
+        raise OptionError(
+            f"the encoder {encoder.name!r} takes {shown(encoder.modality)}, not {modality or 'text'}. "
+            "Give it for what it takes."
         )
     return encoder
 

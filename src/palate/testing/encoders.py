@@ -46,6 +46,8 @@ class EncoderContract(ABC):
 
     def test_it_says_what_it_is(self) -> None:
         encoder = self.make()
+        takes = getattr(encoder, "modality", None)
+        assert takes in ("text", "image", "audio"), f"modality is {takes!r}, not text, image or audio"
         assert isinstance(encoder.name, str), f"name {encoder.name!r} is not text"
         assert encoder.name, "name is empty: the cache and saved models know an encoder by it"
         assert isinstance(encoder.revision, str), f"revision {encoder.revision!r} is not text"
