@@ -9,6 +9,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.stats import norm
 
+from palate.entities import Form
 from palate.errors import OptionError
 from palate.posteriors import likelihoods
 from palate.posteriors.belief import Belief
@@ -89,6 +90,25 @@ def test_an_unreliable_answer_tells_as_much_as_one_of_its_weight(likelihood: Lik
 
 
 @pytest.mark.parametrize("likelihood", [Gaussian(), Implicit(20.0, 5.0)], ids=lambda one: one.kind)
+def test_the_information_of_a_rating_is_how_many_nats_the_variance_falls(likelihood: Likelihood) -> None:
+    before, noise = Belief(np.array([0.3]), np.array([[1.7]])), np.array(0.8)
+    after = likelihood.update(before, np.array([1.2]), 0.4, np.array(3.0), noise, 1.0)
+    told = likelihood.information(np.array(0.0), np.array(1.7 * 1.44), likelihood.answer_noise(noise))
+    assert told == pytest.approx(0.5 * np.log(1.7 / after.covariance[0, 0]))
+
+
+@EACH
+def test_an_answer_of_a_weight_is_one_of_more_noise(likelihood: Likelihood) -> None:
+    belief, factors, value = Belief(np.array([0.3]), np.array([[1.7]])), np.array([1.2]), np.array(1.0)
+    light = likelihood.update(belief, factors, 0.4, value, np.array(0.8), 0.25)
+    whole = likelihood.update(belief, factors, 0.4, value, np.array(0.8), 1.0)
+    assert abs(light.mean[0] - 0.3) < abs(whole.mean[0] - 0.3)
+    if likelihood.kind != "implicit":  # the noise of an event is its own
+        noisy = likelihood.update(belief, factors, 0.4, value, np.array(3.2), 1.0)
+        np.testing.assert_allclose([light.mean[0], light.covariance[0, 0]], [noisy.mean[0], noisy.covariance[0, 0]])
+
+
+@pytest.mark.parametrize("likelihood", [Gaussian(), Implicit(20.0, 5.0)], ids=lambda one: one.kind)
 def test_answers_pull_a_flat_belief_to_where_they_point(likelihood: Likelihood) -> None:
     belief, level, value, noise = Belief(np.zeros(1), np.array([[1e9]])), 0.3, np.array(0.9), np.array(0.5)
     pull = likelihood.pull(value, np.array(level), noise)
@@ -129,6 +149,16 @@ def test_answers_in_words(likelihood: Likelihood, value: float, said: str, did: 
 def test_an_unknown_likelihood_is_refused() -> None:
     with pytest.raises(OptionError, match=r"^likelihood 'poisson' is unknown\. Use gaussian, probit or implicit\.$"):
         Likelihood.named("poisson")
+
+
+@pytest.mark.parametrize("form", Form)
+def test_of_events_there_are_answers_to_some_forms_alone(form: Form) -> None:
+    Gaussian().check_forms([form])
+    Probit().check_forms([form])
+    if form in (Form.RATE, Form.GROUP, Form.PAGE):
+        return Implicit().check_forms([form])
+    with pytest.raises(OptionError, match=rf"^a model of events knows no dislikes: a {form.value} cannot be asked\."):
+        Implicit().check_forms([Form.RATE, form])
 
 
 @pytest.mark.parametrize("weights", [(5.0, 5.0), (1.0, -0.1), (np.inf, 1.0), (np.nan, 0.0), ("a", 0.0)])

@@ -70,6 +70,24 @@ def test_what_each_of_several_users_is_expected_to_answer_about_their_own_items(
         assert found[user, place] == pytest.approx(likely)
 
 
+def test_of_several_answers_about_an_item_only_their_own_noise_averages_out() -> None:
+    of, item, values = taste(), 2, np.array([4.0, 1.0, 3.5])
+    factors, own, whole = of.items.factors[item], of.items.noise[item], of.items.answer_noise[item]
+    joint = (whole - own) * np.ones((3, 3)) + own * np.eye(3)  # of the answers given the taste
+    seen = np.tile(factors, (3, 1))
+    covariance = np.linalg.inv(np.linalg.inv(of.start.covariance) + seen.T @ np.linalg.solve(joint, seen))
+    mean = covariance @ seen.T @ np.linalg.solve(joint, values - of.items.level[item])
+    found = of.observe_again(of.start, item, values)
+    np.testing.assert_allclose(found.mean, mean)
+    np.testing.assert_allclose(found.covariance, covariance)
+
+
+def test_several_likes_of_an_item_count_one_by_one() -> None:
+    of = taste("probit")
+    one_by_one = of.observe(of.observe(of.start, 2, 1.0), 2, 0.0)
+    np.testing.assert_allclose(of.observe_again(of.start, 2, [1.0, 0.0]).mean, one_by_one.mean)
+
+
 def test_a_belief_about_some_of_several_users() -> None:
     rng = np.random.default_rng(2)
     one, other = (Belief(rng.normal(size=(3, DIM)), spd(rng, 3, DIM, DIM)) for _ in range(2))
