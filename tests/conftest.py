@@ -7,11 +7,16 @@ import ipaddress
 import os
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+
+from palate.datasets import tables
+from palate.datasets.files.assemble import Assembly
+from palate.datasets.files.parquet import ParquetDecoder
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # before Matplotlib is imported anywhere, child processes included
 
@@ -51,6 +56,14 @@ def _cache_of_this_session(tmp_path_factory: pytest.TempPathFactory) -> Iterator
     """Embeddings and fetched files go to a temporary folder, one for all tests of a run and their child processes."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PALATE_CACHE", str(tmp_path_factory.mktemp("palate-cache")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_decoder_of_parquet() -> Iterator[None]:
+    """A data set starts a process for its Parquet files; that of a thousand tests is one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tables, "Assembly", partial(Assembly, parquet=ParquetDecoder()))
         yield
 
 

@@ -1,11 +1,51 @@
-"""How many cores there are for this process."""
+"""What this machine gives: cores to work on, and child processes that are given little."""
 
 from __future__ import annotations
 
 import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
 
 
 def cores() -> int:
     """Cores this process may use, at least 1: fewer than the machine has where it was pinned to some."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def start_child(script: Path, *arguments: object, requests: int = subprocess.PIPE) -> subprocess.Popen[bytes]:
+    """A process in a session of its own, so that Ctrl-C is ours, with none of our environment but where libraries lie.
+
+    Args:
+        script: A file of ours, run by its path.
+        requests: What it reads as standard input.
+    """
+    paths = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
+    environment = {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+    environment |= {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME") if name in os.environ}
+    return subprocess.Popen(
+        [sys.executable, "-P", str(script), *map(str, arguments)],
+        stdin=requests,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=environment,
+        cwd="/",
+        start_new_session=True,
+    )
+
+
+def give_up_rights(memory: int, *, files: int = 0, threads: bool = False) -> None:
+    """From here on no file can be written, no process started, no more memory taken than the limit.
+
+    Args:
+        memory: In bytes, libraries included.
+        files: The lowest descriptor that can no longer be opened.
+        threads: Whether libraries start threads, which the system counts as processes.
+    """
+    for what in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, *(() if threads else (resource.RLIMIT_NPROC,))):
+        resource.setrlimit(what, (0, 0))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    if sys.platform == "linux":  # elsewhere the limit of address space is not kept, or cannot be set
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))

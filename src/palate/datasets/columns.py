@@ -84,6 +84,8 @@ def check_rating(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
         stripped = values.str.strip_chars()
         numbers = stripped.cast(pl.Float64, strict=False)
         written = stripped.is_not_null() & (stripped.str.len_bytes() > 0)
+    elif values.dtype.is_temporal() or values.dtype.is_nested():
+        raise _WrongType("Give numbers.")
     else:
         numbers = pl.Series(values.name, [None], dtype=pl.Float64).new_from_index(0, len(values))
         written = values.is_not_null()
@@ -102,6 +104,7 @@ def check_time(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     written = values.is_not_null()
     if values.dtype == pl.String:
         written &= values.str.strip_chars().str.len_bytes() > 0
+    values = values.to_physical() if values.dtype.is_temporal() else values  # Python has no dates before year 1
     unread = written & seconds.is_null()
     wrong = times.impossible(seconds)
     if not unread.any() and not wrong.any():

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from palate.datasets.coding import Coded, code
 from palate.datasets.files.assemble import Assembly, Tables
-from palate.datasets.files.boundary import boundary
+from palate.datasets.files.boundary import boundary, one_line
 from palate.datasets.files.limits import DEFAULT_LIMITS, Limits
 from palate.datasets.files.names import Mapped, TableName, check_mapping, check_used
+from palate.datasets.files.parquet_child import known_types
 from palate.datasets.files.raw import LINE, Piece
 from palate.datasets.files.rejects import Rejects
 from palate.datasets.fingerprints import fingerprint
@@ -200,13 +201,14 @@ def _frame(table: Any, name: str) -> pl.DataFrame:
     try:
         if isinstance(table, pa.Table):
             table.validate(full=True)  # text that is not UTF-8 is undefined behaviour further on
+            frame = nw.from_native(known_types(table))
         return (frame.collect() if isinstance(frame, nw.LazyFrame) else frame).to_polars()
     except (pa.ArrowException, pl.exceptions.PolarsError, NarwhalsError, TypeError) as error:
         raise _unfit(name, error) from None
 
 
 def _unfit(name: str, error: Exception) -> DataError:
-    why = str(error).splitlines()[0][:120]
+    why = one_line(str(error), 120)
     return DataError(f"{name} cannot be taken ({why}). Give every column its own name and one type.")
 
 

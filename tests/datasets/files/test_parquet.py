@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import base64
+import gc
 import json
+import sys
 from datetime import date, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +17,7 @@ import pytest
 from palate.datasets import Dataset, Limits
 from palate.datasets.convert import write_folder
 from palate.datasets.files import parquet
-from palate.datasets.files.parquet import read_parquet
+from palate.datasets.files.parquet import ParquetDecoder, read_parquet
 from palate.datasets.inspect import inspect
 from palate.errors import DataError, LimitError
 
@@ -151,3 +154,78 @@ def test_many_small_numbers_count_too(tmp_path: Path) -> None:
     pq.write_table(pa.table({"n": pa.array([[0] * 100_000], pa.list_(pa.int8()))}), path)
     with pytest.raises(LimitError, match=r"limit decoded_bytes"):
         list(read_parquet(path, Limits(decoded_bytes=99_999)))
+
+
+# Two columns of one row, and one bit that is wrong: the library ends its process over it.
+ABORTS = (
+    "P(e~L6#x|$6&5TN0u=xi1{DSz00002000020RaF20AUpX6&4j1EENJ302Kxm1{?qY00IC200IF40001D6$BYPH2@d}b7N>_ZDADz02K@*0vHE%"
+    "b7gX0X=Eh;OdJ3J02K@+0vHErbY*Q{X=Eh;OdJ3J02Trn92qPo02~zz86^e)85jq3b7gX0X=D`u76KML7Ca^hNgNdb6#x|i06Z1~83q|900IC2"
+    "044w&6$}|A1^^it2WfO=ZC`0*6#y0j7CaU_CPYab6#x|g6#@V}76KUt872S%0000McoqUC2o`t%C?IfQa&dKKbS-0Wa4lhSa&LDac4cyNX>V>I"
+    "GBqwRE-@J_8~^|u0002j0000`K~ga"
+)
+
+
+def test_IN_05_a_file_that_the_decoder_dies_of_is_one_line_and_the_next_is_read(tmp_path: Path) -> None:
+    bad, good, decoder = tmp_path / "bad.parquet", tmp_path / "good.parquet", ParquetDecoder()
+    bad.write_bytes(base64.b85decode(ABORTS))
+    pl.DataFrame({"n": [1, 2]}).write_parquet(good)
+    for _ in range(2):
+        with pytest.raises(
+            DataError, match=r"^bad.parquet cannot be read as Parquet \(the decoder fails on it\)\. Write"
+        ):
+            list(read_parquet(bad, Limits(), decoder))
+        assert sum(piece.frame.height for piece in read_parquet(good, Limits(), decoder)) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit of memory is kept on Linux only")
+def test_IN_05_a_decoder_that_wants_more_memory_than_it_may_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parquet, "READ_ROWS", 50_000_000)
+    monkeypatch.setattr(parquet, "SPARE_MEMORY", 100 << 20)
+    path = tmp_path / "a.parquet"
+    pq.write_table(pa.table({"n": pa.array(np.zeros(50_000_000, dtype=np.int64))}), path)
+    with pytest.raises(
+        LimitError, match=r"^a.parquet needs over .* bytes of memory to decode\. Write smaller row groups"
+    ):
+        list(read_parquet(path, Limits(decoded_bytes=401 << 20)))
+
+
+def test_a_child_ends_with_its_decoder_and_with_a_file_that_is_left(tmp_path: Path) -> None:
+    pl.DataFrame({"n": [1, 2]}).write_parquet(tmp_path / "a.parquet")
+    decoder = ParquetDecoder()
+    pieces = read_parquet(tmp_path / "a.parquet", Limits(), decoder)
+    next(pieces)
+    left = decoder._child
+    assert left is not None
+    pieces.close()
+    assert left._process.returncode is not None
+    assert len(list(read_parquet(tmp_path / "a.parquet", Limits(), decoder))) == 2
+    child = decoder._child
+    assert child is not None
+    assert child._process.poll() is None
+    del decoder
+    gc.collect()
+    assert child._process.poll() is not None
+
+
+def test_a_table_without_rows_has_its_columns(tmp_path: Path) -> None:
+    pl.DataFrame({"item_id": [], "year": []}, schema={"item_id": pl.String, "year": pl.Int16}).write_parquet(
+        tmp_path / "items.parquet"
+    )
+    pl.DataFrame({"user_id": [1], "item_id": [1]}).write_parquet(tmp_path / "interactions.parquet")
+    assert Dataset.load(tmp_path).items.schema["year"] == pl.Int16
+
+
+def test_types_that_polars_panics_at_are_read_as_near_ones(tmp_path: Path) -> None:
+    table = pa.table(
+        {
+            "user_id": ["a"],
+            "item_id": ["b"],
+            "wide": pa.array([Decimal("1.5")], pa.decimal256(60, 1)),
+            "timestamp": pa.array([5_000_000], pa.timestamp("us", "no/where")),
+        }
+    )
+    pq.write_table(table, tmp_path / "ratings.parquet")
+    for data in (Dataset.load(tmp_path), Dataset.from_tables(table)):
+        assert data.interactions.row(0) == ("a", "b", None, None, 5.0, 1.5)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import palate
 from palate.encoders.media import decoding
 from palate.encoders.media.decode_child import RESPONSE, Code
 from palate.encoders.media.decoding import Decoder, Fault, MediaLimits
@@ -346,7 +347,8 @@ for attempt in (lambda: open("/etc/passwd"), lambda: open({target!r}, "w"), lamb
 def test_IN_06_what_runs_in_the_child_can_open_write_and_reach_nothing(tmp_path: Path) -> None:
     script = str(Path(decoding.__file__).with_name("decode_child.py"))
     code = RIGHTS.format(script=script, target=str(tmp_path / "written"))
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    environment = os.environ | {"PYTHONPATH": str(Path(palate.__file__).parents[1])}
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, env=environment)
     assert run.stdout.split() == ["refused"] * 4, run.stderr
     assert not (tmp_path / "written").exists()
 

@@ -11,6 +11,7 @@ import polars as pl
 from palate.datasets.columns import Check, clean, interaction_checks, item_checks, user_checks
 from palate.datasets.files.limits import DEFAULT_LIMITS, Limits
 from palate.datasets.files.names import TableName, named
+from palate.datasets.files.parquet import ParquetDecoder
 from palate.datasets.files.raw import LINE, Piece
 from palate.datasets.files.rejects import Reject, Rejects
 from palate.entities import CATEGORY, EVENT, ITEM, RATING, TEXT, TIMESTAMP, TITLE, USER
@@ -45,6 +46,7 @@ class Assembly:
     mapping: Mapping[str, str] = field(default_factory=dict)
     columns: dict[str, None] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
+    parquet: ParquetDecoder = field(default_factory=ParquetDecoder)
 
     def interactions(self, pieces: Iterable[Piece] | None) -> pl.DataFrame:
         """The table of interactions; core columns always there, in their order, further ones after them.

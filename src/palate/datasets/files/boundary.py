@@ -12,6 +12,12 @@ from palate.errors import DataError, LimitError, PalateError
 LONGEST = 160  # characters of what a library said
 
 
+def one_line(text: str, longest: int) -> str:
+    """Text from outside as the part of a message: one line, printable, at most so long."""
+    line = " ".join("".join(letter if letter.isprintable() else " " for letter in text[: 4 * longest]).split())
+    return line if len(line) <= longest else line[: longest - 3] + "..."
+
+
 @contextmanager
 def boundary(name: str) -> Iterator[None]:
     """Turn what no reader foresaw into a DataError; errors of ours and Ctrl-C pass.
@@ -28,7 +34,7 @@ def boundary(name: str) -> Iterator[None]:
     except MemoryError as error:
         raise LimitError(f"{name} needs more memory than there is. Split it, or use a machine with more.") from error
     except (Exception, PanicException) as error:
-        said = " ".join(str(error).split())[:LONGEST]
+        said = one_line(str(error), LONGEST)
         raise DataError(
             f"{name} cannot be read ({type(error).__name__}: {said}). Write it again as CSV in UTF-8, and read that."
         ) from error

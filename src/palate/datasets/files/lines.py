@@ -112,6 +112,18 @@ class LineReader:
         self._buffer += data
 
 
+def opened(path: Path) -> BinaryIO:
+    """The file, open for reading.
+
+    Raises:
+        DataError: If it cannot be opened.
+    """
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise DataError(f"{path} cannot be opened ({os.strerror(error.errno or 0)}). Check the path.") from None
+
+
 @contextmanager
 def open_lines(path: Path, limits: Limits) -> Iterator[LineReader]:
     """Open a text file, decompressing ``*.gz`` and counting the bytes that come out.
@@ -120,11 +132,7 @@ def open_lines(path: Path, limits: Limits) -> Iterator[LineReader]:
         DataError: If the file cannot be opened or is UTF-16.
         LimitError: As soon as more than ``limits.decoded_bytes`` have come out.
     """
-    try:
-        file: BinaryIO = path.open("rb")
-    except OSError as error:
-        raise DataError(f"{path} cannot be opened ({os.strerror(error.errno or 0)}). Check the path.") from None
-    with file:
+    with opened(path) as file:
         stream: BinaryIO = gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file  # type: ignore[assignment]
         yield LineReader(stream, path.name, limits)
 

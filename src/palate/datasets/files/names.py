@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
-from palate.datasets.files.raw import LINE, Piece
+from palate.datasets.files.boundary import one_line
+from palate.datasets.files.raw import LINE, Piece, shorten
 from palate.entities import AUDIO, CATEGORY, EVENT, IMAGE, ITEM, RATING, TEXT, TIMESTAMP, TITLE, USER
 from palate.errors import DataError, OptionError, did_you_mean
 
@@ -36,6 +37,7 @@ LIKELY = {
     ITEM: ("item", "sku", "product", "article", "asin", "movie", "book", "song", "track"),
 }
 SHOWN = 12  # columns in a message
+LONGEST = 40  # characters of each
 
 Mapped = Mapping[str, str]
 """What the caller calls our columns: ``{"user_id": "customer_id"}``, or of one table ``{"items.item_id": "id"}``."""
@@ -63,7 +65,7 @@ def check_used(mapping: Mapped, columns: Iterable[str]) -> None:
     folded = {_folded(name) for name in there}
     for ours, theirs in mapping.items():
         if _folded(theirs) not in folded:
-            raise DataError(f"no table has a column {theirs!r} to take as {ours}. {_instead(theirs, there)}")
+            raise DataError(f"no table has a column {shorten(theirs)} to take as {ours}. {_instead(theirs, there)}")
 
 
 def named(piece: Piece, table: TableName, mapping: Mapped) -> Piece:
@@ -73,6 +75,8 @@ def named(piece: Piece, table: TableName, mapping: Mapped) -> Piece:
         DataError: If a required column is missing, or two columns are the same one.
     """
     columns, wanted = _columns(piece), _of_table(mapping, table)
+    if odd := next((name for name in columns if "\x00" in name), None):
+        raise DataError(f"{piece.file} has the column {shorten(odd)}, which holds NUL. Rename it.")
     renames, notes = {}, []
     for ours in KNOWN[table]:
         spellings = (ours, *OTHERS.get(ours, ()))
@@ -83,7 +87,7 @@ def named(piece: Piece, table: TableName, mapping: Mapped) -> Piece:
             renames[ours] = f"other_{ours}"
         renames[theirs] = ours
         if theirs not in (*spellings, wanted.get(ours)):
-            notes.append(f"{piece.file}: the column {theirs!r} is read as {ours}")
+            notes.append(f"{piece.file}: the column {shorten(theirs)} is read as {ours}")
     whole = renamed(piece, renames)
     _check_required(whole, table, wanted, columns)
     return replace(whole, notes=(*piece.notes, *notes))
@@ -98,8 +102,8 @@ def renamed(piece: Piece, names: Mapped) -> Piece:
     before = piece.frame.columns
     after = [names.get(name, name) for name in before]
     if twice := next((name for name in after if after.count(name) > 1), None):
-        both = " and ".join(repr(old) for old, new in zip(before, after, strict=True) if new == twice)
-        raise DataError(f"{piece.file} has the column {twice} twice, as {both}. Rename one of them.")
+        both = " and ".join(shorten(old) for old, new in zip(before, after, strict=True) if new == twice)
+        raise DataError(f"{piece.file} has the column {one_line(twice, LONGEST)} twice, as {both}. Rename one of them.")
     return piece.with_frame(piece.frame.rename(dict(names)))
 
 
@@ -131,7 +135,7 @@ def _check_required(piece: Piece, table: TableName, wanted: Mapped, columns: Seq
     ours, start = lacking[0], "" if table == "interactions" else f"{table}."
     if ours in wanted:
         raise DataError(
-            f"{piece.file} has no column {wanted[ours]!r} to take as {ours}. {_instead(wanted[ours], columns)}"
+            f"{piece.file} has no column {shorten(wanted[ours])} to take as {ours}. {_instead(wanted[ours], columns)}"
             f" Say which with --columns {start}{ours}=NAME."
         )
     example = {start + ours: theirs for ours, theirs in _likely(columns, lacking).items()}
@@ -142,16 +146,18 @@ def _check_required(piece: Piece, table: TableName, wanted: Mapped, columns: Seq
 
 
 def _instead(name: str, columns: Sequence[str]) -> str:
-    return f"{did_you_mean(name, columns, n=1)} The columns there: {_shown(columns)}.".strip()
+    near = did_you_mean(name, [one_line(column, LONGEST) for column in columns], n=1)
+    return f"{near} The columns there: {_shown(columns)}.".strip()
 
 
 def _shown(columns: Sequence[str]) -> str:
-    return ", ".join(columns[:SHOWN]) + (", ..." if len(columns) > SHOWN else "")
+    return ", ".join(one_line(name, LONGEST) for name in columns[:SHOWN]) + (", ..." if len(columns) > SHOWN else "")
 
 
 def _likely(columns: Sequence[str], lacking: Sequence[str]) -> dict[str, str]:
     """A column for each that is lacking, by the words in its name, else the first that is left."""
-    left, found = [name for name in columns if name not in REQUIRED["interactions"]], {}
+    left = [name for name in columns if name not in REQUIRED["interactions"] and one_line(name, LONGEST) == name]
+    found = {}
     for ours in lacking:
         fitting = [name for word in LIKELY[ours] for name in left if word in name.lower()] or left or ["NAME"]
         found[ours] = fitting[0]

@@ -1,105 +1,130 @@
-"""Parquet, read batch by batch after its decoded size was counted.
-
-What a file says of its own size is not believed: a dictionary column packs fifty gigabytes of text into five
-megabytes. Text columns are therefore first streamed as dictionaries and the length of each value is added up, which
-costs no more memory than the codes.
-"""
+"""Parquet, decoded in a child process that can be lost (:mod:`palate.datasets.files.parquet_child`)."""
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from palate.datasets.files.limits import Limits
+from palate.datasets.files.boundary import one_line
+from palate.datasets.files.limits import DEFAULT_LIMITS, Limits
+from palate.datasets.files.lines import opened
+from palate.datasets.files.parquet_child import FRAME, REQUEST, Code
 from palate.datasets.files.raw import LINE, Piece
 from palate.errors import DataError, LimitError
+from palate.machine import start_child
 
-COUNTED_ROWS = 1 << 16
-READ_ROWS = 1 << 19
-
-
-def read_parquet(path: Path, limits: Limits) -> Iterator[Piece]:
-    """Stream a Parquet file in its own types.
-
-    Raises:
-        DataError: If it is no Parquet file or is damaged.
-        LimitError: If rows, columns or decoded bytes are over the limit; nothing was materialised then.
-    """
-    try:
-        with pq.ParquetFile(path) as file:
-            _check_shape(file, path.name, limits)
-        _check_decoded(path, limits)
-        with pq.ParquetFile(path) as file:
-            yield from _batches(file, path.name)
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataError(f"{path.name} cannot be read as Parquet ({why[:120]}). Write the file again.") from None
+READ_ROWS = 1 << 17
+LONGEST = 120  # characters of what the library said
+SPARE_MEMORY = 1 << 30  # of a child, beyond the decoded bytes of a whole file
 
 
-def _batches(file: pq.ParquetFile, name: str) -> Iterator[Piece]:
+class ParquetDecoder:
+    """A child that decodes, started when the first file is there, and another after one that died of its file."""
+
+    def __init__(self) -> None:
+        self._child: _Child | None = None
+
+    def frames(self, path: Path, limits: Limits) -> Iterator[pl.DataFrame]:
+        """A file some rows at a time; the first frame has none, and the columns.
+
+        Raises:
+            DataError: If it is no Parquet file or is damaged.
+            LimitError: If rows, columns or decoded bytes are over the limit; nothing was materialised then.
+        """
+        if self._child is None:
+            self._child = _Child(_memory(limits))
+            weakref.finalize(self, self._child.kill)
+        frame = Code.LOST, b""
+        try:
+            with opened(path) as file:
+                self._child.ask(
+                    file.fileno(), REQUEST.pack(limits.rows, limits.columns, limits.decoded_bytes, READ_ROWS)
+                )
+            while (frame := self._child.frame())[0] is Code.TABLE:
+                yield _frame(path.name, frame[1])
+        finally:
+            if frame[0] in (Code.TABLE, Code.LOST):  # it is in the midst of a file, or gone
+                self._child.kill()
+                self._child = None
+        if frame[0] is not Code.END:
+            raise _refusal(path.name, *frame, limits)
+
+
+class _Child:
+    """One process, and what is believed of its answers."""
+
+    def __init__(self, memory: int) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            script = Path(__file__).with_name("parquet_child.py")
+            self._process = start_child(script, memory, requests=theirs.fileno())
+        self._requests = ours
+
+    def ask(self, descriptor: int, request: bytes) -> None:
+        with contextlib.suppress(OSError):  # it is gone, as the answer will show
+            socket.send_fds(self._requests, [request], [descriptor])
+
+    def frame(self) -> tuple[Code, bytes]:
+        """The next of its answers, which are believed as far as they are some."""
+        head = self._read(FRAME.size)
+        code, size = FRAME.unpack(head) if len(head) == FRAME.size else (Code.LOST, 0)
+        content = self._read(size)
+        known = len(content) == size and code in set(Code)
+        return (Code(code), content) if known else (Code.LOST, b"")
+
+    def _read(self, size: int) -> bytes:
+        assert self._process.stdout is not None
+        return self._process.stdout.read(size)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._requests.close()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+
+
+def read_parquet(path: Path, limits: Limits, decoder: ParquetDecoder | None = None) -> Iterator[Piece]:
+    """Stream a Parquet file in its own types, as :meth:`ParquetDecoder.frames` says."""
     row = 0
-    for batch in file.iter_batches(batch_size=READ_ROWS):
-        batch.validate(full=True)  # text that is not UTF-8 is undefined behaviour further on
-        frame = pl.DataFrame(pl.from_arrow(batch))
+    for frame in (decoder or ParquetDecoder()).frames(path, limits):
         lines = pl.int_range(row + 1, row + 1 + frame.height, dtype=pl.Int64, eager=True)
         row += frame.height
-        yield Piece(name, frame.with_columns(lines.alias(LINE)))
+        yield Piece(path.name, frame.with_columns(lines.alias(LINE)))
 
 
-def _check_shape(file: pq.ParquetFile, name: str, limits: Limits) -> None:
-    metadata = file.metadata
-    if metadata.num_rows > limits.rows:
-        raise LimitError(f"{name} has {metadata.num_rows:,} rows, over {limits.rows:,} (limit rows). Split the file.")
-    if metadata.num_columns > limits.columns:
-        raise LimitError(
-            f"{name} has {metadata.num_columns:,} columns, over {limits.columns:,} (limit columns). Leave some out."
-        )
-    names = file.schema_arrow.names
-    if repeated := [column for column in names if names.count(column) > 1]:
-        raise DataError(f"{name} has the column {repeated[0]!r} twice. Rename one of them.")
-    groups = [metadata.row_group(place) for place in range(metadata.num_row_groups)]
-    chunks = [group.column(place) for group in groups for place in range(group.num_columns)]
-    # a value takes a byte at least, and a page is never larger than its column chunk says
-    if sum(max(chunk.total_uncompressed_size, chunk.num_values) for chunk in chunks) > limits.decoded_bytes:
-        raise _too_large(name, limits)
+def _frame(name: str, content: bytes) -> pl.DataFrame:
+    try:
+        table = pa.ipc.open_stream(content).read_all()
+        table.validate(full=True)  # text that is not UTF-8 is undefined behaviour further on
+        return pl.DataFrame(pl.from_arrow(table))
+    except (pa.ArrowException, pl.exceptions.PolarsError, ValueError) as error:
+        raise _refusal(name, Code.UNREADABLE, str(error).encode(errors="replace"), DEFAULT_LIMITS) from None
 
 
-def _check_decoded(path: Path, limits: Limits) -> None:
-    with pq.ParquetFile(path) as file:
-        leaves = [file.schema.column(place) for place in range(len(file.schema))]
-    texts = [leaf.path for leaf in leaves if leaf.physical_type in ("BYTE_ARRAY", "FIXED_LEN_BYTE_ARRAY")]
-    if not texts:
-        return
-    decoded = 0
-    with pq.ParquetFile(path, read_dictionary=texts, pre_buffer=False) as file:
-        for batch in file.iter_batches(batch_size=COUNTED_ROWS, columns=texts):
-            decoded += sum(_text_bytes(column) for column in batch.columns)
-            if decoded > limits.decoded_bytes:
-                raise _too_large(path.name, limits)
+def _refusal(name: str, code: Code, content: bytes, limits: Limits) -> DataError:
+    said = one_line(content.decode(errors="replace"), LONGEST)
+    if code is Code.ROWS:
+        return LimitError(f"{name} has {int(said):,} rows, over {limits.rows:,} (limit rows). Split the file.")
+    if code is Code.COLUMNS:
+        return LimitError(f"{name} has {int(said):,} columns, over {limits.columns:,} (limit columns). Leave some out.")
+    if code is Code.LARGE:
+        larger = "Split the file, or give Dataset.load limits=Limits(decoded_bytes=...)."
+        return LimitError(f"{name} decodes to more than {limits.decoded_bytes:,} bytes (limit decoded_bytes). {larger}")
+    if code is Code.MEMORY:
+        return LimitError(f"{name} needs over {_memory(limits):,} bytes of memory to decode. Write smaller row groups.")
+    if code is Code.TWICE:
+        return DataError(f"{name} has the column {said!r} twice. Rename one of them.")
+    said = "the decoder fails on it" if code is Code.LOST else said
+    return DataError(f"{name} cannot be read as Parquet ({said}). Write the file again.")
 
 
-def _text_bytes(values: pa.Array) -> int:
-    """Bytes of all text in an array, dictionaries written out, lists and structs flattened."""
-    kind = values.type
-    if pa.types.is_dictionary(kind):
-        lengths = pc.binary_length(values.dictionary)
-        return int(pc.sum(lengths.take(values.indices)).as_py() or 0)
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return _text_bytes(values.flatten())
-    if pa.types.is_struct(kind):
-        return sum(_text_bytes(field) for field in values.flatten())
-    if pa.types.is_string(kind) or pa.types.is_binary(kind) or pa.types.is_large_string(kind):
-        return int(pc.sum(pc.binary_length(values)).as_py() or 0)
-    return int(values.nbytes)
-
-
-def _too_large(name: str, limits: Limits) -> LimitError:
-    return LimitError(
-        f"{name} decodes to more than {limits.decoded_bytes:,} bytes (limit decoded_bytes). "
-        "Split the file, or give Dataset.load limits=Limits(decoded_bytes=...)."
-    )
+def _memory(limits: Limits) -> int:
+    """Of a child, in bytes, libraries included."""
+    return limits.decoded_bytes + SPARE_MEMORY

@@ -11,7 +11,6 @@ from pathlib import Path
 from palate.datasets.files.assemble import Assembly, Tables
 from palate.datasets.files.delimited import CSV, TSV, read_delimited
 from palate.datasets.files.jsonlines import read_json_lines
-from palate.datasets.files.limits import Limits
 from palate.datasets.files.parquet import read_parquet
 from palate.datasets.files.raw import Piece
 from palate.errors import DataError
@@ -30,15 +29,15 @@ def read(folder: Path, assembly: Assembly) -> Tables:
     interactions = next(filter(None, (_find(folder, stem) for stem in INTERACTION_STEMS)))
     items, users = _find(folder, "items"), _find(folder, "users")
     return Tables(
-        interactions=assembly.interactions(read_table(interactions, assembly.limits)),
-        items=assembly.items(read_table(items, assembly.limits) if items else None, folder),
-        users=assembly.users(read_table(users, assembly.limits) if users else None),
+        interactions=assembly.interactions(read_table(interactions, assembly)),
+        items=assembly.items(read_table(items, assembly) if items else None, folder),
+        users=assembly.users(read_table(users, assembly) if users else None),
     )
 
 
 def read_file(path: Path, assembly: Assembly) -> Tables:
     """Read one file of interactions, without items and users of their own."""
-    return Tables(assembly.interactions(read_table(path, assembly.limits)), assembly.items(None), assembly.users(None))
+    return Tables(assembly.interactions(read_table(path, assembly)), assembly.items(None), assembly.users(None))
 
 
 def read_items(path: Path, assembly: Assembly) -> Tables:
@@ -47,12 +46,12 @@ def read_items(path: Path, assembly: Assembly) -> Tables:
     if table is None or not table.exists():
         where = f"{path} holds no items.*" if path.is_dir() else f"there is no file or folder {path}"
         raise DataError(f"{where}. Give a table of items, whose name ends with {', '.join(ENDINGS)}.")
-    items = assembly.items(read_table(table, assembly.limits), table.parent)
+    items = assembly.items(read_table(table, assembly), table.parent)
     assembly.check_rows(items, f"{table.name} has no item")
     return Tables(assembly.interactions(None), items, assembly.users(None), table.parent)
 
 
-def read_table(path: Path, limits: Limits) -> Iterator[Piece]:
+def read_table(path: Path, assembly: Assembly) -> Iterator[Piece]:
     """Stream a table in the format that its name says.
 
     Raises:
@@ -60,13 +59,13 @@ def read_table(path: Path, limits: Limits) -> Iterator[Piece]:
     """
     name = path.name.removesuffix(".gz")
     if name.endswith(".parquet"):
-        return read_parquet(path, limits)
+        return read_parquet(path, assembly.limits, assembly.parquet)
     if name.endswith(".csv"):
-        return read_delimited(path, CSV, limits)
+        return read_delimited(path, CSV, assembly.limits)
     if name.endswith(".tsv"):
-        return read_delimited(path, TSV, limits)
+        return read_delimited(path, TSV, assembly.limits)
     if name.endswith(".jsonl"):
-        return read_json_lines(path, limits)
+        return read_json_lines(path, assembly.limits)
     raise DataError(f"{path.name} has an unknown format. A table's name ends with {', '.join(ENDINGS)}.")
 
 

@@ -18,6 +18,7 @@ from palate.datasets.files.delimited import Layout, read_delimited
 from palate.datasets.files.limits import Limits
 from palate.datasets.files.lines import decode, open_lines
 from palate.datasets.files.raw import LINE, Piece
+from palate.datasets.files.rejects import Reject
 from palate.entities import ITEM, RATING, TEXT, USER
 from palate.errors import DataError
 
@@ -91,9 +92,15 @@ def _jokes(folder: Path, limits: Limits) -> Iterator[Piece] | None:
     found = {int(match[1]): path for path in folder.iterdir() if (match := JOKE.match(path.name))}
     if not found:
         return None
-    texts = [_joke_text(found[number], limits) for number in sorted(found)]
-    frame = pl.DataFrame({ITEM: [str(number) for number in sorted(found)], TEXT: texts, LINE: sorted(found)})
-    return iter([Piece("init*.html", frame)])
+    texts: list[tuple[str, str, int]] = []
+    rejects: list[Reject] = []
+    for number, path in sorted(found.items()):
+        try:
+            texts.append((str(number), _joke_text(path, limits), number))
+        except ValueError as error:
+            rejects.append(Reject(path.name, 1, "", str(error)))
+    schema = {ITEM: pl.String, TEXT: pl.String, LINE: pl.Int64}
+    return iter([Piece("init*.html", pl.DataFrame(texts, schema=schema, orient="row"), rejects)])
 
 
 def _joke_text(path: Path, limits: Limits) -> str:

@@ -1,9 +1,9 @@
 """The process in which images and sounds from anywhere are decoded.
 
-It is run by its path, imports nothing of Palate, and holds nothing worth having: no settings, no secrets, no network.
-After its libraries are loaded it gives up opening files, writing, starting processes, and memory over a limit, and then
-answers requests until its input ends. What it says back is one of a few codes and pixels or samples; the other side
-(:mod:`palate.encoders.media.decoding`) believes nothing else.
+It is run by its path, imports nothing of Palate but :mod:`palate.machine`, and holds nothing worth having: no
+settings, no secrets, no network. After its libraries are loaded it gives up opening files, writing, starting
+processes, and more memory than a limit, and then answers requests until its input ends. What it says back is one of a
+few codes and pixels or samples; the other side (:mod:`palate.encoders.media.decoding`) believes nothing else.
 
 Usage: ``python decode_child.py image|audio MEMORY_BYTES PIXELS SECONDS``
 """
@@ -13,13 +13,14 @@ from __future__ import annotations
 import importlib
 import io
 import os
-import resource
 import struct
 import sys
 import warnings
 from collections.abc import Callable
 from enum import IntEnum
 from typing import Any, BinaryIO
+
+from palate.machine import give_up_rights
 
 REQUEST = struct.Struct("<III")
 """Bytes of the file that follows, and what is wanted: (side, crop) of an image, (rate, 0) of a sound."""
@@ -223,15 +224,6 @@ def _warm_up_sounds(np: Any, soundfile: Any, decode: Decode) -> None:
         buffer = io.BytesIO()
         soundfile.write(buffer, np.zeros((800, 2)), 8_000, format=kind, subtype=subtype)
         decode(buffer.getvalue(), 16_000, 0)
-
-
-def give_up_rights(memory: int) -> None:
-    """From here on no file can be opened or written, no process started, no more memory taken than the limit."""
-    for what in (resource.RLIMIT_CORE, resource.RLIMIT_FSIZE, resource.RLIMIT_NOFILE):
-        resource.setrlimit(what, (0, 0))
-    resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-    if sys.platform == "linux":  # elsewhere the limit of address space is not kept, or cannot be set
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 
 
 def answer(decode: Decode, file: bytes, first: int, second: int) -> tuple[bytes, bytes]:

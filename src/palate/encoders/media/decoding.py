@@ -7,9 +7,7 @@ killed, its file is a :class:`Fault`, and another child takes over.
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -24,7 +22,7 @@ from numpy.typing import NDArray
 
 from palate.encoders.media.decode_child import REQUEST, RESPONSE, Code
 from palate.errors import PalateError, install_line
-from palate.machine import cores
+from palate.machine import cores, start_child
 
 Kind = Literal["image", "audio"]
 
@@ -227,21 +225,8 @@ def _reason(code: int, kind: Kind, limits: MediaLimits) -> str:
 
 
 def _start(kind: Kind, limits: MediaLimits) -> subprocess.Popen[bytes]:
-    """A child in a session of its own, so that Ctrl-C is ours, with none of our environment but where libraries lie."""
     script = Path(__file__).with_name("decode_child.py")
-    numbers = (limits.memory_bytes, limits.pixels, limits.sound_seconds)
-    paths = os.pathsep.join(os.path.abspath(path) for path in sys.path if path)
-    environment = {"PYTHONPATH": paths, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    environment |= {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "PYTHONHOME") if name in os.environ}
-    return subprocess.Popen(
-        [sys.executable, "-P", str(script), kind, *map(str, numbers)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        env=environment,
-        cwd="/",
-        start_new_session=True,
-    )
+    return start_child(script, kind, limits.memory_bytes, limits.pixels, limits.sound_seconds)
 
 
 def _close(threads: ThreadPoolExecutor, idle: SimpleQueue[_Child | None]) -> None:
