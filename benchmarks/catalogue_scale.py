@@ -144,6 +144,7 @@ def _learner(items: int, dim: int) -> Any:
     import scipy.sparse as sparse
 
     from palate import Learner
+    from palate.loop.memory import Memory
     from palate.model.catalogue import Catalogue
     from palate.model.model import Model
     from palate.model.scale import Scale
@@ -160,21 +161,20 @@ def _learner(items: int, dim: int) -> Any:
     loadings = 0.15 * rng.normal(size=(items, 12)) * np.sqrt(rate * (1 - rate))[:, None]
     ids = [f"item {position}" for position in range(items)]
     columns = {"item_id": ids, "title": ids, "text": [""] * items, "category": [""] * items}
-    return Learner(
-        Model(
-            catalogue=Catalogue(pl.DataFrame(columns), None, np.floor(1000 * rate), np.full((items, 5), 0.2)),
-            taste=Taste.build(known, Gaussian()),
-            prior=LinearPrior.start(np.zeros(dim + 1), np.eye(dim + 1), np.zeros((1, 0))),
-            answerability=Answerability(rate, loadings, np.maximum(rate * (1 - rate) - (loadings**2).sum(1), 1e-3)),
-            history_prior=None,
-            user_ids=[],
-            answers=sparse.csr_matrix((0, items)),
-            events=None,
-            scale=Scale((1.0, 2.0, 3.0, 4.0, 5.0), 4.0),
-            encoder=("", ""),
-            fingerprint="",
-        )
+    model = Model(
+        catalogue=Catalogue(pl.DataFrame(columns), None, np.floor(1000 * rate), np.full((items, 5), 0.2)),
+        taste=Taste.build(known, Gaussian()),
+        prior=LinearPrior.start(np.zeros(dim + 1), np.eye(dim + 1), np.zeros((1, 0))),
+        answerability=Answerability(rate, loadings, np.maximum(rate * (1 - rate) - (loadings**2).sum(1), 1e-3)),
+        history_prior=None,
+        user_ids=[],
+        answers=sparse.csr_matrix((0, items)),
+        events=None,
+        scale=Scale((1.0, 2.0, 3.0, 4.0, 5.0), 4.0),
+        encoder=("", ""),
+        fingerprint="",
     )
+    return Learner(Memory(model))
 
 
 # ---- shortlists -----------------------------------------------------------------------------------------------------

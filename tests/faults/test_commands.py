@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from typer.testing import CliRunner
 
 import palate
 from palate import Learner
+from palate.cli import main
 from palate.cli.app import run
 from palate.datasets import planted_world
 from palate.datasets.convert import write_folder
@@ -261,13 +263,27 @@ def test_two_processes_tell_at_once(start, model):
 
 
 def interrupted(process: subprocess.Popen[str], after_seconds: float) -> int:
+    """The exit code of a command that is interrupted so long after it has begun to load what it needs."""
+    while process.poll() is None and "polars" not in Path(f"/proc/{process.pid}/maps").read_text():
+        time.sleep(0.02)
     time.sleep(after_seconds)
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=60)
     return process.returncode
 
 
-@pytest.mark.parametrize("after_seconds", [0.7, 1.3, 2.0])
+def test_ctrl_c_while_the_commands_load_is_no_traceback(monkeypatch):
+    class Loading(ModuleType):
+        def __getattr__(self, name: str) -> object:
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, "palate.cli.app", Loading("palate.cli.app"))
+    with pytest.raises(SystemExit) as left:
+        main([])
+    assert left.value.code == 130
+
+
+@pytest.mark.parametrize("after_seconds", [0.0, 0.5, 1.5])
 def test_ctrl_c_leaves_no_half_written_file(start, data, tmp_path, after_seconds):
     out = tmp_path / "out"
     arguments = ["simulate", data, "--budget", 20, "--seeds", 40, "--encoder", "none", "--out", out]

@@ -13,6 +13,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     Args:
         arguments: Without the program's name; those of the process if None.
     """
-    from palate.cli.app import run
+    try:
+        from palate.cli.app import run
 
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+        code = run(sys.argv[1:] if arguments is None else arguments)
+    except KeyboardInterrupt:  # before the commands are loaded
+        code = 130
+    sys.exit(code)
