@@ -146,6 +146,7 @@ def test_what_a_user_did_is_seen_by_the_next_list_and_a_key_makes_a_repeat_harml
     assert first == {
         "user": "ann",
         "event": "click",
+        "notes": [],
         "events": [
             {"item_id": "i01", "key": "k1", "seq": 1, "repeated": False},
             {"item_id": "i02", "key": "k1:1", "seq": 2, "repeated": False},
@@ -182,6 +183,16 @@ def test_an_event_that_cannot_be_taken_is_refused_and_nothing_is_kept(cli, model
     assert (result.code, result.out, result.err.count("\n")) == (2, "", 1)
     assert result.err.startswith(f"Error: {message}")
     assert len(rows(model)) == 1
+
+
+def test_a_model_whose_lists_no_event_moves_says_so(cli, model):
+    before = cli("recommend", model, "--user", "ann", "--json").json["items"]
+    seen = cli("see", model, "--user", "ann", "--item", "i01")
+    assert seen.out.splitlines()[1].startswith("What a user does moves no list of this model: fit it with an encoder,")
+    assert cli("see", model, "--user", "ann", "--item", "i02", "--json").json["notes"] == ["no-history"]
+    assert [item["score"] for item in before] == [
+        item["score"] for item in cli("recommend", model, "--user", "ann", "--json").json["items"]
+    ]
 
 
 # forms

@@ -32,6 +32,7 @@ NOTES = {  # why a list is not what it might be, by the code that --json gives
     "nothing-left": "Nothing is left to show: everything is seen or left out.",
     "all-asked": "Nothing is left to ask: every item has an answer.",
     "no-categories": "The items have no categories.",
+    "no-history": "What a user does moves no list of this model: fit it with an encoder, or with --history factors.",
 }
 Count = Annotated[int, typer.Option("-k", min=0, help="How many.")]
 
@@ -59,14 +60,14 @@ def recommend(
         diversity=diversity,
     )
     notes = [] if learner.knows(user) else ["unknown-user"]
-    notes += _shortage(k, len(items), "nothing-left")
+    notes += shortage(k, len(items), "nothing-left")
     if as_json:
         found = [asdict(item) for item in items]
         return print_json({"user": user, "unit": _score_unit(learner), "notes": notes, "items": found})
     if items:
         output().print(recommendation_table(items))
         output().print(f"Score: {_score_unit(learner)}, ± what more answers could still change.")
-    _say(notes)
+    say_notes(notes)
 
 
 def _filters(
@@ -98,14 +99,14 @@ def companions(
     learner = load_model(model)
     items = learner.companions(user, k=k, **_filters(learner, exclude, allow, category, include_seen))
     notes = [] if learner.knows(user) else ["unknown-user"]
-    notes += _shortage(k, len(items), "nothing-left")
+    notes += shortage(k, len(items), "nothing-left")
     if as_json:
         return print_json({"user": user, "notes": notes, "items": [asdict(item) for item in items]})
     if items:
         rows = [[str(n), one.item_id, one.title, f"{one.score:.2f}", one.reason] for n, one in enumerate(items, 1)]
         output().print(table([">", "Item", "Title", ">Score", "Why"], rows))
         output().print("Score: how likely it comes, in logarithms; only differences mean something.")
-    _say(notes)
+    say_notes(notes)
 
 
 def _score_unit(learner: Learner) -> str:
@@ -144,15 +145,17 @@ def profile(model: Model, user: User, as_json: Json = False, seed: UnusedSeed = 
     if rows:
         output().print(table(["Category", ">Interest", "!95 % interval", "!", ">Items"], rows))
         output().print("Interest: how much more than the average user, in units of the answers.")
-    _say(notes)
+    say_notes(notes)
 
 
-def _shortage(wanted: int, found: int, nothing: str) -> list[str]:
+def shortage(wanted: int, found: int, nothing: str) -> list[str]:
+    """The note where fewer were found than wanted, if they were."""
     if found == wanted:
         return []
     return ["fewer-left"] if found else [nothing]
 
 
-def _say(notes: list[str]) -> None:
+def say_notes(notes: list[str]) -> None:
+    """Notes in words."""
     for note in notes:
         output().print(NOTES[note], style="yellow")

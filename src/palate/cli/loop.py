@@ -9,6 +9,7 @@ import typer
 
 from palate.cli.console import line, output, print_json, table
 from palate.cli.files import load_model, opened
+from palate.cli.lists import Count, say_notes, shortage
 from palate.cli.options import (
     Json,
     Model,
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from palate.learner import Learner
-from palate.cli.lists import Count, _say, _shortage
-
 MEASURE = "gain-per-second"  # of several kinds of question
 
 
@@ -54,7 +53,7 @@ def ask(
     if wanted != ["rate"]:
         strategy = MEASURE
     notes = [] if learner.knows(user) else ["unknown-user"]
-    notes += _shortage(k, len(questions), "all-asked")
+    notes += shortage(k, len(questions), "all-asked")
     if as_json:
         found = [asdict(question) | {"title": title} for question, title in zip(questions, titles, strict=True)]
         head = {"user": user, "strategy": strategy, "unit": _value_unit(strategy), "notes": notes}
@@ -66,7 +65,7 @@ def ask(
     if rows:
         output().print(table([">", "Item", "Title", ">Value", "Why"], rows))
         output().print(f"Value: by {strategy}{', ' + _value_unit(strategy) if _value_unit(strategy) else ''}.")
-    _say([note for note in notes if note != "unknown-user"])
+    say_notes([note for note in notes if note != "unknown-user"])
 
 
 def question_rng(learner: Learner, user: str, seed: int) -> np.random.Generator:
@@ -156,15 +155,17 @@ def see(
     with opened(model) as recommender:
         last = recommender.last_seq
         records = recommender.see(given)
+        notes = ["no-history"] if recommender.learner.model.history_prior is None else []
     if as_json:
         found = [
             {"item_id": one.item_id, "key": record.content.key, "seq": record.seq, "repeated": record.seq <= last}
             for one, record in zip(given, records, strict=True)
         ]
-        return print_json({"user": user, "event": event, "events": found})
+        return print_json({"user": user, "event": event, "notes": notes, "events": found})
     new = sum(record.seq > last for record in records)
     before = f", {len(records) - new} kept before" if new < len(records) else ""
     line(output(), f"Kept of {user}: {new} {'event' if new == 1 else 'events'}{before}.")
+    say_notes(notes)
 
 
 def _seconds(text: str) -> float | None:
