@@ -1,4 +1,4 @@
-"""Whom to ask about an item, and which pairs to ask about in the whole system."""
+"""Whom to ask about an item."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from palate.datasets import planted_world
 from palate.entities import Answer, AnswerKind
 from palate.errors import OptionError, UnknownItem
 from palate.loop.ask_about_item import Crowd, whom_to_ask
-from palate.loop.ask_pairs import pairs_to_ask
 
 RNG = np.random.default_rng
 
@@ -83,52 +82,3 @@ def test_two_calls_agree(learner: Learner) -> None:
     assert whom_to_ask(learner.memory, "fresh", k=5, strategy="random", rng=RNG(3)) == whom_to_ask(
         learner.memory, "fresh", k=5, strategy="random", rng=RNG(3)
     )
-
-
-def test_pairs_are_different_and_keep_to_their_budgets(learner: Learner) -> None:
-    questions = pairs_to_ask(learner.memory, 60, per_user=3, rng=RNG(0))
-    pairs = {(question.user_id, question.item_id) for question in questions}
-    counts = np.unique([question.user_id for question in questions], return_counts=True)[1]
-    assert len(questions) == len(pairs) == 60
-    assert counts.max() <= 3
-    rated = {
-        (learner.model.user_ids[u], learner.model.catalogue.ids[i])
-        for u, i in zip(*learner.model.answers.nonzero(), strict=True)
-    }
-    assert not pairs & rated
-
-
-def test_a_budget_larger_than_there_are_pairs_asks_all_there_are() -> None:
-    data = planted_world(users=12, items=9, rng=RNG(1)).dataset
-    small = Learner.fit(data, encoder="none")
-    questions = pairs_to_ask(small.memory, 10_000, rng=RNG(0))
-    assert len(questions) == 12 * 9 - small.model.answers.nnz
-
-
-def test_a_new_item_is_what_the_system_asks_about(learner: Learner) -> None:
-    """Nothing is known of it, so everybody gains from each answer."""
-    questions = pairs_to_ask(learner.memory, 40, per_user=1, rng=RNG(0))
-    share = np.mean([question.item_id == "fresh" for question in questions])
-    assert share > 5 / len(learner.model.catalogue)
-
-
-def test_the_first_pair_is_the_best_by_brute_force(learner: Learner) -> None:
-    from palate.loop.ask_pairs import _System
-
-    system = _System.of(learner.memory)
-    values = np.array(
-        [
-            [system.known[u, i] * sum(system._gains(u, i)) for i in range(len(learner.model.catalogue))]
-            for u in range(len(learner.model.user_ids))
-        ]
-    )
-    (first,) = pairs_to_ask(learner.memory, 1, rng=RNG(0))
-    assert first.value == pytest.approx(values.max(), rel=1e-9)
-    user, item = np.unravel_index(values.argmax(), values.shape)
-    assert (first.user_id, first.item_id) == (learner.model.user_ids[user], learner.model.catalogue.ids[item])
-
-
-@pytest.mark.parametrize(("budget", "per_user", "name"), [(0, None, "budget"), (5, 0, "per_user"), (-3, 1, "budget")])
-def test_budgets_below_one_are_refused(learner: Learner, budget: int, per_user: int | None, name: str) -> None:
-    with pytest.raises(OptionError, match=rf"^{name} is -?\d\. Give a whole number from 1\.$"):
-        pairs_to_ask(learner.memory, budget, per_user=per_user, rng=RNG(0))

@@ -94,8 +94,10 @@ class _System:
         )
 
     def ask(self, budget: int, per_user: int, rng: np.random.Generator) -> tuple[Question, ...]:
-        """Lazy greedy: a value only falls as others are chosen, so one that is still the largest after it is worked
-        out anew is the largest of all (Minoux, Accelerated greedy algorithms, 1978).
+        """Lazy greedy (Minoux, Accelerated greedy algorithms, 1978): what is largest once worked out anew is taken.
+
+        Exact where a value only falls as others are chosen. Here some rise a little: once one answer tells of one
+        direction of a taste, another tells more of the rest. Such a pair may come later than it should.
         """
         heap = [(-value, rng.random(), pair) for pair, value in self._promising(min(_PAIRS_A_USER, per_user * 4))]
         heapq.heapify(heap)
