@@ -10,7 +10,8 @@ from palate import Learner
 from palate.datasets import planted_world
 from palate.entities import Answer, AnswerKind
 from palate.errors import OptionError, UnknownItem
-from palate.loop.ask_about_item import Crowd, whom_to_ask
+from palate.loop.ask_about_item import Crowd, users_as_items, whom_to_ask
+from palate.posteriors.belief import Belief
 
 RNG = np.random.default_rng
 
@@ -23,6 +24,23 @@ def learner() -> Learner:
 
 def asked(learner: Learner, item: str, **options: object) -> list[str]:
     return [question.user_id for question in whom_to_ask(learner.memory, item, rng=RNG(0), **options)]  # type: ignore[arg-type]
+
+
+def test_what_is_not_known_of_a_taste_is_noise_of_an_answer(learner: Learner) -> None:
+    """By hand, for two users: an answer varies as one to the median item does, and by ``wᵀ S w`` of the average one."""
+    items = learner.model.taste.items
+    known, guess = np.zeros((items.dim, items.dim)), 0.3 * np.eye(items.dim) + 0.1
+    belief = Belief(RNG(1).normal(size=(2, items.dim)), np.stack([known, guess]))
+    found = users_as_items(learner.model, belief)
+    median = sorted(items.noise)[len(items) // 2]
+    assert len(items) % 2 and median != items.noise.mean()
+    unsure = sum(w @ guess @ w for w in items.factors) / len(items)
+    np.testing.assert_allclose(found.noise, [median, median + unsure])
+    np.testing.assert_allclose(
+        found.answer_noise, found.noise
+    )  # a user's own place is no item's: nothing else is unsure
+    np.testing.assert_array_equal(found.factors, np.concatenate([np.ones((2, 1)), belief.mean], 1))
+    np.testing.assert_array_equal(found.level, [0.0, 0.0])
 
 
 def test_nobody_is_asked_twice_and_all_can_be(learner: Learner) -> None:

@@ -15,6 +15,7 @@ from palate.datasets import Dataset
 from palate.entities import Answer, AnswerKind
 from palate.errors import IdError, OptionError, UnknownItem
 from palate.loop.lists import Recommendation, _top, expectations
+from palate.loop.reasons import pulls, reason
 from palate.records import events
 from tests.worlds import data, learner, words, world
 
@@ -232,8 +233,6 @@ def test_the_reason_speaks_as_the_answers_do(kind: str, value: float, verb: str)
 
 
 def test_lifts_of_ratings_and_events_sum_to_what_the_taste_says() -> None:
-    from palate.loop.reasons import pulls
-
     told = tell(learner(), {"i001": 5.0, "i050": 1.0, "i090": 4.0})
     state = told.state("newcomer")
     np.testing.assert_allclose(pulls(told.model, state).sum(0), state.belief.mean, atol=1e-10)
@@ -264,6 +263,33 @@ def test_a_reason_is_from_history_where_there_is_nothing_else() -> None:
     seen = of.see(events("newcomer", topic(of, "jazz")[:5]))
     assert seen.recommend("newcomer", k=1)[0].reason == "fits what is known of you"
     assert of.recommend("newcomer", k=1)[0].reason.startswith("liked by ")
+
+
+@pytest.mark.parametrize(
+    ("lifts", "named"),
+    [
+        ([0.5, 0.1, 0.0, 0.0], "you gave 5 to {0}"),  # a fifth of the strongest is none of the reason
+        ([0.5, 0.16, 0.0, 0.0], "you gave 5 to {0} and gave 4 to {1}"),
+        (
+            [0.16, 0.5, 0.4, 0.0],
+            "you gave 4 to {1} and gave 5 to {0}",
+        ),  # a dislike only where nothing liked is as strong
+        ([0.14, 0.5, 0.6, 0.0], "you gave 4 to {1}"),
+        ([0.1, 0.1, 0.6, 0.4], "you gave 1 to {2} and gave 2 to {3}"),
+        ([-0.5, 0.2, -0.1, 0.0], "you gave 4 to {1}"),
+        ([-0.5, -0.4, -0.3, -0.2], None),
+        ([0.0, 0.0, 0.0, 0.0], None),
+    ],
+)
+def test_a_reason_has_what_lifts_an_item_by_three_tenths_of_the_most_or_more(
+    lifts: list[float], named: str | None
+) -> None:
+    of = learner()
+    state = tell(of, {"i001": 5.0, "i002": 4.0, "i003": 1.0, "i004": 2.0}).state("newcomer")
+    factors = of.model.taste.items.factors[50]
+    said = reason(of.model, state, np.outer(lifts, factors / (factors @ factors)), 50)
+    titles = [of.model.catalogue.names[item] for item in state.rated]
+    assert said == named.format(*titles) if named else said.endswith("; your answers say little about it")
 
 
 def test_an_answer_that_says_nothing_is_no_reason() -> None:

@@ -5,7 +5,7 @@ import pytest
 import scipy.sparse as sparse
 from scipy.sparse.linalg import ArpackError
 
-from palate.posteriors.answerability import LOWEST, Answerability
+from palate.posteriors.answerability import LOWEST, Answerability, not_named
 from palate.posteriors.belief import Belief
 
 USERS, ITEMS = 300, 20
@@ -119,6 +119,16 @@ def test_reach_of_somebody_who_knows_next_to_nothing_stays_finite(model: Answera
         assert np.isfinite(found).all() and (found >= LOWEST).all()
 
 
+def test_who_seems_to_know_little_counts_as_knowing_three_tenths_of_the_average() -> None:
+    """By hand: rates 0.2 and 0.4, on average 0.3; of somebody with mean x the share known is 0.3 + 0.15 x."""
+    model = Answerability(np.array([0.2, 0.4]), np.array([[0.1], [0.2]]), np.array([0.15, 0.2]))
+    for x, size in ((0.0, 0.3), (-1.0, 0.15), (-1.39, 0.0915), (-1.5, 0.09), (-1.9, 0.09), (-30.0, 0.09)):
+        chance = np.array([0.2 + 0.1 * x, 0.4 + 0.2 * x])
+        together = 4.0 * 0.15 * np.array([0.1, 0.2])  # covariances of each chance with the share known, x of variance 4
+        expected = np.maximum(chance + together / size, LOWEST)
+        np.testing.assert_allclose(model.reach(Belief(np.array([x]), np.array([[4.0]]))), expected)
+
+
 def test_with_x_known_reach_is_the_probability(model: Answerability) -> None:
     belief = Belief(np.array([0.1, -0.2, 0.0, 0.1]), np.zeros((4, 4)))
     np.testing.assert_allclose(model.reach(belief), np.maximum(model.rate + belief.mean @ model.loadings.T, LOWEST))
@@ -190,3 +200,33 @@ def test_where_many_axes_are_equally_strong_the_loadings_come_from_the_whole_cov
     found = Answerability.fit(seen, dim=3, rng=np.random.default_rng(0))
     np.testing.assert_allclose(found.loadings @ found.loadings.T, usual.loadings @ usual.loadings.T, atol=1e-12)
     np.testing.assert_allclose(found.noise, usual.noise, atol=1e-12)
+
+
+@pytest.mark.parametrize("chance", [0.05, 0.5, 1.0])
+def test_what_is_not_named_says_what_its_share_of_answers_explains(chance: float) -> None:
+    """By hand, with a second item after the first: the best linear guess of x ~ N(0, I) from "named", 1 or 0.
+
+    It is 1 with probability π(r + l·x): on average πr, so it varies by πr (1 − πr), and with x by πl.
+    """
+    rate, loadings = np.array([0.4, 0.3]), np.array([[0.3, 0.1], [-0.2, 0.1]])
+    answerability = Answerability(rate, loadings, np.ones(2))  # of "has rated", which is not asked here
+    first = not_named(answerability, answerability.start(), 0, chance)
+    spread = chance * 0.4 * (1 - chance * 0.4)
+    np.testing.assert_allclose(first.mean, -chance * loadings[0] * chance * 0.4 / spread)
+    np.testing.assert_allclose(first.covariance, np.eye(2) - chance**2 * np.outer(loadings[0], loadings[0]) / spread)
+
+    both = not_named(answerability, first, 1, chance)
+    slopes, mean = chance * loadings, chance * rate
+    whole = slopes @ slopes.T
+    np.fill_diagonal(whole, mean * (1 - mean))
+    np.testing.assert_allclose(both.mean, -slopes.T @ np.linalg.solve(whole, mean))
+    np.testing.assert_allclose(both.covariance, np.eye(2) - slopes.T @ np.linalg.solve(whole, slopes))
+
+
+def test_silence_of_several_users_is_that_of_each(model: Answerability) -> None:
+    items, chances = np.array([3, 15]), np.array([0.2, 0.9])
+    together = not_named(model, model.start(2), items, chances)
+    for user in range(2):
+        alone = not_named(model, model.start(), int(items[user]), float(chances[user]))
+        np.testing.assert_allclose(together.mean[user], alone.mean)
+        np.testing.assert_allclose(together.covariance[user], alone.covariance)

@@ -32,7 +32,7 @@ def reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
     catalogue, items = model.catalogue, model.taste.items
     lifts = pulls @ items.factors[item] if len(pulls) else np.zeros(0)
     order = np.argsort(-lifts, kind="stable")
-    strong = [int(answer) for answer in order if lifts[answer] > 0.3 * max(lifts.max(), 0.0)]
+    strong = [int(answer) for answer in order if lifts[answer] > 0.3 * lifts.max()]
     # what somebody liked is the better reason; that they disliked something else is one only where nothing else is
     liked = [answer for answer in strong if state.values[answer] >= model.scale.like]
     best = (liked or strong)[:2]
