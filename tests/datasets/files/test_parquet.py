@@ -19,7 +19,8 @@ from palate.datasets.convert import write_folder
 from palate.datasets.files import parquet
 from palate.datasets.files.parquet import ParquetDecoder, read_parquet
 from palate.datasets.inspect import inspect
-from palate.errors import DataError, LimitError
+from palate.errors import DataError, LimitError, PalateError
+from palate.machine import start_child
 
 
 def test_types_and_rows_survive_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -189,6 +190,13 @@ def test_IN_05_a_decoder_that_wants_more_memory_than_it_may_have(
         LimitError, match=r"^a.parquet needs over .* bytes of memory to decode\. Write smaller row groups"
     ):
         list(read_parquet(path, Limits(decoded_bytes=401 << 20)))
+
+
+def test_a_child_that_does_not_run_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "start_child", lambda script, memory, requests: start_child(script, requests=requests))
+    pl.DataFrame({"n": [1, 2]}).write_parquet(tmp_path / "a.parquet")
+    with pytest.raises(PalateError, match=r"^the process that decodes Parquet does not run \(exit code 1\)\. Install"):
+        list(read_parquet(tmp_path / "a.parquet", Limits()))
 
 
 def test_a_child_ends_with_its_decoder_and_with_a_file_that_is_left(tmp_path: Path) -> None:

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from polars.exceptions import PanicException
 
 from palate.datasets import Dataset
+from palate.datasets.readers import jester
 from palate.errors import DataError
 
 SharedData = Callable[[str], Path]
@@ -261,3 +263,81 @@ def test_real_amazon_text(shared_data: SharedData) -> None:
     assert (items["title"] != "").all()
     assert items["category"].str.starts_with("Gift Cards").sum() == 1_542
     assert "image" not in items.columns
+
+
+# Files that are nearly of a format: read, or one line that says what is wrong.
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        (
+            {
+                "a__inter": "user_id:token\titem_id:token\n1\t2\n",
+                "a__item": "item_id:token\titem_id:float\n2\t2\n",
+            },
+            "a.item has the column item_id twice, as 'item_id:token' and 'item_id:float'. Rename one of them.",
+        ),
+        (
+            {"jester-1__csv": "2\n"},
+            "jester-1.csv:1: 0 commas. A row of Jester is a count and ratings, with a comma before",
+        ),
+        ({"ratings__dat": "1::2::3::4\n", "users__dat": b"\x001::F::1::1::1\n"}, ""),
+        ({"jester-1__csv": "1,5\n", "init1__html": b"a\x00b"}, ""),
+        ({"ratings__csv": "userId,movieId,rating\n1,2,3\n", "movies__csv": "movieId,title\n2,Alien\n"}, ""),
+        ({"ratings__jsonl": '{"user_id": "a", "item_id": "b"}\n{"user_id": "a", "item_id": "b", "\\ud800": 1}\n'}, ""),
+        (
+            {"ratings__jsonl": '{"user_id": "a", "item_id": "b", "x\\u0000": 1}\n'},
+            "has the column 'x\\x00', which holds NUL",
+        ),
+    ],
+)
+def test_IN_04_what_is_nearly_of_a_format(tmp_path: Path, files: dict[str, str | bytes], message: str) -> None:
+    folder(tmp_path, **files)
+    if not message:
+        assert Dataset.load(tmp_path).interactions.height == 1
+        return
+    with pytest.raises(DataError) as error:
+        Dataset.load(tmp_path)
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (
+            KeyError("x\n\x1by"),
+            r"^rows cannot be read \(KeyError: .*\)\. Write it again as CSV in UTF-8, and read that\.$",
+        ),
+        (RecursionError("deep"), r"RecursionError: deep"),
+        (OverflowError("y" * 10_000), r"^.{0,400}$"),
+        (UnicodeEncodeError("utf-8", "\ud800", 0, 1, "surrogates not allowed"), "UnicodeEncodeError"),
+        (PanicException("called unwrap on None"), "PanicException: called unwrap on None"),
+        (MemoryError(), r"^rows needs more memory than there is\. Split it, or use a machine with more\.$"),
+    ],
+)
+def test_whatever_a_reader_raises_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException, message: str
+) -> None:
+    def stumble(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(jester, "read", stumble)
+    (tmp_path / "rows").mkdir()
+    (tmp_path / "rows" / "jester-1.csv").write_text("1,5\n")
+    with pytest.raises(DataError, match=message) as raised:
+        Dataset.load(tmp_path / "rows")
+    assert str(raised.value).isprintable()
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, SystemExit])
+def test_ctrl_c_in_a_reader_is_no_error_of_the_data(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise stop
+
+    monkeypatch.setattr(jester, "read", interrupted)
+    (tmp_path / "jester-1.csv").write_text("1,5\n")
+    with pytest.raises(stop):
+        Dataset.load(tmp_path)

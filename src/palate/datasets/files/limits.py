@@ -23,7 +23,7 @@ class Limits:
     columns: int = 4096
     rows: int = 200_000_000
     decoded_bytes: int = 4 << 30
-    empty_cells: int = 1 << 24
+    empty_cells: int = 1 << 22
 
 
 DEFAULT_LIMITS = Limits()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import subprocess
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from palate.datasets.files.limits import DEFAULT_LIMITS, Limits
 from palate.datasets.files.lines import opened
 from palate.datasets.files.parquet_child import FRAME, REQUEST, Code
 from palate.datasets.files.raw import LINE, Piece
-from palate.errors import DataError, LimitError
+from palate.errors import DataError, LimitError, PalateError
 from palate.machine import start_child
 
 READ_ROWS = 1 << 17
@@ -36,24 +37,33 @@ class ParquetDecoder:
         Raises:
             DataError: If it is no Parquet file or is damaged.
             LimitError: If rows, columns or decoded bytes are over the limit; nothing was materialised then.
+            PalateError: If the child cannot be started.
         """
-        if self._child is None:
-            self._child = _Child(_memory(limits))
-            weakref.finalize(self, self._child.kill)
-        frame = Code.LOST, b""
+        request = REQUEST.pack(limits.rows, limits.columns, limits.decoded_bytes, READ_ROWS)
+        with opened(path) as file:
+            child = self._running(limits)
+            child.ask(file.fileno(), request)
+        frame, ended = (Code.LOST, b""), 0
         try:
-            with opened(path) as file:
-                self._child.ask(
-                    file.fileno(), REQUEST.pack(limits.rows, limits.columns, limits.decoded_bytes, READ_ROWS)
-                )
-            while (frame := self._child.frame())[0] is Code.TABLE:
+            while (frame := child.frame())[0] is Code.TABLE:
                 yield _frame(path.name, frame[1])
         finally:
             if frame[0] in (Code.TABLE, Code.LOST):  # it is in the midst of a file, or gone
-                self._child.kill()
+                ended = child.kill(patience=1.0 if frame[0] is Code.LOST else 0.0)
                 self._child = None
+        if ended > 0:  # a signal is below 0
+            raise PalateError(
+                f"the process that decodes Parquet does not run (exit code {ended}). Install pyarrow again: "
+                "pip install --force-reinstall pyarrow"
+            )
         if frame[0] is not Code.END:
             raise _refusal(path.name, *frame, limits)
+
+    def _running(self, limits: Limits) -> _Child:
+        if self._child is None:
+            self._child = _Child(_memory(limits))
+            weakref.finalize(self, self._child.kill)
+        return self._child
 
 
 class _Child:
@@ -82,12 +92,15 @@ class _Child:
         assert self._process.stdout is not None
         return self._process.stdout.read(size)
 
-    def kill(self) -> None:
+    def kill(self, patience: float = 0.0) -> int:
+        """End it, unless it ends of itself within so many seconds; its exit code, or a signal below 0."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(patience)
         self._process.kill()
-        self._process.wait()
         self._requests.close()
         if self._process.stdout is not None:
             self._process.stdout.close()
+        return self._process.wait()
 
 
 def read_parquet(path: Path, limits: Limits, decoder: ParquetDecoder | None = None) -> Iterator[Piece]:
