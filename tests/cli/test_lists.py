@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import polars as pl
 import pytest
@@ -63,7 +64,14 @@ def test_filters(cli, model):
 def test_an_unknown_user_gets_what_people_in_general_like(cli, model, user):
     result = cli("recommend", model, "--user", user, "--json")
     assert (result.code, result.json["notes"], len(result.json["items"])) == (0, ["unknown-user"], 10)
-    assert "Nothing is known of this user" in cli("recommend", model, "--user", user).out
+    shown = cli("recommend", model, "--user", user).out
+    assert shown.splitlines()[-1] == "Nothing is known of this user: this is what people in general like."
+
+
+def test_a_user_whose_id_was_nearly_typed_is_named(cli, model):
+    for command in ("recommend", "profile"):
+        shown = cli(command, model, "--user", "u001").out
+        assert re.search(r"Nothing is known of this user: .* Did you mean 'u0\d'\?$", shown.rstrip()), shown
 
 
 def test_companions_are_shown_where_the_model_counted_them(cli, planted, model, tmp_path):

@@ -102,12 +102,21 @@ def kept(model: Path) -> list[float | None]:
 HOSTILE = ["../", "%2e%2e/", "..\\", "/etc/passwd", "file:///etc", "http:///#/../../etc", "?../..", "a\x00b", "C:", ""]
 
 
-@pytest.mark.parametrize("name", HOSTILE)
-@pytest.mark.parametrize("verb", ["recommend", "ask", "tell", "undo", "interview", "profile"])
+ANN = ["--user", "ann"]
+VERBS = {
+    **dict.fromkeys(("recommend", "ask", "undo", "interview", "profile", "companions"), ANN),
+    "tell": [*ANN, "--item", "i1", "--answer", "4"],
+    "see": [*ANN, "--item", "i1"],
+    "know": [*ANN, "--set", "age=3"],
+    "refit": [],
+    "item show": ["i1"],
+}
+
+
+@pytest.mark.parametrize(("verb", "name"), [("recommend", name) for name in HOSTILE] + [(v, "../") for v in VERBS])
 def test_MF_06_a_hostile_model_path_is_one_line_and_exit_code_2(tmp_path, monkeypatch, verb, name):
     monkeypatch.chdir(tmp_path)
-    more = ["--item", "i1", "--answer", "4"] if verb == "tell" else []
-    code, out, err = command(verb, name, "--user", "ann", *more)
+    code, out, err = command(*verb.split(), name, *VERBS[verb])
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.startswith("Error: ")
     assert list(tmp_path.iterdir()) == []

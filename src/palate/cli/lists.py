@@ -20,6 +20,7 @@ from palate.cli.options import (
     User,
     listed,
 )
+from palate.errors import did_you_mean
 
 if TYPE_CHECKING:
     from palate.learner import Learner
@@ -34,6 +35,7 @@ NOTES = {  # why a list is not what it might be, by the code that --json gives
     "no-categories": "The items have no categories.",
     "no-history": "What a user does moves no list of this model: fit it with an encoder, or with --history factors.",
 }
+SEARCHED = 20_000  # users whose ids are compared with an unknown one
 Count = Annotated[int, typer.Option("-k", min=0, help="How many.")]
 
 
@@ -67,7 +69,7 @@ def recommend(
     if items:
         output().print(recommendation_table(items))
         output().print(f"Score: {_score_unit(learner)}, ± what more answers could still change.")
-    say_notes(notes)
+    say_notes(notes, _near(learner, user))
 
 
 def _filters(
@@ -106,7 +108,7 @@ def companions(
         rows = [[str(n), one.item_id, one.title, f"{one.score:.2f}", one.reason] for n, one in enumerate(items, 1)]
         output().print(table([">", "Item", "Title", ">Score", "Why"], rows))
         output().print("Score: how likely it comes, in logarithms; only differences mean something.")
-    say_notes(notes)
+    say_notes(notes, _near(learner, user))
 
 
 def _score_unit(learner: Learner) -> str:
@@ -145,7 +147,7 @@ def profile(model: Model, user: User, as_json: Json = False, seed: UnusedSeed = 
     if rows:
         output().print(table(["Category", ">Interest", "!95 % interval", "!", ">Items"], rows))
         output().print("Interest: how much more than the average user, in units of the answers.")
-    say_notes(notes)
+    say_notes(notes, _near(learner, user))
 
 
 def shortage(wanted: int, found: int, nothing: str) -> list[str]:
@@ -155,7 +157,13 @@ def shortage(wanted: int, found: int, nothing: str) -> list[str]:
     return ["fewer-left"] if found else [nothing]
 
 
-def say_notes(notes: list[str]) -> None:
-    """Notes in words."""
+def say_notes(notes: list[str], near: str = "") -> None:
+    """Notes in words; where the user is unknown, who else may have been meant."""
     for note in notes:
-        output().print(NOTES[note], style="yellow")
+        said = f"{NOTES[note]} {near}" if note == "unknown-user" else NOTES[note]
+        line(output(), said.rstrip(), style="yellow")
+
+
+def _near(learner: Learner, user: str) -> str:
+    known = [*learner.model.user_ids, *learner.memory.users]
+    return did_you_mean(user, known, n=1) if len(known) <= SEARCHED and not learner.knows(user) else ""
