@@ -572,7 +572,7 @@ def test_data_with_nothing_to_learn_from() -> None:
         Learner.fit(data(), encoder="none", likelihood="poisson")
     with pytest.raises(DataError, match=r"has no rating to fit: 0 of \d+ rows"):
         Learner.fit(data("events"), encoder="none", likelihood="gaussian")
-    with pytest.raises(OptionError, match="dim 0 "):
+    with pytest.raises(OptionError, match="dim is 0"):
         Learner.fit(data(), encoder="none", dim=0)
 
 

@@ -28,6 +28,7 @@ import numpy as np
 from palate.arrays import Array
 from palate.entities import Form
 from palate.errors import OptionError
+from palate.errors.checks import mapping, number, number_of, positive, shown
 
 LISTS = (Form.GROUP, Form.PAGE)  # read line by line, with a tap where there is something to say
 
@@ -54,9 +55,7 @@ class Seconds:
 
     def __post_init__(self) -> None:
         for form in fields(self):
-            value = getattr(self, form.name)
-            if not 0.0 < value < math.inf:  # false for NaN too
-                raise OptionError(f"seconds of {form.name} are {value:g}. Give a finite number above 0.")
+            positive(getattr(self, form.name), f"the time of {form.name}")
 
     def group(self, items: int, tapped: Array | float) -> Array:
         """Of a group or a page of so many items, of which so many are tapped."""
@@ -91,17 +90,16 @@ class Price:
     reliability: float = 1.0
 
     def __post_init__(self) -> None:
-        if self.cost == 0:
+        if number_of(self.cost) == 0:
             raise OptionError(
                 "the price is 0, so that every answer would be worth infinitely much. Give what it costs, such as its "
                 "seconds; for a source that is free a small price, such as 0.001."
             )
-        if math.isinf(self.cost) and self.cost > 0:
+        if number_of(self.cost) == math.inf:
             raise OptionError("the price is infinite. Leave out the oracle that nobody can pay.")
-        if not self.cost > 0:
-            raise OptionError(f"the price is {self.cost:g}. Give a finite number above 0.")
-        if not 0.0 < self.reliability <= 1.0:
-            raise OptionError(f"the reliability is {self.reliability:g}. Give a number above 0 and at most 1.")
+        positive(self.cost, "the price")
+        if not 0.0 < number_of(self.reliability) <= 1.0:
+            raise OptionError(f"the reliability is {shown(self.reliability)}. Give a number above 0 and at most 1.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +132,14 @@ class Budget:
     spent: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, limit in (("total", self.total), ("per-user", self.per_user)):
+        for name in ("total", "per_user"):
+            limit = number_of(getattr(self, name))
             if not limit >= 0:
-                raise OptionError(f"the {name} budget is {limit:g}. Give 0 or more; leave it out for no limit.")
+                shown_name, value = name.replace("_", "-"), shown(getattr(self, name))
+                raise OptionError(f"the {shown_name} budget is {value}. Give 0 or more; leave it out for no limit.")
+            object.__setattr__(self, name, limit)
+        for user, paid in mapping(self.spent, "what is spent", "a mapping from user to number").items():
+            number(paid, f"what is spent on user {shown(user)}", least=0.0)
 
     def left(self, user: str) -> float:
         """What can still be spent on a user."""

@@ -8,14 +8,27 @@ normalised text is equal.
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from numbers import Real
+from typing import Any
 
-from palate.errors import AnswerError, IdError, OptionError
+from palate.errors import AnswerError, OptionError
+from palate.errors.checks import (
+    check_text,
+    key_of,
+    keys_of,
+    normalise_id,
+    normalise_words,
+    number_of,
+    one_of,
+    positive,
+    several,
+    share,
+    shown,
+    time_of,
+)
 
 USER = "user_id"
 ITEM = "item_id"
@@ -29,58 +42,9 @@ IMAGE = "image"
 AUDIO = "audio"
 
 CATEGORY_SEPARATOR = "|"
-MAX_ID_BYTES = 256
-# Zero-width, direction, tag and other characters that no font shows (Unicode: default ignorable, and line separators).
-INVISIBLE = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
-    "\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
 
 POSITIVE_EVENTS = frozenset({"click", "purchase", "like", "read", "play", "save", "share", "view"})
 NEGATIVE_EVENTS = frozenset({"dislike", "skip", "hide", "report"})
-
-
-def normalise_id(value: object, what: str = "id") -> str:
-    """The one normal form of an id, as of :func:`normalise_words`, all of it visible.
-
-    An invisible character is refused, not taken out: two ids that look alike would be two users, and taken out it would
-    make one user of two that another system keeps apart.
-
-    Raises:
-        IdError: If the id cannot be kept.
-    """
-    text = normalise_words(value, what)
-    if not text.isascii() and (hidden := INVISIBLE.search(text)):
-        raise IdError(f"{what} {text[:40]!r} holds U+{ord(hidden[0]):04X}, which does not show. Remove it.")
-    return text
-
-
-def normalise_words(value: object, what: str = "id") -> str:
-    """The one normal form of words, such as a concept, in which joiners that do not show are spelling.
-
-    Args:
-        value: Text or a whole number; ``True``/``False``, fractions and empty values are refused.
-        what: The word for the id in an error, such as ``user_id``.
-    Returns:
-        NFC text without outer white space, 1 to 256 bytes of UTF-8.
-    Raises:
-        IdError: If the id cannot be kept.
-    """
-    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
-        value = int(value)  # a column of integers with a gap is read as fractions
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise IdError(f"{what} {value!r} is a {type(value).__name__}. Ids are text or whole numbers.")
-    if isinstance(value, int) and abs(value) >= 10**MAX_ID_BYTES:  # Python refuses to print one of over 4,300 digits
-        raise IdError(f"{what} is a number of more than {MAX_ID_BYTES} digits. Ids have at most {MAX_ID_BYTES} bytes.")
-    text = unicodedata.normalize("NFC", str(value)).strip()
-    if not text:
-        raise IdError(f"{what} is empty. Give every row an id of 1 to {MAX_ID_BYTES} bytes.")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in text):
-        raise IdError(f"{what} {text[:40]!r} holds a control character or half a surrogate pair. Remove it.")
-    size = len(text.encode())
-    if size > MAX_ID_BYTES:
-        raise IdError(f"{what} {text[:40]!r}... has {size} bytes. Ids have at most {MAX_ID_BYTES}.")
-    return text
 
 
 class Form(StrEnum):
@@ -114,6 +78,11 @@ class Item:
     title: str = ""
     text: str = ""
     category: str = ""
+
+    def __post_init__(self) -> None:
+        _set(self, id=normalise_id(self.id, ITEM))
+        for name in (TITLE, TEXT, CATEGORY):
+            check_text(getattr(self, name), name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +122,17 @@ class Question:
 
     def __post_init__(self) -> None:
         _check_items(self)
-        if not 0.0 < self.seconds < math.inf:
-            raise OptionError(f"a question takes {self.seconds:g} seconds. Give a finite number above 0.")
+        for name in ("why", TEXT):
+            check_text(getattr(self, name), name)
+        _set(self, titles=several(self.titles, "titles"), seconds=positive(self.seconds, "seconds"))
+        _set(self, strategy=key_of(self.strategy, "strategy"))
+        for title in self.titles:
+            check_text(title, TITLE)
+        for name in ("answerable", "propensity"):
+            share(getattr(self, name), name)
+        value: object = self.value
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise OptionError(f"the value of a question is {shown(value)}. Give a number.")
 
     @property
     def items(self) -> tuple[str, ...]:
@@ -213,21 +191,33 @@ class Question:
             tapped=_ids(value) if is_group else (),
         )
 
-    def answers(self, ratings: Mapping[str, float | AnswerKind], *, source: str = "person") -> tuple[Answer, ...]:
+    def answers(
+        self,
+        ratings: Mapping[str, float | AnswerKind],
+        *,
+        source: str = "person",
+        key: str = "",
+        at: float | None = None,
+    ) -> tuple[Answer, ...]:
         """The answers to a page, one for each item of it, ready to be told.
 
         Args:
             ratings: By id, of the items that the user knows; the others are not known to them.
+            key: The first answer has this key, the others this key with their number.
         Raises:
             AnswerError: If the question is no page, or an item is not on it.
         """
         if not isinstance(ratings, Mapping):
             raise AnswerError(f"the answers to a page are {shown(ratings)}. Give a mapping from item to rating.")
-        strange = sorted(set(ratings) - set(self.items))
+        given = {normalise_id(item, ITEM): rating for item, rating in ratings.items()}
+        strange = [item for item in given if item not in self.items]
         if self.form is not Form.PAGE or strange:
             what = f"item {strange[0]!r} is not on the page" if strange else f"a {self.form.value} question is no page"
             raise AnswerError(f"{what}. Give ratings of the items of a page.")
-        return tuple(part.answer(ratings.get(part.item_id, AnswerKind.UNKNOWN), source=source) for part in self.parts)
+        return tuple(
+            part.answer(given.get(part.item_id, AnswerKind.UNKNOWN), source=source, key=own, at=at)
+            for part, own in zip(self.parts, keys_of(key), strict=False)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,15 +253,20 @@ class Answer:
     tapped: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
-        normalise = normalise_words if self.form == Form.CONCEPT else normalise_id
-        object.__setattr__(self, "item_id", normalise(self.item_id, ITEM))
-        object.__setattr__(self, "kind", _kind(self.kind))
         _check_items(self)
         if self.form is Form.PAGE:
             raise AnswerError("a page is answered item by item. Give an answer of the form rate for each.")
-        if self.value is not None:
-            object.__setattr__(self, "value", _rating(self.value))
+        _set(
+            self,
+            kind=_kind(self.kind),
+            value=None if self.value is None else _rating(self.value),
+            source=normalise_id(self.source, "source"),
+            propensity=None if self.propensity is None else _probability(self.propensity),
+            key=key_of(self.key),
+            question=key_of(self.question, "question"),
+            asked_at=time_of(self.asked_at, "asked_at"),
+            answered_at=time_of(self.answered_at, "answered_at"),
+        )
         _check_tapped(self)
         if (self.kind is AnswerKind.RATING) != (self.value is not None):
             raise AnswerError(
@@ -304,11 +299,12 @@ _YES_NO = {
 
 
 def _check_items(asked: Question | Answer) -> None:
-    """As many different items as the form has, by their normal names."""
+    """A user and as many different items as the form has, by their normal names."""
     form = form_of(asked.form)
-    others = tuple(normalise_id(other, ITEM) for other in asked.others)
-    object.__setattr__(asked, "form", form)
-    object.__setattr__(asked, "others", others)
+    normalise = normalise_words if form is Form.CONCEPT else normalise_id
+    others = tuple(normalise_id(other, ITEM) for other in several(asked.others, "others"))
+    item = normalise(asked.item_id, ITEM)
+    _set(asked, form=form, user_id=normalise_id(asked.user_id, USER), item_id=item, others=others)
     if form is Form.PAIR and len(others) != 1:
         raise AnswerError(f"a pair has {1 + len(others)} items. Give 2 different ones.")
     if form in (Form.GROUP, Form.PAGE) and not others:
@@ -323,8 +319,8 @@ def _check_items(asked: Question | Answer) -> None:
 
 def _check_tapped(answer: Answer) -> None:
     """Only a group has tapped items, all of them were offered, and their number is its value."""
-    tapped = tuple(dict.fromkeys(normalise_id(item, ITEM) for item in answer.tapped))
-    object.__setattr__(answer, "tapped", tapped)
+    tapped = tuple(dict.fromkeys(normalise_id(item, ITEM) for item in several(answer.tapped, "tapped")))
+    _set(answer, tapped=tapped)
     if tapped and (answer.form is not Form.GROUP or answer.kind is not AnswerKind.RATING):
         raise AnswerError(f"item {shown(tapped[0])} was tapped in no group. Only the answer to a group has such items.")
     strange = [item for item in tapped if item not in answer.items]
@@ -333,7 +329,7 @@ def _check_tapped(answer: Answer) -> None:
     if answer.form is Form.GROUP and answer.kind is AnswerKind.RATING:
         if answer.value not in (None, float(len(tapped))):
             raise AnswerError(f"the value of a group is {answer.value:g}, {len(tapped)} are tapped. Leave it out.")
-        object.__setattr__(answer, "value", float(len(tapped)))
+        _set(answer, value=float(len(tapped)))
 
 
 def form_of(value: object) -> Form:
@@ -342,11 +338,7 @@ def form_of(value: object) -> Form:
     Raises:
         OptionError: If there is none.
     """
-    if isinstance(value, Form):
-        return value
-    if not isinstance(value, str) or value not in set(Form):
-        raise OptionError(f"the form of question {shown(value)} is unknown. Give one of {', '.join(Form)}.")
-    return Form(value)
+    return value if isinstance(value, Form) else Form(one_of(value, Form, "the form of question"))
 
 
 def _kind(value: object) -> AnswerKind:
@@ -365,26 +357,20 @@ def _rating(value: object) -> float:
     return number
 
 
-def number_of(value: object) -> float:
-    """The number, NaN where it is none."""
-    try:
-        return float(value) if not isinstance(value, bool) and isinstance(value, Real) else math.nan
-    except OverflowError:
-        return math.inf
+def _probability(value: object) -> float:
+    number = number_of(value)
+    if not 0.0 <= number <= 1.0:
+        raise AnswerError(f"propensity {shown(value)} is not a probability. Give a number from 0 to 1, or None.")
+    return number
 
 
-def shown(value: object) -> str:
-    """A value in a message, short; Python refuses to print a number of over 4,300 digits, even inside another value."""
-    if isinstance(value, int) and abs(value) >= 10**40:
-        return "of more than 40 digits"
-    try:
-        return repr(value)[:40]
-    except ValueError:
-        return f"(a {type(value).__name__})"
+def _set(of: object, **values: Any) -> None:
+    for name, value in values.items():
+        object.__setattr__(of, name, value)
 
 
 def _ids(tapped: object) -> tuple[str, ...]:
     """The items tapped in a group; a number says how many, and not which."""
-    if isinstance(tapped, str) or not isinstance(tapped, Sequence):
+    if isinstance(tapped, (str, bytes)) or not isinstance(tapped, Sequence):
         raise AnswerError(f"the answer to a group is {shown(tapped)}. Give the ids that were tapped, in a list.")
     return tuple(tapped)

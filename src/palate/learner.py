@@ -19,17 +19,18 @@ from palate.costs import Budget, Price, Seconds
 from palate.datasets.tables import Dataset
 from palate.encoders.histories.history import HistoryName
 from palate.encoders.protocol import Encoder
-from palate.entities import Answer, Form, Question
+from palate.entities import ITEM, USER, Answer, Form, Question
+from palate.errors.checks import count, normalise_id, path_of
 from palate.loop import ask_about_item, ask_pairs, ask_user, checkpoint, lists, next_step
-from palate.loop.checks import generator
 from palate.loop.lists import Companion, Filters, Interest, Recommendation
-from palate.loop.memory import Memory
+from palate.loop.memory import Memory, several
 from palate.loop.state import UserState
 from palate.model.explain import ItemReport, explain_item
 from palate.model.fit import fit_model
 from palate.model.model import Model
 from palate.model.new_items import extend
 from palate.posteriors.likelihoods import Likelihood
+from palate.random import generator
 from palate.records import Attribute, Event
 
 RANDOM_SHARE = 0.05  # what is never asked can never be estimated from the answers
@@ -106,7 +107,7 @@ class Learner:
             DataError: If the data has nothing to learn from.
             OptionError: If an option is unknown, or there is nothing to adapt.
         """
-        answers = tuple(labels)
+        answers, seed = several(labels, Answer), count(seed, "seed")
         model = fit_model(
             data,
             encoder=encoder,
@@ -176,8 +177,9 @@ class Learner:
         Raises:
             UnknownItem, OptionError: If a candidate, a concept, the strategy or a form is unknown or does not fit.
         """
-        wish = ask_user.Wish(forms, strategy, candidates, concepts, seconds or Seconds(), targets, random_share, draw)
-        return ask_user.ask(self.memory, user_id, wish, k=k, rng=self._rng(rng, "ask", user_id))
+        costs = Seconds() if seconds is None else seconds
+        wish = ask_user.Wish(forms, strategy, candidates, concepts, costs, targets, random_share, draw)
+        return ask_user.ask(self.memory, user_id, wish, k=k, rng=self._rng(rng, "ask", normalise_id(user_id, USER)))
 
     def ask_about(
         self,
@@ -197,7 +199,7 @@ class Learner:
             UnknownItem: If the model does not hold the item.
             OptionError: If a user or the strategy is unknown.
         """
-        draws = self._rng(rng, "ask about", item_id)
+        draws = self._rng(rng, "ask about", normalise_id(item_id, ITEM))
         return ask_about_item.whom_to_ask(
             self.memory, item_id, k=k, strategy=strategy, users=users, random_share=random_share, rng=draws
         )
@@ -229,14 +231,14 @@ class Learner:
 
         See :func:`palate.loop.next_step.next_step`.
         """
-        draws = self._rng(rng, "decide", user_id)
+        draws = self._rng(rng, "decide", normalise_id(user_id, USER))
         return next_step.next_step(
             self.memory, user_id, prices, labels=labels, budget=budget, candidates=candidates, least=least, rng=draws
         )
 
     def _rng(self, rng: np.random.Generator | None, *names: str) -> np.random.Generator:
-        told = len(self.told.get(names[1], ())) if len(names) > 1 and isinstance(names[1], str) else len(self.told)
-        return generator(rng, self.seed, *map(str, names), str(told))
+        told = len(self.told.get(names[1], ())) if len(names) > 1 else len(self.told)
+        return generator(rng, self.seed, *names, str(told))
 
     def tell(self, answers: Answer | Iterable[Answer]) -> Learner:
         """The learner that has one answer more, or several. This one stays as it is.
@@ -357,7 +359,7 @@ class Learner:
         Raises:
             DataError: If an id is in the model already or comes twice, or a row cannot be read.
         """
-        where = None if folder is None else Path(folder)
+        where = None if folder is None else path_of(folder, "folder")
         return replace(self, memory=self.memory.under(extend(self.model, items, where, on_corrupt)))
 
     def save(self, folder: str | Path) -> None:

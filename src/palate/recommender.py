@@ -19,6 +19,7 @@ from palate.datasets.views import added_items, with_attributes
 from palate.encoders.protocol import Encoder
 from palate.entities import Answer
 from palate.errors import InputError, OptionError, StoreError
+from palate.errors.checks import flag, key_of
 from palate.learner import Learner
 from palate.loop import checkpoint
 from palate.loop.checkpoint import Checkpoint, folder_of, open_log
@@ -93,23 +94,22 @@ class Recommender:
             DataError: If the data has nothing to learn from.
         """
         folder = folder_of(place)
-        if not isinstance(data, Dataset):
-            raise OptionError(
-                f"the data is a {type(data).__name__}. Give a palate.Dataset, such as Dataset.load(path)."
-            )
-        check_arguments(options)
-        if not again and (folder / CONFIG).exists():
+        given = check_arguments({"data": data, "seed": seed, "progress": progress, **options})
+        if not flag(again, "again") and (folder / CONFIG).exists():
             raise OptionError(f"{folder} holds a model. Open it with Recommender.open, or give again=True.")
         refuse_data_folder(folder)
-        log = open_log(folder)
+        log = open_log(folder) if folder.exists() and any(folder.iterdir()) else None
         try:
-            checkpoint.move_old(folder, log)
-            fitted = _fitted(folder, log, data, dict(options), seed, progress)
+            if log is not None:
+                checkpoint.move_old(folder, log)
+            fitted = _fitted(folder, [] if log is None else list(log.records()), **given)
+            log = open_log(folder) if log is None else log  # of a fit that fails nothing is left in a new folder
             checkpoint.save_model(folder, fitted)
             write_folder(data, folder / DATA)
             return cls(folder, log, fitted)
         except BaseException:
-            log.close()
+            if log is not None:
+                log.close()
             raise
 
     @classmethod
@@ -183,6 +183,7 @@ class Recommender:
             OptionError: If the model knows no attributes, none is given, or a name or a value cannot be taken.
         """
         with self._writing() as memory:
+            key = key_of(key)
             given = [Attribute(user_id, name, value, key and f"{key}:{name}") for name, value in attributes.items()]
             return self._log.append(memory.check_attributes(given))
 
@@ -231,14 +232,12 @@ class Recommender:
         Raises:
             OptionError: If the log holds an answer that the data does not fit.
         """
-        check_arguments(options)
+        given = check_arguments({"progress": progress, **({} if data is None else {"data": data}), **options})
         with self._changing:
             memory, before = self.learner.memory, self._checkpoint
-            source = data if data is not None else self._data(memory)
-            chosen = {**(before.options or {}), **self._encoders, **options}
-            fitted = _fitted(
-                self._folder, self._log, source, chosen, before.seed, progress
-            )  # others may tell meanwhile
+            kept = {} if data is not None else {"data": self._data(memory)}
+            chosen = {**(before.options or {}), **self._encoders, "seed": before.seed, **kept, **given}
+            fitted = _fitted(self._folder, list(self._log.records()), **chosen)  # others may tell meanwhile
             with self._turn:
                 self._replace(fitted, data)
 
@@ -295,10 +294,9 @@ class Recommender:
 
 
 def _fitted(
-    folder: Path, log: LabelStore, data: Dataset, options: dict[str, Any], seed: int, progress: Progress | None
+    folder: Path, rows: list[Record], data: Dataset, seed: int, progress: Progress | None, **options: Any
 ) -> Checkpoint:
-    """A fit of the data and of everything in the log."""
-    rows = list(log.records())
+    """A fit of the data and of everything in a log."""
     contents = [row.content for row in active(rows)]
     events = [one for one in contents if isinstance(one, Event)]
     attributes = [one for one in contents if isinstance(one, Attribute)]

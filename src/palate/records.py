@@ -4,19 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from numbers import Real
 
-from palate.entities import (
-    ITEM,
-    NEGATIVE_EVENTS,
-    POSITIVE_EVENTS,
-    USER,
-    Answer,
-    AnswerKind,
-    normalise_id,
-    number_of,
-    shown,
-)
+from palate.entities import ITEM, NEGATIVE_EVENTS, POSITIVE_EVENTS, USER, Answer, AnswerKind
 from palate.errors import DataError, OptionError, did_you_mean
+from palate.errors.checks import key_of, keys_of, normalise_id, number_of, several, shown, time_of
+
+MAX_TEXT_BYTES = 1 << 16  # of an attribute that is a text
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +34,20 @@ class Event:
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
         object.__setattr__(self, "item_id", normalise_id(self.item_id, ITEM))
-        if not isinstance(self.kind, str) or self.kind not in {"", *POSITIVE_EVENTS, *NEGATIVE_EVENTS}:
-            known = sorted(POSITIVE_EVENTS | NEGATIVE_EVENTS)
-            hint = f"{did_you_mean(self.kind, known)} Known events: {', '.join(known)}.".strip()
-            raise DataError(f"the event {shown(self.kind)} is unknown. {hint}")
+        _check_event(self.kind)
         liking = (-1.0 if self.kind in NEGATIVE_EVENTS else 1.0) if self.liking is None else number_of(self.liking)
         if not abs(liking) <= 1.0:  # true for NaN too
             raise OptionError(f"liking {shown(self.liking)} is out of range. Give numbers from -1 to 1.")
         object.__setattr__(self, "liking", liking)
+        object.__setattr__(self, "at", time_of(self.at, "at"))
+        object.__setattr__(self, "key", key_of(self.key))
+
+
+def _check_event(kind: object) -> None:
+    if not isinstance(kind, str) or kind not in {"", *POSITIVE_EVENTS, *NEGATIVE_EVENTS}:
+        known = sorted(POSITIVE_EVENTS | NEGATIVE_EVENTS)
+        hint = f"{did_you_mean(kind, known)} Known events: {', '.join(known)}.".strip()
+        raise DataError(f"the event {shown(kind)} is unknown. {hint}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,22 @@ class Attribute:
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
         object.__setattr__(self, "name", normalise_id(self.name, "attribute"))
+        object.__setattr__(self, "key", key_of(self.key))
+        _check_value(f"the attribute {self.name[:40]}", self.value)
+
+
+def _check_value(attribute: str, value: object) -> None:
+    """What a fit makes of it is another matter: of yes and no, or of a number that is missing."""
+    if value is not None and not isinstance(value, (str, Real)):
+        raise OptionError(f"{attribute} is {shown(value)}. Give a finite number, a text, or None.")
+    if not isinstance(value, str):
+        return
+    if len(value.encode(errors="replace")) > MAX_TEXT_BYTES:
+        raise OptionError(
+            f"{attribute} has {len(value):,} characters, of at most {MAX_TEXT_BYTES:,} bytes. Shorten it."
+        )
+    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
+        raise OptionError(f"{attribute} is {shown(value)}: a zero byte or half a surrogate pair. Remove it.")
 
 
 def rate(user_id: str, item_id: str, value: float, *, source: str = "person", key: str = "") -> Answer:
@@ -91,11 +107,8 @@ def events(
     >>> [event.item_id for event in events("ann", ["i1", "i2"], kind="click")]
     ['i1', 'i2']
     """
-    items = [item_ids] if isinstance(item_ids, str) else item_ids
-    if not isinstance(items, Iterable):
-        raise DataError(f"the items of the events are {shown(item_ids)}. Give an id, or several in a list.")
-    keys = (key and (f"{key}:{place}" if place else key) for place in range(10**9))
-    return tuple(Event(user_id, item, kind, liking, at, own) for item, own in zip(items, keys, strict=False))
+    items = (item_ids,) if isinstance(item_ids, str) else several(item_ids, "item_ids")
+    return tuple(Event(user_id, item, kind, liking, at, own) for item, own in zip(items, keys_of(key), strict=False))
 
 
 Content = Answer | Event | Attribute

@@ -148,4 +148,4 @@ def test_anything_else_is_refused_in_one_line(given: Any, message: str) -> None:
     assert text.startswith(message)
     assert "\n" not in text and len(text) < 200
     if isinstance(given, str):
-        assert text.endswith("See them all with: palate strategies")
+        assert text.endswith("See them all with `palate strategies`.")

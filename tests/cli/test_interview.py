@@ -314,4 +314,4 @@ def test_a_talk_aims_at_what_it_is_told_to(cli, model):
         assert kept(model)[-1].item_id == question.item_id
     result = cli("interview", model, "--user", "ann", "--targets", "everything", stdin="4\n")
     assert result.code == 2
-    assert "targets 'everything' are unknown. Use one of known, slate, popularity, uniform." in result.err
+    assert "targets 'everything' are unknown. Use known, slate, popularity or uniform." in result.err

@@ -44,7 +44,7 @@ def test_tables_come_back_in_their_kind(make: type) -> None:
     for name in ("interactions", "items", "users"):
         assert type(data.table(name)) is type(table)  # type: ignore[arg-type]
     assert data.interactions["item_id"].to_list() == ["1", "2"]
-    with pytest.raises(OptionError, match=r"there is no table 'ratings'. The tables are interactions, items, users."):
+    with pytest.raises(OptionError, match=r"the table 'ratings' is unknown\. Use interactions, items or users\."):
         data.table("ratings")  # type: ignore[arg-type]
 
 

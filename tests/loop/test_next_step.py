@@ -297,9 +297,7 @@ def test_other_targets_value_questions_otherwise() -> None:
 
 
 def test_targets_that_are_unknown_or_do_not_fit_are_refused() -> None:
-    with pytest.raises(
-        OptionError, match=r"^targets 'all' are unknown\. Use one of known, slate, popularity, uniform\.$"
-    ):
+    with pytest.raises(OptionError, match=r"^targets 'all' are unknown\. Use known, slate, popularity or uniform\.$"):
         learner().ask("newcomer", targets="all", rng=rng())
     with pytest.raises(OptionError, match=r"^targets 'slate' are for questions that rate items\."):
         learner().ask("newcomer", forms=["rate", "pair"], targets="slate", rng=rng())

@@ -181,7 +181,7 @@ def test_progress_ends_complete() -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"adapt": "quadratic"}, r"^adapt 'quadratic' is unknown\. Use none, linear, lora\."),
+        ({"adapt": "quadratic"}, r"^adapt 'quadratic' is unknown\. Use none, linear or lora\."),
         ({"adapt": "linear", "encoder": "none"}, r"^adapt='linear' needs a text encoder, and encoder is 'none'\."),
         ({"adapt": "linear", "likelihood": "implicit"}, r"judged by ratings, and the data has events alone\."),
         ({"adapt": "lora"}, r"^adapt='lora' needs a Hugging Face text model, and 'default' is none\."),

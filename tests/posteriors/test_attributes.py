@@ -152,7 +152,7 @@ def test_bad_attributes_are_refused() -> None:
     for value in ("old", True):
         with pytest.raises(OptionError) as error:
             attributes.start_one(world.taste, {"age": value})
-        assert str(error.value) == f"the attribute age is {str(value)!r}. Give a number."
+        assert str(error.value) == f"the attribute age is {value!r}. Give a number."
 
 
 def test_numbers_that_are_written_out_are_numbers() -> None:
@@ -219,13 +219,13 @@ def test_what_is_told_is_kept_in_one_form() -> None:
     [
         ({"height": 1}, "the attribute 'height' was not fitted. The attributes are: age, town."),
         ({"age": "old"}, "the attribute age is 'old'. Give a number."),
-        ({"age": [23]}, "the attribute age is '[23]'. Give a number."),
-        ({"age": float("inf")}, "the attribute age is 'inf'. Give a number."),
-        ({"age": 10**5000}, "the attribute age is a very large int. Give a number."),
+        ({"age": [23]}, "the attribute age is [23]. Give a number."),
+        ({"age": float("inf")}, "the attribute age is inf. Give a number."),
+        ({"age": 10**5000}, "the attribute age is of more than 40 digits. Give a number."),
         ({"age": 2300}, "the attribute age is 2300, of the fitted users 30 ± 10. Give another."),
         ({"town": "c"}, "the attribute town is 'c', which no user had. Give one of a, b."),
-        ({"town": ["a"]}, "the attribute town is \"['a']\". Give text."),
-        ({"town": 1.5}, "the attribute town is '1.5'. Give text."),
+        ({"town": ["a"]}, "the attribute town is ['a']. Give text."),
+        ({"town": 1.5}, "the attribute town is 1.5. Give text."),
     ],
 )
 def test_what_cannot_be_taken_is_refused(told: dict[str, object], message: str) -> None:

@@ -295,5 +295,5 @@ def test_one_form_can_be_slower() -> None:
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("nan"), float("inf")])
 def test_seconds_are_finite_and_above_nothing(value: float) -> None:
-    with pytest.raises(OptionError, match=rf"^seconds of pair are {value:g}\. Give a finite number above 0\.$"):
+    with pytest.raises(OptionError, match=rf"^the time of pair is {value:g}\. Give a finite number above 0\.$"):
         Seconds(pair=value)

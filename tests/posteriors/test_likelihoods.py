@@ -167,7 +167,7 @@ def test_events_without_weight_are_refused(weights: tuple) -> None:
         Implicit(*weights)
 
 
-@pytest.mark.parametrize("kind", [None, 3, ["probit"], "Probit"])
+@pytest.mark.parametrize("kind", [None, 3, ["probit"], "normal"])
 def test_a_name_that_is_none_is_refused(kind: object) -> None:
     with pytest.raises(OptionError, match=r"is unknown\. Use gaussian, probit or implicit\.$"):
         Likelihood.named(kind)  # type: ignore[arg-type]

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import math
 import os
 import sqlite3
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -134,9 +135,9 @@ def test_records_pages_through_a_long_log(log: LabelLog, monkeypatch: pytest.Mon
 @pytest.mark.parametrize("field", ["propensity", "asked_at", "answered_at"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf"), 10**400, "soon"])
 def test_numbers_that_are_none_are_refused(log: LabelLog, field: str, value: object) -> None:
-    answer = replace(rating("ann", "film", 4), **{field: value})  # type: ignore[arg-type]
-    with pytest.raises(AnswerError, match=rf"^{field} .* is not a finite number\. Give a finite one, or None\.$"):
-        log.append([rating("bob", "film", 4), answer])
+    what = r"probability\. Give a number from 0 to 1" if field == "propensity" else r"finite number\. Give a finite one"
+    with pytest.raises(AnswerError, match=rf"^{field} .* is not a {what}, or None\.$"):
+        log.append([rating("bob", "film", 4), replace(rating("ann", "film", 4), **{field: value})])  # type: ignore[arg-type]
     assert list(log.records()) == []
 
 
@@ -392,23 +393,23 @@ def test_another_event_or_attribute_under_a_taken_key_is_refused(log: LabelLog, 
 @pytest.mark.parametrize(
     ("sent", "message"),
     [
-        (Event("ann", "film", at=float("nan")), "at nan is not a finite number. Give a finite one, or None."),
-        (Event("ann", "film", key="x" * 257), "key 'xxx"),
-        (Attribute("ann", "age", float("inf")), "the attribute age is inf. Give a finite number, a text, or None."),
-        (Attribute("ann", "age", True), "the attribute age is True. Give a finite number, a text, or None."),
-        (Attribute("ann", "age", [3]), "the attribute age is [3]. Give a finite number, a text, or None."),  # type: ignore[arg-type]
+        (lambda: Event("ann", "film", at=math.nan), "at nan is not a finite number. Give a finite one, or None."),
+        (lambda: Event("ann", "film", key="x" * 257), "key 'xxx"),
+        (lambda: Attribute("ann", "age", math.inf), "the attribute age is inf. Give a finite number, a text, or None."),
+        (lambda: Attribute("ann", "age", True), "the attribute age is True. Give a finite number, a text, or None."),
+        (lambda: Attribute("ann", "age", [3]), "the attribute age is [3]. Give a finite number, a text, or None."),  # type: ignore[arg-type]
         (
-            Attribute("ann", "age", "a\0"),
+            lambda: Attribute("ann", "age", "a\0"),
             "the attribute age is 'a\\x00': a zero byte or half a surrogate pair. Remove it.",
         ),
-        (Attribute("ann", "age", "\ud800"), "the attribute age is '\\ud800': a zero byte or half a surrogate pair."),
-        (Attribute("ann", "age", "ü" * 40_000), "the attribute age has 40,000 characters, of at most 65,536 bytes."),
-        ("film", "what is to be kept holds 'film'. Give answers, events and attributes."),
+        (lambda: Attribute("ann", "age", "\ud800"), "the attribute age is '\\ud800': a zero byte or half a surrogate"),
+        (lambda: Attribute("ann", "age", "ü" * 40_000), "the attribute age has 40,000 characters, of at most 65,536"),
+        (lambda: "film", "what is to be kept holds 'film'. Give answers, events and attributes."),
     ],
 )
-def test_what_is_no_row_is_refused(log: LabelLog, sent: Content, message: str) -> None:
+def test_what_is_no_row_is_refused(log: LabelLog, sent: Callable[[], Content], message: str) -> None:
     with pytest.raises(InputError) as caught:
-        log.append([rating("bob", "film", 1.0), sent])
+        log.append([rating("bob", "film", 1.0), sent()])
     assert str(caught.value).startswith(message)
     assert list(log.records()) == []
 

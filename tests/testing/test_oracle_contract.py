@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,14 +88,10 @@ class Silent(Coin):
         return super().answer([question for question in questions if question.user_id != "nobody"])
 
 
-class Anonymous(Coin):
+class LookAlike(Coin):
     def one(self, part: Question) -> Answer:
-        return replace(super().one(part), source="")
-
-
-class Timeless(Coin):
-    def one(self, part: Question) -> Answer:
-        return replace(super().one(part), answered_at=float("inf"))
+        answer = super().one(part)
+        return SimpleNamespace(**{name: getattr(answer, name) for name in Answer.__slots__})  # type: ignore[return-value]
 
 
 class Hasty(Coin):
@@ -125,8 +122,7 @@ BROKEN = [
     (Unseeded, "test_the_same_seed_gives_the_same_answers"),
     (Inventive, "test_of_what_nobody_knows_it_gives_no_rating"),
     (Silent, "test_of_what_nobody_knows_it_gives_no_rating"),
-    (Anonymous, "test_every_answer_can_be_kept"),
-    (Timeless, "test_every_answer_can_be_kept"),
+    (LookAlike, "test_every_answer_can_be_kept"),
     (Hasty, "test_it_is_answered_after_it_is_asked"),
     (OneKey, "test_keys_are_empty_or_each_its_own"),
     (Greedy, "test_the_questions_are_left_as_they_were"),

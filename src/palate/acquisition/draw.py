@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
 from palate.arrays import Array, Mask, Positions
 from palate.errors import OptionError
+from palate.errors.checks import one_of
 
 Draw = Literal["greedy", "power", "softmax", "softrank"]
 
@@ -105,8 +106,7 @@ def log_weights(scores: Array, draw: Draw, beta: float) -> Array:
         return beta * scores
     if draw == "softrank":
         return _log_rank_weights(scores, beta)
-    if draw != "power":
-        raise OptionError(f"draw {draw!r} is unknown. Use greedy, power, softmax or softrank.")
+    one_of(draw, get_args(Draw), "draw")
     if len(scores) and scores.min() < 0:
         raise OptionError(f"power draws meet the score {scores.min():.3g}. Use softmax or softrank below 0.")
     with np.errstate(divide="ignore"):

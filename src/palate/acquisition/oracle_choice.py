@@ -29,7 +29,7 @@ from palate.acquisition.candidates import Candidates
 from palate.acquisition.draw import best
 from palate.arrays import Array
 from palate.costs import Budget, Price
-from palate.errors import OptionError
+from palate.errors.checks import number
 from palate.posteriors.belief import Belief, quadratic
 
 
@@ -136,8 +136,7 @@ def decide(
     Raises:
         OptionError: If ``least`` is not a finite number from 0.
     """
-    if not 0.0 <= least < math.inf:
-        raise OptionError(f"the least worth is {least:g}. Give a finite number from 0.")
+    number(least, "the least worth", least=0.0)
     budget = budget or Budget()
     paid = [offer for offer in offers if budget.affords(user, offer.price.cost)]
     if offers and not paid:

@@ -21,6 +21,7 @@ from palate.acquisition.pool import of_belief as pooled
 from palate.acquisition.pool.pool import Status
 from palate.acquisition.strategy import Score, Strategy
 from palate.errors import OptionError
+from palate.errors.checks import shown
 
 __all__ = ["DEFAULT", "STRATEGIES", "Score", "Strategy", "get_strategy", "grouped"]
 
@@ -82,7 +83,7 @@ def _named(name: str) -> Strategy:
         return names[name]
     near = difflib.get_close_matches(name.lower(), names, n=3)
     hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise OptionError(f"strategy {name!r} is unknown. {hint}See them all with: palate strategies")
+    raise OptionError(f"strategy {shown(name)} is unknown. {hint}See them all with `palate strategies`.")
 
 
 def _of_function(score: Score) -> Strategy:

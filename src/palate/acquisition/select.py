@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from palate.acquisition.shortlist import cheap_values, most_promising, shortlist
 from palate.acquisition.strategy import Strategy
 from palate.arrays import Array, Mask
 from palate.errors import OptionError
+from palate.errors.checks import count, instance, number, one_of, share, shown
 from palate.posteriors.belief import Belief
 
 # By function, not by name: a strategy of somebody's own may have any name.
@@ -154,19 +156,23 @@ def select(
     Raises:
         OptionError: If k is below 1, random_share is not in [0, 1], or the strategy gives no scores (:func:`values`).
     """
-    if k < 1:
-        raise OptionError(f"k is {k}. Ask for at least 1 question.")
-    if not 0.0 <= random_share <= 1.0:
-        raise OptionError(f"random_share is {random_share:g}. Give a share from 0 to 1.")
-    free = np.ones(len(candidates), dtype=bool) if allowed is None else allowed.copy()
+    instance(strategy, Strategy, "strategy", "what palate.acquisition.get_strategy(name) gives")
+    instance(belief, Belief, "belief", "learner.state(user).belief")
+    instance(candidates, Candidates, "candidates", "palate.loop.offered.candidates_of(learner.model)")
+    instance(rng, np.random.Generator, "rng", "numpy.random.default_rng(seed)")
+    count(k, "k", least=1)
+    share(random_share, "random_share")
+    one_of(draw, get_args(Draw), "draw")
+    number(beta, "beta", least=0.0)
+    free = np.ones(len(candidates), dtype=bool) if allowed is None else _mask(allowed, len(candidates))
     if k > 1 and strategy.pool is not None and strategy.pool.choose is not None and free.any():
         return _batch(strategy, belief, candidates, k, free, rng)
     choices: list[Choice] = []
     while len(choices) < k and free.any():
         scores = values(strategy, belief, candidates, allowed=free, rng=rng)
         open_items = np.flatnonzero(free)
-        share = 1.0 if strategy.is_random else random_share
-        chance = (1.0 - share) * chances(scores[open_items], draw, beta) + share / len(open_items)
+        uniform = 1.0 if strategy.is_random else random_share
+        chance = (1.0 - uniform) * chances(scores[open_items], draw, beta) + uniform / len(open_items)
         place = int(rng.choice(len(open_items), p=chance / chance.sum()))
         item = int(open_items[place])
         worth = float(scores[item])
@@ -176,6 +182,13 @@ def select(
         free[item] = False
         belief = candidates.condition(belief, item)
     return choices
+
+
+def _mask(allowed: object, size: int) -> Mask:
+    """A copy, if it is one."""
+    if not isinstance(allowed, np.ndarray) or allowed.dtype != np.bool_ or allowed.shape != (size,):
+        raise OptionError(f"allowed is {shown(allowed)}. Give {size} truth values, an array of the shape ({size},).")
+    return allowed.copy()
 
 
 def _batch(

@@ -14,6 +14,7 @@ from palate.acquisition.candidates import Candidates
 from palate.acquisition.per_user import for_each
 from palate.arrays import Array
 from palate.errors import OptionError
+from palate.errors.checks import one_of
 from palate.posteriors.belief import Belief
 
 KNOWN = "known"  # by what the user is likely to know, as candidates come
@@ -29,15 +30,12 @@ def aimed_at(name: str, belief: Belief, candidates: Candidates, *, rng: np.rando
     Raises:
         OptionError: If there are none of that name.
     """
-    if name == KNOWN:
+    if one_of(name, NAMES, "targets") == KNOWN:
         return candidates
     if name == "slate":
         return replace(candidates, targets=slate_targets(belief, candidates, rng=rng))
-    if name == "popularity":
-        return replace(candidates, targets=popularity_targets(candidates))
-    if name == "uniform":
-        return replace(candidates, targets=uniform_targets(candidates))
-    raise OptionError(f"targets {name!r} are unknown. Use one of {', '.join(NAMES)}.")
+    targets = popularity_targets if name == "popularity" else uniform_targets
+    return replace(candidates, targets=targets(candidates))
 
 
 def uniform_targets(candidates: Candidates) -> Array:

@@ -25,7 +25,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from palate.entities import INVISIBLE
+from palate.errors.checks import INVISIBLE
 
 LONGEST = 160  # characters of a name on the screen
 

@@ -22,8 +22,8 @@ from palate.cli.options import (
 )
 from palate.cli.parse_answer import given_answer
 from palate.cli.question_forms import Forms, about, forms_of, said_in_words
-from palate.entities import shown
 from palate.errors import OptionError
+from palate.errors.checks import shown
 
 if TYPE_CHECKING:
     import numpy as np

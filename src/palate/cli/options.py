@@ -11,8 +11,9 @@ from typing import Annotated
 
 import typer
 
-from palate.entities import USER, normalise_id
+from palate.entities import USER
 from palate.errors import OptionError
+from palate.errors.checks import normalise_id
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # two letters or more before the colon: C: is a drive
 

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from palate.entities import EVENT, ITEM, NEGATIVE_EVENTS, POSITIVE_EVENTS, RATING, TIMESTAMP, USER
-from palate.errors import OptionError
+from palate.errors.checks import one_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,13 +64,11 @@ def code(interactions: pl.DataFrame, items: pl.DataFrame, values: Literal["ratin
 
 
 def _value(values: str) -> pl.Expr:
-    if values == RATING:
+    if one_of(values, (RATING, EVENT), "values") == RATING:
         return pl.col(RATING)
-    if values == EVENT:
-        event = pl.col(EVENT)
-        good, ill = event.is_in(list(POSITIVE_EVENTS)), event.is_in(list(NEGATIVE_EVENTS))
-        return pl.when(good).then(1.0).when(ill).then(0.0)
-    raise OptionError(f"there are no values {values!r}. Interactions have 'rating' and 'event'.")
+    event = pl.col(EVENT)
+    good, ill = event.is_in(list(POSITIVE_EVENTS)), event.is_in(list(NEGATIVE_EVENTS))
+    return pl.when(good).then(1.0).when(ill).then(0.0)
 
 
 def _last_of_pairs(

@@ -27,9 +27,9 @@ from palate.entities import (
     TIMESTAMP,
     TITLE,
     USER,
-    normalise_id,
 )
 from palate.errors import DataError, IdError
+from palate.errors.checks import normalise_id
 
 Check = Callable[[pl.Series], tuple[pl.Series, pl.Series | None]]
 

@@ -27,8 +27,9 @@ from palate.datasets.fingerprints import fingerprint
 from palate.datasets.media import Media, media_of
 from palate.datasets.readers.folder import read_items
 from palate.datasets.readers.formats import read_path
-from palate.entities import CATEGORY, CATEGORY_SEPARATOR, TEXT, TITLE
-from palate.errors import DataError, OptionError
+from palate.entities import AUDIO, CATEGORY, CATEGORY_SEPARATOR, IMAGE, TEXT, TITLE
+from palate.errors import DataError
+from palate.errors.checks import flag, instance, normalise_words, one_of, path_of, shown
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,8 +77,9 @@ class Dataset:
             LimitError: If a file is over a limit.
             OptionError: If ``columns`` names a column that Palate does not know.
         """
-        path = Path(path)
-        assembly = Assembly(limits, Rejects(strict=strict), check_mapping(columns))
+        path = path_of(path, "the path of the data")
+        instance(limits, Limits, "limits", "palate.datasets.files.limits.Limits(...)")
+        assembly = Assembly(limits, Rejects(strict=flag(strict, "strict")), check_mapping(columns))
         with boundary(path.name):
             tables = read_path(path, assembly)
         whole = Path(os.path.abspath(path))  # "." has no name
@@ -107,8 +109,9 @@ class Dataset:
             DataError: If something is no table, a column is missing or no row can be read.
             OptionError: If ``columns`` names a column that Palate does not know.
         """
-        assembly = Assembly(rejects=Rejects(strict=strict), mapping=check_mapping(columns))
-        root = None if folder is None else Path(os.path.abspath(folder))
+        name = normalise_words(name, "the name of the data")
+        assembly = Assembly(rejects=Rejects(strict=flag(strict, "strict")), mapping=check_mapping(columns))
+        root = None if folder is None else Path(os.path.abspath(path_of(folder, "folder")))
         with boundary(name):
             tables = Tables(
                 assembly.interactions(_pieces(interactions, "interactions")),
@@ -121,8 +124,7 @@ class Dataset:
     def table(self, name: TableName) -> Any:
         """One of the tables, in the kind that :meth:`from_tables` was given (Polars after :meth:`load`)."""
         tables = {"interactions": self.interactions, "items": self.items, "users": self.users}
-        if name not in tables:
-            raise OptionError(f"there is no table {name!r}. The tables are {', '.join(tables)}.")
+        one_of(name, tables, "the table")
         if self.kind is nw.Implementation.POLARS:
             return tables[name]
         return nw.from_arrow(tables[name].to_arrow(), backend=self.kind.to_native_namespace()).to_native()
@@ -132,9 +134,18 @@ class Dataset:
 
         Args:
             keep: Mask of shape (N,) or an expression over the columns of ``interactions``.
+        Raises:
+            DataError: If it is neither.
         """
-        mask = pl.Series(keep) if isinstance(keep, np.ndarray) else keep
-        return replace(self, interactions=self.interactions.filter(mask))
+        rows, way = self.interactions.height, "or an expression such as pl.col('rating') > 3"
+        mask = keep if isinstance(keep, pl.Expr) else np.asarray(keep)
+        if isinstance(mask, np.ndarray) and (mask.shape != (rows,) or mask.dtype != np.bool_):
+            raise DataError(f"keep is {shown(keep)}. Give {rows} truth values, {way}.")
+        try:
+            return replace(self, interactions=self.interactions.filter(mask))
+        except pl.exceptions.PolarsError as error:
+            why = str(error).splitlines()[0][:120]
+            raise DataError(f"keep cannot choose interactions ({why}). Give {rows} truth values, {way}.") from None
 
     def item_texts(self) -> list[str]:
         """Title, text and category words of each row of ``items``, joined for an encoder."""
@@ -149,7 +160,7 @@ class Dataset:
         Raises:
             DataError: If the column holds paths and the data came without a folder.
         """
-        return media_of(self.items, column, self.folder)
+        return media_of(self.items, one_of(column, (IMAGE, AUDIO), "the column"), self.folder)
 
     def fingerprint(self) -> str:
         """SHA-256 of the content, as hexadecimal; the order of rows and the name do not matter."""

@@ -101,13 +101,22 @@ class Cached:
         found = shards.read(list(contents))
         missing = {key: content for key, content in contents.items() if key not in found}
         if missing:
-            fresh = dict(zip(missing, self.encoder.encode(list(missing.values())), strict=True))
+            fresh = dict(zip(missing, self._encoded(list(missing.values())), strict=True))
             try:
                 shards.write(fresh)
             except OSError as error:
                 raise self._unusable(error) from error
             found |= fresh
         return found
+
+    def _encoded(self, contents: list[Any]) -> NDArray[np.float32]:
+        vectors = np.asarray(self.encoder.encode(contents), dtype=np.float32)
+        if vectors.shape != (len(contents), self.dim):
+            raise OptionError(
+                f"the encoder {self.name!r} gives vectors of the shape {vectors.shape}. Return one a content, of its "
+                f"dim: {(len(contents), self.dim)}."
+            )
+        return vectors
 
     def _digest(self, content: Any = "") -> Any:
         raw = content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass")

@@ -18,9 +18,9 @@ from palate.datasets.views import texts_of
 from palate.encoders.blocks import Block, BlockName, Raw, common_categories, indicators
 from palate.encoders.cache import Cached
 from palate.encoders.media.media import OnCorrupt, encode_media
-from palate.encoders.protocol import Encoder, Modality
+from palate.encoders.protocol import Encoder, Modality, check_encoder
 from palate.encoders.registry import load_encoder
-from palate.entities import CATEGORY, CATEGORY_SEPARATOR, shown
+from palate.entities import CATEGORY, CATEGORY_SEPARATOR
 from palate.errors import OptionError
 
 _log = logging.getLogger(__name__)
@@ -154,27 +154,15 @@ def _block(name: BlockName, encoder: str | Encoder, cached: Cached) -> Block:
     return Block(name, encoder.name, cached.revision, given=encoder)
 
 
-def encoder_of(encoder: str | Encoder, modality: Modality | None = None) -> Encoder:
+def encoder_of(encoder: str | Encoder, modality: Modality = "text") -> Encoder:
     """The encoder of this name, or the one given.
 
     Raises:
-        OptionError: If it is neither.
+        OptionError: If it is neither, or takes something else.
     """
     if isinstance(encoder, str):
-        return load_encoder(encoder, modality)
-    lacking = [part for part in ("modality", "name", "revision", "dim", "encode") if not hasattr(encoder, part)]
-    if isinstance(encoder, type) or lacking:
-        lacks = f"lacks {', '.join(lacking)}" if lacking else "is a class"
-        raise OptionError(
-            f"the encoder {shown(encoder)} {lacks}. "
-            "Give a name, or an object that passes palate.testing.EncoderContract."
-        )
-    if encoder.modality != (modality or "text"):
-        raise OptionError(
-            f"the encoder {encoder.name!r} takes {shown(encoder.modality)}, not {modality or 'text'}. "
-            "Give it for what it takes."
-        )
-    return encoder
+        return load_encoder(encoder, None if modality == "text" else modality)
+    return check_encoder(encoder, modality)
 
 
 def encode_words(words: str, block: Block) -> Array:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
+
+from palate.errors import OptionError
+from palate.errors.checks import count, shown
 
 Modality = Literal["text", "image", "audio"]
 
@@ -40,3 +43,29 @@ class Encoder(Protocol):
     def encode(self, contents: Sequence[Any], /) -> NDArray[np.float32]:
         """The vectors of the contents, in their order, shape (N, dim)."""
         ...
+
+
+def check_encoder(given: object, modality: Modality | None = None) -> Encoder:
+    """The object, if it can be an encoder.
+
+    Args:
+        modality: What it is to take; anything if None.
+    Raises:
+        OptionError: If not.
+    """
+    lacking = [part for part in ("modality", "name", "revision", "dim", "encode") if not hasattr(given, part)]
+    if isinstance(given, type) or lacking:
+        lacks = f"lacks {', '.join(lacking)}" if lacking else "is a class"
+        raise OptionError(
+            f"the encoder {shown(given)} {lacks}. Give a name, or an object that passes palate.testing.EncoderContract."
+        )
+    encoder = cast("Encoder", given)
+    for part in ("name", "revision"):
+        if not isinstance(getattr(encoder, part), str) or not getattr(encoder, part):
+            raise OptionError(f"the {part} of an encoder is {shown(getattr(encoder, part))}. Give it a text.")
+    count(encoder.dim, f"the dim of the encoder {encoder.name!r}", least=1)
+    if modality not in (None, encoder.modality):
+        raise OptionError(
+            f"the encoder {encoder.name!r} takes {shown(encoder.modality)}, not {modality}. Give it for what it takes."
+        )
+    return encoder

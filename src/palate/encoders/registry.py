@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -98,7 +99,7 @@ def load_encoder(
         return _taking(modality, _plain(_MAKERS[name](), lora))
     how = _How(backend, trust_remote_code or name in _TRUSTED.get(), lora)
     folder = Path(name).expanduser()
-    if (name and folder.is_dir()) or name.startswith((".", "/", "~")):
+    if (name and os.path.isdir(folder)) or name.startswith((".", "/", "~")):
         return _from_folder(folder, modality, None, None, how)
     on_hub = _HUB_NAME.fullmatch(name)
     if on_hub is None:

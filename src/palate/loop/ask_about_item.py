@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from palate.acquisition import DEFAULT, Candidates, Given, Population, get_strategy, select
 from palate.acquisition.strategy import Score, Strategy
-from palate.entities import USER, Question, normalise_id
+from palate.entities import USER, Question
 from palate.errors import OptionError
-from palate.loop.checks import count, names, share
+from palate.errors.checks import count, normalise_id, several, share
 from palate.loop.memory import Memory
 from palate.loop.state import UserState
 from palate.loop.wording import worded
@@ -197,7 +197,7 @@ def _among(user_ids: list[str], users: Sequence[str] | None) -> NDArray[np.bool_
         return np.ones(len(user_ids), dtype=bool)
     place = {user: row for row, user in enumerate(user_ids)}
     allowed = np.zeros(len(user_ids), dtype=bool)
-    for user in names(users, "users"):
+    for user in several(users, "users"):
         user = normalise_id(user, USER)
         if user not in place:
             raise OptionError(f"user {user!r} is unknown. Ask users of the data, or tell something of them first.")

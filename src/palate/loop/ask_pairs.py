@@ -9,8 +9,8 @@ import numpy as np
 
 from palate.arrays import Array
 from palate.entities import Question
+from palate.errors.checks import count
 from palate.loop.ask_about_item import Crowd, users_as_items, with_room
-from palate.loop.checks import count
 from palate.loop.memory import Memory
 from palate.loop.wording import worded
 from palate.posteriors.belief import quadratic

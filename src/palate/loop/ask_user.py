@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import get_args
 
 import numpy as np
 
@@ -13,11 +14,12 @@ from palate.acquisition.questions.context import Offers, QuestionContext
 from palate.acquisition.questions.forms import MEASURE, best_offer, offers
 from palate.acquisition.strategy import Score, Strategy
 from palate.acquisition.targets import KNOWN, aimed_at
+from palate.acquisition.targets import NAMES as TARGETS
 from palate.arrays import Array, Mask
 from palate.costs import Seconds
-from palate.entities import USER, Form, Question, form_of, normalise_id, shown
+from palate.entities import USER, Form, Question, form_of
 from palate.errors import OptionError
-from palate.loop.checks import count, names, share
+from palate.errors.checks import count, instance, normalise_id, normalise_words, one_of, several, share, shown
 from palate.loop.memory import Memory
 from palate.loop.offered import candidates_of, context_of
 from palate.loop.state import UserState
@@ -32,7 +34,7 @@ def forms_of(forms: Sequence[str]) -> tuple[Form, ...]:
     Raises:
         OptionError: If one is unknown, or there is none.
     """
-    given = [forms] if isinstance(forms, str) else names(forms, "forms")
+    given = [forms] if isinstance(forms, str) else several(forms, "forms")
     if not given:
         raise OptionError(f"no form of question is given. Give one or several of {', '.join(Form)}.")
     return tuple(dict.fromkeys(map(form_of, given)))
@@ -52,6 +54,17 @@ class Wish:
     draw: Draw = "greedy"
 
 
+def checked(wish: Wish) -> Wish:
+    """The wish, every part of it of its type, whether it counts for these forms or not."""
+    instance(wish.seconds, Seconds, "seconds", "palate.costs.Seconds(...)")
+    one_of(wish.targets, TARGETS, "targets")
+    one_of(wish.draw, get_args(Draw), "draw")
+    share(wish.random_share, "random_share")
+    concepts = () if wish.concepts is None else several(wish.concepts, "concepts")
+    normal = [normalise_words(name, "concept") for name in concepts]
+    return replace(wish, concepts=None if wish.concepts is None else normal)
+
+
 def ask(memory: Memory, user_id: str, wish: Wish, *, k: int = 1, rng: np.random.Generator) -> tuple[Question, ...]:
     """Up to ``k`` questions to a user, best first, in words too.
 
@@ -61,6 +74,7 @@ def ask(memory: Memory, user_id: str, wish: Wish, *, k: int = 1, rng: np.random.
     """
     user_id, forms = normalise_id(user_id, USER), forms_of(wish.forms)
     count(k, "k", least=1)
+    wish = checked(wish)
     only_rates = forms == (Form.RATE,)
     if not only_rates and wish.targets != KNOWN:
         raise OptionError(f"targets {wish.targets!r} are for questions that rate items. Leave them, or the forms, out.")
@@ -78,7 +92,7 @@ def _items(memory: Memory, user_id: str, wish: Wish, k: int, rng: np.random.Gene
         on_offer,
         k=k,
         allowed=allowed_items(model, state, wish.candidates),
-        random_share=share(wish.random_share, "random_share"),
+        random_share=wish.random_share,
         draw=wish.draw,
         rng=rng,
     )
@@ -103,7 +117,7 @@ def _of_forms(
     memory: Memory, user_id: str, wish: Wish, forms: tuple[Form, ...], k: int, rng: np.random.Generator
 ) -> list[Question]:
     """Questions of several forms, best first by what an answer tells per second; each given those before it."""
-    if wish.strategy != DEFAULT:
+    if not isinstance(wish.strategy, str) or wish.strategy != DEFAULT:
         raise OptionError(
             f"strategy {shown(wish.strategy)} ranks items. Several forms of question are compared by what they tell "
             "per second: leave the strategy out."
@@ -139,15 +153,14 @@ def among(model: Model, candidates: Sequence[str] | None, name: str = "candidate
     """The candidates, or all, (I,)."""
     chosen = np.full(len(model.catalogue), candidates is None)
     if candidates is not None:
-        chosen[model.catalogue.positions(names(candidates, name))] = True
+        chosen[model.catalogue.positions(several(candidates, name))] = True
     return chosen
 
 
 def _context(model: Model, state: UserState, forms: tuple[Form, ...], wish: Wish) -> QuestionContext:
     """For one user, as for n of them."""
     offered = candidates_of(model, state.exposure)
-    concepts = None if wish.concepts is None else names(wish.concepts, "concepts")
-    learnt = model.concepts_named(concepts if Form.CONCEPT in forms else ())
+    learnt = model.concepts_named(wish.concepts if Form.CONCEPT in forms else ())
     return context_of(
         model,
         replace(offered, targets=offered.targets[None], known=offered.known[None], reach=offered.reach[None]),

@@ -15,8 +15,9 @@ import polars as pl
 
 from palate.datasets.readers.formats import refuse_data_folder
 from palate.encoders.protocol import Encoder
-from palate.entities import EVENT, ITEM, USER, Answer, shown
+from palate.entities import EVENT, ITEM, USER, Answer
 from palate.errors import InputError, ModelFolderError, OptionError
+from palate.errors.checks import path_of
 from palate.loop.memory import Memory
 from palate.model.saved import model_of, parts_of
 from palate.records import Attribute, Content, Event, Record
@@ -60,9 +61,10 @@ def folder_of(place: object) -> Path:
     Raises:
         OptionError: If it is none.
     """
-    if not isinstance(place, (str, Path)) or not str(place) or "://" in str(place):
-        raise OptionError(f"the model folder is {shown(place)}. Give the path of a folder.")
-    return Path(place)
+    path = path_of(place, "the model folder")
+    if path.exists() and not path.is_dir():
+        raise OptionError(f"the model folder {path} is a file. Give the path of a folder.")
+    return path
 
 
 def open_log(folder: Path) -> LabelLog:

@@ -10,8 +10,8 @@ import scipy.sparse as sparse
 
 from palate.arrays import TINY, Array, Mask, Positions
 from palate.errors import OptionError
+from palate.errors.checks import count, flag, several, share
 from palate.loop.ask_user import among
-from palate.loop.checks import count, names, share
 from palate.loop.memory import Memory
 from palate.loop.reasons import companion_reason, pulls, reason
 from palate.loop.state import UserState
@@ -111,8 +111,8 @@ class Filters:
             inside = np.zeros(len(catalogue), dtype=bool)
             inside[catalogue.members(self.category)] = True
             is_open &= inside
-        is_open[catalogue.positions([item for item in names(self.exclude, "exclude") if item in catalogue])] = False
-        if not self.include_seen:
+        is_open[catalogue.positions([item for item in several(self.exclude, "exclude") if item in catalogue])] = False
+        if not flag(self.include_seen, "include_seen"):
             is_open[list(state.asked)] = False
         return is_open
 

@@ -18,8 +18,9 @@ from immutables import Map
 
 from palate.encoders.histories.events import History
 from palate.encoders.histories.history import kind_codes
-from palate.entities import USER, Answer, Form, normalise_id, shown
-from palate.errors import AnswerError, DataError, OptionError
+from palate.entities import USER, Answer, Form
+from palate.errors import AnswerError, DataError, InputError, OptionError
+from palate.errors.checks import normalise_id, shown
 from palate.loop import replay
 from palate.loop.state import UserState, check_form
 from palate.model.model import Model
@@ -197,6 +198,8 @@ class Memory:
             UnknownItem: If the model does not hold an item, or cannot read a concept.
             AnswerError: If the rating is off the scale, or the model knows events and cannot take this kind of answer.
         """
+        if not isinstance(answer, Answer):
+            raise _strange(answer, Answer)
         self.model.catalogue.positions(answer.items)
         if answer.form is Form.RATE and answer.value is not None:
             self.model.scale.check(answer.value)
@@ -214,18 +217,19 @@ class Memory:
         Raises:
             AnswerError: If there is nothing to undo.
         """
-        user_id = normalise_id(user_id, USER)
         key = self.to_undo(user_id, key)
+        user_id = normalise_id(user_id, USER)
         return replace(self, told=_without(self.told, user_id, key), undone=self.undone.set(key, True))
 
     def to_undo(self, user_id: str, key: str | None) -> str:
         """Key of the answer that an undo takes back."""
-        answers = self.told.get(user_id, ())
+        answers = self.told.get(normalise_id(user_id, USER), ())
+        key = None if key is None else normalise_id(key, "key")
         if key is not None and key in self.undone:
             raise AnswerError(f"the answer {key!r} has already been undone. There is nothing left to undo.")
         if not answers:
             raise AnswerError(f"user {user_id!r} has told nothing that could be undone. Tell an answer first.")
-        key = answers[-1].key if key is None else normalise_id(key, "key")
+        key = answers[-1].key if key is None else key
         if all(answer.key != key for answer in answers):
             raise AnswerError(
                 f"user {user_id!r} has no answer with the key {key!r}. Undo one of {len(answers)} there are."
@@ -304,11 +308,19 @@ def several(given: T | Iterable[T], kind: type[T]) -> list[T]:
     Raises:
         AnswerError, DataError: If something else is among them.
     """
-    found = [given] if isinstance(given, kind) else list(given) if isinstance(given, Iterable) else [given]
-    strange = [one for one in found if not isinstance(one, kind)]
-    if strange:
-        error, way = (AnswerError, "question.answer(...) or palate.rate(...)")
-        if kind is not Answer:
-            error, way = (DataError, "palate.events(...)")  # type: ignore[assignment]
-        raise error(f"{shown(strange[0])} is a {type(strange[0]).__name__}. Give what {way} makes.")
+    if isinstance(given, kind):
+        return [given]
+    if not isinstance(given, Iterable) or isinstance(given, (str, bytes, type)):
+        raise _strange(given, kind)
+    found = list(given)
+    for one in found:
+        if not isinstance(one, kind):
+            raise _strange(one, kind)
     return found
+
+
+def _strange(one: object, kind: type) -> InputError:
+    said = f"{shown(one)} is a {type(one).__name__}. Give what"
+    if kind is Answer:
+        return AnswerError(f"{said} question.answer(...) or palate.rate(...) makes.")
+    return DataError(f"{said} palate.events(...) makes.")

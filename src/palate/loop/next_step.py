@@ -19,10 +19,11 @@ from palate.acquisition.select import values
 from palate.acquisition.stopping import by_value
 from palate.arrays import Mask
 from palate.costs import Budget, Price
-from palate.entities import USER, Answer, Question, normalise_id
+from palate.entities import USER, Answer, Question
 from palate.errors import OptionError
+from palate.errors.checks import instance, mapping, normalise_id
 from palate.loop.ask_user import allowed_items, among, given_to
-from palate.loop.memory import Memory
+from palate.loop.memory import Memory, several
 from palate.loop.offered import candidates_of
 from palate.loop.replay import is_repeat
 from palate.loop.wording import worded
@@ -87,7 +88,9 @@ def next_step(
         UnknownItem: If the model does not hold a candidate.
     """
     user_id, model = normalise_id(user_id, USER), memory.model
+    labels = several(labels, Answer)
     _check(prices, labels, user_id)
+    budget = None if budget is None else instance(budget, Budget, "budget", "palate.costs.Budget(...)")
     state = memory.state(user_id)
     on_offer = candidates_of(model, state.exposure, given_to(state))
     open_ = _Open.to(memory, user_id, candidates)
@@ -165,6 +168,10 @@ def _places(model: Model, answers: Iterable[Answer]) -> NDArray[np.intp]:
 
 
 def _check(prices: Mapping[Action, Price], labels: Sequence[Answer], user_id: str) -> None:
+    way = "a mapping such as {Action.USER: Price(3.65)}"
+    for action, price in mapping(prices, "prices", way).items():
+        instance(action, Action, "what has a price", "one of palate.acquisition.oracle_choice.Action")
+        instance(price, Price, f"the price to {action}", "palate.costs.Price(...)")
     if not prices or Action.STOP in prices:
         raise OptionError("to stop costs nothing. Give the prices of what can be asked, at least one.")
     for action in (Action.USER, Action.AGAIN):

@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from palate.arrays import Array, Vectors
 from palate.encoders.blocks import Block, BlockName, Content
 from palate.encoders.histories.history import names_of
-from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM, normalise_id, shown
+from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM
 from palate.errors import UnknownItem, did_you_mean, some_of
+from palate.errors.checks import normalise_id, shown
 
 _SEARCHED = 20_000  # ids compared with an unknown one for a hint: a fifth of a second
 
@@ -147,7 +148,7 @@ class Catalogue:
         if position is None:
             near = did_you_mean(item_id, self.ids, n=1) if len(self) <= _SEARCHED else ""
             hint = near or "Add it with `palate item add` or Learner.with_items, or give one of its items."
-            raise UnknownItem(f"item {item_id!r} is not in the model ({len(self):,} items). {hint}")
+            raise UnknownItem(f"item {shown(item_id)} is not in the model ({len(self):,} items). {hint}")
         return position
 
     def positions(self, item_ids: Sequence[str]) -> NDArray[np.intp]:
@@ -160,7 +161,7 @@ class Catalogue:
         Raises:
             UnknownItem: If no item has it.
         """
-        if category not in self._categories:
+        if not isinstance(category, str) or category not in self._categories:
             near = did_you_mean(category, self._categories)
             known = f"{near} The categories are: {some_of(self._categories)}.".strip()
             raise UnknownItem(f"category {shown(category)} has no item. {known}")

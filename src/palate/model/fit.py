@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Literal, TypedDict
+from functools import partial
+from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 import polars as pl
@@ -16,10 +17,10 @@ from palate.datasets.coding import Coded
 from palate.datasets.tables import Dataset
 from palate.datasets.views import as_events, as_likes, item_table, texts_of, with_events, without_media
 from palate.encoders.blocks import fuse
-from palate.encoders.histories.history import HistoryName, kind_codes
+from palate.encoders.histories.history import HISTORIES, HistoryName, kind_codes
 from palate.encoders.items import encode_all
 from palate.encoders.media.media import OnCorrupt
-from palate.encoders.protocol import Encoder
+from palate.encoders.protocol import Encoder, Modality, check_encoder
 from palate.entities import (
     EVENT,
     ITEM,
@@ -29,7 +30,8 @@ from palate.entities import (
     Answer,
     Form,
 )
-from palate.errors import DataError, OptionError, did_you_mean
+from palate.errors import DataError, OptionError
+from palate.errors.checks import count, flag, instance, one_of, shown
 from palate.model.adapt_text import Adapt, adapt_text, check_adapt
 from palate.model.catalogue import Catalogue
 from palate.model.fit_users import (
@@ -48,12 +50,14 @@ from palate.model.scale import Scale, level_shares
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
 from palate.posteriors.items import Items, Spread
-from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood, Probit
+from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Likelihood, Probit
 from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import fit_companions
 from palate.records import Event
 
+MOST_DIM = 1024
+LIKELIHOODS = ("auto", *get_args(Kind))
 MEMORY_BYTES = 1 << 30  # for the covariances of the items; beyond it their diagonal is kept, then one number an item
 _log = logging.getLogger(__name__)
 
@@ -73,12 +77,40 @@ class FitArguments(TypedDict, total=False):
     adapt: Adapt
 
 
-def check_arguments(given: Mapping[str, object]) -> None:
-    """Raises OptionError at a name that is none of :class:`FitArguments`."""
-    known = FitArguments.__annotations__
-    for name in set(given) - set(known):
-        hint = did_you_mean(name, known) or f"There are {', '.join(known)}."
-        raise OptionError(f"the option {name!r} of a fit is unknown. {hint}")
+_CHECKS: Mapping[str, Callable[[Any, str], object]] = {
+    "encoder": lambda value, _: _check_encoder(value, "text"),
+    "image": lambda value, _: None if value is None else _check_encoder(value, "image"),
+    "audio": lambda value, _: None if value is None else _check_encoder(value, "audio"),
+    "categories": flag,
+    "on_corrupt": lambda value, name: one_of(value, get_args(OnCorrupt), name),
+    "likelihood": lambda value, name: value if isinstance(value, Likelihood) else one_of(value, LIKELIHOODS, name),
+    "dim": partial(count, least=1, most=MOST_DIM),
+    "history": lambda value, name: one_of(value, HISTORIES, name),
+    "companions": flag,
+    "adapt": lambda value, name: one_of(value, get_args(Adapt), name),
+    "data": lambda value, _: instance(value, Dataset, "the data", "a palate.Dataset, such as Dataset.load(path)"),
+    "seed": count,
+    "progress": lambda value, _: None if value is None else _check_progress(value),
+}
+
+
+def check_arguments(given: Mapping[str, object]) -> dict[str, Any]:
+    """The arguments of a fit, if they have known names and each its type: before anything is read or written.
+
+    Raises:
+        OptionError: If not.
+    """
+    return {one_of(name, _CHECKS, "the option of a fit"): _CHECKS[name](value, name) for name, value in given.items()}
+
+
+def _check_encoder(value: object, modality: Modality) -> str | Encoder:
+    return value if isinstance(value, str) else check_encoder(value, modality)
+
+
+def _check_progress(value: object) -> Progress:
+    if not callable(value) or isinstance(value, type):
+        raise OptionError(f"progress is {shown(value)}. Give a function of (what, done, of), or None.")
+    return value
 
 
 def fit_model(
@@ -105,6 +137,23 @@ def fit_model(
         seen: Events since. They are told of the users; what histories say of taste is learnt from them only where the
             data has events too, so that a few do not take the place of all its ratings.
     """
+    check_arguments(
+        {
+            "data": data,
+            "encoder": encoder,
+            "likelihood": likelihood,
+            "dim": dim,
+            "seed": seed,
+            "progress": progress,
+            "image": image,
+            "audio": audio,
+            "categories": categories,
+            "on_corrupt": on_corrupt,
+            "history": history,
+            "companions": companions,
+            "adapt": adapt,
+        }
+    )
     whole = with_events(data, seen)
     check_history(history, encoder)
     chosen = choose_likelihood(data, likelihood)

@@ -25,6 +25,7 @@ from palate.entities import (
     USER,
 )
 from palate.errors import OptionError
+from palate.errors.checks import one_of
 from palate.model.model import Model
 from palate.posteriors.attribute_coding import Number
 from palate.posteriors.attributes import Attributes, fit_attributes
@@ -86,8 +87,7 @@ def log_of(
 
 def check_history(history: str, encoder: object) -> None:
     """Raises OptionError unless histories can be encoded so."""
-    if history not in HISTORIES:
-        raise OptionError(f"history {history!r} is unknown. Use {', '.join(HISTORIES[:-1])} or {HISTORIES[-1]}.")
+    one_of(history, HISTORIES, "history")
     if history == "text" and encoder == "none":
         raise OptionError("history 'text' is read by the encoder of text, and that is 'none'. Name an encoder of text.")
 

@@ -17,9 +17,10 @@ from palate.encoders.blocks import Block
 from palate.encoders.histories.behaviour import Behaviour, item_vectors
 from palate.encoders.histories.events import Events
 from palate.encoders.histories.history import HistoryEncoder, HistoryName, HistoryText, RecencyMean
-from palate.encoders.protocol import Encoder
-from palate.entities import USER, normalise_words
+from palate.encoders.protocol import Encoder, check_encoder
+from palate.entities import USER
 from palate.errors import IdError, OptionError, UnknownItem, did_you_mean, some_of
+from palate.errors.checks import normalise_words, several
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
 from palate.model.scale import Scale
@@ -114,7 +115,7 @@ class Model:
         Raises:
             OptionError: If it was not fitted with one of them.
         """
-        own = {encoder.name: encoder for encoder in encoders}
+        own = {check_encoder(one).name: one for one in several(encoders, "encoders", "[Letters()]")}
         blocks = tuple(replace(block, given=own.get(block.encoder, block.given)) for block in self.catalogue.blocks)
         strange = sorted(set(own) - {block.encoder for block in blocks})
         if strange:

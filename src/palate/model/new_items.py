@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
@@ -24,6 +24,7 @@ from palate.entities import (
     ITEM,
 )
 from palate.errors import DataError
+from palate.errors.checks import one_of
 from palate.model.item_prior import promised
 from palate.model.model import Model
 from palate.posteriors.items import Items, Spread
@@ -31,6 +32,7 @@ from palate.posteriors.items import Items, Spread
 
 def extend(model: Model, items: Any, folder: Path | None = None, on_corrupt: OnCorrupt = "raise") -> Model:
     """The model with new items (:meth:`palate.learner.Learner.with_items`)."""
+    one_of(on_corrupt, get_args(OnCorrupt), "on_corrupt")
     new = take_items(items, folder)
     table = item_table(new, new.items[ITEM].to_list())
     known = [item for item in table[ITEM].to_list() if item in model.catalogue]

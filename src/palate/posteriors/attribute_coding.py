@@ -13,6 +13,7 @@ import numpy as np
 
 from palate.arrays import Array
 from palate.errors import OptionError, did_you_mean, some_of
+from palate.errors.checks import shown
 
 Columns = Mapping[str, Sequence[object]]
 Told = float | str | None  # one attribute of one user; None is missing
@@ -64,7 +65,7 @@ class Number:
     def _number(self, value: object) -> float:
         number = _number(value)
         if number is None:
-            raise OptionError(f"the attribute {self.name} is {_shown(value)}. Give a number.")
+            raise OptionError(f"the attribute {self.name} is {shown(value)}. Give a number.")
         return number
 
 
@@ -108,11 +109,12 @@ class Category:
         Raises:
             OptionError: If it cannot name a category, or names one that nobody had, where there were no rare ones.
         """
-        if not isinstance(value, (str, bool, np.bool_, int, np.integer)):
-            raise OptionError(f"the attribute {self.name} is {_shown(value)}. Give text.")
+        is_huge = isinstance(value, int) and abs(value) > _HUGE
+        if is_huge or not isinstance(value, (str, bool, np.bool_, int, np.integer)):
+            raise OptionError(f"the attribute {self.name} is {shown(value)}. Give text.")
         if not self.pooled and str(value) not in self.levels:
             known = ", ".join(self.levels[:12])
-            raise OptionError(f"the attribute {self.name} is {_shown(value)}, which no user had. Give one of {known}.")
+            raise OptionError(f"the attribute {self.name} is {shown(value)}, which no user had. Give one of {known}.")
         return str(value)
 
 
@@ -242,10 +244,3 @@ def _as_category(name: str, values: Sequence[str]) -> Category | None:
     pooled = float(shares[~common].sum())
     category = Category(name, tuple(map(str, names[common])), tuple(map(float, shares[common])), pooled)
     return category if category.width > 1 else None
-
-
-def _shown(value: object) -> str:
-    try:
-        return repr(str(value)[:40])
-    except ValueError:  # Python refuses to print a number of over 4,300 digits
-        return f"a very large {type(value).__name__}"

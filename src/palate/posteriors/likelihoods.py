@@ -20,8 +20,9 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from palate.arrays import Array
-from palate.entities import Form, number_of, shown
+from palate.entities import Form
 from palate.errors import OptionError
+from palate.errors.checks import number_of, one_of, shown
 from palate.posteriors import probit
 from palate.posteriors.belief import Belief
 
@@ -73,9 +74,7 @@ class Likelihood(ABC):
         Raises:
             OptionError: If there is none.
         """
-        if not isinstance(kind, str) or kind not in _KINDS:
-            raise OptionError(f"likelihood {shown(kind)} is unknown. Use gaussian, probit or implicit.")
-        return _KINDS[kind](**weights)
+        return _KINDS[one_of(kind, _KINDS, "likelihood")](**weights)
 
     def as_dict(self) -> dict[str, Any]:
         """What :meth:`named` makes it from."""

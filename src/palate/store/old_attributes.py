@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from palate.entities import USER, normalise_id
+from palate.entities import USER
 from palate.errors import NEWER, IdError, ModelFolderError
+from palate.errors.checks import normalise_id
 from palate.store.model_folder import files, strict
 
 FILE = "attributes.json"

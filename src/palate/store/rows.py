@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from palate.entities import Answer, AnswerKind, Form, normalise_id, number_of, shown
+from palate.entities import Answer, AnswerKind, Form
 from palate.errors import AnswerError, DataError, OptionError
+from palate.errors.checks import number_of, shown
 from palate.records import Attribute, Content, Event, Record
 
 C = TypeVar("C", Answer, Event, Attribute)
@@ -18,7 +19,6 @@ COLUMNS = (
     "seq, key, content, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at, "
     "form, others, tapped, at, name, text, recorded_at, retracts"
 )
-MAX_TEXT_BYTES = 1 << 16  # of an attribute that is a text
 
 _NAMES: dict[type, str] = {Answer: "label", Event: "event", Attribute: "attribute"}
 _KINDS = {kind.value: kind for kind in AnswerKind}
@@ -137,51 +137,17 @@ def _ids(text: str) -> tuple[str, ...]:
 def _checked(content: Content) -> Content:
     if not isinstance(content, (Answer, Event, Attribute)):
         raise DataError(f"what is to be kept holds {shown(content)}. Give answers, events and attributes.")
-    key = normalise_id(content.key, "key") if content.key else uuid.uuid4().hex
+    key = content.key or uuid.uuid4().hex
     if isinstance(content, Attribute):
         return replace(content, key=key, value=_told(content))
-    if isinstance(content, Event):
-        return replace(content, key=key, at=_number(content.at, "at"))
-    return replace(
-        content,
-        key=key,
-        source=normalise_id(content.source, "source"),
-        propensity=_probability(content.propensity),
-        question=normalise_id(content.question, "question") if content.question else "",
-        asked_at=_number(content.asked_at, "asked_at"),
-        answered_at=_number(content.answered_at, "answered_at"),
-    )
+    return replace(content, key=key)
 
 
 def _told(attribute: Attribute) -> float | str | None:
-    value, name = attribute.value, attribute.name[:40]
-    if value is None:
-        return None
-    if not isinstance(value, str):
-        number = number_of(value)
-        if not math.isfinite(number):
-            raise OptionError(f"the attribute {name} is {shown(value)}. Give a finite number, a text, or None.")
-        return number
-    if len(value.encode(errors="replace")) > MAX_TEXT_BYTES:
-        raise OptionError(
-            f"the attribute {name} has {len(value):,} characters, of at most {MAX_TEXT_BYTES:,} bytes. Shorten it."
-        )
-    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
-        raise OptionError(f"the attribute {name} is {shown(value)}: a zero byte or half a surrogate pair. Remove it.")
-    return str(value)
-
-
-def _number(value: object, name: str) -> float | None:
-    if value is None:
-        return None
+    value = attribute.value
+    if value is None or isinstance(value, str):
+        return value
     number = number_of(value)
     if not math.isfinite(number):
-        raise AnswerError(f"{name} {shown(value)} is not a finite number. Give a finite one, or None.")
-    return number
-
-
-def _probability(value: object) -> float | None:
-    number = _number(value, "propensity")
-    if number is not None and not 0 <= number <= 1:
-        raise AnswerError(f"propensity {number!r} is not a probability. Give a number from 0 to 1, or None.")
+        raise OptionError(f"the attribute {attribute.name} is {shown(value)}. Give a finite number, a text, or None.")
     return number

@@ -18,8 +18,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
 
-from palate.entities import normalise_id
 from palate.errors import AnswerError, StoreError
+from palate.errors.checks import normalise_id
 from palate.records import Content, Record
 from palate.store import rows
 from palate.store.lock import exclusive

@@ -13,6 +13,7 @@ from palate.datasets.files.boundary import one_line
 from palate.datasets.files.raw import LINE, Piece, shorten
 from palate.entities import AUDIO, CATEGORY, EVENT, IMAGE, ITEM, RATING, TEXT, TIMESTAMP, TITLE, USER
 from palate.errors import DataError, OptionError, did_you_mean
+from palate.errors.checks import mapping, shown
 
 TableName = Literal["interactions", "items", "users"]
 
@@ -51,12 +52,15 @@ def check_mapping(columns: Mapped | None) -> dict[str, str]:
     """
     keys = {*(name for names in KNOWN.values() for name in names)}
     keys |= {f"{table}.{name}" for table, names in KNOWN.items() for name in names}
-    for ours, theirs in (columns or {}).items():
+    if columns is None:
+        return {}
+    way = "a mapping such as {'user_id': 'customer_id'}"
+    for ours, theirs in mapping(columns, "columns", way).items():
         if ours not in keys or not isinstance(theirs, str):
             plain = ", ".join(dict.fromkeys(name for names in KNOWN.values() for name in names))
             hint = f"{did_you_mean(ours, keys, n=1)} Map one of {plain} to a name.".strip()
-            raise OptionError(f"columns maps {ours!r} to {theirs!r}. {hint}")
-    return dict(columns or {})
+            raise OptionError(f"columns maps {shown(ours)} to {shown(theirs)}. {hint}")
+    return dict(columns)
 
 
 def check_used(mapping: Mapped, columns: Iterable[str]) -> None:

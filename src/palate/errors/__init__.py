@@ -1,4 +1,4 @@
-"""Everything Palate raises on purpose, one tree.
+"""Everything Palate raises on purpose, one tree. The checks of arguments are in :mod:`palate.errors.checks`.
 
     PalateError
     ├── InputError               what was given is wrong (exit code 2 on the command line)
@@ -13,7 +13,7 @@
     ├── FetchError               a data set could not be had
     └── StoreError               the label log could not keep or read something
 
-Every message is fact, value, remedy: what is so, the value that shows it, what to do.
+Every message is fact, value, remedy, in one line: what is so, the value that shows it, what to do.
 """
 
 from __future__ import annotations
@@ -89,8 +89,8 @@ def did_you_mean(name: object, known: Iterable[str], n: int = 3) -> str:
     >>> did_you_mean("Epik", ["epig", "bald"])
     "Did you mean 'epig'?"
     """
-    folded = {one.casefold(): one for one in known}
-    near = difflib.get_close_matches(str(name).casefold(), folded, n=n)
+    folded = {one.casefold(): one for one in known} if isinstance(name, str) else {}
+    near = difflib.get_close_matches(str(name).casefold(), folded, n=n) if folded else []
     return f"Did you mean {' or '.join(repr(folded[one]) for one in near)}?" if near else ""
 
 

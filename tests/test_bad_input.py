@@ -1,0 +1,586 @@
+"""Every public call with every argument wrong: the value is taken, or refused in one line and nothing is changed.
+
+``ODD`` holds the values, ``CALLS`` what of them each argument takes; all others must raise a ``PalateError``. A call
+or an argument that is in no row fails the last tests here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+import palate
+from palate import Answer, Attribute, Dataset, Event, Item, Learner, PalateError, Question, Recommender, events, rate
+from palate.acquisition import get_strategy, select
+from palate.acquisition.oracle_choice import Action
+from palate.costs import Budget, Price, Seconds
+from palate.datasets import planted_world
+from palate.loop.offered import candidates_of
+from palate.model.fit import FitArguments
+
+ODD: dict[str, Callable[[], object]] = {
+    "none": lambda: None,
+    "true": lambda: True,
+    "minus": lambda: -1,
+    "zero": lambda: 0,
+    "three": lambda: 3,
+    "numpy": lambda: np.int64(3),
+    "half": lambda: 0.5,
+    "fraction": lambda: 3.5,
+    "nan": lambda: math.nan,
+    "inf": lambda: math.inf,
+    "huge": lambda: 10**5000,
+    "text": lambda: "x",
+    "empty": lambda: "",
+    "blank": lambda: " ",
+    "long": lambda: "x" * 300,
+    "lines": lambda: "x\ny",
+    "surrogate": lambda: "\ud800",
+    "zerobyte": lambda: "x\0",
+    "bytes": lambda: b"x",
+    "list": lambda: [],
+    "tuple": lambda: (),
+    "dict": lambda: {},
+    "names": lambda: ["x"],
+    "set": lambda: {"x"},
+    "generator": lambda: (name for name in ["x"]),
+    "numbers": lambda: [3],
+    "nones": lambda: [None],
+    "nested": lambda: [["x"]],
+    "mapping": lambda: {"x": 3},
+    "array": lambda: np.zeros((2, 3)),
+    "nans": lambda: np.full(3, np.nan),
+    "series": lambda: pl.Series(["x"]),
+    "frame": lambda: pl.DataFrame({"user_id": ["x"]}),
+    "module": lambda: math,
+    "class": lambda: int,
+    "object": object,
+}
+
+# What arguments of one kind take.
+USER = "minus zero three numpy text"
+ITEM = ""
+KEY = f"{USER} empty"
+COUNT = "three numpy"
+COUNT_0 = f"zero {COUNT}"
+SHARE = "zero half"
+FLAG = "true"
+NUMBER = "minus zero three numpy half fraction"
+POSITIVE = "three numpy half fraction"
+EMPTY = "list tuple dict"
+SEVERAL = f"{EMPTY} names set generator mapping series"  # of texts
+SOME = f"none {EMPTY}"
+WORDS = "text empty blank long lines zerobyte"
+NOTHING = "none"
+FOLDER = "text"
+PROGRESS = "none"
+RNG = "none"
+
+
+class Stage:
+    """A small world, fitted once, in which each call is valid."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        world = planted_world(users=40, items=20, rng=np.random.default_rng(0)).dataset
+        ids = world.interactions["user_id"].unique().sort()
+        ages = pl.Series("age", [20.0 + n % 7 for n in range(len(ids))])
+        genders = pl.Series("gender", ["f" if n % 2 else "m" for n in range(len(ids))])
+        self.data = replace(world, users=pl.DataFrame({"user_id": ids, "age": ages, "gender": genders}))
+        fitted = Learner.fit(self.data, encoder="none", dim=2, companions=True)
+        self.learner = fitted.tell([rate("ann", f"i0{n}", 4.0, key=f"k{n}") for n in range(1, 8)])
+        self.learner.save(self.place("learner"))
+        self.recommender = Recommender.create(self.place("kept"), self.data, encoder="none", dim=2, companions=True)
+        self.recommender.tell([rate("ann", f"i0{n}", 4.0, key=f"k{n}") for n in range(1, 8)])
+        state = self.learner.state("ann")
+        self.belief, self.candidates = state.belief, candidates_of(self.learner.model)
+        self.made = 0
+
+    def place(self, name: str) -> Path:
+        return self.folder / name
+
+    def fresh(self) -> Path:
+        self.made += 1
+        return self.place(f"new-{self.made}")
+
+    def items(self) -> pl.DataFrame:
+        self.made += 1
+        return pl.DataFrame({"item_id": [f"new-{self.made}"], "title": ["New"]})
+
+    def page(self) -> Question:
+        return Question("ann", "i01", "s", 1.0, 0.5, 0.5, form="page", others=("i02",))  # type: ignore[arg-type]
+
+    def state(self, here: Path) -> tuple[object, ...]:
+        """All that a refused call must leave as it is."""
+        kept, parts = self.recommender.learner, []
+        for of in (self.learner, kept):
+            ann = of.state("ann")
+            memory = of.memory
+            parts += [ann.belief.mean.tobytes(), ann.belief.covariance.tobytes(), ann.exposure.mean.tobytes()]
+            parts += [tuple(map(dict, (memory.told, memory.seen, memory.known, memory.undone))), id(memory.model)]
+        folders = [(str(path), path.stat().st_mtime_ns) for path in self.folder.glob("*/config.json")]
+        return (
+            *parts,
+            self.recommender.last_seq,
+            sorted(folders),
+            sorted(self.folder.iterdir()),
+            sorted(here.iterdir()),
+        )
+
+
+@dataclass(frozen=True)
+class Call:
+    """A public call.
+
+    Attributes:
+        of: What is called.
+        valid: Arguments with which the call is valid.
+        takes: By argument, which of ``ODD`` it takes too.
+    """
+
+    of: Callable[[Stage], Callable[..., Any]]
+    takes: Mapping[str, str]
+    valid: Callable[[Stage], dict[str, Any]] = field(default=lambda _: {})
+
+
+FIT = {
+    "encoder": "",
+    "image": NOTHING,
+    "audio": NOTHING,
+    "categories": FLAG,
+    "on_corrupt": "",
+    "likelihood": "",
+    "dim": COUNT,
+    "history": "",
+    "companions": FLAG,
+    "adapt": "",
+}
+FILTERS = {
+    "exclude": f"{SEVERAL} numbers",
+    "allow": SOME,
+    "category": NOTHING,
+    "include_seen": FLAG,
+}
+READS: dict[str, tuple[Callable[[Stage], dict[str, Any]], dict[str, str]]] = {
+    "ask": (
+        lambda _: {"user_id": "ann"},
+        {
+            "user_id": USER,
+            "k": COUNT,
+            "strategy": "",
+            "forms": "",
+            "candidates": SOME,
+            "concepts": f"none {SEVERAL} numbers",
+            "seconds": NOTHING,
+            "targets": "",
+            "random_share": SHARE,
+            "draw": "",
+            "rng": RNG,
+        },
+    ),
+    "ask_about": (
+        lambda _: {"item_id": "i01"},
+        {"item_id": ITEM, "k": COUNT, "strategy": "", "users": SOME, "random_share": SHARE, "rng": RNG},
+    ),
+    "ask_pairs": (lambda _: {"budget": 2}, {"budget": COUNT, "per_user": f"none {COUNT}", "rng": RNG}),
+    "decide": (
+        lambda _: {"user_id": "ann", "prices": {Action.USER: Price(1.0)}},
+        {
+            "user_id": USER,
+            "prices": "",
+            "labels": EMPTY,
+            "budget": NOTHING,
+            "candidates": SOME,
+            "least": f"zero {POSITIVE}",
+            "rng": RNG,
+        },
+    ),
+    "recommend": (
+        lambda _: {"user_id": "ann", "k": 3},
+        {"user_id": USER, "k": COUNT_0, **FILTERS, "min_certainty": SHARE, "diversity": SHARE},
+    ),
+    "companions": (lambda _: {"user_id": "ann", "k": 3}, {"user_id": USER, "k": COUNT_0, **FILTERS}),
+    "profile": (lambda _: {"user_id": "ann"}, {"user_id": USER}),
+}
+
+
+def _reads(of: str) -> dict[str, Call]:
+    def bound(name: str) -> Callable[[Stage], Callable[..., Any]]:
+        return lambda stage: getattr(getattr(stage, of.lower()), name)
+
+    return {f"{of}.{name}": Call(bound(name), takes, valid) for name, (valid, takes) in READS.items()}
+
+
+def _ask_concepts(stage: Stage) -> Callable[..., Any]:
+    return lambda **options: stage.learner.ask("ann", forms=("rate", "concept"), **options)
+
+
+CALLS: dict[str, Call] = {
+    "Dataset.load": Call(
+        lambda _: Dataset.load,
+        {"path": "", "columns": "none dict", "strict": FLAG, "limits": ""},
+        lambda stage: {"path": stage.place("kept") / "data"},
+    ),
+    "Dataset.from_tables": Call(
+        lambda _: Dataset.from_tables,
+        {
+            "interactions": "",
+            "items": NOTHING,
+            "users": "none frame",
+            "columns": "none dict",
+            "name": USER,
+            "strict": FLAG,
+            "folder": f"none {FOLDER}",
+        },
+        lambda stage: {"interactions": stage.data.interactions},
+    ),
+    "Dataset.table": Call(lambda stage: stage.data.table, {"name": ""}, lambda _: {"name": "items"}),
+    "Dataset.filter": Call(lambda stage: stage.data.filter, {"keep": ""}, lambda _: {"keep": pl.col("rating") > 3}),
+    "Dataset.item_texts": Call(lambda stage: stage.data.item_texts, {}),
+    "Dataset.item_media": Call(lambda stage: stage.data.item_media, {"column": ""}, lambda _: {"column": "image"}),
+    "Dataset.fingerprint": Call(lambda stage: stage.data.fingerprint, {}),
+    "Dataset.coded": Call(lambda stage: stage.data.coded, {"values": ""}),
+    "Learner.fit": Call(
+        lambda _: Learner.fit,
+        {"data": "", **FIT, "labels": EMPTY, "seed": COUNT_0, "progress": PROGRESS},
+        lambda stage: {"data": stage.data, "encoder": "none", "dim": 2},
+    ),
+    "Learner.load": Call(
+        lambda _: Learner.load,
+        {"folder": "", "encoders": EMPTY},
+        lambda stage: {"folder": stage.place("learner")},
+    ),
+    "Learner.save": Call(lambda stage: stage.learner.save, {"folder": FOLDER}, lambda stage: {"folder": stage.fresh()}),
+    "Learner.state": Call(lambda stage: stage.learner.state, {"user_id": USER}, lambda _: {"user_id": "ann"}),
+    "Learner.knows": Call(lambda stage: stage.learner.knows, {"user_id": USER}, lambda _: {"user_id": "ann"}),
+    **_reads("Learner"),
+    "Learner.ask about concepts": Call(
+        _ask_concepts, {"concepts": SOME, "candidates": SOME, "seconds": NOTHING, "strategy": "", "targets": ""}
+    ),
+    "Learner.tell": Call(
+        lambda stage: stage.learner.tell, {"answers": EMPTY}, lambda _: {"answers": rate("ann", "i01", 4)}
+    ),
+    "Learner.check": Call(
+        lambda stage: stage.learner.check, {"answer": ""}, lambda _: {"answer": rate("ann", "i01", 4)}
+    ),
+    "Learner.undo": Call(
+        lambda stage: stage.learner.undo, {"user_id": "", "key": NOTHING}, lambda _: {"user_id": "ann"}
+    ),
+    "Learner.see": Call(
+        lambda stage: stage.learner.see, {"events": EMPTY}, lambda _: {"events": events("ann", ["i01"])}
+    ),
+    "Learner.know": Call(
+        lambda stage: lambda user_id, **others: stage.learner.know(user_id, **others),
+        {"user_id": USER, "age": f"none {NUMBER} nan empty", "gender": "none nan empty"},
+        lambda _: {"user_id": "ann", "age": 31},
+    ),
+    "Learner.explain_item": Call(
+        lambda stage: stage.learner.explain_item, {"item_id": ITEM}, lambda _: {"item_id": "i01"}
+    ),
+    "Learner.with_items": Call(
+        lambda stage: stage.learner.with_items,
+        {"items": "", "folder": f"none {FOLDER}", "on_corrupt": ""},
+        lambda stage: {"items": stage.items()},
+    ),
+    "Recommender.create": Call(
+        lambda _: Recommender.create,
+        {"place": FOLDER, "data": "", "seed": COUNT_0, "progress": PROGRESS, "again": FLAG, **FIT},
+        lambda stage: {"place": stage.fresh(), "data": stage.data, "encoder": "none", "dim": 2},
+    ),
+    "Recommender.open": Call(
+        lambda _: Recommender.open,
+        {"place": "", "encoders": EMPTY},
+        lambda stage: {"place": stage.place("learner")},
+    ),
+    **_reads("Recommender"),
+    "Recommender.tell": Call(
+        lambda stage: stage.recommender.tell, {"answers": EMPTY}, lambda _: {"answers": rate("ann", "i01", 4)}
+    ),
+    "Recommender.see": Call(
+        lambda stage: stage.recommender.see, {"events": EMPTY}, lambda _: {"events": events("ann", ["i01"])}
+    ),
+    "Recommender.know": Call(
+        lambda stage: lambda user_id, **others: stage.recommender.know(user_id, **others),
+        {"user_id": USER, "key": KEY, "age": f"none {NUMBER} nan empty", "gender": "none nan empty"},
+        lambda _: {"user_id": "ann", "age": 31},
+    ),
+    "Recommender.close": Call(lambda stage: Recommender.open(stage.place("learner")).close, {}),
+    "Recommender.undo": Call(
+        lambda stage: stage.recommender.undo, {"user_id": "", "key": NOTHING}, lambda _: {"user_id": "ann"}
+    ),
+    "Recommender.add_items": Call(
+        lambda stage: stage.recommender.add_items,
+        {"items": "", "folder": f"none {FOLDER}", "on_corrupt": ""},
+        lambda stage: {"items": stage.items()},
+    ),
+    "Recommender.refit": Call(
+        lambda stage: stage.recommender.refit, {"data": NOTHING, "progress": PROGRESS, **FIT}, lambda _: {"dim": 2}
+    ),
+    "Question": Call(
+        lambda _: Question,
+        {
+            "user_id": USER,
+            "item_id": USER,
+            "strategy": KEY,
+            "value": f"{NUMBER} inf nan huge",
+            "answerable": SHARE,
+            "propensity": SHARE,
+            "why": WORDS,
+            "form": "",
+            "others": EMPTY,
+            "seconds": POSITIVE,
+            "titles": SEVERAL,
+            "text": WORDS,
+        },
+        lambda _: {
+            "user_id": "ann",
+            "item_id": "i01",
+            "strategy": "s",
+            "value": 1.0,
+            "answerable": 0.5,
+            "propensity": 0.5,
+        },
+    ),
+    "Question.answer": Call(
+        lambda _: Question("ann", "i01", "s", 1.0, 0.5, 0.5).answer,
+        {"value": NUMBER, "source": USER, "key": KEY, "at": f"none {NUMBER}"},
+        lambda _: {"value": 4},
+    ),
+    "Question.answers": Call(
+        lambda stage: stage.page().answers,
+        {"ratings": "dict", "source": USER, "key": KEY, "at": f"none {NUMBER}"},
+        lambda _: {"ratings": {"i01": 4}},
+    ),
+    "Answer": Call(
+        lambda _: Answer,
+        {
+            "user_id": USER,
+            "item_id": USER,
+            "kind": "",
+            "value": NUMBER,
+            "source": USER,
+            "propensity": f"none {SHARE}",
+            "key": KEY,
+            "question": KEY,
+            "asked_at": f"none {NUMBER}",
+            "answered_at": f"none {NUMBER}",
+            "form": "",
+            "others": EMPTY,
+            "tapped": EMPTY,
+        },
+        lambda _: {"user_id": "ann", "item_id": "i01", "kind": "rating", "value": 4.0},
+    ),
+    "Event": Call(
+        lambda _: Event,
+        {
+            "user_id": USER,
+            "item_id": USER,
+            "kind": "empty",
+            "liking": f"none minus {SHARE}",
+            "at": f"none {NUMBER}",
+            "key": KEY,
+        },
+        lambda _: {"user_id": "ann", "item_id": "i01"},
+    ),
+    "Attribute": Call(
+        lambda _: Attribute,
+        {
+            "user_id": USER,
+            "name": USER,
+            "value": f"none true {NUMBER} nan inf huge text empty blank long lines",
+            "key": KEY,
+        },
+        lambda _: {"user_id": "ann", "name": "age", "value": 31},
+    ),
+    "Item": Call(
+        lambda _: Item, {"id": USER, "title": WORDS, "text": WORDS, "category": WORDS}, lambda _: {"id": "i01"}
+    ),
+    "rate": Call(
+        lambda _: rate,
+        {"user_id": USER, "item_id": USER, "value": NUMBER, "source": USER, "key": KEY},
+        lambda _: {"user_id": "ann", "item_id": "i01", "value": 4},
+    ),
+    "events": Call(
+        lambda _: events,
+        {
+            "user_id": USER,
+            "item_ids": f"text {SEVERAL} numbers",
+            "kind": "empty",
+            "liking": f"none minus {SHARE}",
+            "at": f"none {NUMBER}",
+            "key": KEY,
+        },
+        lambda _: {"user_id": "ann", "item_ids": ["i01"]},
+    ),
+    "Price": Call(lambda _: Price, {"cost": POSITIVE, "reliability": "half"}, lambda _: {"cost": 1.0}),
+    "Budget": Call(
+        lambda _: Budget,
+        {"total": f"zero {POSITIVE} inf huge", "per_user": f"zero {POSITIVE} inf huge", "spent": "dict mapping"},
+    ),
+    "Seconds": Call(lambda _: Seconds, dict.fromkeys(inspect.signature(Seconds).parameters, POSITIVE)),
+    "get_strategy": Call(lambda _: get_strategy, {"strategy": ""}, lambda _: {"strategy": "epig"}),
+    "select": Call(
+        lambda _: select,
+        {
+            "strategy": "",
+            "belief": "",
+            "candidates": "",
+            "k": COUNT,
+            "allowed": NOTHING,
+            "random_share": SHARE,
+            "draw": "",
+            "beta": f"zero {POSITIVE}",
+            "rng": "",
+        },
+        lambda stage: {
+            "strategy": get_strategy("epig"),
+            "belief": stage.belief,
+            "candidates": stage.candidates,
+            "k": 2,
+            "rng": np.random.default_rng(0),
+        },
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    made = Stage(tmp_path_factory.mktemp("bad-input"))
+    yield made
+    made.recommender.close()
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)  # "x" is a folder for some
+
+
+def fault(error: BaseException) -> str:
+    """What is wrong with an error; nothing where it is one line of a fact and a remedy."""
+    said = str(error)
+    if not isinstance(error, PalateError):
+        return f"{type(error).__name__}: {said[:200]}"
+    if "\n" in said or len(re.findall(r"[.?!](?= |$)", said)) < 2 or said[-1] not in ".?!":
+        return f"is not one line of two sentences: {said[:300]!r}"
+    return "" if len(said) < 600 else f"is long: {said[:300]!r}"
+
+
+def outcome(call: Callable[[], object]) -> BaseException | None:
+    try:
+        call()
+    except Exception as error:  # noqa: BLE001 - the question is which
+        return error
+    return None
+
+
+@pytest.mark.parametrize(("name", "argument"), [(name, one) for name, call in CALLS.items() for one in call.takes])
+def test_an_odd_value_is_taken_or_refused_in_one_line(stage: Stage, name: str, argument: str, tmp_path: Path) -> None:
+    call, faults = CALLS[name], {}
+    taken = set(call.takes[argument].split())
+    assert taken <= set(ODD)
+    for odd, make in ODD.items():
+        arguments = {**call.valid(stage), argument: make()}
+        before = stage.state(tmp_path)
+        error = outcome(lambda arguments=arguments: call.of(stage)(**arguments))  # type: ignore[misc]
+        if odd in taken:
+            faults[odd] = "" if error is None else f"refused: {error!r}"
+        else:
+            faults[odd] = "taken" if error is None else fault(error)
+            if stage.state(tmp_path) != before:
+                faults[odd] += " CHANGED"
+    wrong = [f"{odd}: {said}" for odd, said in faults.items() if said]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_call_that_is_varied_is_valid(stage: Stage, name: str) -> None:
+    assert outcome(lambda: CALLS[name].of(stage)(**CALLS[name].valid(stage))) is None
+
+
+MADE_BY_PALATE = {"AnswerKind", "PalateError", "Recommendation", "Record"}  # not by who calls it
+
+
+def public_calls() -> dict[str, Callable[..., Any]]:
+    """Everything that ``import palate`` offers to call: methods of the three classes, constructors, functions."""
+    found: dict[str, Callable[..., Any]] = {}
+    for name in set(palate.__all__) - MADE_BY_PALATE - {"__version__"}:
+        offered = getattr(palate, name)
+        if not inspect.isclass(offered) or offered not in (Dataset, Learner, Recommender):
+            found[name] = offered
+        for method in vars(offered) if inspect.isclass(offered) else ():
+            call = getattr(offered, method)
+            if not method.startswith("_") and callable(call):
+                found[f"{name}.{method}"] = call
+    return found
+
+
+def test_every_public_call_is_in_the_table() -> None:
+    assert sorted(set(public_calls()) - set(CALLS)) == []
+
+
+@pytest.mark.parametrize(("name", "call"), public_calls().items())
+def test_every_argument_of_a_public_call_is_in_the_table(name: str, call: Callable[..., Any]) -> None:
+    parameters = inspect.signature(call).parameters.values()
+    named = {one.name for one in parameters if one.kind is not one.VAR_KEYWORD} - {"self"}
+    if "Unpack[FitArguments]" in str(parameters):
+        named |= set(FitArguments.__annotations__)
+    assert sorted(named - set(CALLS[name].takes)) == []
+
+
+NEARLY = [
+    (lambda stage: stage.learner.ask("ann", strategy="Look-ahead"), "lookahead"),
+    (lambda stage: stage.learner.ask("ann", forms=["rates"]), "'rate'"),
+    (lambda stage: stage.learner.ask("ann", targets="unifrom"), "'uniform'"),
+    (lambda stage: stage.learner.ask("ann", draw="soft-max"), "'softmax'"),
+    (lambda stage: stage.learner.ask("ann", candidates=["i1"]), "'i1"),
+    (lambda stage: stage.learner.recommend("ann", category="baking "), "'baking'"),
+    (lambda stage: stage.learner.know("ann", aeg=3), "'age'"),
+    (lambda _: events("ann", "i01", kind="clic"), "'click'"),
+    (lambda stage: Learner.fit(stage.data, encoder="nome"), "'none'"),
+    (lambda stage: Learner.fit(stage.data, likelihood="Gausian"), "'gaussian'"),
+    (lambda stage: Learner.fit(stage.data, history="factor"), "'factors'"),
+    (lambda stage: Learner.fit(stage.data, adapt="lineal"), "'linear'"),
+    (lambda stage: Learner.fit(stage.data, on_corrupt="skipp"), "'skip'"),
+    (lambda stage: stage.recommender.refit(dims=3), "'dim'"),
+    (lambda stage: Recommender.create(stage.fresh(), stage.data, encode="none"), "'encoder'"),
+    (lambda stage: stage.data.coded("ratings"), "'rating'"),
+    (lambda stage: stage.data.table("item"), "'items'"),
+    (lambda stage: Dataset.from_tables(stage.data.interactions, columns={"userid": "user_id"}), "'user_id'"),
+    (lambda _: get_strategy("epik"), "epig"),
+]
+
+
+@pytest.mark.parametrize(("call", "meant"), NEARLY, ids=[meant for _, meant in NEARLY])
+def test_a_name_that_is_nearly_right_is_answered_by_the_right_one(
+    stage: Stage, call: Callable[[Stage], object], meant: str
+) -> None:
+    error = outcome(lambda: call(stage))
+    assert error is not None and not fault(error), error
+    assert meant in str(error) and "Did you mean" in str(error)
+
+
+def test_an_argument_that_there_is_none_of_stays_an_error_of_python(stage: Stage) -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'encode'"):
+        Learner.fit(stage.data, encode="none")  # type: ignore[call-arg]
+
+
+def test_the_odd_values_find_a_call_that_does_not_look() -> None:
+    """The check itself, on calls that are wrong in every way that it is there for."""
+    calls: list[Callable[[Any], object]] = [
+        lambda value: value.items(),
+        lambda value: float(value),
+        lambda value: (_ for _ in ()).throw(PalateError(f"it is {value}")),
+        lambda value: (_ for _ in ()).throw(PalateError("first\nsecond. Third.")),
+    ]
+    for call in calls:
+        error = outcome(lambda call=call: call(None))  # type: ignore[misc]
+        assert error is not None and fault(error)
