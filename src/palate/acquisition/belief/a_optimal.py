@@ -16,6 +16,13 @@ def a_optimal(belief: Belief, candidates: Candidates, *, rng: np.random.Generato
 
     The fall of the targets' summed variance, in squared units of the answers, (I,) or (n, I).
 
+    Example:
+        >>> from palate.evaluation.bill import bill
+        >>> print(bill("a-optimal"))
+        asks first: Simple Noodle Soup, Northern Heist
+        5 questions: 18 seconds, 1.5 answers
+        error: 1.04 before, 0.95 after, 1.02 after as many at random
+
     References:
         Cohn, Ghahramani, Jordan, Active learning with statistical models, JAIR 4, 1996 (expected variance of
         predictions); Chaloner, Verdinelli, Bayesian experimental design, Statistical Science 10(3), 1995.

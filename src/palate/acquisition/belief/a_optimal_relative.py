@@ -20,6 +20,13 @@ def a_optimal_relative(belief: Belief, candidates: Candidates, *, rng: np.random
     EPIG (``−½ log(1 − ρ²) ≈ ½ ρ²``), exact over all targets, at the price of A-optimality: no
     pass over pairs.
 
+    Example:
+        >>> from palate.evaluation.bill import bill
+        >>> print(bill("a-optimal-relative"))
+        asks first: Simple Noodle Soup, Northern Heist
+        5 questions: 18 seconds, 1.5 answers
+        error: 1.04 before, 0.95 after, 1.02 after as many at random
+
     References:
         Bickford Smith et al., Prediction-oriented Bayesian active learning, AISTATS 2023. arXiv:2304.08151
     """

@@ -18,6 +18,13 @@ def bald(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) ->
     The information between the answer and the taste, in nats, (I,) or (n, I); as a sum over a committee it is known as
     mean divergence.
 
+    Example:
+        >>> from palate.evaluation.bill import bill
+        >>> print(bill("bald"))
+        asks first: Simple Noodle Soup, Golden Swing
+        5 questions: 18 seconds, 1.4 answers
+        error: 1.04 before, 0.94 after, 1.02 after as many at random
+
     References:
         Houlsby et al., Bayesian active learning for classification and preference learning, 2011. arXiv:1112.5745;
         McCallum, Nigam, Employing EM and pool-based active learning for text classification, ICML 1998 (divergence).

@@ -16,6 +16,13 @@ def entropy(belief: Belief, candidates: Candidates, *, rng: np.random.Generator)
 
     ``H(i) = −Σ_r p_ir log p_ir`` over the ratings an item has, with 0 log 0 = 0, in nats, (I,) or (n, I).
 
+    Example:
+        >>> from palate.evaluation.bill import bill
+        >>> print(bill("entropy"))
+        asks first: Last Croissant, Simple Noodle Soup
+        5 questions: 18 seconds, 1.7 answers
+        error: 1.04 before, 0.95 after, 1.02 after as many at random
+
     References:
         Kohrs, Merialdo, Improving collaborative filtering for new users by smart object selection, ICMF 2001; Rashid et
         al., Getting to know you: learning new user preferences in recommender systems, IUI 2002.

@@ -27,6 +27,13 @@ def epig(belief: Belief, candidates: Candidates, *, rng: np.random.Generator, n_
     The expected information between the answer and the answers to targets drawn from q, in nats, (I,) or (n, I). Exact
     over the drawn targets: in closed form for ratings, by quadrature for likes.
 
+    Example:
+        >>> from palate.evaluation.bill import bill
+        >>> print(bill("epig"))
+        asks first: Simple Noodle Soup, Northern Heist
+        5 questions: 18 seconds, 1.5 answers
+        error: 1.04 before, 0.95 after, 1.02 after as many at random
+
     References:
         Bickford Smith et al., Prediction-oriented Bayesian active learning, AISTATS 2023. arXiv:2304.08151
     """

@@ -25,6 +25,13 @@ def lookahead(belief: Belief, candidates: Candidates, *, rng: np.random.Generato
 
     O(I² + I D²): for a shortlist.
 
+    Example:
+        >>> from palate.evaluation.bill import bill
+        >>> print(bill("lookahead"))
+        asks first: Simple Noodle Soup, Northern Heist
+        5 questions: 18 seconds, 1.5 answers
+        error: 1.04 before, 0.95 after, 1.02 after as many at random
+
     References:
         The value of information for the next decision: Howard, Information value theory, IEEE Transactions on Systems
         Science and Cybernetics 2(1), 1966.

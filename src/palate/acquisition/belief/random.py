@@ -13,5 +13,12 @@ def random(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) 
     """Ask anything: what every strategy is measured against.
 
     A uniform draw, (I,) or (n, I).
+
+    Example:
+        >>> from palate.evaluation.bill import bill
+        >>> print(bill("random"))
+        asks first: Simple Noodle Soup, Little Croissant
+        5 questions: 18 seconds, 0.5 answers
+        error: 1.04 before, 1.02 after, 1.02 after as many at random
     """
     return rng.random((*belief.mean.shape[:-1], len(candidates)))

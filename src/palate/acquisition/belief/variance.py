@@ -14,6 +14,13 @@ def variance(belief: Belief, candidates: Candidates, *, rng: np.random.Generator
 
     The predictive variance of the answer, in squared units of the answers, (I,) or (n, I); of likes p (1 − p).
 
+    Example:
+        >>> from palate.evaluation.bill import bill
+        >>> print(bill("variance"))
+        asks first: Golden Swing, Simple Noodle Soup
+        5 questions: 18 seconds, 1.4 answers
+        error: 1.04 before, 0.94 after, 1.02 after as many at random
+
     References:
         Cohn, Ghahramani, Jordan, Active learning with statistical models, JAIR 4, 1996.
     """

@@ -67,6 +67,13 @@ def evoi(belief: Belief, candidates: Candidates, *, rng: np.random.Generator) ->
     100 items that may come out best for the user. A rating moves every ``E[u_j]`` along a line in one normal variable,
     so its value is the knowledge gradient, exactly; a like has two answers.
 
+    Example:
+        >>> from palate.evaluation.bill import bill
+        >>> print(bill("evoi"))
+        asks first: Simple Noodle Soup, Northern Heist
+        5 questions: 18 seconds, 1.4 answers
+        error: 1.04 before, 0.96 after, 1.02 after as many at random
+
     References:
         Boutilier, A POMDP formulation of preference elicitation problems, AAAI 2002; Guo, Sanner, Real-time
         multiattribute Bayesian preference elicitation with pairwise comparison queries, AISTATS 2010; Viappiani,
@@ -148,6 +155,13 @@ def evoi_ndcg(belief: Belief, candidates: Candidates, *, rng: np.random.Generato
     slates of Thompson draws (:func:`palate.acquisition.targets.slate_targets`). The best list sorts the expected gains
     over their ideal. An answer weighs the drawn tastes by its likelihood; a rating counts by which of 6 equally likely
     ranges it falls in, so that the chances of the answers add to one and the value is never below zero.
+
+    Example:
+        >>> from palate.evaluation.bill import bill
+        >>> print(bill("evoi-ndcg", questions=1))
+        asks first: Simple Noodle Soup, Northern Heist
+        1 question: 4 seconds, 0.3 answers
+        error: 1.04 before, 1.02 after, 1.03 after as many at random
 
     References:
         Järvelin, Kekäläinen, Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4), 2002 (NDCG); Boutilier,
