@@ -13,7 +13,7 @@ from palate.acquisition.registry import Strategy
 from palate.acquisition.select import chances
 from palate.errors import OptionError
 from palate.posteriors.taste import Taste
-from palate.testing.strategies import ITEMS, make_world
+from palate.testing.strategies import ITEMS, KINDS, make_world, shared_world
 from tests.registry import EVERY
 
 WORLD = make_world()
@@ -42,11 +42,12 @@ def certain() -> Candidates:
 
 
 @pytest.mark.parametrize("name", EVERY)
-@pytest.mark.parametrize("kind", ["gaussian", "probit", "implicit"])
-def test_no_question_comes_twice(name: str, kind: str) -> None:
-    world = make_world(kind)
-    chosen = select(STRATEGIES[name], world.one, world.offered, k=ITEMS, rng=np.random.default_rng(0))
-    assert sorted(choice.item for choice in chosen) == list(range(ITEMS))
+def test_no_question_comes_twice_and_each_has_its_chance(name: str) -> None:
+    for kind in KINDS:
+        world = shared_world(kind)
+        chosen = select(STRATEGIES[name], world.one, world.offered, k=ITEMS, rng=np.random.default_rng(0))
+        assert sorted(choice.item for choice in chosen) == list(range(ITEMS)), kind
+        assert all(0.0 < choice.propensity <= 1.0 + 1e-12 for choice in chosen), kind
 
 
 def test_more_than_there_are_gives_all_there_are() -> None:

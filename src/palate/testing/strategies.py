@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -77,6 +78,12 @@ def make_world(kind: Kind = "gaussian", seed: int = 0, *, rated: bool = True) ->
     return World(several.of(0), several, candidates)
 
 
+@cache
+def shared_world(kind: Kind, *, rated: bool = True) -> World:
+    """The same world at each call: what a strategy learns of its population is learnt once."""
+    return make_world(kind, rated=rated)
+
+
 def _ratings(levels: int, rng: np.random.Generator) -> NDArray[np.float64]:
     """Of ``FITTED`` users: -1 where there is none. Nobody rated the first item, all rate the second one alike."""
     ratings = rng.integers(0, levels, (FITTED, ITEMS)).astype(float)
@@ -109,41 +116,41 @@ class StrategyContract(ABC):
 
     def test_one_finite_score_per_item_for_one_user(self) -> None:
         for kind in KINDS:
-            world = make_world(kind)
+            world = shared_world(kind)
             _expect(self.scores(world.one, world.offered), (ITEMS,), kind)
 
     def test_one_finite_score_per_user_and_item_for_several(self) -> None:
         for kind in KINDS:
-            world = make_world(kind)
+            world = shared_world(kind)
             _expect(self.scores(world.several, world.candidates), (USERS, ITEMS), kind)
 
     def test_a_single_candidate_has_a_score(self) -> None:
         for kind in KINDS:
-            world = make_world(kind)
+            world = shared_world(kind)
             _expect(self.scores(world.one, world.offered.take(np.array([2]))), (1,), kind)
 
     def test_a_taste_that_is_known_has_finite_scores(self) -> None:
         from palate.posteriors.belief import Belief
 
         for kind in KINDS:
-            world = make_world(kind)
+            world = shared_world(kind)
             known = Belief(world.one.mean, np.zeros_like(world.one.covariance))
             _expect(self.scores(known, world.offered), (ITEMS,), kind)
 
     def test_finite_scores_where_nobody_has_rated_or_answered_anything(self) -> None:
         for kind in KINDS:
-            world = make_world(kind, rated=False)
+            world = shared_world(kind, rated=False)
             _expect(self.scores(world.one, world.offered), (ITEMS,), kind)
 
     def test_the_same_seed_gives_the_same_scores(self) -> None:
         for kind in KINDS:
-            world = make_world(kind)
+            world = shared_world(kind)
             first, second = self.scores(world.several, world.candidates), self.scores(world.several, world.candidates)
             assert np.array_equal(first, second), f"{kind}: two calls with the same rng gave different scores"
 
     def test_what_it_is_given_is_left_as_it_was(self) -> None:
         for kind in KINDS:
-            world, untouched = make_world(kind), make_world(kind)
+            world, untouched = shared_world(kind), make_world(kind)
             self.scores(world.several, world.candidates)
             for name, now, before in zip(_NAMES, _arrays(world), _arrays(untouched), strict=True):
                 assert np.array_equal(now, before), f"{kind}: the strategy changed {name}"
@@ -151,14 +158,14 @@ class StrategyContract(ABC):
     def test_shuffled_candidates_have_shuffled_scores(self) -> None:
         order = np.random.default_rng(1).permutation(ITEMS)
         for kind in () if self.draws else KINDS:
-            world = make_world(kind)
+            world = shared_world(kind)
             straight = self.scores(world.one, world.offered)
             shuffled = self.scores(world.one, world.offered.take(order))
             _expect_close(shuffled, straight[order], f"{kind}: shuffling the candidates did not shuffle the scores")
 
     def test_several_users_are_scored_as_each_alone(self) -> None:
         for kind in () if self.draws else KINDS:
-            world = make_world(kind)
+            world = shared_world(kind)
             alone, together = self.scores(world.one, world.offered), self.scores(world.several, world.candidates)
             _expect_close(together[0], alone, f"{kind}: a user among others is scored differently")
 
