@@ -11,6 +11,7 @@ import numpy as np
 from benchmarks._data import main
 from palate import Learner, rate
 from palate.datasets import planted_world
+from palate.loop.memory import Memory
 
 TOLD = (10, 1_000, 100_000, 1_000_000)  # users who ever answered
 TIMED = 400  # answers, each told alone, half of them by users who are new
@@ -57,13 +58,14 @@ def _tell_microseconds(learners: dict[int, Learner], seed: int) -> np.ndarray:
 
 def _strangers(fitted: Learner) -> dict[str, Any]:
     """States kept, and bytes held, after questions to many users of whom nothing is ever told."""
+    learner = Learner(Memory(fitted.model))
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for user in range(STRANGERS):
-        fitted.state(f"stranger{user}")
+        learner.state(f"stranger{user}")
     held = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
-    states = fitted.memory.states
+    states = learner.memory.states
     assert states is not None
     return {"asked": STRANGERS, "kept": len(states), "bytes": held, "cache_holds_at_most": states.size}
 
