@@ -265,7 +265,7 @@ def memory_growth(results: dict[str, Any]) -> str:
     ]
     left = results["strangers"]
     lines = [
-        "Answers are kept in persistent maps, so a `tell` copies no table. All sizes are timed in turn, one answer each.",
+        "Answers are kept in persistent maps: a `tell` copies no table. All sizes are timed in turn, one answer each.",
         table(["users who ever told", "`tell`, median µs", "p99 µs", "against the first"], rows),
         f"Questions to {left['asked']:,} strangers leave {left['kept']} states behind; the cache holds at most "
         f"{left['cache_holds_at_most']:,} of this size.",
