@@ -46,9 +46,9 @@ def test_answers_as_people_type_them(text, given, expected):
         ("good", STARS, "the answer 'good' is unknown. Give a number from 1 to 5, unknown, no-opinion, skip."),
         ("nan", STARS, "the answer 'nan' is unknown."),
         ("1e999", STARS, "the answer '1e999' is unknown."),
-        ("like", STARS, "the answer 'like' is not one of this model. Give a number from 1 to 5"),
+        ("like", STARS, "the answer 'like' is unknown. Give a number from 1 to 5"),
         ("love", LIKES, "the answer 'love' is unknown. Give like, dislike, unknown, no-opinion, skip."),
-        ("dislike", CHOICES, "the answer 'dislike' is not one of this model. Give like, unknown"),
+        ("dislike", CHOICES, "the answer 'dislike' is unknown. Give like, unknown"),
         ("x" * 10_000, STARS, f"the answer '{'x' * 40}' is unknown."),
     ],
 )

@@ -68,22 +68,20 @@ def test_the_expected_answer_its_slope_and_its_variance_belong_together(likeliho
 def test_the_curvature_is_what_an_answer_takes_from_the_variance_on_average(likelihood: Likelihood) -> None:
     belief, factors, level, noise = Belief(np.array([0.3]), np.array([[1.7]])), np.array([1.2]), 0.4, np.array(0.8)
     mean, variance = np.array(level + 0.36), np.array(1.7 * 1.2**2)
-    noise_given = likelihood.answer_noise(noise)
-    yes = likelihood.expected(mean, variance + noise_given)
+    yes = likelihood.expected(mean, variance + noise)
     outcomes = [(1.0, yes), (0.0, 1.0 - yes)] if likelihood.is_binary else [(3.0, 1.0)]
     after = sum(
-        chance * likelihood.update(belief, factors, level, np.array(value), noise, 1.0).covariance[0, 0]
+        chance * likelihood.update(belief, factors, level, np.array(value), noise).covariance[0, 0]
         for value, chance in outcomes
     )
-    fall = 1.7**2 * 1.2**2 * likelihood.curvature(mean, variance, noise_given)
+    fall = 1.7**2 * 1.2**2 * likelihood.curvature(mean, variance, noise)
     assert 1.7 - after == pytest.approx(float(fall))
 
 
 @pytest.mark.parametrize("reliability", [1.0, 0.6])
 @EACH
 def test_an_unreliable_answer_tells_as_much_as_one_of_its_weight(likelihood: Likelihood, reliability: float) -> None:
-    weight = likelihood.weight_of(reliability)
-    assert likelihood.reliability_of(weight) == pytest.approx(reliability)
+    weight = reliability**likelihood.power
     unreliable = likelihood.curvature(np.zeros(2), np.array([1e-9, 1e-9]), NOISE, reliability)
     # to first order in the variance, of a taste that says nothing either way
     np.testing.assert_allclose(unreliable, weight * likelihood.curvature(np.zeros(2), np.array([1e-9, 1e-9]), NOISE))
@@ -92,28 +90,17 @@ def test_an_unreliable_answer_tells_as_much_as_one_of_its_weight(likelihood: Lik
 @pytest.mark.parametrize("likelihood", [Gaussian(), Implicit(20.0, 5.0)], ids=lambda one: one.kind)
 def test_the_information_of_a_rating_is_how_many_nats_the_variance_falls(likelihood: Likelihood) -> None:
     before, noise = Belief(np.array([0.3]), np.array([[1.7]])), np.array(0.8)
-    after = likelihood.update(before, np.array([1.2]), 0.4, np.array(3.0), noise, 1.0)
-    told = likelihood.information(np.array(0.0), np.array(1.7 * 1.44), likelihood.answer_noise(noise))
+    after = likelihood.update(before, np.array([1.2]), 0.4, np.array(3.0), noise)
+    told = likelihood.information(np.array(0.0), np.array(1.7 * 1.44), noise)
     assert told == pytest.approx(0.5 * np.log(1.7 / after.covariance[0, 0]))
-
-
-@EACH
-def test_an_answer_of_a_weight_is_one_of_more_noise(likelihood: Likelihood) -> None:
-    belief, factors, value = Belief(np.array([0.3]), np.array([[1.7]])), np.array([1.2]), np.array(1.0)
-    light = likelihood.update(belief, factors, 0.4, value, np.array(0.8), 0.25)
-    whole = likelihood.update(belief, factors, 0.4, value, np.array(0.8), 1.0)
-    assert abs(light.mean[0] - 0.3) < abs(whole.mean[0] - 0.3)
-    if likelihood.kind != "implicit":  # the noise of an event is its own
-        noisy = likelihood.update(belief, factors, 0.4, value, np.array(3.2), 1.0)
-        np.testing.assert_allclose([light.mean[0], light.covariance[0, 0]], [noisy.mean[0], noisy.covariance[0, 0]])
 
 
 @pytest.mark.parametrize("likelihood", [Gaussian(), Implicit(20.0, 5.0)], ids=lambda one: one.kind)
 def test_answers_pull_a_flat_belief_to_where_they_point(likelihood: Likelihood) -> None:
     belief, level, value, noise = Belief(np.zeros(1), np.array([[1e9]])), 0.3, np.array(0.9), np.array(0.5)
     pull = likelihood.pull(value, np.array(level), noise)
-    moved = likelihood.update(belief, np.array([1.0]), level, value, noise, 1.0)
-    assert moved.mean[0] == pytest.approx(float(pull * likelihood.answer_noise(noise)), rel=1e-6)
+    moved = likelihood.update(belief, np.array([1.0]), level, value, noise)
+    assert moved.mean[0] == pytest.approx(float(pull * noise), rel=1e-6)
 
 
 def test_a_like_pulls_up_and_a_dislike_down_whatever_the_level() -> None:

@@ -82,6 +82,16 @@ def test_of_several_answers_about_an_item_only_their_own_noise_averages_out() ->
     np.testing.assert_allclose(found.covariance, covariance)
 
 
+@pytest.mark.parametrize("kind", LIKELIHOODS)
+def test_an_answer_of_a_weight_has_more_noise(kind: Kind) -> None:
+    of, value, item = taste(kind), 1.0, 2
+    noise = of.likelihood.answer_noise(of.items.answer_noise[item]) / 0.25
+    exact = of.likelihood.update(of.start, of.items.factors[item], of.items.level[item], np.array(value), noise)
+    found = of.observe(of.start, item, value, 0.25)
+    np.testing.assert_allclose(found.mean, exact.mean)
+    np.testing.assert_allclose(found.covariance, exact.covariance)
+
+
 def test_several_likes_of_an_item_count_one_by_one() -> None:
     of = taste("probit")
     one_by_one = of.observe(of.observe(of.start, 2, 1.0), 2, 0.0)

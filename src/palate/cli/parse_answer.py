@@ -27,10 +27,9 @@ def parse_answer(text: str, model: Model) -> float | AnswerKind:
         AnswerError: If it is none of these.
     """
     word = text.strip().lower()
-    if word in WORDS:
-        return WORDS[word]
-    if word in ("like", "dislike"):
-        return _liking(word, model)
+    named: dict[str, float | AnswerKind] = {**WORDS, **model.taste.likelihood.words}
+    if word in named:
+        return named[word]
     try:
         value = float(word)
     except ValueError:
@@ -63,14 +62,6 @@ def _yes_or_no(word: str) -> float:
     if word not in ("1", "0", "yes", "no"):
         raise AnswerError(f"the answer {word[:40]!r} is unknown. Give 1 or 0, {', '.join(WORDS)}.")
     return float(word in ("1", "yes"))
-
-
-def _liking(word: str, model: Model) -> float:
-    """The answer of that name. On a scale it would be an invented rating."""
-    words = model.taste.likelihood.words
-    if word in words:
-        return words[word]
-    raise AnswerError(f"the answer {word!r} is not one of this model. Give {_expected(model)}, {', '.join(WORDS)}.")
 
 
 def _expected(model: Model) -> str:

@@ -21,7 +21,7 @@ from palate.datasets.tables import Dataset
 from palate.datasets.views import item_table
 from palate.encoders.items import encode
 from palate.entities import ITEM, RATING, USER, Answer, AnswerKind
-from palate.evaluation.play import Judge, Played
+from palate.evaluation.play import Judge, Played, unmoved
 from palate.evaluation.world import HeldOut, everybody
 from palate.learner import Learner
 from palate.model.fit import choose_likelihood, fit_taste
@@ -179,10 +179,7 @@ def _ask_pairs(
 def _everything(system: _System, budget: int) -> Played:
     taste = _refit(system, system.answerable)
     judge = Judge(taste, system.held_out, system.scale)
-    row = judge(_believe(taste, system, system.answerable))
-    sums = {name: np.repeat(value[:, None], budget + 1, 1) for name, value in row.items()}
-    answered = np.repeat(system.answerable.sum(1)[:, None].astype(np.float64), budget + 1, 1)
-    return Played(sums, judge.weights, answered, np.ones(len(answered)))
+    return unmoved(judge, _believe(taste, system, system.answerable), system.answerable, budget)
 
 
 def _csr(system: _System, known: NDArray[np.bool_]) -> sparse.csr_matrix:

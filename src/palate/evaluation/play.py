@@ -10,7 +10,7 @@ import scipy.sparse as sparse
 
 from palate.acquisition import Given, Strategy, best, values
 from palate.acquisition.targets import KNOWN, aimed_at
-from palate.arrays import Array
+from palate.arrays import Array, Mask
 from palate.evaluation.world import HeldOut, World
 from palate.model.scale import Scale
 from palate.posteriors.belief import Belief
@@ -87,9 +87,13 @@ def ceiling(world: World, budget: int) -> Played:
     known = np.nonzero(world.answerable)
     matrix = sparse.csr_matrix((world.ratings[known], known), shape=world.ratings.shape)
     judge = Judge(world.taste, world.held_out, world.scale)
-    row = judge(world.taste.believe(matrix, world.start))
-    sums = {name: np.repeat(value[:, None], budget + 1, 1) for name, value in row.items()}
-    answered = np.repeat(world.answerable.sum(1)[:, None].astype(np.float64), budget + 1, 1)
+    return unmoved(judge, world.taste.believe(matrix, world.start), world.answerable, budget)
+
+
+def unmoved(judge: Judge, belief: Belief, answerable: Mask, budget: int) -> Played:
+    """What a belief is worth that holds all answers from the start, so that no question moves it."""
+    sums = {name: np.repeat(value[:, None], budget + 1, 1) for name, value in judge(belief).items()}
+    answered = np.repeat(answerable.sum(1)[:, None].astype(np.float64), budget + 1, 1)
     return Played(sums, judge.weights, answered, np.ones(len(answered)))
 
 

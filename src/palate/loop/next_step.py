@@ -204,7 +204,7 @@ def _accepting(model: Model, labels: Sequence[Answer], price: Price, open_: _Ope
     for weight in sorted({weight_of(label) for label in labels}, reverse=True):
         there = np.zeros_like(open_.unlabelled)
         there[_places(model, [label for label in labels if weight_of(label) == weight])] = True
-        reliable = replace(price, reliability=model.taste.likelihood.reliability_of(weight))
+        reliable = replace(price, reliability=weight ** (1.0 / model.taste.likelihood.power))
         offers.append(Channel(Action.PSEUDO_LABEL, reliable, 1.0, there & open_.unlabelled))
     return offers
 
@@ -221,4 +221,4 @@ def _source(model: Model, action: Action, price: Price) -> str:
         return PERSON
     if price.reliability == 1.0:
         return _NAMES[action]
-    return f"{MARK}{_NAMES[action]}@{model.taste.likelihood.weight_of(price.reliability)!r}"
+    return f"{MARK}{_NAMES[action]}@{price.reliability**model.taste.likelihood.power!r}"

@@ -23,7 +23,8 @@ def pulls(model: Model, state: UserState) -> Array:
     """What each answer pulls the taste by, (T, D): ``S w_j (r_j − b_j) / σ_j²``; for ratings they sum to the taste."""
     rated = np.array(state.rated, dtype=np.intp)
     items = model.taste.items
-    pulls = model.taste.likelihood.pull(np.array(state.values), items.level[rated], items.answer_noise[rated])
+    noise = model.taste.likelihood.answer_noise(items.answer_noise[rated])
+    pulls = model.taste.likelihood.pull(np.array(state.values), items.level[rated], noise)
     return (items.factors[rated] * pulls[:, None]) @ state.belief.covariance
 
 

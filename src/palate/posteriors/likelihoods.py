@@ -10,7 +10,6 @@ an answer given that; all of any shape.
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -43,6 +42,8 @@ class Likelihood(ABC):
             answer tells does not hang on what it is, and the noise of repeated ones averages out.
         is_binary: Whether an answer is yes or no, so that the expected answer is a chance.
         events_only: Whether there is no dislike: only what was used is told, and what was not counts as a weak zero.
+        power: An answer of the reliability ρ weighs ``ρ ** power``: a like tells ρ² as much of a taste that says
+            nothing either way.
         forms: Of question that it has an answer to.
         answers: Lowest and highest answer; none where the data says so.
         words: Answers that have a name.
@@ -57,6 +58,7 @@ class Likelihood(ABC):
     is_linear: ClassVar[bool]
     is_binary: ClassVar[bool]
     events_only: ClassVar[bool] = False
+    power: ClassVar[int] = 1
     forms: ClassVar[frozenset[Form]] = frozenset(Form)
     answers: ClassVar[tuple[float, ...]] = (0.0, 1.0)
     words: ClassVar[Mapping[str, float]] = {}
@@ -94,31 +96,25 @@ class Likelihood(ABC):
         """What the weighted Gaussian sees, and what that adds to the bound beyond the squares, in nats, each (N,)."""
 
     @abstractmethod
-    def update(
-        self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array, weight: Array | float
-    ) -> Belief:
-        """The belief after one more answer of each user about ``level + factors · z``.
-
-        Args:
-            noise: :attr:`Items.answer_noise`.
-            weight: Of the answer, in (0, 1]: one of weight w is an answer with the noise σ² / w.
-        """
+    def update(self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array) -> Belief:
+        """The belief after one more answer of each user about ``level + factors · z``."""
 
     @abstractmethod
     def pull(self, values: Array, level: Array, noise: Array) -> Array:
         """By how much answers pull along the factors of their items, times their precision."""
 
-    @abstractmethod
     def answer_noise(self, noise: Array) -> Array:
-        """Variance of one answer given the taste, from :attr:`Items.answer_noise`."""
+        """Variance of one answer given the taste, from :attr:`Items.answer_noise`; that of an event is its own."""
+        return np.full_like(noise, 1.0 / (self.confidence - self.background)) if self.events_only else noise
 
     @abstractmethod
     def expected(self, mean: Array, variance: Lazy) -> Array:
         """Expected answer: a rating, the chance of a like, the strength of an event; the noise is in the variance."""
 
-    @abstractmethod
     def answer_variance(self, mean: Array, variance: Array) -> Array:
         """Variance of an answer; the noise is in the variance."""
+        expected = self.expected(mean, variance)
+        return expected * (1.0 - expected) if self.is_binary else variance
 
     @abstractmethod
     def slope(self, mean: Array, variance: Array) -> Array:
@@ -133,20 +129,12 @@ class Likelihood(ABC):
         """
 
     @abstractmethod
-    def weight_of(self, reliability: float) -> float:
-        """What an answer of that reliability weighs, in (0, 1]."""
-
-    @abstractmethod
-    def reliability_of(self, weight: float) -> float:
-        """The reliability of an answer of that weight."""
-
-    @abstractmethod
     def information(self, mean: Array, variance: Array, noise: Array) -> Array:
         """Between an answer and the taste, in nats."""
 
-    @abstractmethod
     def threshold(self, answer: Value) -> Value:
         """Where ``t · w̃`` lies when this answer is as likely passed as not."""
+        return 0.0 * answer if self.is_binary else answer
 
     def in_words(self, value: float) -> str:
         """An answer as a person would say it."""
@@ -161,29 +149,22 @@ class _Linear(Likelihood):
     is_linear = True
     is_binary = False
 
-    @abstractmethod
-    def _seen(self, values: Array, noise: Array) -> tuple[Array, Array]:
-        """Answers as the Gaussian update sees them: their values and their variances given the taste."""
-
     def targets(self, values: Array, mean: Lazy) -> tuple[Array, Array]:
         return values, np.zeros_like(values)
 
-    def update(
-        self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array, weight: Array | float
-    ) -> Belief:
-        values, noise = self._seen(values, noise)
+    def update(self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array) -> Belief:
         predicted = level + np.einsum("...d,...d->...", belief.mean, factors)
-        return belief.update(factors, values - predicted, noise / weight)
+        return belief.update(factors, self._error(values, predicted), noise)
 
     def pull(self, values: Array, level: Array, noise: Array) -> Array:
-        values, noise = self._seen(values, noise)
-        return (values - level) / noise
+        return self._error(values, level) / noise
+
+    def _error(self, values: Array, predicted: Array) -> Array:
+        """Answers less what was predicted: one in the place of a weak zero counts as if further from it."""
+        return values * self.confidence / (self.confidence - self.background) - predicted
 
     def expected(self, mean: Array, variance: Lazy) -> Array:
         return mean
-
-    def answer_variance(self, mean: Array, variance: Array) -> Array:
-        return variance
 
     def slope(self, mean: Array, variance: Array) -> Array:
         return np.ones_like(mean)
@@ -191,17 +172,8 @@ class _Linear(Likelihood):
     def curvature(self, mean: Array, variance: Array, noise: Array, reliability: float = 1.0) -> Array:
         return reliability / (reliability * variance + noise)
 
-    def weight_of(self, reliability: float) -> float:
-        return reliability
-
-    def reliability_of(self, weight: float) -> float:
-        return weight
-
     def information(self, mean: Array, variance: Array, noise: Array) -> Array:
         return 0.5 * np.log1p(variance / noise)
-
-    def threshold(self, answer: Value) -> Value:
-        return answer
 
 
 class Gaussian(_Linear):
@@ -213,12 +185,6 @@ class Gaussian(_Linear):
     unit = "expected rating, {low:g} to {high:g}"
     _said = ("{:g}", "{:g}")
     _did = ("gave {:g} to", "gave {:g} to")
-
-    def answer_noise(self, noise: Array) -> Array:
-        return noise
-
-    def _seen(self, values: Array, noise: Array) -> tuple[Array, Array]:
-        return values, noise
 
 
 @dataclass(frozen=True)
@@ -244,13 +210,6 @@ class Implicit(_Linear):
                 "Give the event a number above the other, and that 0 or more."
             )
 
-    def answer_noise(self, noise: Array) -> Array:
-        return np.full_like(noise, 1.0 / (self.confidence - self.background))
-
-    def _seen(self, values: Array, noise: Array) -> tuple[Array, Array]:
-        noise = self.answer_noise(noise)
-        return values * self.confidence * noise, noise
-
 
 class Probit(Likelihood):
     """Like or dislike: whether ``t · w̃`` and a noise come out above zero."""
@@ -258,6 +217,7 @@ class Probit(Likelihood):
     kind = "probit"
     is_linear = False
     is_binary = True
+    power = 2
     words: ClassVar = {"like": 1.0, "dislike": 0.0}
     unit = "chance of a like"
     _did = ("did not like", "liked")
@@ -271,23 +231,14 @@ class Probit(Likelihood):
         latent = predicted + sign * probit.inverse_mills(sign * predicted)
         return latent, log_ndtr(sign * predicted) + 0.5 * (latent - predicted) ** 2
 
-    def update(
-        self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array, weight: Array | float
-    ) -> Belief:
-        return belief.update_probit(factors, level, values, noise / weight)
+    def update(self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array) -> Belief:
+        return belief.update_probit(factors, level, values, noise)
 
     def pull(self, values: Array, level: Array, noise: Array) -> Array:
         return (2.0 * values - 1.0) / noise
 
-    def answer_noise(self, noise: Array) -> Array:
-        return noise
-
     def expected(self, mean: Array, variance: Lazy) -> Array:
         return probit.yes_chance(mean, _now(variance))
-
-    def answer_variance(self, mean: Array, variance: Array) -> Array:
-        yes = probit.yes_chance(mean, variance)
-        return yes * (1.0 - yes)
 
     def slope(self, mean: Array, variance: Array) -> Array:
         return np.asarray(np.exp(-0.5 * mean**2 / variance) / np.sqrt(2.0 * np.pi * variance))
@@ -295,18 +246,8 @@ class Probit(Likelihood):
     def curvature(self, mean: Array, variance: Array, noise: Array, reliability: float = 1.0) -> Array:
         return probit.expected_curvature(mean, variance, noise, reliability=reliability)
 
-    def weight_of(self, reliability: float) -> float:
-        """ρ²: so much less does it tell of a taste that says nothing either way."""
-        return reliability**2
-
-    def reliability_of(self, weight: float) -> float:
-        return math.sqrt(weight)
-
     def information(self, mean: Array, variance: Array, noise: Array) -> Array:
         return probit.information(mean, variance, noise)
-
-    def threshold(self, answer: Value) -> Value:
-        return 0.0 * answer
 
 
 def _now(value: Lazy) -> Array:

@@ -68,9 +68,13 @@ class Taste:
         Args:
             weight: Of the answer, in (0, 1]: one of weight w is an answer with the noise σ² / w.
         """
-        factors, level = self.items.factors[items], self.items.level[items]
-        values, noise = np.asarray(values, dtype=np.float64), self.items.answer_noise[items]
-        return self.likelihood.update(belief, factors, level, values, noise, weight)
+        factors, level, values = (
+            self.items.factors[items],
+            self.items.level[items],
+            np.asarray(values, dtype=np.float64),
+        )
+        noise = self.likelihood.answer_noise(self.items.answer_noise[items])
+        return self.likelihood.update(belief, factors, level, values, noise / weight)
 
     def observe_again(self, belief: Belief, item: int, values: Sequence[float]) -> Belief:
         """The belief after several answers about one item, of a user of whom it holds no other answer about it.
@@ -158,10 +162,8 @@ class Taste:
         start = start or self.start
         if not self.likelihood.is_linear:
             return self._filter(answers, start)
-        factors, noise = self.items.factors, self.items.answer_noise[answers.indices]
-        weights = sparse.csr_matrix(
-            (1.0 / self.likelihood.answer_noise(noise), answers.indices, answers.indptr), shape=answers.shape
-        )
+        factors, noise = self.items.factors, self.likelihood.answer_noise(self.items.answer_noise[answers.indices])
+        weights = sparse.csr_matrix((1.0 / noise, answers.indices, answers.indptr), shape=answers.shape)
         pulls = weights.copy()
         pulls.data = self.likelihood.pull(answers.data, self.items.level[answers.indices], noise)
         precision = np.linalg.inv(start.covariance)
