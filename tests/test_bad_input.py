@@ -512,7 +512,7 @@ MADE_BY_PALATE = {"AnswerKind", "PalateError", "Recommendation", "Record"}  # no
 def public_calls() -> dict[str, Callable[..., Any]]:
     """Everything that ``import palate`` offers to call: methods of the three classes, constructors, functions."""
     found: dict[str, Callable[..., Any]] = {}
-    for name in set(palate.__all__) - MADE_BY_PALATE - {"__version__"}:
+    for name in sorted(set(palate.__all__) - MADE_BY_PALATE - {"__version__"}):
         offered = getattr(palate, name)
         if not inspect.isclass(offered) or offered not in (Dataset, Learner, Recommender):
             found[name] = offered
