@@ -285,7 +285,8 @@ class Learner:
         Args:
             attributes: By the names of the columns in that table; None for what is not known.
         Raises:
-            OptionError: If the model knows no attributes, none is given, or a name or a value cannot be taken.
+            OptionError: If none is given, or a name or a value cannot be taken. A model that knows no attributes takes
+                all: they count once a recommender is fitted anew.
         """
         given = [Attribute(user_id, name, value) for name, value in attributes.items()]
         return replace(self, memory=self.memory.know(given))

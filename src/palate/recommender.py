@@ -16,7 +16,7 @@ from palate.datasets.convert import write_folder
 from palate.datasets.readers.formats import refuse_data_folder
 from palate.datasets.tables import Dataset
 from palate.datasets.views import added_items, with_attributes
-from palate.encoders.protocol import Encoder
+from palate.encoders.protocol import Encoder, not_here
 from palate.entities import Answer
 from palate.errors import InputError, OptionError, StoreError
 from palate.errors.checks import flag, key_of
@@ -25,6 +25,7 @@ from palate.loop import checkpoint
 from palate.loop.checkpoint import Checkpoint, folder_of, open_log
 from palate.loop.memory import Memory, several
 from palate.model.fit import FitArguments, check_arguments, fit_model
+from palate.posteriors.likelihoods import Likelihood
 from palate.records import Attribute, Event, Record
 from palate.store.model_folder.manifest import CONFIG
 from palate.store.protocol import LabelStore, active
@@ -39,7 +40,7 @@ def _reads(method: Callable[Concatenate[Learner, P], R]) -> Callable[Concatenate
 
     @wraps(method)
     def read(self: Recommender, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return method(self.learner, *args, **kwargs)
+        return method(self._now(), *args, **kwargs)
 
     return cast("Callable[Concatenate[Recommender, P], R]", read)
 
@@ -131,7 +132,11 @@ class Recommender:
 
     @property
     def learner(self) -> Learner:
-        """The learner as it is now: a pure value, which later calls do not change."""
+        """The learner as it is now: a pure value, which later calls do not change. Once closed, as it was last."""
+        with self._turn:
+            return Learner(self._checkpoint.memory, self._checkpoint.seed) if self._closed else self._now()
+
+    def _now(self) -> Learner:
         with self._turn:
             self._catch_up()
             return Learner(self._checkpoint.memory, self._checkpoint.seed)
@@ -175,12 +180,12 @@ class Recommender:
             return self._log.append(given)
 
     def know(self, user_id: str, /, *, key: str = "", **attributes: Any) -> list[Record]:
-        """Keep who a user is, by attributes such as age.
+        """Keep who a user is, by attributes such as age. A model that knows none leaves them to the next refit.
 
         Args:
             key: Made by the client, for all of them together: a repeat changes nothing.
         Raises:
-            OptionError: If the model knows no attributes, none is given, or a name or a value cannot be taken.
+            OptionError: If none is given, or a name or a value cannot be taken.
         """
         with self._writing() as memory:
             key = key_of(key)
@@ -234,9 +239,10 @@ class Recommender:
         """
         given = check_arguments({"progress": progress, **({} if data is None else {"data": data}), **options})
         with self._changing:
-            memory, before = self.learner.memory, self._checkpoint
+            memory, before = self._now().memory, self._checkpoint
             kept = {} if data is not None else {"data": self._data(memory)}
             chosen = {**(before.options or {}), **self._encoders, "seed": before.seed, **kept, **given}
+            chosen = {name: _read(value) for name, value in chosen.items()}
             fitted = _fitted(self._folder, list(self._log.records()), **chosen)  # others may tell meanwhile
             with self._turn:
                 self._replace(fitted, data)
@@ -297,6 +303,7 @@ def _fitted(
     folder: Path, rows: list[Record], data: Dataset, seed: int, progress: Progress | None, **options: Any
 ) -> Checkpoint:
     """A fit of the data and of everything in a log."""
+    written = _written(options)
     contents = [row.content for row in active(rows)]
     events = [one for one in contents if isinstance(one, Event)]
     attributes = [one for one in contents if isinstance(one, Attribute)]
@@ -313,9 +320,32 @@ def _fitted(
                 f"{folder} keeps answers that this data does not fit: {fact}. Give another folder."
             ) from None
     memory, notes = checkpoint.replayed(memory, rows, last)
-    kept = {name: getattr(value, "name", value) for name, value in options.items()}  # of an encoder its name
     media = None if data.folder is None else Path(os.path.abspath(data.folder))
-    return Checkpoint(memory, seed, last, last, kept, media, notes)
+    return Checkpoint(memory, seed, last, last, written, media, notes)
+
+
+def _written(options: dict[str, Any]) -> dict[str, Any]:
+    """As JSON holds them: of an encoder that was given its name, of a likelihood what it is made from."""
+    return {name: value if _is_plain(value) else _as_dict(value) for name, value in options.items()}
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, (str, bool, int))
+
+
+def _as_dict(value: Likelihood | Encoder) -> dict[str, Any]:
+    return value.as_dict() if isinstance(value, Likelihood) else {"given": value.name}
+
+
+def _read(value: Any) -> Any:
+    """An option as it was given.
+
+    Raises:
+        OptionError: If it was an encoder.
+    """
+    if isinstance(value, dict) and "given" in value:
+        raise not_here(value["given"])
+    return Likelihood.named(**value) if isinstance(value, dict) else value
 
 
 def _stamp(folder: Path) -> tuple[int, int]:

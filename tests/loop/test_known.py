@@ -190,12 +190,18 @@ def test_what_cannot_be_taken_is_refused(given: dict[str, object], message: str)
     assert str(error.value) == message
 
 
-def test_a_model_without_attributes_says_so() -> None:
-    with pytest.raises(OptionError) as error:
-        learner().know("newcomer", age=23)
-    assert str(error.value) == (
-        "the model knows no attributes of users: 0 were fitted. Fit data with a table of users."
-    )
+def test_a_model_without_attributes_keeps_them_for_the_next_fit() -> None:
+    told = learner().know("newcomer", age=23, keen=True, town="")
+    assert [(one.name, one.value) for one in told.memory.known["newcomer"]] == [
+        ("age", 23.0),
+        ("keen", "True"),
+        ("town", None),
+    ]
+    assert np.array_equal(told.state("newcomer").belief.mean, learner().state("newcomer").belief.mean)
+    with pytest.raises(OptionError, match=r"^the attribute age is inf\. Give a finite number\.$"):
+        learner().know("newcomer", age=float("inf"))
+    with pytest.raises(OptionError, match=r"^0 attributes are given\. Give at least one, such as age=31\.$"):
+        learner().know("newcomer")
 
 
 def test_somebody_of_whom_only_attributes_are_known_can_be_asked_and_is_told_why() -> None:

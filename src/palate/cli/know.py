@@ -29,11 +29,13 @@ def know(
     """
     with opened(model) as recommender:
         records = recommender.know(user, **dict(map(named, given)))
+        counts = recommender.learner.model.attributes is not None
     kept = {one.content.name: one.content.value for one in records if isinstance(one.content, Attribute)}
     if as_json:
         return print_json({"user": user, "attributes": kept})
     said = ", ".join(f"{name} {_in_words(value)}" for name, value in kept.items())
-    line(output(), f"Kept of {user}: {said}.")
+    later = "" if counts else " The model knows no attributes yet: the next refit may learn from it."
+    line(output(), f"Kept of {user}: {said}.{later}")
 
 
 def _in_words(value: float | str | None) -> str:

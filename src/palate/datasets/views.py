@@ -81,14 +81,22 @@ def with_events(data: Dataset, events: Sequence[Event]) -> Dataset:
 
 
 def with_attributes(data: Dataset, attributes: Sequence[Attribute]) -> Dataset:
-    """The data with attributes told since, as far as it has them; of one the last counts."""
-    known = [one for one in attributes if one.name in data.users.columns]
+    """The data with attributes told since; of one the last counts. Of names that the data has, if it has any."""
+    schema = data.users.schema if len(data.users.columns) > 1 else pl.Schema({USER: pl.String(), **_types(attributes)})
+    known = [one for one in attributes if one.name in schema]
     if not known:
         return data
-    rows = {str(row[USER]): row for row in data.users.iter_rows(named=True)}
+    blank = dict.fromkeys(schema)
+    rows = {str(row[USER]): {**blank, **row} for row in data.users.iter_rows(named=True)}
     for one in known:
-        rows.setdefault(one.user_id, {**dict.fromkeys(data.users.columns), USER: one.user_id})[one.name] = one.value
-    return replace(data, users=pl.DataFrame(list(rows.values()), schema=data.users.schema, strict=False))
+        rows.setdefault(one.user_id, {**blank, USER: one.user_id})[one.name] = one.value
+    return replace(data, users=pl.DataFrame(list(rows.values()), schema=schema, strict=False))
+
+
+def _types(attributes: Sequence[Attribute]) -> dict[str, pl.DataType]:
+    """The column of each name: text where one of its values is."""
+    texts = {one.name for one in attributes if isinstance(one.value, str)}
+    return {one.name: pl.String() if one.name in texts else pl.Float64() for one in attributes}
 
 
 def added_items(data: Dataset, catalogue: pl.DataFrame) -> Dataset:

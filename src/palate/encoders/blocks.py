@@ -18,6 +18,7 @@ import numpy as np
 from palate.arrays import Array, Vectors
 from palate.encoders.protocol import Encoder
 from palate.encoders.text.lora import Lora
+from palate.errors import OptionError
 
 BlockName = Literal["text", "image", "audio", "category"]
 
@@ -48,6 +49,11 @@ class Block:
     categories: tuple[str, ...] = ()
     lora: Lora | None = None
     given: Encoder | None = None
+
+    def check_revision(self, revision: str) -> None:
+        """Raises OptionError unless the encoder is the one that the model was fitted with."""
+        if revision != self.revision:
+            raise OptionError(f"encoder {self.encoder!r} is now {revision!r}, the model has {self.revision!r}. Refit.")
 
     def whitened(self, vectors: Vectors) -> Vectors:
         """Vectors of the encoder, (N, E_b), as columns of the content, (N, K); a row of NaN stays one."""

@@ -18,8 +18,8 @@ from palate.datasets.views import texts_of
 from palate.encoders.blocks import Block, BlockName, Raw, common_categories, indicators
 from palate.encoders.cache import Cached
 from palate.encoders.media.media import OnCorrupt, encode_media
-from palate.encoders.protocol import Encoder, Modality, check_encoder
-from palate.encoders.registry import load_encoder
+from palate.encoders.protocol import Encoder, Modality, check_encoder, not_here
+from palate.encoders.registry import is_name, load_encoder
 from palate.entities import CATEGORY, CATEGORY_SEPARATOR
 from palate.errors import OptionError
 
@@ -178,15 +178,14 @@ def fitted_encoder(block: Block) -> Encoder:
     """The encoder of a block, as the model was fitted with it.
 
     Raises:
-        OptionError: If it has another revision by now.
+        OptionError: If it has another revision by now, or was given as an object and is not here.
     """
     modality: Modality | None = block.name if block.name in ("image", "audio") else None
-    found = block.given or load_encoder(block.encoder, modality, revision=block.revision, lora=block.lora)
-    check_revision(block, found.revision)
+    try:
+        found = block.given or load_encoder(block.encoder, modality, revision=block.revision, lora=block.lora)
+    except OptionError as error:
+        if is_name(block.encoder):
+            raise
+        raise not_here(block.encoder) from error
+    block.check_revision(found.revision)
     return found
-
-
-def check_revision(block: Block, revision: str) -> None:
-    """Raises OptionError unless the encoder is the one that the model was fitted with."""
-    if revision != block.revision:
-        raise OptionError(f"encoder {block.encoder!r} is now {revision!r}, the model has {block.revision!r}. Refit.")

@@ -69,3 +69,11 @@ def check_encoder(given: object, modality: Modality | None = None) -> Encoder:
             f"the encoder {encoder.name!r} takes {shown(encoder.modality)}, not {modality}. Give it for what it takes."
         )
     return encoder
+
+
+def not_here(name: str) -> OptionError:
+    """Of an encoder that a model was fitted with, as an object, and that nobody has given again."""
+    return OptionError(
+        f"the model was fitted with the encoder {name!r}, an object that its folder does not hold. "
+        "Open it with encoders=[...], that object among them."
+    )

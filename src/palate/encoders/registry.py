@@ -107,6 +107,11 @@ def load_encoder(
     return _from_hub(on_hub[1], on_hub[2], modality, how)
 
 
+def is_name(name: str) -> bool:
+    """Whether :func:`load_encoder` knows where to look for it."""
+    return name in _MAKERS or "/" in name or os.path.isdir(Path(name).expanduser())
+
+
 def available() -> list[dict[str, object]]:
     """The encoders there are, for people to choose from: name, dimension, languages, megabytes, extra, licence, source.
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from itertools import count
 from threading import Lock
@@ -25,7 +25,7 @@ from palate.loop import replay
 from palate.loop.state import UserState, check_form
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import is_pseudo, weight_of
-from palate.posteriors.attribute_coding import Told
+from palate.posteriors.attribute_coding import Coding
 from palate.records import Attribute, Event, Record
 
 CACHE_BYTES = 1 << 27  # of states, about
@@ -260,10 +260,10 @@ class Memory:
         return self._with(given, seen=self._added(self.seen, given))
 
     def know(self, attributes: Iterable[Attribute]) -> Memory:
-        """With attributes more; of one name the last counts.
+        """With attributes more; of one name the last counts. A model that knows none leaves them to the next fit.
 
         Raises:
-            OptionError: If the model knows no attributes, none is given, or a name or a value cannot be taken.
+            OptionError: If none is given, or a name or a value cannot be taken.
         """
         given = self.check_attributes(several(attributes, Attribute))
         return self._with(given, known=self._added(self.known, given))
@@ -274,18 +274,12 @@ class Memory:
         Raises:
             OptionError: If not (:meth:`know`).
         """
-        given = list(attributes)
-        if self.model.attributes is None:
-            raise OptionError("the model knows no attributes of users: 0 were fitted. Fit data with a table of users.")
+        given, fitted = list(attributes), self.model.attributes
         if not given:
-            names = ", ".join(self.model.attributes.coding.names)
-            raise OptionError(f"0 attributes are given. Give at least one of {names}.")
-        values: Mapping[str, Told]
-        checked = []
-        for one in given:
-            values = self.model.attributes.coding.check({one.name: one.value})
-            checked += [replace(with_key(one), name=name, value=value) for name, value in values.items()]
-        return checked
+            names = "one, such as age=31" if fitted is None else f"one of {', '.join(fitted.coding.names)}"
+            raise OptionError(f"0 attributes are given. Give at least {names}.")
+        coding = Coding(()) if fitted is None else fitted.coding
+        return [replace(with_key(one), value=coding.check({one.name: one.value})[one.name]) for one in given]
 
 
 def _without(kept: Map[str, tuple[T, ...]], user_id: str, key: str) -> Map[str, tuple[T, ...]]:

@@ -116,6 +116,9 @@ class Model:
             OptionError: If it was not fitted with one of them.
         """
         own = {check_encoder(one).name: one for one in several(encoders, "encoders", "[Letters()]")}
+        for block in self.catalogue.blocks:
+            if block.encoder in own:
+                block.check_revision(own[block.encoder].revision)
         blocks = tuple(replace(block, given=own.get(block.encoder, block.given)) for block in self.catalogue.blocks)
         strange = sorted(set(own) - {block.encoder for block in blocks})
         if strange:

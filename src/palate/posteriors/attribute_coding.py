@@ -13,7 +13,7 @@ import numpy as np
 
 from palate.arrays import Array
 from palate.errors import OptionError, did_you_mean, some_of
-from palate.errors.checks import shown
+from palate.errors.checks import number, shown
 
 Columns = Mapping[str, Sequence[object]]
 Told = float | str | None  # one attribute of one user; None is missing
@@ -164,9 +164,13 @@ class Coding:
     def check(self, values: Mapping[str, object]) -> dict[str, Told]:
         """What somebody tells of a user by name, as it is kept; None, empty text and NaN are missing.
 
+        Where nothing was fitted every name is taken, and every text and number.
+
         Raises:
             OptionError: If a name is none of the fitted ones, or a value cannot be taken.
         """
+        if not self.attributes:
+            return {name: None if _absent(value) else _unread(name, value) for name, value in values.items()}
         self.check_names(values)
         attributes = {attribute.name: attribute for attribute in self.attributes}
         return {name: None if _absent(value) else attributes[name].check(value) for name, value in values.items()}
@@ -206,6 +210,11 @@ def _missing(value: object) -> bool:
 def _absent(value: object) -> bool:
     """As told: an infinite number is a slip, and not missing."""
     return value is None or (isinstance(value, str) and not value) or (isinstance(value, float) and math.isnan(value))
+
+
+def _unread(name: str, value: object) -> Told:
+    """As told, of an attribute that no fit has seen yet."""
+    return str(value) if isinstance(value, (str, bool, np.bool_)) else number(value, f"the attribute {name}")
 
 
 def _number(value: object) -> float | None:

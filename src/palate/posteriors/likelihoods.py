@@ -79,7 +79,14 @@ class Likelihood(ABC):
         return _KINDS[one_of(kind, _KINDS, "likelihood")](**weights)
 
     def as_dict(self) -> dict[str, Any]:
-        """What :meth:`named` makes it from."""
+        """What :meth:`named` makes it from.
+
+        Raises:
+            OptionError: If it is one of your own.
+        """
+        if _KINDS.get(self.kind) is not type(self):
+            known = ", ".join(_KINDS)
+            raise OptionError(f"a folder cannot keep the likelihood {self.kind!r}. Keep the learner, or fit {known}.")
         return {"kind": self.kind, **asdict(self)}
 
     def check_forms(self, forms: Iterable[Form]) -> None:
