@@ -67,9 +67,10 @@ def get_strategy(strategy: str | Strategy | Score) -> Strategy:
         OptionError: If there is none of that name (the message has the nearest), or it is none of these.
     """
     if isinstance(strategy, Strategy):
-        if not callable(strategy.score):
+        score: object = strategy.score
+        if not callable(score):
             way = "Give a function of (belief, candidates, *, rng)."
-            raise OptionError(f"the strategy {strategy.name!r} has the score {shown(strategy.score)}. {way}")
+            raise OptionError(f"the strategy {strategy.name!r} has the score {shown(score)}. {way}")
         return strategy
     if isinstance(strategy, str):
         return _named(strategy)
