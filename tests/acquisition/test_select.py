@@ -64,7 +64,7 @@ def test_nothing_allowed_gives_no_question() -> None:
 
 @pytest.mark.parametrize("k", [0, -1])
 def test_fewer_than_one_question_is_refused(k: int) -> None:
-    with pytest.raises(OptionError, match=rf"^k is {k}\. Ask for at least 1 question\.$"):
+    with pytest.raises(OptionError, match=rf"^k is {k}\. Give a whole number from 1\.$"):
         pick(STRATEGIES["random"], k)
 
 
@@ -251,7 +251,7 @@ def test_a_drawn_batch_records_each_draw_given_the_earlier_ones() -> None:
 
 @pytest.mark.parametrize("share", [-0.1, 1.5, np.nan])
 def test_a_random_share_that_is_no_share_is_refused(share: float) -> None:
-    with pytest.raises(OptionError, match=r"^random_share is .*\. Give a share from 0 to 1\.$"):
+    with pytest.raises(OptionError, match=r"^random_share is .*\. Give a number from 0 to 1\.$"):
         select(fixed(np.ones(ITEMS)), WORLD.one, certain(), random_share=share, rng=np.random.default_rng(0))
 
 

@@ -39,7 +39,7 @@ def test_events_are_one_or_nought() -> None:
     table = pl.DataFrame({"user_id": ["a"] * 3, "item_id": [1, 2, 3], "event": ["click", "skip", "seen"]})
     coded = Dataset.from_tables(table).coded("event")
     assert coded.values.tolist() == [1.0, 0.0]
-    with pytest.raises(OptionError, match=r"there are no values 'votes'"):
+    with pytest.raises(OptionError, match=r"values 'votes' are unknown\. Use rating or event"):
         Dataset.from_tables(table).coded("votes")  # type: ignore[arg-type]
 
 
