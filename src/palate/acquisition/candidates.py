@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.acquisition.fast.moments import fast_moment, fast_variance
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
@@ -49,7 +48,7 @@ class Candidates:
     reach: Array
     answerability: Answerability | None
     exposure: Belief | None
-    columns: NDArray[np.intp]
+    columns: Positions
     population: Population
     given: Given
     # moments of the targets, and of which belief the relative one is
@@ -123,7 +122,7 @@ class Candidates:
             given=self.given.of(user) if self.given.columns.ndim == 2 else self.given,
         )
 
-    def take(self, items: NDArray[np.intp]) -> Candidates:
+    def take(self, items: Positions) -> Candidates:
         """Some of them, in the order given; what may be shown stays."""
         some = replace(
             self,

@@ -23,11 +23,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.draw import best
-from palate.arrays import Array
+from palate.arrays import TINY, Array, Mask
 from palate.costs import Budget, Price
 from palate.errors.checks import number
 from palate.posteriors.belief import Belief, quadratic
@@ -56,7 +55,7 @@ class Channel:
     action: Action
     price: Price
     chance: Array | float = 1.0
-    allowed: NDArray[np.bool_] | None = None
+    allowed: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def gain(belief: Belief, candidates: Candidates, *, reliability: float = 1.0, ag
     """
     moved = belief.covariance @ candidates.target_moment() @ belief.covariance
     variance = np.maximum(belief.variance(candidates.items.factors), 0.0)
-    noise = np.maximum(candidates.noise, _TINY)
+    noise = np.maximum(candidates.noise, TINY)
     if again and candidates.likelihood.is_linear:
         noise, reliability = _of_second(candidates, noise, reliability), 1.0
     mean = candidates.items.level + belief.score(candidates.items.factors)
@@ -101,13 +100,10 @@ def gain(belief: Belief, candidates: Candidates, *, reliability: float = 1.0, ag
 
 def _of_second(candidates: Candidates, noise: Array, reliability: float) -> Array:
     """The noise of one answer that would tell as much as a second one adds to the first, (I,)."""
-    first = np.clip(candidates.items.noise, _TINY, noise)
+    first = np.clip(candidates.items.noise, TINY, noise)
     shared = noise - first
     second = noise / reliability - shared
-    return 1.0 / np.maximum(1.0 / (shared + first * second / (first + second)) - 1.0 / noise, _TINY)
-
-
-_TINY = 1e-300
+    return 1.0 / np.maximum(1.0 / (shared + first * second / (first + second)) - 1.0 / noise, TINY)
 
 
 def worth(belief: Belief, candidates: Candidates, offer: Channel) -> Array:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.linalg import eigh
 
 from palate.acquisition.belief.a_optimal_relative import a_optimal_relative
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.fast.dispatch import fast_values
-from palate.arrays import Array
+from palate.arrays import TINY, Array, Mask, Positions
 from palate.errors import OptionError
 from palate.posteriors.belief import Belief
 
@@ -23,9 +22,9 @@ def shortlist(
     candidates: Candidates,
     m: int,
     *,
-    allowed: NDArray[np.bool_] | None = None,
+    allowed: Mask | None = None,
     rng: np.random.Generator,
-) -> NDArray[np.intp]:
+) -> Positions:
     """Positions of ``m`` different candidates for one user, sorted, or of all that are allowed if these are fewer.
 
     Half have the largest ``a-optimal-relative`` times reach, a quarter the largest share of their variance along the
@@ -55,7 +54,7 @@ def shortlist(
     return np.flatnonzero(chosen)
 
 
-def most_promising(worth: Array, m: int, *, rng: np.random.Generator) -> NDArray[np.intp]:
+def most_promising(worth: Array, m: int, *, rng: np.random.Generator) -> Positions:
     """Positions of the ``m`` largest, the largest first; of equal ones at the end some, drawn.
 
     Where nothing is known yet all are equal, and the first of the catalogue would be asked of everybody.
@@ -78,11 +77,11 @@ def _aligned(belief: Belief, candidates: Candidates) -> list[Array]:
     widths, axes = eigh(belief.covariance, driver="ev")
     widest = slice(len(widths) - min(DIRECTIONS, len(widths)), None)
     along = candidates.items.factors @ (axes[:, widest] * np.sqrt(np.maximum(widths[widest], 0.0)))
-    worth = candidates.reach / np.maximum(np.square(along).sum(1) + candidates.noise, np.finfo(np.float64).tiny)
+    worth = candidates.reach / np.maximum(np.square(along).sum(1) + candidates.noise, TINY)
     return [np.square(column) * worth for column in along.T]
 
 
-def _take(free: NDArray[np.bool_], scores: Array, count: int) -> None:
+def _take(free: Mask, scores: Array, count: int) -> None:
     """Takes the ``count`` free ones with the largest scores; of equal ones the first."""
     if count == 0:
         return

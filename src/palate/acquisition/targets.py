@@ -8,11 +8,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.per_user import for_each
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.errors import OptionError
 from palate.errors.checks import one_of
 from palate.posteriors.belief import Belief
@@ -75,7 +74,7 @@ def draw_tastes(belief: Belief, draws: int, *, rng: np.random.Generator) -> Arra
     return np.asarray(belief.mean + rng.standard_normal((draws, belief.dim)) @ root.T)
 
 
-def showable(candidates: Candidates) -> NDArray[np.intp]:
+def showable(candidates: Candidates) -> Positions:
     """Positions of what may still be shown to one user: everything but what is rated, or everything if all is."""
     left = np.ones(len(candidates.shown), dtype=bool)
     left[candidates.given.rated()[0]] = False

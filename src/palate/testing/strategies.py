@@ -5,24 +5,19 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from palate.acquisition.candidates import Candidates
+    from palate.acquisition.strategy import Score
     from palate.posteriors.belief import Belief
     from palate.posteriors.likelihoods import Kind
 
 USERS, ITEMS, DIMENSIONS, LEVELS, FITTED = 3, 12, 4, 5, 40
 TOLERANCE = 1e-9  # relative; sums in another order
-
-
-class Strategy(Protocol):
-    """A belief and candidates in, a score per candidate out: the highest is asked first."""
-
-    def __call__(self, belief: Belief, candidates: Candidates, *, rng: np.random.Generator) -> NDArray[np.float64]: ...
 
 
 @dataclass(frozen=True)
@@ -108,7 +103,7 @@ class StrategyContract(ABC):
     draws = False
 
     @abstractmethod
-    def make(self) -> Strategy:
+    def make(self) -> Score:
         """The strategy under test."""
 
     def scores(self, belief: Belief, candidates: Candidates) -> NDArray[np.float64]:

@@ -8,14 +8,14 @@ from itertools import product
 
 import numpy as np
 import pytest
-from scipy.special import entr, softmax
+from scipy.special import entr, rel_entr, softmax
 
 from palate.acquisition.pool.design import covariance, expected_error_reduction
 from palate.acquisition.pool.learned import learning_loss
 from palate.acquisition.pool.neighbours import contrastive, quire
 from palate.acquisition.pool.pool import Pool
 from palate.acquisition.pool.registry import POOL_STRATEGIES
-from palate.acquisition.pool.uncertainty import epig
+from palate.acquisition.pool.uncertainty import bald, epig
 from tests.acquisition.pools import drawn, three
 
 RNG = np.random.default_rng(0)
@@ -23,6 +23,13 @@ LOG2 = float(np.log(2))
 H8, H9, H7 = 0.5004024235, 0.3250829734, 0.6108643021  # entropies of (.8, .2), (.9, .1), (.7, .3)
 APART = H8 - (H9 + H7) / 2
 ROOT2 = float(np.sqrt(2))
+
+
+def test_bald_is_the_mean_divergence_from_the_consensus() -> None:
+    """One number, two names: KL of each draw from the mean of all (McCallum, Nigam 1998)."""
+    pool = drawn()
+    expected = rel_entr(pool.samples, pool.mean).sum(2).mean(0)
+    np.testing.assert_allclose(bald(pool, rng=np.random.default_rng(0)), expected, atol=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import entr, ndtr
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.per_user import for_each
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Likelihood
@@ -43,13 +42,13 @@ def epig(belief: Belief, candidates: Candidates, *, rng: np.random.Generator, n_
     return for_each(belief, candidates, lambda one, few: information(one, few, _draw(few.targets, uniform)))
 
 
-def _draw(probabilities: Array, uniform: Array) -> NDArray[np.intp]:
+def _draw(probabilities: Array, uniform: Array) -> Positions:
     """Positions drawn by inverting the distribution: users with the same targets get the same draw."""
     cumulative = np.cumsum(probabilities)
     return np.asarray(np.minimum(np.searchsorted(cumulative, uniform * cumulative[-1]), len(cumulative) - 1))
 
 
-def _of_ratings(belief: Belief, candidates: Candidates, targets: NDArray[np.intp]) -> Array:
+def _of_ratings(belief: Belief, candidates: Candidates, targets: Positions) -> Array:
     factors, shown = candidates.items.factors, candidates.shown.take(targets)
     variance = belief.variance(factors) + candidates.noise
     of_targets = belief.variance(shown.factors) + candidates.likelihood.answer_noise(shown.answer_noise)
@@ -59,7 +58,7 @@ def _of_ratings(belief: Belief, candidates: Candidates, targets: NDArray[np.intp
     return np.asarray(-0.5 * np.log1p(-np.minimum(squared_correlation, 1.0 - 1e-12)).mean(1))
 
 
-def _of_likes(belief: Belief, candidates: Candidates, targets: NDArray[np.intp]) -> Array:
+def _of_likes(belief: Belief, candidates: Candidates, targets: Positions) -> Array:
     """Mutual information of two probit answers: the first latent value by quadrature, the second in closed form."""
     factors, mean, variance = _latent(belief, candidates.items, candidates.likelihood)
     shown, of_shown, shown_variance = _latent(belief, candidates.shown.take(targets), candidates.likelihood)

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.machine import cores
 
 Single = NDArray[np.float32]
@@ -33,7 +33,7 @@ def blocked(factors: Array) -> Single:
     return blocks
 
 
-def within_rounding(scores: Single, tops: Single, k: int) -> NDArray[np.intp]:
+def within_rounding(scores: Single, tops: Single, k: int) -> Positions:
     """Positions of all that may be among the k best: only blocks whose maximum reaches that far are looked at."""
     from palate.acquisition.fast.kernels import BLOCK
 

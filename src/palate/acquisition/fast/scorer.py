@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from palate.acquisition.fast.layout import CHUNK, PARTS, blocked, in_parts, round_up, within_rounding
 from palate.acquisition.fast.quadratic_forms import cancels, diagonalised, low_rank, paired
-from palate.arrays import Array
+from palate.arrays import Array, Mask, Positions
 from palate.errors import OptionError
 from palate.posteriors.belief import quadratic
 
@@ -49,7 +49,7 @@ class Top:
         equal: How many items have the first one's score.
     """
 
-    items: NDArray[np.intp]
+    items: Positions
     values: Array
     equal: int
 
@@ -115,7 +115,7 @@ class Scorer:
         *,
         aim: Aim | None = None,
         weight: Array | None = None,
-        allowed: NDArray[np.bool_] | None = None,
+        allowed: Mask | None = None,
     ) -> Single:
         """Scores (I,), times ``weight`` (I,); -inf where not ``allowed`` (I,).
 
@@ -137,7 +137,7 @@ class Scorer:
         k: int = 1,
         aim: Aim | None = None,
         weight: Array | None = None,
-        allowed: NDArray[np.bool_] | None = None,
+        allowed: Mask | None = None,
         rng: np.random.Generator,
     ) -> Top:
         """The ``k`` best allowed items, without a sort of all: equal ones in an order drawn by ``rng``.
@@ -165,7 +165,7 @@ class Scorer:
         covariance: Array,
         aim: Aim | None,
         weight: Array | None,
-        allowed: NDArray[np.bool_] | None,
+        allowed: Mask | None,
     ) -> tuple[Single, Single]:
         """Scores (I,) and the largest of each block."""
         if kind == "a-optimal" and aim is None:
@@ -220,7 +220,7 @@ class Scorer:
         silent = Scorer(self.factors, self.noise, self.blocks, self.squares, np.zeros_like(self.noises))
         return silent.score("variance", moment)
 
-    def _exact(self, kind: Kind, items: NDArray[np.intp], covariance: Array, aim: Aim | None) -> Array:
+    def _exact(self, kind: Kind, items: Positions, covariance: Array, aim: Aim | None) -> Array:
         """Scores of some items in double precision, (n,), a chunk at a time."""
         scores = np.empty(len(items))
         moved = covariance if aim is None else covariance @ aim.moment @ covariance

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sparse
-from numpy.typing import NDArray
 from scipy.special import xlogy
 
 from palate.acquisition.candidates import Candidates
@@ -110,7 +109,7 @@ def splits(population: Population, users: Positions) -> Array:
     return found
 
 
-def nearest(population: Population, given: Given, count: int) -> NDArray[np.intp]:
+def nearest(population: Population, given: Given, count: int) -> Positions:
     """Rows of the ``count`` nearest users, nearest first; everybody, in order, where nothing was answered.
 
     The distance is the mean squared difference of the ratings in common. It is shrunk to that of two strangers, twice

@@ -5,13 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature.bandit_indices import ALPHA
 from palate.acquisition.literature.crowd import k_means
 from palate.acquisition.per_user import each_user
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.posteriors.belief import Belief, quadratic
 from palate.posteriors.population import Population
 from palate.posteriors.statistics import pack, unpack
@@ -33,7 +32,7 @@ class _Groups:
             (U, D).
     """
 
-    of_item: NDArray[np.intp]
+    of_item: Positions
     centres: Array
     scores: Array
     bounds: Array

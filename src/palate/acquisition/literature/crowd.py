@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from palate.acquisition.candidates import Candidates
-from palate.arrays import Array, Positions
+from palate.arrays import Array, Mask, Positions
 from palate.posteriors.population import Population
 
 
-def rating_users(population: Population) -> NDArray[np.intp]:
+def rating_users(population: Population) -> Positions:
     """The user behind each rating of ``population.answers``, (N,)."""
     return population.once("users", lambda own: np.repeat(np.arange(own.n_users), np.diff(own.answers.indptr)))
 
@@ -45,14 +45,14 @@ def squared_errors(population: Population) -> Array:
     return mean_over_ratings(population, (answers.data - expected) ** 2)
 
 
-def in_order(order: NDArray[np.intp], candidates: Candidates) -> Array:
+def in_order(order: Positions, candidates: Candidates) -> Array:
     """Minus the place of each candidate in a list of all items of the population, (I,): the first has 0."""
     places = np.empty(len(order))
     places[order] = np.arange(len(order))
     return -places[candidates.columns]
 
 
-def by_popularity(population: Population) -> NDArray[np.intp]:
+def by_popularity(population: Population) -> Positions:
     """All items, the most rated first."""
     return np.argsort(-population.counts, kind="stable")
 
@@ -125,7 +125,7 @@ def clusters(points: Array, k: int) -> Positions:
     return labels
 
 
-def _halves(points: Array) -> NDArray[np.bool_]:
+def _halves(points: Array) -> Mask:
     """Which points are in the second half; none where they coincide."""
     centred = points - points.mean(0)
     if len(points) < 2 or np.abs(centred).max() < 1e-12:

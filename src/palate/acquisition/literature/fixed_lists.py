@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sparse
-from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature.crowd import by_popularity, in_order, k_means
 from palate.acquisition.literature.maxvol import rectangular_maxvol
 from palate.acquisition.per_user import for_everybody
-from palate.arrays import Array, Positions
+from palate.arrays import Array, Mask, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.population import Population
 from palate.posteriors.taste import Taste
@@ -157,7 +156,7 @@ def local_representative_items(belief: Belief, candidates: Candidates, *, rng: n
     return np.asarray(lists[cdist(np.atleast_2d(belief.mean), centres).argmin(1)].reshape(*belief.mean.shape[:-1], -1))
 
 
-def _local_representative_items_build(population: Population) -> tuple[Array, list[NDArray[np.intp]]]:
+def _local_representative_items_build(population: Population) -> tuple[Array, list[Positions]]:
     """Centre of each group, (G, D), and its list of all items."""
     factors = population.taste.items.factors
     first = rectangular_maxvol(factors)[: factors.shape[1]]
@@ -176,7 +175,7 @@ def group_users(population: Population) -> tuple[Array, Positions]:
     return k_means(tastes, first, GROUPS, rounds=ROUNDS)
 
 
-def _own_factors(population: Population, members: NDArray[np.bool_]) -> Array:
+def _own_factors(population: Population, members: Mask) -> Array:
     """Factors of the items by the ratings of some users alone, (I, D); an item they did not rate has none.
 
     One step of subspace iteration from their tastes: the span of the leading right singular vectors of their ratings.

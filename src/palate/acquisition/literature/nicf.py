@@ -12,7 +12,7 @@ from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature import q_network
 from palate.acquisition.literature.bandit_indices import as_rewards
 from palate.acquisition.literature.q_learning import QLearningOptions, train
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.population import Given, Population
 
@@ -69,7 +69,7 @@ class Policy:
     alone: Array
     population: Population
 
-    def score(self, given: Given, columns: NDArray[np.intp]) -> Array:
+    def score(self, given: Given, columns: Positions) -> Array:
         """What each item is worth next to a user who was asked so much, (I,), or to n of them, (n, I)."""
         items, kinds = self._history(given)
         torch = q_network.import_torch()

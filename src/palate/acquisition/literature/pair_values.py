@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from palate.acquisition.candidates import Candidates
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.probit import information
 
 
-def eubo_pairs(belief: Belief, candidates: Candidates, pairs: NDArray[np.intp]) -> Array:
+def eubo_pairs(belief: Belief, candidates: Candidates, pairs: Positions) -> Array:
     r"""Expected utility of the better of two, in units of the answers, (P,) or (n, P). O(D²) a pair.
 
     .. math:: E \max(u_a, u_b) = \mu_a \Phi(\delta) + \mu_b \Phi(-\delta) + \theta \varphi(\delta), \qquad
@@ -33,7 +32,7 @@ def eubo_pairs(belief: Belief, candidates: Candidates, pairs: NDArray[np.intp]) 
     return np.asarray(second.level + belief.score(second.factors) + hinge)
 
 
-def pairwise_bald(belief: Belief, candidates: Candidates, pairs: NDArray[np.intp]) -> Array:
+def pairwise_bald(belief: Belief, candidates: Candidates, pairs: Positions) -> Array:
     r"""Information between the answer to "A or B" and the taste, in nats, (P,) or (n, P). O(D²) a pair.
 
     .. math:: H\left[E\,\Phi\right] - E\,H\left[\Phi\right], \qquad
@@ -50,7 +49,7 @@ def pairwise_bald(belief: Belief, candidates: Candidates, pairs: NDArray[np.intp
     return information(gap, variance, np.maximum(candidates.noise[pairs].sum(1), _TINY))
 
 
-def _difference(belief: Belief, candidates: Candidates, pairs: NDArray[np.intp]) -> tuple[Array, Array]:
+def _difference(belief: Belief, candidates: Candidates, pairs: Positions) -> tuple[Array, Array]:
     """Mean and variance of the first's expected answer less the second's, (P,) or (n, P)."""
     level, factors = candidates.items.level[pairs], candidates.items.factors[pairs]
     apart = factors[:, 0] - factors[:, 1]

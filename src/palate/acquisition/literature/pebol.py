@@ -9,7 +9,7 @@ from scipy.special import betaincinv
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature.bandit_indices import as_rewards
 from palate.acquisition.per_user import each_user
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.population import Population
 
@@ -32,7 +32,7 @@ def item_beliefs(candidates: Candidates) -> tuple[Array, Array]:
     return 1.0 + alike @ rewards, 1.0 + alike @ (1.0 - rewards)
 
 
-def _likeness(candidates: Candidates, columns: NDArray[np.intp]) -> Array:
+def _likeness(candidates: Candidates, columns: Positions) -> Array:
     """Of each candidate to each column, (I, T)."""
     same = (candidates.columns[:, None] == columns).astype(np.float64)
     unit = candidates.population.once(("bandits", "unit-content"), _unit)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.acquisition.belief.a_optimal import a_optimal
 from palate.acquisition.belief.popularity import popularity
@@ -13,7 +12,7 @@ from palate.acquisition.belief.variance import variance
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature.predictions import binary_prediction, highest_predicted
 from palate.acquisition.literature.products import log_popularity_entropy
-from palate.arrays import Array
+from palate.arrays import Array, Mask, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.population import Given
 from palate.posteriors.taste import Taste
@@ -32,7 +31,7 @@ def member_scores(belief: Belief, candidates: Candidates, *, rng: np.random.Gene
     return np.stack([*(score * candidates.reach for score in scores[:weighed]), *scores[weighed:]])
 
 
-def open_to(candidates: Candidates) -> NDArray[np.bool_]:
+def open_to(candidates: Candidates) -> Mask:
     """Candidates that one user was not asked yet, (I,); all of them if everything was."""
     left = ~np.isin(candidates.columns, candidates.given.columns)
     return left if left.any() else np.ones(len(candidates), dtype=bool)
@@ -69,7 +68,7 @@ class Transcript:
         variance = self.beliefs.variance(items.factors) + items.answer_noise
         return taste.likelihood.expected(mean, variance), values
 
-    def scores(self, candidates: Candidates, *, rng: np.random.Generator) -> tuple[Array, NDArray[np.intp]]:
+    def scores(self, candidates: Candidates, *, rng: np.random.Generator) -> tuple[Array, Positions]:
         """What every member gave every candidate before each question, (S, T, I), and what was asked, (T,).
 
         -inf is what had been asked already; -1 a question about none of these candidates.
@@ -85,7 +84,7 @@ class Transcript:
         return scores, asked
 
 
-def _position(candidates: Candidates, columns: NDArray[np.intp]) -> NDArray[np.intp]:
+def _position(candidates: Candidates, columns: Positions) -> Positions:
     place = np.full(candidates.population.n_items, -1, dtype=np.intp)
     place[candidates.columns] = np.arange(len(candidates))
     return place[columns]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr, ndtri
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.literature.bandit_indices import as_rewards
 from palate.acquisition.per_user import each_user
 from palate.acquisition.targets import SLATE, draw_tastes, showable, slate_targets
-from palate.arrays import TINY, Array
+from palate.arrays import TINY, Array, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
 from palate.posteriors.probit import assumed_density, yes_chance
@@ -27,7 +26,7 @@ _DENSITY = 1.0 / np.sqrt(2.0 * np.pi)
 _LEAST = 1e-12
 
 
-def contenders(belief: Belief, candidates: Candidates, most: int = CONTENDERS) -> NDArray[np.intp]:
+def contenders(belief: Belief, candidates: Candidates, most: int = CONTENDERS) -> Positions:
     """Positions among ``shown`` of what one user may like best: the highest mean plus two standard deviations."""
     open_ = showable(candidates)
     items = candidates.shown.take(open_)
@@ -225,7 +224,7 @@ def loss_of_user(belief: Belief, candidates: Candidates, *, rng: np.random.Gener
     return max(float(best_dcg(gain).mean() - best_dcg(gain.mean(0))), 0.0)
 
 
-def _gains(tastes: Array, candidates: Candidates, positions: NDArray[np.intp]) -> Array:
+def _gains(tastes: Array, candidates: Candidates, positions: Positions) -> Array:
     shown = candidates.shown.take(positions)
     return gains(drawn_scores(tastes, shown), candidates.likelihood.answer_noise(shown.answer_noise), candidates)
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.draw import best
@@ -102,8 +101,8 @@ class Offers:
     """
 
     form: Form
-    items: NDArray[np.intp]
-    concept: NDArray[np.intp]
+    items: Positions
+    concept: Positions
     gain: Array
     chance: Array
     seconds: Array
@@ -159,7 +158,7 @@ def shrunk(covariance: Array, factors: Array, curvature: Array) -> Array:
     return np.asarray(covariance - curvature[:, None, None] * (along[:, :, None] * along[:, None, :]))
 
 
-def top(scores: Array, m: int) -> NDArray[np.intp]:
+def top(scores: Array, m: int) -> Positions:
     """Positions of the m largest of each row, in the order of the columns, (n, m)."""
     m = min(m, scores.shape[1])
     if m == 0:

@@ -17,12 +17,11 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.acquisition.questions.context import Offers, QuestionContext, nothing, quadratic, the_best
 from palate.acquisition.questions.groups import group, page
 from palate.acquisition.questions.pairs import pair
-from palate.arrays import Array, Mask
+from palate.arrays import Array, Mask, Positions
 from palate.entities import Form
 from palate.posteriors.concepts import Concepts
 from palate.posteriors.probit import expected_curvature
@@ -99,7 +98,7 @@ def offers(setting: QuestionContext, forms: Sequence[Form], *, rng: np.random.Ge
     return [FORMS[form](setting, rng=rng) for form in forms]
 
 
-def best_offer(found: Sequence[Offers], *, open_to: Mask | None = None) -> NDArray[np.intp]:
+def best_offer(found: Sequence[Offers], *, open_to: Mask | None = None) -> Positions:
     """Which of them is worth most per second, -1 where nothing can be asked, (n,).
 
     Args:

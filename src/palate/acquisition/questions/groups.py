@@ -6,11 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from palate.acquisition.draw import best
 from palate.acquisition.questions.context import Offers, QuestionContext, nothing, shrunk, top
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.entities import Form
 from palate.posteriors.probit import expected_curvature, yes_chance
 
@@ -48,16 +47,15 @@ class _Tap:
     chance: Array
 
 
-_Taps = Callable[
-    [QuestionContext, NDArray[np.intp], Array, Array, Array], _Tap
-]  # columns, score, variance, fall: (n, m) each
+_Taps = Callable[[QuestionContext, Positions, Array, Array, Array], _Tap]  # columns, score, variance, fall: (n, m) each
 
 
 def _built(setting: QuestionContext, form: Form, taps: _Taps, rng: np.random.Generator) -> Offers:
     """A list built item by item: each given what the earlier ones tell, while its seconds pay.
 
-    Greedy: Nemhauser, Wolsey, Fisher, *An analysis of approximations for maximizing submodular set functions*,
-    Mathematical Programming 14, 1978.
+    References:
+        Nemhauser, Wolsey, Fisher, An analysis of approximations for maximizing submodular set functions, Mathematical
+        Programming 14, 1978 (greedy).
     """
     columns = _shortlist(setting, taps)
     if columns.shape[1] < 2:
@@ -99,7 +97,7 @@ def _built(setting: QuestionContext, form: Form, taps: _Taps, rng: np.random.Gen
     )
 
 
-def _shortlist(setting: QuestionContext, taps: _Taps) -> NDArray[np.intp]:
+def _shortlist(setting: QuestionContext, taps: _Taps) -> Positions:
     """Positions of the items worth most when they are asked about alone, (n, m)."""
     everything = np.arange(len(setting.candidates))[None]
     score = setting.belief.score(setting.candidates.items.factors)
@@ -107,7 +105,7 @@ def _shortlist(setting: QuestionContext, taps: _Taps) -> NDArray[np.intp]:
     return top(np.where(setting.allowed, alone, -np.inf), GROUP_SHORTLIST)
 
 
-def _given(setting: QuestionContext, covariance: Array, columns: NDArray[np.intp], taps: _Taps) -> _Tap:
+def _given(setting: QuestionContext, covariance: Array, columns: Positions, taps: _Taps) -> _Tap:
     """Of some items (n, m) of each user, once covariances are what they are."""
     factors = setting.candidates.items.factors[columns]
     variance = np.einsum("nmd,nmd->nm", factors @ covariance, factors)
@@ -116,7 +114,7 @@ def _given(setting: QuestionContext, covariance: Array, columns: NDArray[np.intp
     return taps(setting, columns, score, variance, fall)
 
 
-def _liked(setting: QuestionContext, columns: NDArray[np.intp], score: Array, variance: Array, fall: Array) -> _Tap:
+def _liked(setting: QuestionContext, columns: Positions, score: Array, variance: Array, fall: Array) -> _Tap:
     """A tap says that an item is liked; no tap that it is disliked or not known."""
     candidates, users = setting.candidates, np.arange(len(score))[:, None]
     known, worth, noise = candidates.known[users, columns], setting.worth[users, columns], candidates.noise[columns]
@@ -125,7 +123,7 @@ def _liked(setting: QuestionContext, columns: NDArray[np.intp], score: Array, va
     return _Tap(fall * curvature * worth, curvature, known * yes_chance(mean, variance + noise))
 
 
-def _rated(setting: QuestionContext, columns: NDArray[np.intp], score: Array, variance: Array, fall: Array) -> _Tap:
+def _rated(setting: QuestionContext, columns: Positions, score: Array, variance: Array, fall: Array) -> _Tap:
     """A tap says how it is rated, or that there was an event; no tap says nothing of taste."""
     candidates, users = setting.candidates, np.arange(len(score))[:, None]
     known, worth, noise = candidates.known[users, columns], setting.worth[users, columns], candidates.noise[columns]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from palate.acquisition.questions.context import Offers, QuestionContext, nothing, the_best, top
@@ -52,7 +51,7 @@ class _Both:
     worth: Array
 
     @classmethod
-    def of(cls, setting: QuestionContext, columns: NDArray[np.intp]) -> _Both:
+    def of(cls, setting: QuestionContext, columns: Positions) -> _Both:
         items, users = setting.candidates.items, np.arange(len(columns))[:, None]
         factors = items.factors[columns]
         level = items.level[columns] + np.einsum("nd,nmd->nm", setting.belief.mean, factors)
@@ -76,9 +75,7 @@ def _between(factors: Array, matrices: Array) -> Array:
     return np.asarray(np.maximum(own[:, :, None] + own[:, None, :] - 2.0 * gram, 0.0))
 
 
-def _decided(
-    setting: QuestionContext, mean: Array, variance: Array, factors: Array, columns: NDArray[np.intp]
-) -> Array:
+def _decided(setting: QuestionContext, mean: Array, variance: Array, factors: Array, columns: Positions) -> Array:
     """P(one of the two is rated higher), (n, m, m): two ratings on the same level are no preference."""
     if setting.candidates.likelihood.is_binary:
         own = np.einsum("nmd,nde,nme->nm", factors, setting.belief.covariance, factors)
