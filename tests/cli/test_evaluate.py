@@ -36,7 +36,7 @@ def test_seeds_are_counted_from_the_seed(cli, planted, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--strategies", "epik"], "strategy 'epik' is unknown. Did you mean epig?"),
+        (["--strategies", "epik"], "strategy 'epik' is unknown. Did you mean 'epig'?"),
         (["--protocol", "old-users"], "protocol 'old-users' is unknown."),
         (["--pool", "full"], "pool 'full' is unknown."),
         (["--budget", "0"], "Invalid value for '--budget'"),

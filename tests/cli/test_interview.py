@@ -104,7 +104,7 @@ def test_as_json_the_talk_is_on_standard_error(cli, model):
 def test_an_unknown_strategy_is_an_error_before_the_first_question(cli, model):
     result = cli("interview", model, "--user", "ann", "--strategy", "epik", stdin="4\n")
     assert (result.code, result.out) == (2, "")
-    assert result.err.startswith("Error: strategy 'epik' is unknown. Did you mean epig?")
+    assert result.err.startswith("Error: strategy 'epik' is unknown. Did you mean 'epig'?")
 
 
 def test_an_answer_that_another_process_took_back_is_no_error(cli, model, monkeypatch):

@@ -199,7 +199,7 @@ def test_likes_are_simulated_too(data: Dataset) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"strategies": ("epic",)}, r"^strategy 'epic' is unknown\. Did you mean epig"),
+        ({"strategies": ("epic",)}, r"^strategy 'epic' is unknown\. Did you mean 'epig'"),
         ({"budget": 0}, r"^budget 0 and 1 seeds: both must be at least 1\.$"),
         ({"seeds": ()}, r"^budget 6 and 0 seeds: both must be at least 1\.$"),
         ({"strategies": ("system",)}, r"^strategy 'system' is unknown\."),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from functools import partial
 from typing import get_args
@@ -20,7 +19,7 @@ from palate.acquisition.literature import registry as literature
 from palate.acquisition.pool import of_belief as pooled
 from palate.acquisition.pool.pool import Status
 from palate.acquisition.strategy import Score, Strategy
-from palate.errors import OptionError
+from palate.errors import OptionError, did_you_mean
 from palate.errors.checks import shown
 
 __all__ = ["DEFAULT", "STRATEGIES", "Score", "Strategy", "get_strategy", "grouped"]
@@ -76,8 +75,7 @@ def get_strategy(strategy: str | Strategy | Score) -> Strategy:
         return _named(strategy)
     other: object = strategy
     if not callable(other):
-        kind = type(other).__name__
-        raise OptionError(f"a strategy is of type {kind}. Give a name, a Strategy or a function that scores.")
+        raise OptionError(f"strategy is {shown(other)}. Give a name, a Strategy or a function that scores.")
     return next((one for one in STRATEGIES.values() if one.score is strategy), None) or _of_function(strategy)
 
 
@@ -85,9 +83,8 @@ def _named(name: str) -> Strategy:
     names = {name: one for one in STRATEGIES.values() for name in one.aliases} | STRATEGIES
     if name in names:
         return names[name]
-    near = difflib.get_close_matches(name.lower(), names, n=3)
-    hint = f"Did you mean {' or '.join(near)}? " if near else ""
-    raise OptionError(f"strategy {shown(name)} is unknown. {hint}See them all with `palate strategies`.")
+    said = [f"strategy {shown(name)} is unknown.", did_you_mean(name, names), "See them all with `palate strategies`."]
+    raise OptionError(" ".join(filter(None, said)))
 
 
 def _of_function(score: Score) -> Strategy:

@@ -10,7 +10,7 @@ from palate.acquisition import Strategy, get_strategy
 from palate.acquisition.strategy import Score
 from palate.costs import Seconds
 from palate.datasets.planted import planted_world
-from palate.errors import OptionError
+from palate.errors.checks import count
 from palate.evaluation.play import play
 from palate.evaluation.world import World, users_world
 from palate.learner import Learner
@@ -36,8 +36,7 @@ def bill(strategy: str | Strategy | Score, questions: int = 5) -> str:
         5 questions: 18 seconds, 1.8 answers
         error: 1.04 before, 0.96 after, 1.02 after as many at random
     """
-    if questions < 1:
-        raise OptionError(f"questions is {questions}. Give at least 1.")
+    count(questions, "questions", least=1)
     world, learner = _world()
     chosen, rate = get_strategy(strategy), Seconds().rate
     first = learner.ask("somebody", k=FIRST, strategy=chosen, random_share=0.0, rng=np.random.default_rng(0))
