@@ -105,8 +105,8 @@ class Recommender:
                 checkpoint.move_old(folder, log)
             fitted = _fitted(folder, [] if log is None else list(log.records()), **given)
             log = open_log(folder) if log is None else log  # of a fit that fails nothing is left in a new folder
-            checkpoint.save_model(folder, fitted)
             write_folder(data, folder / DATA)
+            checkpoint.save_model(folder, fitted)
             return cls(folder, log, fitted)
         except BaseException:
             if log is not None:
@@ -217,8 +217,7 @@ class Recommender:
         """
         with self._changing, self._writing() as memory:
             more = Learner(memory).with_items(items, folder=folder, on_corrupt=on_corrupt).memory
-            self._checkpoint = replace(self._checkpoint, memory=more)
-            self._save()
+            self._replace(replace(self._checkpoint, memory=more))
             return len(more.model.catalogue) - len(memory.model.catalogue)
 
     def refit(
@@ -247,14 +246,14 @@ class Recommender:
             with self._turn:
                 self._replace(fitted, data)
 
-    def _replace(self, fitted: Checkpoint, data: Dataset | None) -> None:
-        """Take a new fit in the place of the model; what was told during the fit follows with the next call."""
+    def _replace(self, by: Checkpoint, data: Dataset | None = None) -> None:
+        """Another model in the place of this one; what was told meanwhile follows with the next call."""
         if _stamp(self._folder) != self._stamp:
-            raise StoreError(f"another process changed the model in {self._folder} during the refit. Refit again.")
-        checkpoint.save_model(self._folder, fitted)
+            raise StoreError(f"another process changed the model in {self._folder} meanwhile. Call again.")
         if data is not None:
             write_folder(data, self._folder / DATA)
-        self._checkpoint, self._stamp = fitted, _stamp(self._folder)
+        checkpoint.save_model(self._folder, by)
+        self._checkpoint, self._stamp = by, _stamp(self._folder)
 
     def _data(self, memory: Memory) -> Dataset:
         if not (self._folder / DATA).exists():
@@ -287,16 +286,12 @@ class Recommender:
         if self._closed:
             raise OptionError(f"the recommender on {self._folder} is closed. Open it again with Recommender.open.")
         if _stamp(self._folder) != self._stamp:
-            self._checkpoint = checkpoint.load(self._folder, self._encoders.values())
+            self._checkpoint = checkpoint.load(self._folder, self._encoders.values(), left_out=True)
             self._stamp = _stamp(self._folder)
         rows = list(self._log.records(self._checkpoint.last_seq))
         if rows:
             memory, _ = checkpoint.replayed(self._checkpoint.memory, rows, self._checkpoint.fitted_seq)
             self._checkpoint = replace(self._checkpoint, memory=memory, last_seq=rows[-1].seq)
-
-    def _save(self) -> None:
-        checkpoint.save_model(self._folder, self._checkpoint)
-        self._stamp = _stamp(self._folder)
 
 
 def _fitted(
@@ -350,5 +345,9 @@ def _read(value: Any) -> Any:
 
 def _stamp(folder: Path) -> tuple[int, int]:
     """Changes with every save."""
-    found = os.stat(folder / CONFIG)
+    try:
+        found = os.stat(folder / CONFIG)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise StoreError(f"the model in {folder} is gone ({why}). Restore the folder, then open it again.") from None
     return found.st_mtime_ns, found.st_ino

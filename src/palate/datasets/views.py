@@ -24,6 +24,8 @@ from palate.entities import (
 )
 from palate.records import Attribute, Event
 
+LIKING = "liking told"  # of interactions: what an event said of liking, where it was told and not in the data
+
 
 def as_events(data: Dataset) -> Dataset:
     """Every row as an event meant well, but those of a negative kind, which are left out."""
@@ -74,8 +76,9 @@ def with_events(data: Dataset, events: Sequence[Event]) -> Dataset:
             ITEM: [event.item_id for event in kept],
             EVENT: [event.kind or ("view" if (event.liking or 0.0) >= 0 else "dislike") for event in kept],
             TIMESTAMP: [event.at for event in kept],
+            LIKING: [event.liking for event in kept],
         },
-        schema={USER: pl.String, ITEM: pl.String, EVENT: pl.String, TIMESTAMP: pl.Float64},
+        schema={USER: pl.String, ITEM: pl.String, EVENT: pl.String, TIMESTAMP: pl.Float64, LIKING: pl.Float64},
     )
     return replace(data, interactions=pl.concat([data.interactions, rows], how="diagonal_relaxed")) if kept else data
 

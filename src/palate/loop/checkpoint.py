@@ -106,11 +106,12 @@ def keep(memory: Memory, log: LabelStore) -> None:
             log.retract(record.content.key)
 
 
-def load(folder: Path, encoders: Iterable[Encoder] = ()) -> Checkpoint:
+def load(folder: Path, encoders: Iterable[Encoder] = (), *, left_out: bool = False) -> Checkpoint:
     """Read a model and replay its log. What was passed over on the way is a warning.
 
     Args:
         encoders: Those that a model was fitted with as objects.
+        left_out: Whether one that it was not fitted with is left out, and no error.
     """
     loaded = load_folder(folder)
     for note in loaded.notes:
@@ -122,7 +123,7 @@ def load(folder: Path, encoders: Iterable[Encoder] = ()) -> Checkpoint:
         raise ModelFolderError(
             f"the model folder {folder} does not hold what its config promises: {error!r}. Save the model again."
         ) from error
-    memory = Memory(model.encoded_by(encoders))
+    memory = Memory(model.encoded_by(encoders, left_out=left_out))
     fitted_seq, last_seq = loaded.config.get("fitted_seq", 0), 0
     if old:
         note = f"{len(old)} events and attributes of {folder} are in an older format"

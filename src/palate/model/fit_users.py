@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from palate.arrays import Array, Progress
 from palate.datasets.tables import Dataset
+from palate.datasets.views import LIKING
 from palate.encoders.histories.behaviour import Behaviour, item_vectors
 from palate.encoders.histories.behaviour_fit import fit_behaviour
 from palate.encoders.histories.events import Events
@@ -50,7 +51,7 @@ def events_of(data: Dataset, user_ids: list[str], item_ids: list[str]) -> Events
     coded = rows.select(
         pl.col(USER).replace_strict(user_ids, list(range(len(user_ids))), return_dtype=pl.Int32).alias("user"),
         pl.col(ITEM).replace_strict(item_ids, list(range(len(item_ids))), return_dtype=pl.Int32).alias("item"),
-        pl.Series("liking", liking(np.full(rows.height, np.nan), rows[EVENT].to_list())),
+        _likings(rows).alias("liking"),
         pl.Series("kind", kind_codes(rows[EVENT].to_list())),
         pl.col(TIMESTAMP).fill_null(float("nan")).alias("time"),
     ).sort("user", maintain_order=True)
@@ -61,6 +62,12 @@ def events_of(data: Dataset, user_ids: list[str], item_ids: list[str]) -> Events
         sparse.csr_matrix((coded["time"].to_numpy(), items, start), shape=shape),
         sparse.csr_matrix((coded["kind"].to_numpy(), items, start), shape=shape),
     )
+
+
+def _likings(rows: pl.DataFrame) -> pl.Series:
+    """What events say of liking: as they were told, or by their kind."""
+    by_kind = pl.Series(liking(np.full(rows.height, np.nan), rows[EVENT].to_list()))
+    return rows[LIKING].fill_null(by_kind) if LIKING in rows.columns else by_kind
 
 
 def log_of(

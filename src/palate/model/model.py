@@ -109,11 +109,11 @@ class Model:
         given = ((block.name, block.given) for block in self.catalogue.blocks)
         return {"encoder" if name == "text" else name: encoder for name, encoder in given if encoder is not None}
 
-    def encoded_by(self, encoders: Iterable[Encoder]) -> Model:
+    def encoded_by(self, encoders: Iterable[Encoder], *, left_out: bool = False) -> Model:
         """The same with these encoders in the place of names.
 
         Raises:
-            OptionError: If it was not fitted with one of them.
+            OptionError: If it was not fitted with one of them, unless such are ``left_out``.
         """
         own = {check_encoder(one).name: one for one in several(encoders, "encoders", "[Letters()]")}
         for block in self.catalogue.blocks:
@@ -121,7 +121,7 @@ class Model:
                 block.check_revision(own[block.encoder].revision)
         blocks = tuple(replace(block, given=own.get(block.encoder, block.given)) for block in self.catalogue.blocks)
         strange = sorted(set(own) - {block.encoder for block in blocks})
-        if strange:
+        if strange and not left_out:
             raise OptionError(f"the model was not fitted with the encoder {strange[0]!r}. Leave it out.")
         return replace(self, catalogue=replace(self.catalogue, blocks=blocks)) if own else self
 
