@@ -20,13 +20,13 @@ from palate.datasets.tables import Dataset
 from palate.encoders.histories.history import HistoryName
 from palate.encoders.protocol import Encoder
 from palate.entities import ITEM, USER, Answer, Form, Question
-from palate.errors.checks import count, normalise_id, path_of
+from palate.errors.checks import normalise_id, path_of
 from palate.loop import ask_about_item, ask_pairs, ask_user, checkpoint, lists, next_step
 from palate.loop.lists import Companion, Filters, Interest, Recommendation
 from palate.loop.memory import Memory, several
 from palate.loop.state import UserState
 from palate.model.explain import ItemReport, explain_item
-from palate.model.fit import fit_model
+from palate.model.fit import check_arguments, fit_model
 from palate.model.model import Model
 from palate.model.new_items import extend
 from palate.posteriors.likelihoods import Likelihood
@@ -107,24 +107,25 @@ class Learner:
             DataError: If the data has nothing to learn from.
             OptionError: If an option is unknown, or there is nothing to adapt.
         """
-        answers, seed = several(labels, Answer), count(seed, "seed")
-        model = fit_model(
-            data,
-            encoder=encoder,
-            image=image,
-            audio=audio,
-            categories=categories,
-            on_corrupt=on_corrupt,
-            likelihood=likelihood,
-            dim=dim,
-            history=history,
-            companions=companions,
-            adapt=adapt,
-            labels=answers,
-            seed=seed,
-            progress=progress,
+        answers = several(labels, Answer)
+        given = check_arguments(
+            {
+                "data": data,
+                "encoder": encoder,
+                "image": image,
+                "audio": audio,
+                "categories": categories,
+                "on_corrupt": on_corrupt,
+                "likelihood": likelihood,
+                "dim": dim,
+                "history": history,
+                "companions": companions,
+                "adapt": adapt,
+                "seed": seed,
+                "progress": progress,
+            }
         )
-        return cls(Memory(model).tell(answers), seed)
+        return cls(Memory(fit_model(**given, labels=answers)).tell(answers), given["seed"])
 
     @property
     def model(self) -> Model:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import scipy.sparse as sparse
@@ -27,7 +27,7 @@ from palate.encoders.text.huggingface import HuggingFace
 from palate.encoders.text.loading import named_failure
 from palate.encoders.text.lora_fit import Lesson, LoraOptions, fit_lora, require_peft
 from palate.errors import OptionError
-from palate.errors.checks import one_of, shown
+from palate.errors.checks import shown
 from palate.posteriors.held_out_items import Heard, listen, rmse_difference
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.supervised_directions import Evidence, supervised
@@ -79,7 +79,7 @@ def check_adapt(adapt: str, encoder: str | Encoder, likelihood: Likelihood) -> N
         OptionError: If the name is unknown, there is no encoder to adapt, none that LoRA changes, or no rating.
         MissingExtra: If peft is not installed, for ``lora``.
     """
-    if one_of(adapt, get_args(Adapt), "adapt") == "none":
+    if adapt == "none":
         return
     if encoder == "none":
         raise OptionError(f"adapt={adapt!r} needs a text encoder, and encoder is 'none'. Give an encoder.")

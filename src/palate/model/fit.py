@@ -131,29 +131,12 @@ def fit_model(
     companions: bool = False,
     adapt: Adapt = "none",
 ) -> Model:
-    """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`).
+    """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`), of arguments that are checked.
 
     Args:
         seen: Events since. They are told of the users; what histories say of taste is learnt from them only where the
             data has events too, so that a few do not take the place of all its ratings.
     """
-    check_arguments(
-        {
-            "data": data,
-            "encoder": encoder,
-            "likelihood": likelihood,
-            "dim": dim,
-            "seed": seed,
-            "progress": progress,
-            "image": image,
-            "audio": audio,
-            "categories": categories,
-            "on_corrupt": on_corrupt,
-            "history": history,
-            "companions": companions,
-            "adapt": adapt,
-        }
-    )
     whole = with_events(data, seen)
     check_history(history, encoder)
     chosen = choose_likelihood(data, likelihood)

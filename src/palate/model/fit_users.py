@@ -15,7 +15,7 @@ from palate.datasets.views import LIKING
 from palate.encoders.histories.behaviour import Behaviour, item_vectors
 from palate.encoders.histories.behaviour_fit import fit_behaviour
 from palate.encoders.histories.events import Events
-from palate.encoders.histories.history import HISTORIES, HistoryText, Log, kind_codes, liking
+from palate.encoders.histories.history import HistoryText, Log, kind_codes, liking
 from palate.entities import (
     EVENT,
     ITEM,
@@ -26,7 +26,6 @@ from palate.entities import (
     USER,
 )
 from palate.errors import OptionError
-from palate.errors.checks import one_of
 from palate.model.model import Model
 from palate.posteriors.attribute_coding import Number
 from palate.posteriors.attributes import Attributes, fit_attributes
@@ -94,7 +93,6 @@ def log_of(
 
 def check_history(history: str, encoder: object) -> None:
     """Raises OptionError unless histories can be encoded so."""
-    one_of(history, HISTORIES, "history")
     if history == "text" and encoder == "none":
         raise OptionError("history 'text' is read by the encoder of text, and that is 'none'. Name an encoder of text.")
 
