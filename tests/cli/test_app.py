@@ -120,7 +120,8 @@ def test_a_warning_is_one_line_on_standard_error(cli, model):
 
 
 def test_help_loads_nothing_heavy():
-    code = "import sys; from palate.cli.app import run; run(['--help']); print(*sys.modules, file=sys.stderr)"
+    loads = "from palate.cli.app import run; run(['--help'])"
+    code = f"import sys; before = {{*sys.modules}}; {loads}; print(*{{*sys.modules}} - before, file=sys.stderr)"
     environment = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stderr.split()}
