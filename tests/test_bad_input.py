@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from palate.acquisition import get_strategy, select
 from palate.acquisition.oracle_choice import Action
 from palate.costs import Budget, Price, Seconds
 from palate.datasets import planted_world
+from palate.errors.checks import shown
 from palate.loop.offered import candidates_of
 from palate.model.fit import FitArguments
 
@@ -474,6 +475,19 @@ def fault(error: BaseException) -> str:
     return "" if len(said) < 600 else f"is long: {said[:300]!r}"
 
 
+def is_named(value: object, said: str) -> bool:
+    """Whether a message shows the value, or of what type it is; of several values it may speak of one."""
+    if isinstance(value, Iterable) and not isinstance(value, (str, bytes)):
+        return True
+    ways = (
+        shown(value)[:12],
+        str(value)[:12] if value != ODD["huge"]() else "digits",
+        type(value).__name__,
+        "infinite",
+    )
+    return any(way in said for way in (*ways, "empty"))
+
+
 def outcome(call: Callable[[], object]) -> BaseException | None:
     try:
         call()
@@ -495,6 +509,8 @@ def test_an_odd_value_is_taken_or_refused_in_one_line(stage: Stage, name: str, a
             faults[odd] = "" if error is None else f"refused: {error!r}"
         else:
             faults[odd] = "taken" if error is None else fault(error)
+            if error is not None and not is_named(make(), str(error)):
+                faults[odd] += f" NOT NAMED: {error}"
             if stage.state(tmp_path) != before:
                 faults[odd] += " CHANGED"
     wrong = [f"{odd}: {said}" for odd, said in faults.items() if said]
@@ -584,3 +600,4 @@ def test_the_odd_values_find_a_call_that_does_not_look() -> None:
     for call in calls:
         error = outcome(lambda call=call: call(None))  # type: ignore[misc]
         assert error is not None and fault(error)
+    assert is_named(3.5, "k is 3.5. Give a whole number.") and not is_named(3.5, "k is wrong. Give a whole number.")
