@@ -366,3 +366,8 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
         Learner.load(tmp_path)
     with pytest.raises(ModelFolderError, match="cannot be read"):
         Learner.load(tmp_path / "nowhere")
+
+
+def test_the_seed_of_a_learner_comes_back(tmp_path: Path) -> None:
+    replace(learner(), seed=7).save(tmp_path / "model")
+    assert Learner.load(tmp_path / "model").seed == 7
