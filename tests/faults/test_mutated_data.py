@@ -19,7 +19,9 @@ GIGABYTE = 1 << 30
 
 def outcomes(first: int, count: int) -> tuple[dict[int, dict[str, Any]], int]:
     """What came of each seed, and the peak of memory in bytes; a process that dies is a fault, and another goes on."""
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(palate.__file__).parents[1]), str(ROOT)])}
+    paths = os.pathsep.join([str(Path(palate.__file__).parents[1]), str(ROOT)])
+    # one thread: on a busy machine the tables here are done sooner than a second thread wakes up
+    environment = os.environ | {"PYTHONPATH": paths, "POLARS_MAX_THREADS": "1"}
     found: dict[int, dict[str, Any]] = {}
     peak, seed = 0, first
     while seed < first + count:
