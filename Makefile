@@ -68,7 +68,7 @@ lock: $(VENV)/.dev
 	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(SEQUENCES) palate-demo build dist site .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(SEQUENCES) palate-demo build dist site mutants .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- set-up: each stamp needs the one before, so that `make -j` never runs two installations at once ----

@@ -68,6 +68,18 @@ def test_fewer_than_one_question_is_refused(k: int) -> None:
         pick(STRATEGIES["random"], k)
 
 
+@pytest.mark.parametrize("name", ["strategy", "belief", "candidates", "rng"])
+def test_a_part_of_another_kind_is_named(name: str) -> None:
+    given = {
+        "strategy": STRATEGIES["random"],
+        "belief": WORLD.one,
+        "candidates": WORLD.offered,
+        "rng": np.random.default_rng(0),
+    }
+    with pytest.raises(OptionError, match=rf"^{name} is 3, a int\. Give "):
+        select(**{**given, name: 3})  # type: ignore[arg-type]
+
+
 def test_equal_scores_are_drawn_evenly() -> None:
     counts = np.bincount(
         [pick(fixed(np.ones(ITEMS)), candidates=certain(), seed=s)[0].item for s in range(2_400)], minlength=ITEMS

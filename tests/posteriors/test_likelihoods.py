@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -148,10 +149,19 @@ def test_of_events_there_are_answers_to_some_forms_alone(form: Form) -> None:
         Implicit().check_forms([Form.RATE, form])
 
 
-@pytest.mark.parametrize("weights", [(5.0, 5.0), (1.0, -0.1), (np.inf, 1.0), (np.nan, 0.0), ("a", 0.0)])
-def test_events_without_weight_are_refused(weights: tuple) -> None:
-    with pytest.raises(OptionError, match=r"^an event has the precision \S+, an item without one \S+\. Give the event"):
-        Implicit(*weights)
+@pytest.mark.parametrize(
+    ("event", "none", "said"),
+    [
+        (5.0, 5.0, "5.0, an item without one 5.0"),
+        (1.0, -0.1, "1.0, an item without one -0.1"),
+        (np.inf, 1.0, "inf, an item without one 1.0"),
+        (np.nan, 0.0, "nan, an item without one 0.0"),
+        ("a", 0.0, "'a', an item without one 0.0"),
+    ],
+)
+def test_events_without_weight_are_refused(event: object, none: float, said: str) -> None:
+    with pytest.raises(OptionError, match=rf"^an event has the precision {re.escape(said)}\. Give the event a number"):
+        Implicit(event, none)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [None, 3, ["probit"], "normal"])
