@@ -152,11 +152,11 @@ def test_of_events_there_are_answers_to_some_forms_alone(form: Form) -> None:
 @pytest.mark.parametrize(
     ("event", "none", "said"),
     [
-        (5.0, 5.0, "5.0, an item without one 5.0"),
-        (1.0, -0.1, "1.0, an item without one -0.1"),
-        (np.inf, 1.0, "inf, an item without one 1.0"),
-        (np.nan, 0.0, "nan, an item without one 0.0"),
-        ("a", 0.0, "'a', an item without one 0.0"),
+        (5.0, 5.0, "5, an item without one 5"),
+        (1.0, -0.1, "1, an item without one -0.1"),
+        (np.inf, 1.0, "inf, an item without one 1"),
+        (np.nan, 0.0, "nan, an item without one 0"),
+        ("a", 0.0, "'a', an item without one 0"),
     ],
 )
 def test_events_without_weight_are_refused(event: object, none: float, said: str) -> None:
