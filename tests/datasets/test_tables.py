@@ -93,6 +93,8 @@ def test_missing_column_names_what_there_is() -> None:
         ("rating", [1.0, float("nan"), 2.0], "rating nan is not a finite number"),
         ("rating", [1.0, float("-inf"), 2.0], "rating -inf is not a finite number"),
         ("rating", ["1", "1e999", "2"], "rating '1e999' is not a finite number"),
+        ("rating", [1.0, -1e30, 2.0], "rating -1e+30 is not below 1e+30 in size"),
+        ("rating", ["1", "1e308", "2"], "rating '1e308' is not below 1e+30 in size"),
         ("rating", ["1", "good", "2"], "rating 'good' is not a finite number"),
         ("timestamp", [0, -1, 5], "timestamp -1 is not between 1970 and 2200"),
         ("timestamp", ["0", "2200-01-01", "5"], "timestamp '2200-01-01' is not between 1970 and 2200"),

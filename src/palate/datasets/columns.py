@@ -34,6 +34,7 @@ from palate.errors.checks import normalise_id
 Check = Callable[[pl.Series], tuple[pl.Series, pl.Series | None]]
 
 CELLS = (IMAGE, AUDIO)
+LARGEST_RATING = 1e30  # a model folder keeps no larger number, and sums of squares stay finite
 TIME_TYPES = (pl.Datetime, pl.Date, pl.Null)
 # An id that normalise_id leaves as it is: printable ASCII without outer spaces. The common case, checked by machine.
 PLAIN_ID = r"^[!-~](?:[ -~]{0,254}[!-~])?$"
@@ -77,7 +78,7 @@ def _normalise(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
 
 
 def check_rating(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
-    """Finite numbers; empty cells are null, which means no rating."""
+    """Finite numbers below 1e30 in size; empty cells are null, which means no rating."""
     if values.dtype.is_numeric():
         numbers, written = values.cast(pl.Float64), values.is_not_null()
     elif values.dtype == pl.String:
@@ -89,11 +90,12 @@ def check_rating(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     else:
         numbers = pl.Series(values.name, [None], dtype=pl.Float64).new_from_index(0, len(values))
         written = values.is_not_null()
-    bad = written & ~numbers.is_finite().fill_null(value=False)
+    bad = written & ~(numbers.abs() < LARGEST_RATING).fill_null(value=False)  # NaN is the largest of all to Polars
     if not bad.any():
         return numbers, None
-    wrong = values.filter(bad)
-    return numbers, _reasons(bad, lambda row: f"rating {shorten(wrong[row])} is not a finite number")
+    wrong, finite = values.filter(bad), numbers.filter(bad).is_finite().fill_null(value=False)
+    fault = ("is not a finite number", f"is not below {LARGEST_RATING:g} in size")
+    return numbers, _reasons(bad, lambda row: f"rating {shorten(wrong[row])} {fault[finite[row]]}")
 
 
 def check_time(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
