@@ -267,6 +267,11 @@ def test_a_random_share_that_is_no_share_is_refused(share: float) -> None:
         select(fixed(np.ones(ITEMS)), WORLD.one, certain(), random_share=share, rng=np.random.default_rng(0))
 
 
+def test_a_negative_inverse_temperature_is_refused() -> None:
+    with pytest.raises(OptionError, match=r"^beta is -1\. Give "):
+        select(fixed(np.ones(ITEMS)), WORLD.one, certain(), draw="softmax", beta=-1.0, rng=np.random.default_rng(0))
+
+
 def test_a_shortlist_scores_the_most_promising_only() -> None:
     seen: list[int] = []
 

@@ -9,7 +9,7 @@ import pytest
 
 from palate import Learner, events, rate
 from palate.datasets import planted_world
-from palate.errors import AnswerError, DataError
+from palate.errors import AnswerError, DataError, IdError
 from palate.loop.memory import Memory, States
 from palate.records import Record
 
@@ -18,6 +18,14 @@ from palate.records import Record
 def fitted() -> Memory:
     data = planted_world(users=40, items=30, rng=np.random.default_rng(0)).dataset
     return Learner.fit(data, encoder="none", dim=3).memory
+
+
+def test_whom_anything_is_known_of(fitted: Memory) -> None:
+    told = fitted.tell(rate("somebody", fitted.model.catalogue.ids[0], 4.0))
+    assert told.knows("somebody") and not fitted.knows("somebody")
+    assert fitted.knows(fitted.model.user_ids[0])
+    with pytest.raises(IdError, match=r"^user_id is empty"):
+        fitted.knows("")
 
 
 def bytes_of_a_tell(memory: Memory) -> int:

@@ -206,6 +206,13 @@ def test_a_pseudo_label_is_accepted_where_it_is_worth_its_price() -> None:
             [label("i001", user="ann")],
             "the answer about 'i001' is no pseudo-label of user 'newcomer'. Propose labels for them.",
         ),
+        (3, [], "prices is 3, a int. Give a mapping such as {Action.USER: Price(3.65)}."),
+        (
+            {"user": Price(1.0)},
+            [],
+            "what has a price is 'user', a str. Give one of palate.acquisition.oracle_choice.Action.",
+        ),
+        ({Action.USER: 1.0}, [], "the price to ask the user is 1, a float. Give palate.costs.Price(...)."),
     ],
 )
 def test_what_does_not_fit_is_refused(prices: dict[Action, Price], labels: list[Answer], message: str) -> None:

@@ -93,6 +93,14 @@ def test_far_out_nothing_is_lost_to_rounding(mean: float, known: float) -> None:
     assert np.isfinite(expected_curvature(np.array(mean), np.array(0.1), known=known))
 
 
+@pytest.mark.parametrize("liked", [0.0, 1.0])
+def test_however_far_out_an_answer_about_what_is_known_neither_widens_a_belief_nor_ends_it(liked: float) -> None:
+    """Where the two terms of the second derivative are large and cancel, rounding would do either."""
+    mean = np.concatenate([-np.logspace(0, 14, 60), np.logspace(0, 14, 60)])
+    _, second = assumed_density(mean, np.array(0.5), np.array(liked), 0.3)
+    assert (second <= 0.0).all() and (second >= -1.0 / 0.8).all()
+
+
 # ---- taste ----------------------------------------------------------------------------------------------------------
 
 
@@ -228,6 +236,15 @@ def test_a_category_is_learnt_as_the_direction_it_has() -> None:
     # of the noise of half of 30 ratings: 0.36 (1/7.5 - 1/15) about
     assert 0.01 < left.noise < 0.06
     assert np.abs(concepts.of("all").direction).max() < 1e-9
+
+
+def test_of_very_many_people_some_teach_as_well(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every third of 600 where 200 are enough, and of 599: never more than enough."""
+    taste, answers, members, _ = planted_concepts()
+    third = Concepts.learn(taste, answers[::3], members)
+    monkeypatch.setattr("palate.posteriors.concepts.MOST_USERS", 200)
+    np.testing.assert_array_equal(Concepts.learn(taste, answers, members).directions, third.directions)
+    np.testing.assert_array_equal(Concepts.learn(taste, answers[:-1], members).noise, third.noise)
 
 
 def test_the_noise_of_a_view_is_calibrated() -> None:
