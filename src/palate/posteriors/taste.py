@@ -13,12 +13,16 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.errors import OptionError
+from palate.posteriors import choices
 from palate.posteriors.belief import Belief
+from palate.posteriors.choices import Choice, Options
 from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.statistics import pack, unpack
+
+_LEAST_NOISE = 1e-6  # of an answer that decides a choice, as a share of how much what decides it varies
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +144,67 @@ class Taste:
             np.asarray(preferred),
             noise[first] + noise[second],
         )
+
+    @property
+    def sharpness(self) -> float:
+        """β of a choice: ``1 / σ``, where σ² is the median noise of an answer, so that no scale needs another.
+
+        Ratings decide in units of the scale, likes by their latent value, events by the strength of preference.
+        """
+        noise = float(np.median(self.likelihood.answer_noise(self.items.answer_noise)))
+        varies = float(np.var(self.items.level) + np.mean((self.items.factors**2).sum(1)))
+        return float(1.0 / np.sqrt(max(noise, _LEAST_NOISE * varies) or 1.0))
+
+    def recall_options(
+        self, counts: Array, *, power: float = 1.0, sharpness: float | None = None, rng: np.random.Generator
+    ) -> Options:
+        """All items, as what somebody names who is asked for one they like; of a large catalogue a draw.
+
+        Args:
+            counts: Answers that each item has, (I,).
+            power: a: how much sooner what has more answers comes to mind.
+            sharpness: β; the default if None.
+            rng: Draws where there are more items than are looked at (:func:`palate.posteriors.choices.drawn`).
+        """
+        sharp = self.sharpness if sharpness is None else sharpness
+        logits = power * np.log(np.asarray(counts) + 0.5) + sharp * self.items.level
+        return choices.drawn(Options(sharp * self.items.factors, logits), rng=rng)
+
+    def shown_options(
+        self,
+        items: Positions,
+        *,
+        known: Array | None = None,
+        none: float | None = None,
+        sharpness: float | None = None,
+    ) -> Options:
+        """A few items, as what somebody picks from.
+
+        Args:
+            items: Of one user (m,), or of each of n users (n, m), -1 where one is shown fewer.
+            known: P(known) of each, of the same shape: what is not known is not clicked. None: all are.
+            none: Logit of "none of these" (:func:`palate.posteriors.choices.none_logit`). None: one is picked.
+            sharpness: β; the default if None.
+        """
+        sharp = self.sharpness if sharpness is None else sharpness
+        logits = sharp * self.items.level[items] + (0.0 if known is None else np.log(known))
+        options = Options(sharp * self.items.factors[items], np.where(np.asarray(items) >= 0, logits, -np.inf))
+        return options if none is None else choices.with_none(options, none)
+
+    def choice(self, options: Options, picked: Positions | int, *, sharpness: float | None = None) -> Choice:
+        """What was picked: an item of each of n users, (n,), or of one; -1 for none of them."""
+        sharp = self.sharpness if sharpness is None else sharpness
+        there = np.asarray(picked) >= 0
+        return Choice(options, np.where(there[..., None], sharp * self.items.factors[picked], 0.0))
+
+    def observe_choice(self, belief: Belief, options: Options, picked: Positions | int) -> Belief:
+        """The belief after one choice more by each user (:mod:`palate.posteriors.choices`).
+
+        Args:
+            options: What they chose from, with the default sharpness.
+            picked: Positions of the items, (n,) or one; -1 for none of them.
+        """
+        return choices.heard(belief, [self.choice(options, picked)])
 
     def expected(self, belief: Belief, items: NDArray[np.intp]) -> Array:
         """Expected answers of n users to their own t items each, (n, t)."""
