@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse as sparse
@@ -77,6 +79,22 @@ def test_the_log_of_a_user_equals_every_item_told_one_by_one(model: Answerabilit
             belief = model.observe(belief, item, bool(log[user, item]))
         np.testing.assert_allclose(at_once.mean[user], belief.mean, atol=1e-9)
         np.testing.assert_allclose(at_once.covariance[user], belief.covariance, atol=1e-9)
+
+
+def test_what_one_user_can_answer_takes_little_memory_in_a_large_catalogue() -> None:
+    """It is told from the rated items alone: the loadings of all items would be 8 MB here."""
+    rng, n = np.random.default_rng(0), 100_000
+    model = Answerability(np.full(n, 1e-3), 0.01 * rng.normal(size=(n, 10)), np.full(n, 1e-3))
+    items = rng.choice(n, 100, replace=False)
+    row = sparse.csr_matrix((np.ones(100), items, [0, 100]), shape=(1, n))
+    tracemalloc.start()
+    belief = model.believe(row)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100_000
+    precision = np.eye(10) + 1e3 * model.loadings.T @ model.loadings
+    pull = 1e3 * (model.loadings[items].sum(0) - 1e-3 * model.loadings.sum(0))
+    np.testing.assert_allclose(belief.mean[0], np.linalg.solve(precision, pull), rtol=1e-9)
 
 
 def test_targets_are_what_the_user_is_likely_to_know(model: Answerability) -> None:

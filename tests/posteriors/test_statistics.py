@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -76,6 +77,14 @@ def test_nobody_adds_nothing() -> None:
     whole = sums("gaussian", slice(0, USERS))
     assert_same(Statistics.zero(ITEMS, DIM) + whole, whole)
     assert whole.users == USERS
+
+
+def test_no_two_sums_share_their_numbers() -> None:
+    zero = Statistics.zero(ITEMS, DIM)
+    arrays = [value for value in (getattr(zero, field.name) for field in fields(zero)) if isinstance(value, np.ndarray)]
+    assert len(arrays) == 7
+    for one, other in combinations(arrays, 2):
+        assert not np.shares_memory(one, other)
 
 
 def test_sums_of_one_user_by_hand() -> None:

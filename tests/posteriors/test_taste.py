@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tracemalloc
 from typing import get_args
 
 import numpy as np
@@ -213,6 +214,35 @@ def test_each_user_may_start_elsewhere(kind: Kind) -> None:
         alone = one_by_one(of, answers, user, Belief(starts.mean[user], starts.covariance[user]))
         np.testing.assert_allclose(together.mean[user], alone.mean, rtol=1e-10, atol=1e-10)
         np.testing.assert_allclose(together.covariance[user], alone.covariance, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "implicit"])
+def test_one_user_alone_is_to_the_bit_one_of_many(kind: Kind) -> None:
+    """Alone only what was answered is looked at; with others, all items: ten answers, so that several pieces add."""
+    rng = np.random.default_rng(0)
+    items = Items.build(rng.normal(size=(30, 6)), 0.1 * spd(rng, 30, 6, 6), np.ones(30))
+    of = Taste.build(items, LIKELIHOODS[kind])
+    indices = np.concatenate([rng.permutation(30)[:10], rng.permutation(30)[:25]])
+    answers = sparse.csr_matrix((rng.normal(size=35), indices, [0, 10, 10, 35]), shape=(3, 30))
+    together = of.believe(answers)
+    for user in range(3):
+        alone = of.believe(answers[user])
+        assert np.array_equal(alone.mean[0], together.mean[user])
+        assert np.array_equal(alone.covariance[0], together.covariance[user])
+
+
+@pytest.mark.parametrize("kind", LIKELIHOODS)
+def test_the_belief_of_one_user_takes_little_memory_in_a_large_catalogue(kind: Kind) -> None:
+    """A matrix of every item would be 1.6 GB here, a number of every item .8 MB."""
+    rng, n = np.random.default_rng(0), 100_000
+    items = Items(np.zeros(n), rng.normal(size=(n, 64)), Spread("isotropic", np.full((n, 1), 0.1)), np.ones(n))
+    of = Taste.build(items, LIKELIHOODS[kind])
+    row = sparse.csr_matrix((np.ones(100), rng.choice(n, 100, replace=False), [0, 100]), shape=(1, n))
+    tracemalloc.start()
+    of.believe(row)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 700_000
 
 
 def test_implicit_belief_is_weighted_least_squares_over_the_whole_catalogue() -> None:

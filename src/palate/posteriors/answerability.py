@@ -14,7 +14,7 @@ is known. "Not tapped" is then an observation of the same factors with loadings 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,7 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, svds
 from palate.arrays import Array, Mask
 from palate.posteriors.belief import Belief
 from palate.posteriors.probit import yes_chance
+from palate.posteriors.statistics import used_columns
 from palate.posteriors.taste import Taste
 
 LOWEST = 1e-3  # nobody is known to be unable to answer
@@ -43,6 +44,14 @@ class Answerability:
     rate: Array
     loadings: Array
     noise: Array
+    _covariance: Array = field(init=False, repr=False)  # of x once all is known, (E, E)
+    _average: Array = field(init=False, repr=False)  # Σ rate l / noise, (E,)
+
+    def __post_init__(self) -> None:
+        weighted = self.loadings / self.noise[:, None]
+        precision = np.eye(self.loadings.shape[1]) + weighted.T @ self.loadings
+        object.__setattr__(self, "_covariance", np.linalg.inv(precision))
+        object.__setattr__(self, "_average", self.rate @ weighted)
 
     @classmethod
     def fit(cls, seen: sparse.csr_matrix, *, dim: int = 12, rng: np.random.Generator) -> Answerability:
@@ -102,11 +111,9 @@ class Answerability:
 
     def believe(self, seen: sparse.csr_matrix) -> Belief:
         """Beliefs about n users of whom all is known, (n, I): they have rated these items and no other."""
-        known = sparse.csr_matrix((np.ones(seen.nnz), seen.indices, seen.indptr), shape=seen.shape)
-        weighted = self.loadings / self.noise[:, None]
-        covariance = np.linalg.inv(np.eye(self.loadings.shape[1]) + weighted.T @ self.loadings)
-        mean = (known @ weighted - self.rate @ weighted) @ covariance
-        return Belief(mean, np.broadcast_to(covariance, (len(mean), *covariance.shape)).copy())
+        rated, known = used_columns(sparse.csr_matrix((np.ones(seen.nnz), seen.indices, seen.indptr), seen.shape))
+        pull = known @ (self.loadings[rated] / self.noise[rated][:, None]) - self._average
+        return Belief(pull @ self._covariance, np.tile(self._covariance, (len(pull), 1, 1)))
 
     def observe(self, belief: Belief, items: NDArray[np.intp] | int, answered: NDArray[Any] | bool) -> Belief:
         """After one answer, or none: one user and one item, or n users and an item each."""
@@ -170,7 +177,7 @@ def _by_content(known: Array, table: Array, new: Array) -> Array:
 def like_chance(taste: Taste, belief: Belief, items: NDArray[np.intp] | int, cut: float) -> Array:
     """P(a user likes an item that they know): of one user and one item or several, or of n users and an item each."""
     factors = taste.items.factors[items]
-    mean = taste.like_level(cut)[items] + np.einsum("...d,...d->...", belief.mean, factors)
+    mean = taste.like_level(cut, items) + np.einsum("...d,...d->...", belief.mean, factors)
     variance = np.einsum("...d,...de,...e->...", factors, belief.covariance, factors)
     return yes_chance(mean, variance + taste.items.answer_noise[items])
 

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
 import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
 
 from palate.arrays import Array
 
@@ -27,6 +29,23 @@ def pack(matrices: Array) -> Array:
     """Upper triangles of symmetric matrices, (..., A, A) to (..., P)."""
     rows, columns = np.triu_indices(matrices.shape[-1])
     return np.ascontiguousarray(matrices[..., rows, columns])
+
+
+def used_columns(matrix: sparse.csr_matrix) -> tuple[NDArray[np.intp] | slice, sparse.csr_matrix]:
+    """The columns with an entry, and the matrix of these alone; all where there are more entries than columns."""
+    if matrix.nnz > matrix.shape[1]:
+        return slice(None), matrix
+    used, places = np.unique(matrix.indices, return_inverse=True)
+    return used, sparse.csr_matrix((matrix.data, places, matrix.indptr), shape=(matrix.shape[0], len(used)))
+
+
+def outer_products(vectors: Array) -> Array:
+    """Upper triangles of ``x xᵀ``, (n, D) to (n, P), a block at a time."""
+    rows, columns = np.triu_indices(vectors.shape[1])
+    packed = np.empty((len(vectors), len(rows)))
+    for some in blocks(len(vectors)):
+        packed[some] = vectors[some][:, rows] * vectors[some][:, columns]
+    return packed
 
 
 def unpack(packed: Array) -> Array:
@@ -91,5 +110,5 @@ class Statistics:
         """The sum over nobody."""
         size = dim + 1
         moment, cross = np.zeros((n_items, size * (size + 1) // 2)), np.zeros((n_items, size))
-        square, of_item = np.zeros((size, size)), np.zeros(n_items)
-        return cls(0, of_item, moment, cross, of_item, square, np.zeros((dim, dim)), np.zeros(dim), 0.0, 0.0)
+        square, answers, squares = np.zeros((size, size)), np.zeros(n_items), np.zeros(n_items)
+        return cls(0, answers, moment, cross, squares, square, np.zeros((dim, dim)), np.zeros(dim), 0.0, 0.0)
