@@ -13,7 +13,6 @@ from palate.oracles.pseudo_labels import (
     counts,
     is_pseudo,
     weight_of,
-    without_replaced,
 )
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items, Spread
@@ -100,16 +99,6 @@ def test_a_pseudo_label_cannot_weigh_as_much_as_an_answer(source):
     assert str(caught.value) == (
         f"the source {source!r} names no weight between 0 and 1. Mark pseudo-labels as in pseudo:name@0.25."
     )
-
-
-@pytest.mark.parametrize("kind", list(AnswerKind))
-@pytest.mark.parametrize("real_first", [True, False])
-def test_a_real_answer_replaces_whatever_it_says_and_whenever(kind, real_first):
-    real = Answer("ann", "a", kind, 3.0 if kind is AnswerKind.RATING else None)
-    pseudo, other, of_bob = (rating("pseudo:x@0.5", *names) for names in (("a",), ("b",), ("a", "bob")))
-    given = [real, pseudo, other, of_bob] if real_first else [pseudo, other, of_bob, real]
-    kept = without_replaced(given)
-    assert pseudo not in kept and set(kept) == {real, other, of_bob}
 
 
 def test_they_are_counted_apart():

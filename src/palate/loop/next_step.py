@@ -25,8 +25,8 @@ from palate.errors.checks import instance, mapping, normalise_id
 from palate.loop.ask_user import allowed_items, among, given_to
 from palate.loop.memory import Memory, several
 from palate.loop.offered import candidates_of
-from palate.loop.replay import is_repeat
 from palate.loop.wording import worded
+from palate.model.counted import is_repeat
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import MARK, is_pseudo, weight_of
 

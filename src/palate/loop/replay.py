@@ -11,12 +11,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from palate.acquisition.oracle_choice import Action
 from palate.encoders.histories.events import History
 from palate.entities import Answer, AnswerKind, Form
 from palate.loop.state import UserState, fresh_state
+from palate.model.counted import Counted, counted
 from palate.model.model import Model
-from palate.oracles.pseudo_labels import is_pseudo, weight_of, without_replaced
+from palate.oracles.pseudo_labels import is_pseudo, weight_of
 from palate.posteriors.answerability import compared, known_chance, like_chance, not_named
 from palate.posteriors.attribute_coding import Told
 from palate.posteriors.belief import Belief
@@ -30,49 +30,28 @@ def told(model: Model, state: UserState, answer: Answer) -> UserState:
 def replay(
     model: Model, row: int | None, history: History | None, known: Mapping[str, Told], answers: Sequence[Answer]
 ) -> UserState:
-    """The state from the data and all answers told since, in order; of several to one question the last counts.
-
-    A pseudo-label counts as long as there is no real answer to the same question, before it or after. Of somebody who
-    was asked again on purpose both ratings count (:func:`is_repeat`).
+    """The state from the data and all answers told since, as far as they count (:func:`palate.model.counted.counted`),
+    in the order of the last one to each question.
     """
-    rated = set() if row is None else set(model.answers[row].indices.tolist())
-    answers = [
-        answer
-        for answer in without_replaced(answers)
-        if not (is_pseudo(answer) and model.catalogue.position(answer.item_id) in rated)
-        and (answer.is_rating or not is_repeat(answer))
-    ]
-    last = {answer.subject: answer for answer in answers}
-    again = [answer.item_id for answer in last.values() if answer.form is Form.RATE and answer.is_rating]
-    state = fresh_state(model, row, history, known, frozenset(map(model.catalogue.position, again)))
-    for answer in answers:
-        if last[answer.subject] is answer:
-            values = _ratings(model, row, answers, answer) if is_repeat(answer) else []
-            state = told(model, state, answer) if len(values) < 2 else _several(model, state, answer, values)
+    standing = what_counts(model, row, answers)
+    given = [one.answer.item_id for one in standing if one.answer.form is Form.RATE]
+    state = fresh_state(model, row, history, known, frozenset(map(model.catalogue.position, given)))
+    for one in standing:
+        state = told(model, state, one.answer) if len(one.values) < 2 else _several(model, state, one)
     return state
 
 
-def is_repeat(answer: Answer) -> bool:
-    """Whether a question that had a rating was asked again for a second one, not to correct the first."""
-    return answer.form is Form.RATE and answer.question == Action.AGAIN
-
-
-def _ratings(model: Model, row: int | None, answers: Sequence[Answer], last: Answer) -> list[float]:
-    """The ratings of an item that count: the last one given unasked for, and those asked for again after it."""
+def what_counts(model: Model, row: int | None, answers: Sequence[Answer]) -> list[Counted]:
+    """What counts of the answers that a user told since the fit, the row of the data being theirs."""
     of_data = {} if row is None else dict(zip(model.answers[row].indices, model.answers[row].data, strict=True))
-    item = model.catalogue.position(last.item_id)
-    values = [float(of_data[item])] if item in of_data else []
-    for answer in answers:
-        if answer.subject == last.subject and not is_pseudo(answer):
-            kept = values if is_repeat(answer) else []
-            values = kept if answer.value is None else [*kept, answer.value]
-    return values
+    return counted(answers, lambda item: of_data.get(model.catalogue.position(item)))
 
 
-def _several(model: Model, state: UserState, answer: Answer, values: Sequence[float]) -> UserState:
+def _several(model: Model, state: UserState, one: Counted) -> UserState:
     """Ratings of one item, as one."""
-    belief = model.taste.observe_again(state.belief, model.catalogue.position(answer.item_id), values)
-    return replace(_rate(model, state, answer), belief=belief, values=(*state.values, float(np.mean(values))))
+    belief = model.taste.observe_again(state.belief, model.catalogue.position(one.answer.item_id), one.values)
+    state = replace(_rate(model, state, one.answer), belief=belief)
+    return replace(state, values=(*state.values[:-1], float(np.mean(one.values))))
 
 
 def _rate(model: Model, state: UserState, answer: Answer) -> UserState:

@@ -28,7 +28,6 @@ from palate.entities import (
     TIMESTAMP,
     USER,
     Answer,
-    Form,
 )
 from palate.errors import DataError, OptionError
 from palate.errors.checks import count, flag, instance, one_of, shown
@@ -45,6 +44,7 @@ from palate.model.fit_users import (
     log_of,
 )
 from palate.model.item_prior import promised
+from palate.model.labels import joined
 from palate.model.model import Model
 from palate.model.scale import Scale, level_shares
 from palate.posteriors.answerability import Answerability
@@ -159,15 +159,17 @@ def fit_model(
         on_corrupt=on_corrupt,
         progress=progress,
     )
-    joined = _with_labels(answers, labels, coded.user_ids, coded.item_ids) if labels else answers
+    heard = joined(answers, labels, chosen, coded.user_ids, coded.item_ids)
     adaptation = None
     if adapt != "none":
         texts = texts_of(table)
-        raw, adaptation = adapt_text(adapt, raw, texts, joined.values, chosen, dim=dim, seed=seed, progress=progress)
+        raw, adaptation = adapt_text(
+            adapt, raw, texts, heard.answers.values, chosen, dim=dim, seed=seed, progress=progress
+        )
     fused = fuse(raw)
     report = None if progress is None else lambda done, of: progress("fitting", done, of)
     taste, prior = fit_taste(
-        joined,
+        heard.answers,
         chosen,
         None if fused is None else fused.vectors,
         dim=dim,
@@ -175,9 +177,9 @@ def fit_model(
         progress=report,
         sizes=None if fused is None else fused.sizes,
     )
-    counts = np.bincount(joined.values.indices, minlength=shape[1]).astype(np.float64)
+    counts = np.bincount(heard.rated.indices, minlength=shape[1]).astype(np.float64)
     scale = Scale.of(coded.values)
-    catalogue = Catalogue.holding(without_media(table), fused, counts, level_shares(joined.values, scale))
+    catalogue = Catalogue.holding(without_media(table), fused, counts, level_shares(heard.rated, scale))
     events = events_of(whole, coded.user_ids, coded.item_ids) if values == "rating" else None
     attributes = attributes_of(data, taste, answers.values, coded.user_ids, seed)
     kinds = _kinds(whole, coded) if chosen.events_only else None
@@ -188,7 +190,7 @@ def fit_model(
         catalogue=catalogue,
         taste=taste,
         prior=prior,
-        answerability=Answerability.fit(joined.values, rng=np.random.default_rng(seed)),
+        answerability=Answerability.fit(heard.rated, rng=np.random.default_rng(seed)),
         history_prior=None,
         user_ids=coded.user_ids,
         answers=answers.values,
@@ -249,25 +251,6 @@ def choose_likelihood(data: Dataset, likelihood: str | Likelihood) -> Likelihood
     # other two levels keep their unit, since answers come on the data's scale
     are_likes = set(ratings.unique()) == {0.0, 1.0}
     return Probit() if are_likes else Gaussian()
-
-
-def _with_labels(answers: Answers, labels: Sequence[Answer], user_ids: list[str], item_ids: list[str]) -> Answers:
-    """The answers of the data with the ratings since, the later one where both speak of the same pair."""
-    rows = {user: row for row, user in enumerate(user_ids)}
-    columns = {item: column for column, item in enumerate(item_ids)}
-    since: dict[tuple[int, int], float] = {}
-    for label in labels:
-        if label.form is Form.RATE and label.value is not None and label.item_id in columns:
-            since[rows.setdefault(label.user_id, len(rows)), columns[label.item_id]] = label.value
-    if not since:
-        return answers
-    new = np.array(list(since), dtype=np.int64)
-    before = answers.values.tocoo()
-    stays = ~np.isin(before.row.astype(np.int64) * len(item_ids) + before.col, new @ [len(item_ids), 1])
-    users = np.concatenate([before.row[stays], new[:, 0]]).astype(np.int32)
-    items = np.concatenate([before.col[stays], new[:, 1]]).astype(np.int32)
-    values = np.concatenate([before.data[stays], list(since.values())])
-    return Answers.build(users, items, values, (len(rows), len(item_ids)))
 
 
 def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array) -> Items:

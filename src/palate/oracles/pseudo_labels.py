@@ -252,13 +252,6 @@ def weight_of(answer: Answer) -> float:
     return weight
 
 
-def without_replaced(answers: Iterable[Answer]) -> tuple[Answer, ...]:
-    """The answers without the pseudo-labels whose question the user has answered, before or since, in any way."""
-    given = tuple(answers)
-    real = {(answer.user_id, answer.subject) for answer in given if not is_pseudo(answer)}
-    return tuple(answer for answer in given if not is_pseudo(answer) or (answer.user_id, answer.subject) not in real)
-
-
 def counts(answers: Iterable[Answer]) -> tuple[int, int]:
     """How many real answers and how many pseudo-labels there are: never one number."""
     marked = [is_pseudo(answer) for answer in answers]

@@ -79,7 +79,7 @@ class Answers:
 
     Attributes:
         values: (U, I) CSR, an entry an answer.
-        weights: Weight of each entry's square, in the order of ``values.data``; None for all one.
+        weights: Of each entry, as so much of an answer, in the order of ``values.data``; None for all one.
     """
 
     values: sparse.csr_matrix
@@ -164,8 +164,10 @@ def chunk_statistics(chunk: Answers, means: Array, given: _Given, likelihood: Li
         means: The users' means so far, (n, D): the probit's latent values hang on them.
     """
     values, bound = likelihood.targets(chunk.values.data, lambda: _predicted(chunk.values, means, given.factors))
-    weight = likelihood.confidence * (np.ones_like(values) if chunk.weights is None else chunk.weights)
-    extra, weighted = chunk.matrix(weight - likelihood.background), chunk.matrix(weight * values)
+    of_answer = np.ones_like(values) if chunk.weights is None else chunk.weights
+    weight = likelihood.confidence * of_answer
+    extra = chunk.matrix((likelihood.confidence - likelihood.background) * of_answer)
+    weighted = chunk.matrix(weight * values)
     mean, covariance, log_determinants = _user_beliefs(extra, weighted, given)
     n, dim = mean.shape
     second = augmented_moments(mean, covariance)
@@ -173,7 +175,7 @@ def chunk_statistics(chunk: Answers, means: Array, given: _Given, likelihood: Li
     n_items = chunk.values.shape[1]
     return Statistics(
         users=n,
-        answers=np.bincount(chunk.values.indices, minlength=n_items).astype(np.float64),
+        answers=np.asarray(np.bincount(chunk.values.indices, of_answer, n_items), dtype=np.float64),
         moment=extra.T @ pack(second),
         cross=weighted.T @ np.concatenate([np.ones((n, 1)), mean], 1),
         squares=np.asarray(np.bincount(chunk.values.indices, weight * values**2, minlength=n_items), dtype=np.float64),

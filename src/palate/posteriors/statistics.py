@@ -80,7 +80,7 @@ class Statistics:
 
     Attributes:
         users: Number of users.
-        answers: Number of answers to each item, (I,).
+        answers: Number of answers to each item, by weight, (I,).
         moment: Sum of ``weight E[t tᵀ]`` over each item's answers, packed, (I, P).
         cross: Sum of ``weight y E[t]`` over each item's answers, (I, A).
         squares: Sum of ``weight y²`` over each item's answers, (I,).
