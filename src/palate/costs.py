@@ -31,6 +31,7 @@ from palate.errors import OptionError
 from palate.errors.checks import mapping, number, number_of, positive, shown
 
 LISTS = (Form.GROUP, Form.PAGE)  # read line by line, with a tap where there is something to say
+PICKS = (Form.PICK, Form.SLATE)  # read line by line, with one tap
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +41,12 @@ class Seconds:
     Attributes:
         rate: Read a title, tap a level.
         pair: Read two titles, tap one.
-        look: Read the title of one item of a group or a page, tapped or passed over.
-        tap: Each tap in them, of a like or of a level; the last says that it is done.
+        look: Read the title of one item of a group, a page, a pick or a slate, tapped or passed over.
+        tap: Each tap in them, of a like or of a level; the last of a group or a page says that it is done.
         concept: Read two words (0.5 s), tap yes or no.
         preview: Read a title and a text of 50 words (12.6 s), tap yes or no.
+        recall: Think of a title (4 s, a guess), type five letters of it (0.28 s each, as in the model above), tap its
+            completion.
     """
 
     rate: float = 3.65
@@ -52,6 +55,7 @@ class Seconds:
     tap: float = 2.65
     concept: float = 3.15
     preview: float = 16.25
+    recall: float = 8.05
 
     def __post_init__(self) -> None:
         for form in fields(self):
@@ -63,11 +67,17 @@ class Seconds:
 
     def of(self, form: Form, items: int = 1, tapped: float = 0.0) -> float:
         """Of one question."""
+        if form in PICKS:
+            return self.pick(items)
         return float(self.group(items, tapped)) if form in LISTS else float(getattr(self, form.value))
 
+    def pick(self, items: int) -> float:
+        """Of so many shown, of which one is picked or clicked."""
+        return self.look * items + self.tap
+
     def scaled(self, form: Form, factor: float) -> Seconds:
-        """With one form slower, or faster, by a factor: groups and pages together."""
-        names = ("look", "tap") if form in LISTS else (form.value,)
+        """With one form slower, or faster, by a factor: groups, pages, picks and slates together."""
+        names = ("look", "tap") if form in (*LISTS, *PICKS) else (form.value,)
         return replace(self, **{name: factor * getattr(self, name) for name in names})
 
 

@@ -7,7 +7,6 @@ normalised text is equal.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -21,9 +20,10 @@ from palate.errors.checks import (
     keys_of,
     normalise_id,
     normalise_words,
-    number_of,
     one_of,
     positive,
+    probability_of,
+    rating_of,
     several,
     share,
     shown,
@@ -56,6 +56,9 @@ class Form(StrEnum):
     PAGE = "page"  # rate the ones you know; answered item by item, as by "rate"
     CONCEPT = "concept"  # yes or no to a category, or to something said in words
     PREVIEW = "preview"  # would you? Of an item shown so that somebody who does not know it can tell
+    RECALL = "recall"  # name one you like, out of everything; named unasked too, as in a search box
+    PICK = "pick"  # the best of those shown
+    SLATE = "slate"  # what was clicked in a list that was shown, or nothing; heard, and not asked
 
 
 class AnswerKind(StrEnum):
@@ -90,13 +93,13 @@ class Question:
     """One question worth asking one user.
 
     Attributes:
-        item_id: The item; the first of several; the name of the concept.
+        item_id: The item; the first of several; the name of the concept; empty where one is to be named.
         value: Acquisition score; its unit is the strategy's (nats for epig and bald, squared rating for a-optimal,
             squared rating per second where several forms are compared).
         answerable: Probability that this user can answer, in [0, 1].
         propensity: Probability with which this question was chosen, given everything before it.
         why: The reason in words.
-        others: The further items of a pair, a group or a page.
+        others: The further items of a pair, a group, a page, a pick or a slate.
         seconds: Of the user's time that it is expected to take (:mod:`palate.costs`).
         titles: What the items are called, in order; the concept's name.
         text: The whole question, as one may read it out to the user.
@@ -126,18 +129,19 @@ class Question:
             check_text(getattr(self, name), name)
         _set(self, titles=several(self.titles, "titles"), seconds=positive(self.seconds, "seconds"))
         _set(self, strategy=key_of(self.strategy, "strategy"))
+        if self.form is Form.RECALL and self.item_id:
+            raise AnswerError(f"a question to name one is about item {shown(self.item_id)}. Leave the item empty.")
         for title in self.titles:
             check_text(title, TITLE)
         for name in ("answerable", "propensity"):
             share(getattr(self, name), name)
-        value: object = self.value
-        if isinstance(value, bool) or not isinstance(value, Real):
-            raise OptionError(f"the value of a question is {shown(value)}. Give a number.")
+        if isinstance(self.value, bool) or not isinstance(self.value, Real):
+            raise OptionError(f"the value of a question is {shown(self.value)}. Give a number.")
 
     @property
     def items(self) -> tuple[str, ...]:
-        """All items of it; none where it is about a concept."""
-        return () if self.form is Form.CONCEPT else (self.item_id, *self.others)
+        """All items of it; none where it is about a concept, or one is to be named."""
+        return _items(self)
 
     @property
     def parts(self) -> tuple[Question, ...]:
@@ -152,8 +156,8 @@ class Question:
 
     @property
     def title(self) -> str:
-        """What it is about, in a few words: the titles of its items, or the concept."""
-        return " / ".join(self.titles or (self.item_id, *self.others))
+        """What it is about, in a few words: the titles of its items, the concept, or what is to be named."""
+        return " / ".join(self.titles or (self.item_id, *self.others)) or self.text
 
     def answer(
         self,
@@ -166,8 +170,8 @@ class Question:
         """The answer to it, ready to be told.
 
         Args:
-            value: The rating; 1 for the first of a pair, 0 for the second; 1 for yes, 0 for no; the ids tapped in a
-                group, which may be none; or one of the answers that are no rating.
+            value: The rating; 1 for the first of a pair, 0 for the second; 1 for yes, 0 for no; the id named or picked;
+                the ids tapped in a group or clicked in a slate, which may be none; or an answer that is no rating.
             source: Who answers.
             key: Made by the client: an answer told again with the same key changes nothing. Empty: one is made.
             at: When it was given, in seconds since the epoch.
@@ -175,12 +179,12 @@ class Question:
             AnswerError: If it is no answer to this form of question.
         """
         is_other = isinstance(value, AnswerKind)
-        is_group = self.form is Form.GROUP and not is_other
+        is_list, is_name = self.form in _TAPPED and not is_other, self.form is Form.RECALL and not is_other
         return Answer(
             user_id=self.user_id,
-            item_id=self.item_id,
+            item_id=value if is_name else self.item_id,  # type: ignore[arg-type]  # the answer checks it
             kind=value if isinstance(value, AnswerKind) else AnswerKind.RATING,
-            value=None if is_other or is_group else value,  # type: ignore[arg-type]  # a group counts its taps itself
+            value=None if is_other or is_list or is_name else value,  # type: ignore[arg-type]  # counted by the answer
             source=source,
             propensity=self.propensity,
             key=key,
@@ -188,7 +192,7 @@ class Question:
             answered_at=at,
             form=self.form,
             others=self.others,
-            tapped=_ids(value) if is_group else (),
+            tapped=_ids(self.form, value) if is_list else (),
         )
 
     def answers(
@@ -225,17 +229,17 @@ class Answer:
     """What an oracle says to a question.
 
     Attributes:
-        item_id: As in the question: the item, the first of several, or the name of the concept.
+        item_id: As in the question: the item, the first of several, or the name of the concept; what was named, if any.
         value: For ``kind`` rating: the rating on the data's own scale; 1 for the first of a pair and 0 for the second;
-            1 for yes and 0 for no; how many were tapped. ``None`` for the other kinds.
+            1 for yes and 0 for no; how many were tapped, picked, clicked or named. ``None`` for the other kinds.
         source: Who answered: ``person``, ``simulated``, an annotator's name.
         propensity: Probability with which the question was asked; ``None`` where nobody asked.
         key: Client-made key; a second answer with the same key changes nothing. Empty: one is made.
         question: The strategy that asked, empty where nobody did.
         asked_at, answered_at: Seconds since the epoch as the client claims them; ``None`` if unknown.
         form: Of the question.
-        others: The further items of a pair or a group.
-        tapped: Those of a group that were tapped.
+        others: The further items of a pair, a group, a pick or a slate.
+        tapped: Those of a group that were tapped; the one that was picked; those that were clicked, first to last.
     """
 
     user_id: str
@@ -259,15 +263,16 @@ class Answer:
         _set(
             self,
             kind=_kind(self.kind),
-            value=None if self.value is None else _rating(self.value),
+            value=None if self.value is None else rating_of(self.value),
             source=normalise_id(self.source, "source"),
-            propensity=None if self.propensity is None else _probability(self.propensity),
+            propensity=None if self.propensity is None else probability_of(self.propensity),
             key=key_of(self.key),
             question=key_of(self.question, "question"),
             asked_at=time_of(self.asked_at, "asked_at"),
             answered_at=time_of(self.answered_at, "answered_at"),
         )
         _check_tapped(self)
+        _check_named(self)
         if (self.kind is AnswerKind.RATING) != (self.value is not None):
             raise AnswerError(
                 f"an answer of kind {self.kind.value!r} has value {self.value!r}. Only a rating has a value."
@@ -277,8 +282,8 @@ class Answer:
 
     @property
     def items(self) -> tuple[str, ...]:
-        """All items it speaks of; none where it is about a concept."""
-        return () if self.form is Form.CONCEPT else (self.item_id, *self.others)
+        """All items it speaks of; none where it is about a concept, or none was named."""
+        return _items(self)
 
     @property
     def subject(self) -> tuple[str, ...]:
@@ -291,6 +296,8 @@ class Answer:
         return self.kind is AnswerKind.RATING
 
 
+_TAPPED = {Form.GROUP: "tapped", Form.PICK: "picked", Form.SLATE: "clicked"}
+_SEVERAL = (Form.PAIR, Form.PAGE, *_TAPPED)
 _YES_NO = {
     Form.PAIR: "1 for the first, 0 for the second",
     Form.CONCEPT: "1 for yes, 0 for no",
@@ -298,18 +305,23 @@ _YES_NO = {
 }
 
 
+def _items(asked: Question | Answer) -> tuple[str, ...]:
+    return () if asked.form is Form.CONCEPT or not asked.item_id else (asked.item_id, *asked.others)
+
+
 def _check_items(asked: Question | Answer) -> None:
     """A user and as many different items as the form has, by their normal names."""
     form = form_of(asked.form)
     normalise = normalise_words if form is Form.CONCEPT else normalise_id
     others = tuple(normalise_id(other, ITEM) for other in several(asked.others, "others"))
-    item = normalise(asked.item_id, ITEM)
+    nothing_named = form is Form.RECALL and isinstance(asked.item_id, str) and not asked.item_id
+    item = "" if nothing_named else normalise(asked.item_id, ITEM)
     _set(asked, form=form, user_id=normalise_id(asked.user_id, USER), item_id=item, others=others)
     if form is Form.PAIR and len(others) != 1:
         raise AnswerError(f"a pair has {1 + len(others)} items. Give 2 different ones.")
-    if form in (Form.GROUP, Form.PAGE) and not others:
+    if form in (Form.GROUP, Form.PAGE, Form.PICK) and not others:
         raise AnswerError(f"a {form.value} has 1 item. Give at least 2 different ones.")
-    if form not in (Form.PAIR, Form.GROUP, Form.PAGE) and others:
+    if form not in _SEVERAL and others:
         raise AnswerError(f"a {form.value} question has {1 + len(others)} items. It is about one.")
     items = (asked.item_id, *others)
     if len(set(items)) < len(items):
@@ -318,18 +330,46 @@ def _check_items(asked: Question | Answer) -> None:
 
 
 def _check_tapped(answer: Answer) -> None:
-    """Only a group has tapped items, all of them were offered, and their number is its value."""
-    tapped = tuple(dict.fromkeys(normalise_id(item, ITEM) for item in several(answer.tapped, "tapped")))
+    """Only some forms have tapped items, all of them were offered, and their number is the value."""
+    tapped, form = (
+        tuple(dict.fromkeys(normalise_id(item, ITEM) for item in several(answer.tapped, "tapped"))),
+        answer.form,
+    )
     _set(answer, tapped=tapped)
-    if tapped and (answer.form is not Form.GROUP or answer.kind is not AnswerKind.RATING):
-        raise AnswerError(f"item {shown(tapped[0])} was tapped in no group. Only the answer to a group has such items.")
+    said = form in _TAPPED and answer.kind is AnswerKind.RATING
+    if tapped and not said:
+        raise AnswerError(
+            f"item {shown(tapped[0])} was tapped in no group, pick or slate. Only answers to them have such."
+        )
     strange = [item for item in tapped if item not in answer.items]
     if strange:
-        raise AnswerError(f"item {shown(strange[0])} was tapped and not offered. Give items of the group.")
-    if answer.form is Form.GROUP and answer.kind is AnswerKind.RATING:
-        if answer.value not in (None, float(len(tapped))):
-            raise AnswerError(f"the value of a group is {answer.value:g}, {len(tapped)} are tapped. Leave it out.")
-        _set(answer, value=float(len(tapped)))
+        raise AnswerError(
+            f"item {shown(strange[0])} was {_TAPPED[form]} and not offered. Give items of the {form.value}."
+        )
+    if said:
+        n = len(tapped)
+        if answer.value not in (None, float(n)):
+            raise AnswerError(
+                f"the value of a {form.value} is {answer.value:g}, {n} are {_TAPPED[form]}. Leave it out."
+            )
+        if form is Form.PICK and n != 1:
+            raise AnswerError(f"of a pick {n} items are picked. Give the one that was picked.")
+        _set(answer, value=float(n))
+
+
+def _check_named(answer: Answer) -> None:
+    """What was named is an item, and counts as one."""
+    if answer.form is not Form.RECALL:
+        return
+    if answer.kind is not AnswerKind.RATING:
+        if answer.item_id:
+            raise AnswerError(f"item {shown(answer.item_id)} is in an answer that names none. Leave it empty.")
+        return
+    if not answer.item_id:
+        raise AnswerError("a naming has 0 items. Give the id of the one that was named, or the kind skipped.")
+    if answer.value not in (None, 1.0):
+        raise AnswerError(f"the value of a naming is {answer.value:g}. Leave it out.")
+    _set(answer, value=1.0)
 
 
 def form_of(value: object) -> Form:
@@ -349,28 +389,14 @@ def _kind(value: object) -> AnswerKind:
     return AnswerKind(value)
 
 
-def _rating(value: object) -> float:
-    """The rating as a finite float. Text and ``True`` are refused, although Python could make a number of them."""
-    number = number_of(value)
-    if not math.isfinite(number):
-        raise AnswerError(f"the rating {shown(value)} is not a finite number. Give a number on the data's scale.")
-    return number
-
-
-def _probability(value: object) -> float:
-    number = number_of(value)
-    if not 0.0 <= number <= 1.0:
-        raise AnswerError(f"propensity {shown(value)} is not a probability. Give a number from 0 to 1, or None.")
-    return number
-
-
 def _set(of: object, **values: Any) -> None:
     for name, value in values.items():
         object.__setattr__(of, name, value)
 
 
-def _ids(tapped: object) -> tuple[str, ...]:
-    """The items tapped in a group; a number says how many, and not which."""
-    if isinstance(tapped, (str, bytes)) or not isinstance(tapped, Sequence):
+def _ids(form: Form, tapped: object) -> tuple[str, ...]:
+    """The items tapped in a list; a number says how many, and not which. One id alone is what was picked or clicked."""
+    is_one = isinstance(tapped, (str, bytes)) or not isinstance(tapped, Sequence)
+    if is_one and form is Form.GROUP:
         raise AnswerError(f"the answer to a group is {shown(tapped)}. Give the ids that were tapped, in a list.")
-    return tuple(tapped)
+    return (tapped,) if is_one else tuple(tapped)  # type: ignore[return-value,arg-type]  # the answer checks them

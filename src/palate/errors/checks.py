@@ -59,6 +59,22 @@ def number(value: object, name: str, *, least: float = -math.inf) -> float:
     return found
 
 
+def rating_of(value: object) -> float:
+    """The rating as a finite float. Text and ``True`` are refused, although Python could make a number of them."""
+    number = number_of(value)
+    if not math.isfinite(number):
+        raise AnswerError(f"the rating {shown(value)} is not a finite number. Give a number on the data's scale.")
+    return number
+
+
+def probability_of(value: object) -> float:
+    """A probability, as a float."""
+    number = number_of(value)
+    if not 0.0 <= number <= 1.0:
+        raise AnswerError(f"propensity {shown(value)} is not a probability. Give a number from 0 to 1, or None.")
+    return number
+
+
 def positive(value: object, name: str) -> float:
     """A finite number above 0."""
     found = number_of(value)

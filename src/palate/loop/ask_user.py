@@ -20,6 +20,7 @@ from palate.costs import Seconds
 from palate.entities import USER, Form, Question, form_of
 from palate.errors import OptionError
 from palate.errors.checks import count, instance, normalise_id, normalise_words, one_of, several, share, shown
+from palate.loop.hear_choices import MOST_NAMINGS
 from palate.loop.memory import Memory
 from palate.loop.offered import candidates_of, context_of
 from palate.loop.state import UserState
@@ -37,7 +38,10 @@ def forms_of(forms: Sequence[str]) -> tuple[Form, ...]:
     given = [forms] if isinstance(forms, str) else several(forms, "forms")
     if not given:
         raise OptionError(f"no form of question is given. Give one or several of {', '.join(Form)}.")
-    return tuple(dict.fromkeys(map(form_of, given)))
+    found = tuple(dict.fromkeys(map(form_of, given)))
+    if Form.SLATE in found:
+        raise OptionError("a slate is heard when it has been shown, it cannot be asked. Leave slate out, or give pick.")
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +120,11 @@ def _items(memory: Memory, user_id: str, wish: Wish, k: int, rng: np.random.Gene
 def _of_forms(
     memory: Memory, user_id: str, wish: Wish, forms: tuple[Form, ...], k: int, rng: np.random.Generator
 ) -> list[Question]:
-    """Questions of several forms, best first by what an answer tells per second; each given those before it."""
+    """Questions of several forms, best first by what an answer tells per second; each given those before it.
+
+    To name one comes first, where that is among the forms: what it tells is the order of a list, and the measure, which
+    sees what all items have in common as well, would never choose it.
+    """
     if not isinstance(wish.strategy, str) or wish.strategy != DEFAULT:
         raise OptionError(
             f"strategy {shown(wish.strategy)} ranks items. Several forms of question are compared by what they tell "
@@ -127,7 +135,7 @@ def _of_forms(
     questions: list[Question] = []
     while len(questions) < k:
         found = offers(context, forms, rng=rng)
-        best = int(best_offer(found)[0])
+        best = int(best_offer(found)[0]) if context.recall is None else forms.index(Form.RECALL)
         if best < 0:
             break
         questions.append(_question(memory.model, user_id, context, found[best]))
@@ -170,23 +178,27 @@ def _context(model: Model, state: UserState, forms: tuple[Form, ...], wish: Wish
         concepts=learnt,
         open_concepts=np.array([[name not in state.concepts for name in learnt.names]], dtype=bool).reshape(1, -1),
         preview_reach=np.ones((1, len(offered))),
+        recall=Form.RECALL in forms and state.namings < MOST_NAMINGS and len(offered) > 0,
     )
 
 
 def _without(setting: QuestionContext, offer: Offers) -> QuestionContext:
-    """Once a question is asked: its items and its concept are not open any more, the belief is narrower."""
+    """Once a question is asked: its items and its concept are not open any more, the belief is narrower.
+
+    One is named at a time: what comes to mind next hangs on what came first.
+    """
     allowed, concepts = setting.allowed.copy(), setting.open_concepts.copy()
     allowed[0, offer.items[0][offer.items[0] >= 0]] = False
     if offer.concept[0] >= 0:
         concepts[0, offer.concept[0]] = False
     belief = Belief(setting.belief.mean, offer.after)
-    return replace(setting, belief=belief, allowed=allowed, open_concepts=concepts)
+    return replace(setting, belief=belief, allowed=allowed, open_concepts=concepts, recall=None)
 
 
 def _question(model: Model, user_id: str, setting: QuestionContext, offer: Offers) -> Question:
     is_concept = offer.form is Form.CONCEPT
     names = [model.catalogue.ids[item] for item in offer.items[0] if item >= 0]
-    names = [setting.concepts.names[offer.concept[0]]] if is_concept else names
+    names = [setting.concepts.names[offer.concept[0]]] if is_concept else names or [""]
     left = float(np.einsum("de,de->", setting.moment[0], offer.after[0]))
     share = 1.0 - left / max(float(setting.uncertainty[0]), np.finfo(np.float64).tiny)
     return Question(
@@ -223,6 +235,7 @@ _CHANCE = {
     Form.CONCEPT: "you have a view of it",
     Form.PREVIEW: "you can tell",
     Form.PAGE: "you know one of them",
+    Form.PICK: "you know two of them",
 }
 
 

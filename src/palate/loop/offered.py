@@ -39,8 +39,13 @@ def context_of(
     concepts: Concepts,
     open_concepts: Mask,
     preview_reach: Array,
+    recall: bool = False,
 ) -> QuestionContext:
-    """What questions of all forms to n users are made of."""
+    """What questions of all forms to n users are made of.
+
+    Args:
+        recall: Whether they may be asked to name one they like.
+    """
     return QuestionContext(
         candidates=candidates,
         belief=belief,
@@ -52,4 +57,5 @@ def context_of(
         open_concepts=open_concepts,
         preview_noise=model.preview_noise,
         preview_reach=preview_reach,
+        recall=model.recall_options if recall else None,
     )

@@ -13,6 +13,7 @@ import numpy as np
 
 from palate.encoders.histories.events import History
 from palate.entities import Answer, AnswerKind, Form
+from palate.loop.hear_choices import clicked, named, picked
 from palate.loop.state import UserState, fresh_state
 from palate.model.counted import Counted, counted
 from palate.model.model import Model
@@ -153,4 +154,7 @@ _HEAR: dict[Form, Callable[[Model, UserState, Answer], UserState]] = {
     Form.CONCEPT: _concept,
     Form.PAIR: _pair,
     Form.GROUP: _group,
+    Form.RECALL: named,
+    Form.PICK: picked,
+    Form.SLATE: clicked,
 }

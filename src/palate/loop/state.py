@@ -42,9 +42,12 @@ class UserState:
         exposure: Belief about what the user can answer.
         rated: Positions of the rated items, in order.
         values: Their ratings.
-        asked: Positions of items that need not be asked again, nor shown: rated, tapped, or answered in any other way.
-        posed: Positions of those that were in an answered pair, group or preview: not asked again either, but shown.
+        asked: Positions of items that need not be asked again, nor shown: rated, tapped, named, answered otherwise.
+        posed: Positions of those that were in an answered pair, group or preview, picked or clicked: not asked again
+            either, but shown.
         concepts: Names of the concepts answered.
+        named: Positions of the items named from memory, in order.
+        namings: How often an item was named, or as often as it is asked for where somebody would not.
     """
 
     start: Belief
@@ -55,6 +58,8 @@ class UserState:
     asked: frozenset[int]
     posed: frozenset[int] = frozenset()
     concepts: frozenset[str] = frozenset()
+    named: tuple[int, ...] = ()
+    namings: int = 0
 
 
 def fresh_state(

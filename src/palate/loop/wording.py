@@ -14,13 +14,16 @@ _TEXTS = {
     Form.PAGE: "Rate those you know: {}.",
     Form.CONCEPT: "Do you like {}?",
     Form.PREVIEW: "Would you like {}?",
+    Form.PICK: "Which of these do you like best: {}?",
+    Form.RECALL: "Name one you like.",
 }
 
 
 def worded(model: Model, question: Question) -> Question:
     """The question with the titles of its items and its text."""
     catalogue = model.catalogue
-    titles = tuple(catalogue.names[catalogue.position(item)] for item in question.items) or (question.item_id,)
+    titles = tuple(catalogue.names[catalogue.position(item)] for item in question.items)
+    titles = (question.item_id,) if question.form is Form.CONCEPT else titles
     return replace(question, titles=titles, text=_text(model, question.form, titles))
 
 

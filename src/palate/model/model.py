@@ -27,11 +27,13 @@ from palate.model.scale import Scale
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.attribute_coding import Told
 from palate.posteriors.attributes import Attributes
+from palate.posteriors.choices import Options
 from palate.posteriors.concepts import Concept, Concepts
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.population import Population
 from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
+from palate.random import derive_rng
 from palate.ranking.item_knn import Companions
 
 
@@ -58,6 +60,7 @@ class Model:
         behaviour: The Transformer that does, where that is its name.
         companions: What comes with what, of the items fitted on; None where that was not asked for.
         adaptation: What came of adapting the text encoder; None where that was not asked for.
+        none_logit: Logit of clicking nothing in a slate; None where no answers say how often that is.
     """
 
     catalogue: Catalogue
@@ -77,6 +80,7 @@ class Model:
     behaviour: Behaviour | None = None
     companions: Companions | None = None
     adaptation: Adaptation | None = None
+    none_logit: float | None = None
 
     @cached_property
     def history_encoder(self) -> HistoryEncoder:
@@ -124,6 +128,15 @@ class Model:
         if strange and not left_out:
             raise OptionError(f"the model was not fitted with the encoder {strange[0]!r}. Leave it out.")
         return replace(self, catalogue=replace(self.catalogue, blocks=blocks)) if own else self
+
+    @cached_property
+    def recall_options(self) -> Options:
+        """Everything, as what somebody names who is asked for one they like; of a large catalogue the same draw always.
+
+        Coming to mind is a matter of popularity: ``log(n + 1/2)``, n the answers of an item.
+        """
+        rng = derive_rng(0, "recall", self.fingerprint)
+        return self.taste.recall_options(self.catalogue.counts, rng=rng)
 
     @cached_property
     def rows(self) -> dict[str, int]:

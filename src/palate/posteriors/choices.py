@@ -32,13 +32,26 @@ from palate.arrays import Array
 from palate.errors import OptionError
 from palate.errors.checks import number_of, shown
 from palate.posteriors.belief import Belief
+from palate.posteriors.items import Items
+from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.statistics import pack, unpack
 
 EXACT, DRAWN = 1_000, 3_000  # options of a large catalogue that count in full, and that stand for all the rest
+_LEAST_NOISE = 1e-6  # of an answer that decides a choice, as a share of how much what decides it varies
 _MOST_STEPS = 100
 _SETTLED = 1e-10  # rise of the log posterior that a step promises, in nats, from which it is the last
 _SUFFICIENT = 1e-4  # share of the promised rise that a step must bring; Armijo, Pacific J. Math. 16, 1966
 _SHORTEST = 1e-8  # of a Newton step; what does not rise by then is at its mode to rounding
+
+
+def sharpness_of(items: Items, likelihood: Likelihood) -> float:
+    """β: ``1 / σ``, where σ² is the median noise of an answer, so that no scale needs another.
+
+    Ratings decide in units of the scale, likes by their latent value, events by the strength of preference.
+    """
+    noise = float(np.median(likelihood.answer_noise(items.answer_noise))) if len(items) else 0.0
+    varies = float(np.var(items.level) + np.mean((items.factors**2).sum(1))) if len(items) else 0.0
+    return float(1.0 / np.sqrt(max(noise, _LEAST_NOISE * varies) or 1.0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +98,7 @@ class Options:
     def _second(self, chances: Array) -> Array:
         """``E_p[s sᵀ]`` of the slopes, symmetric to the last bit."""
         if chances.ndim == 2 and not self._own:
-            return unpack(chances @ self._pairs)
+            return unpack(chances @ self._pairs) if len(chances) > 1 else self._second(chances[0])[None]
         second = np.swapaxes(self.slopes * chances[..., None], -1, -2) @ self.slopes
         return np.asarray((second + np.swapaxes(second, -1, -2)) / 2)
 

@@ -202,7 +202,8 @@ class Implicit(_Linear):
 
     kind = "implicit"
     events_only = True
-    forms = frozenset((Form.RATE, Form.GROUP, Form.PAGE))  # an event is a tap; there is nothing else to say
+    # an event is a tap, a naming or a click a choice; there is nothing else to say
+    forms = frozenset((Form.RATE, Form.GROUP, Form.PAGE, Form.RECALL, Form.PICK, Form.SLATE))
     words: ClassVar = {"like": 1.0}
     unit = "strength of preference"
     _did = ("chose", "chose")

@@ -24,8 +24,6 @@ from palate.posteriors.statistics import outer_products, unpack, used_columns
 
 _ANSWERS = 4  # of one user whose moments are made at once: 130 kB at 64 dimensions
 
-_LEAST_NOISE = 1e-6  # of an answer that decides a choice, as a share of how much what decides it varies
-
 
 @dataclass(frozen=True, slots=True)
 class Taste:
@@ -149,13 +147,8 @@ class Taste:
 
     @property
     def sharpness(self) -> float:
-        """β of a choice: ``1 / σ``, where σ² is the median noise of an answer, so that no scale needs another.
-
-        Ratings decide in units of the scale, likes by their latent value, events by the strength of preference.
-        """
-        noise = float(np.median(self.likelihood.answer_noise(self.items.answer_noise)))
-        varies = float(np.var(self.items.level) + np.mean((self.items.factors**2).sum(1)))
-        return float(1.0 / np.sqrt(max(noise, _LEAST_NOISE * varies) or 1.0))
+        """β of a choice (:func:`palate.posteriors.choices.sharpness_of`)."""
+        return choices.sharpness_of(self.items, self.likelihood)
 
     def recall_options(
         self, counts: Array, *, power: float = 1.0, sharpness: float | None = None, rng: np.random.Generator

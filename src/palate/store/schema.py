@@ -7,9 +7,10 @@ from pathlib import Path
 
 from palate.entities import AnswerKind, Form
 from palate.errors import NEWER, StoreError
+from palate.store.rows import COLUMNS
 
 APPLICATION_ID = 0x50414C54  # "PALT", in the file's header: tells our database from anybody's
-VERSION = 3
+VERSION = 4
 
 _KINDS = ", ".join(f"'{kind.value}'" for kind in AnswerKind)
 _FORMS = ", ".join(f"'{form.value}'" for form in Form if form is not Form.PAGE)  # whose answers rate one item each
@@ -82,14 +83,25 @@ def _moved(form: str, others: str, tapped: str) -> tuple[str, ...]:
     )
 
 
-# Version 1 had labels of one form, version 2 labels of all forms.
-_FROM = {1: _moved("'rate'", "'[]'", "'[]'"), 2: _moved("form", "others", "tapped")}
+# Version 1 had labels of one form, version 2 labels of several, version 3 all three contents, and fewer forms.
+_FROM = {
+    1: _moved("'rate'", "'[]'", "'[]'"),
+    2: _moved("form", "others", "tapped"),
+    3: (
+        *(f"DROP TRIGGER records_no_{change}" for change in ("update", "delete", "replace")),
+        "ALTER TABLE records RENAME TO older",
+        *_STATEMENTS,
+        f"INSERT INTO records ({COLUMNS}) SELECT {COLUMNS} FROM older ORDER BY seq",
+        "DROP TABLE older",
+    ),
+}
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:
     """Make the table in an empty file, move the rows of an older log into it; write nothing into any other file.
 
-    A process of an older Palate that has the log open finds its table gone: it can neither write nor read, and says so.
+    A process of the first or second version that has the log open finds its table gone: it can neither write nor read,
+    and says so; one of the third goes on in the new table.
 
     Raises:
         StoreError: If the file is another program's database, or a log of another version.

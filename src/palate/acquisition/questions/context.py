@@ -15,6 +15,7 @@ from palate.costs import Seconds
 from palate.entities import Form
 from palate.posteriors.belief import Belief
 from palate.posteriors.belief import quadratic as of_many
+from palate.posteriors.choices import Options
 from palate.posteriors.concepts import Concepts
 
 
@@ -33,6 +34,7 @@ class QuestionContext:
         open_concepts: Those that may be asked, (n, C).
         preview_noise: Variance of what somebody makes of a preview, on top of a rating's.
         preview_reach: P(a preview lets the user tell), times what an answer is worth, (n, I).
+        recall: What one that is liked is named out of; None where nobody is asked for one.
     """
 
     candidates: Candidates
@@ -45,6 +47,7 @@ class QuestionContext:
     open_concepts: Mask
     preview_noise: float
     preview_reach: Array
+    recall: Options | None = None
 
     @property
     def worth(self) -> Array:

@@ -18,6 +18,7 @@ from typing import Protocol
 
 import numpy as np
 
+from palate.acquisition.questions.choices import pick, recall
 from palate.acquisition.questions.context import Offers, QuestionContext, nothing, quadratic, the_best
 from palate.acquisition.questions.groups import group, page
 from palate.acquisition.questions.pairs import pair
@@ -89,6 +90,8 @@ FORMS: dict[Form, Offer] = {
     Form.PAGE: page,
     Form.CONCEPT: concept,
     Form.PREVIEW: preview,
+    Form.RECALL: recall,
+    Form.PICK: pick,
 }
 
 
