@@ -176,13 +176,57 @@ def test_a_rating_is_kept_as_a_finite_float_or_refused(value: object) -> None:
         (
             {"tapped": ("a",)},
             AnswerError,
-            r"^item 'a' was tapped in no group\. Only the answer to a group has such items\.$",
+            r"^item 'a' was tapped in no group, pick or slate\. Only answers to them have such\.$",
         ),
         (
             {"form": "group", "others": ("b",), "tapped": ("b",), "kind": "unknown", "value": None},
             AnswerError,
-            r"^item 'b' was tapped in no group\.",
+            r"^item 'b' was tapped in no group, pick or slate\.",
         ),
+        ({"form": "pick", "value": None}, AnswerError, r"^a pick has 1 item\. Give at least 2 different ones\.$"),
+        (
+            {"form": "pick", "others": ("b",), "value": None},
+            AnswerError,
+            r"^of a pick 0 items are picked\. Give the one that was picked\.$",
+        ),
+        (
+            {"form": "pick", "others": ("b",), "tapped": ("a", "b"), "value": None},
+            AnswerError,
+            r"^of a pick 2 items are picked\. Give the one that was picked\.$",
+        ),
+        (
+            {"form": "pick", "others": ("b",), "tapped": ("c",), "value": None},
+            AnswerError,
+            r"^item 'c' was picked and not offered\. Give items of the pick\.$",
+        ),
+        (
+            {"form": "slate", "others": ("b",), "tapped": ("c",), "value": None},
+            AnswerError,
+            r"^item 'c' was clicked and not offered\. Give items of the slate\.$",
+        ),
+        (
+            {"form": "slate", "others": ("b",), "tapped": ("b",), "value": 0.0},
+            AnswerError,
+            r"^the value of a slate is 0, 1 are clicked\. Leave it out\.$",
+        ),
+        (
+            {"form": "slate", "others": ("a",)},
+            AnswerError,
+            r"^item 'a' comes twice in a slate\. Give different items\.$",
+        ),
+        (
+            {"form": "recall", "item_id": ""},
+            AnswerError,
+            r"^a naming has 0 items\. Give the id of the one that was named, or the kind skipped\.$",
+        ),
+        ({"form": "recall", "item_id": " "}, IdError, r"^item_id is empty"),
+        ({"form": "recall", "value": 4.0}, AnswerError, r"^the value of a naming is 4\. Leave it out\.$"),
+        (
+            {"form": "recall", "kind": "skipped", "value": None},
+            AnswerError,
+            r"^item 'a' is in an answer that names none\. Leave it empty\.$",
+        ),
+        ({"form": "recall", "others": ("b",)}, AnswerError, r"^a recall question has 2 items\. It is about one\.$"),
         ({"others": ("b",)}, AnswerError, r"^a rate question has 2 items\. It is about one\.$"),
         ({"form": "concept", "others": ("b",)}, AnswerError, r"^a concept question has 2 items\. It is about one\.$"),
         (
@@ -208,6 +252,30 @@ def test_a_group_counts_its_taps() -> None:
     answer = Answer("ann", "a", AnswerKind.RATING, form=Form.GROUP, others=("b", "c"), tapped=(" c ", "c", "a"))
     assert (answer.value, answer.tapped, answer.items) == (2.0, ("c", "a"), ("a", "b", "c"))
     assert Answer("ann", "a", AnswerKind.RATING, form=Form.GROUP, others=("b",)).value == 0.0
+
+
+def test_a_naming_a_pick_and_a_slate_count_what_was_chosen() -> None:
+    named = Answer("ann", " a ", "rating", form="recall")  # type: ignore[arg-type]
+    assert (named.value, named.items, named.subject) == (1.0, ("a",), ("recall", "a"))
+    nothing = Answer("ann", "", "skipped", form="recall")  # type: ignore[arg-type]
+    assert (nothing.value, nothing.items) == (None, ())
+    recall = Question("ann", "", "s", 0.0, 1.0, 1.0, form=Form.RECALL, text="Name one you like.")
+    assert (recall.items, recall.title, recall.answer("a").item_id) == ((), "Name one you like.", "a")
+    assert recall.answer(AnswerKind.SKIPPED).items == ()
+    with pytest.raises(AnswerError, match=r"^a question to name one is about item 'a'\. Leave the item empty\.$"):
+        Question("ann", "a", "s", 0.0, 1.0, 1.0, form=Form.RECALL)
+    pick = Question("ann", "a", "s", 0.0, 1.0, 1.0, form=Form.PICK, others=("b", "c"))
+    assert pick.answer("b") == pick.answer(["b"])
+    assert (pick.answer("b").tapped, pick.answer("b").value) == (("b",), 1.0)
+    assert pick.answer(AnswerKind.UNKNOWN).value is None
+    slate = Question("ann", "a", "s", 0.0, 1.0, 1.0, form=Form.SLATE, others=("b", "c"))
+    assert [slate.answer(clicked).value for clicked in ([], "c", ["c", "a"])] == [0.0, 1.0, 2.0]
+    assert slate.answer(["c", "a"]).tapped == ("c", "a")  # in the order of the clicks
+    one = Question("ann", "a", "s", 0.0, 1.0, 1.0, form=Form.SLATE)
+    assert (one.answer([]).value, one.answer("a").value) == (0.0, 1.0)  # a list of one was clicked, or not
+    for choice, wrong in ((pick, 3.5), (slate, None), (recall, 2.5)):
+        with pytest.raises(PalateError):
+            choice.answer(wrong)  # type: ignore[arg-type]
 
 
 def test_a_concept_is_about_no_item() -> None:

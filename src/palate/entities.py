@@ -1,8 +1,7 @@
 """The things Palate speaks of, and the column names, once.
 
 Ids are text. An id is normalised in one way everywhere (:func:`normalise_id`): NFC, no outer white space, 1 to 256
-bytes of UTF-8, no control characters, no lone surrogates, nothing that does not show. Two ids are the same if their
-normalised text is equal.
+bytes of UTF-8, no control characters, no lone surrogates, nothing that does not show. Two are the same if these are.
 """
 
 from __future__ import annotations
@@ -135,8 +134,9 @@ class Question:
             check_text(title, TITLE)
         for name in ("answerable", "propensity"):
             share(getattr(self, name), name)
-        if isinstance(self.value, bool) or not isinstance(self.value, Real):
-            raise OptionError(f"the value of a question is {shown(self.value)}. Give a number.")
+        value: object = self.value
+        if isinstance(value, bool) or not isinstance(value, Real):
+            raise OptionError(f"the value of a question is {shown(value)}. Give a number.")
 
     @property
     def items(self) -> tuple[str, ...]:
@@ -236,7 +236,7 @@ class Answer:
         propensity: Probability with which the question was asked; ``None`` where nobody asked.
         key: Client-made key; a second answer with the same key changes nothing. Empty: one is made.
         question: The strategy that asked, empty where nobody did.
-        asked_at, answered_at: Seconds since the epoch as the client claims them; ``None`` if unknown.
+        asked_at, answered_at: Seconds since the epoch, as the client claims; ``None`` if unknown.
         form: Of the question.
         others: The further items of a pair, a group, a pick or a slate.
         tapped: Those of a group that were tapped; the one that was picked; those that were clicked, first to last.
@@ -298,11 +298,8 @@ class Answer:
 
 _TAPPED = {Form.GROUP: "tapped", Form.PICK: "picked", Form.SLATE: "clicked"}
 _SEVERAL = (Form.PAIR, Form.PAGE, *_TAPPED)
-_YES_NO = {
-    Form.PAIR: "1 for the first, 0 for the second",
-    Form.CONCEPT: "1 for yes, 0 for no",
-    Form.PREVIEW: "1 for yes, 0 for no",
-}
+_ONE_ZERO = "1 for yes, 0 for no"
+_YES_NO = {Form.PAIR: "1 for the first, 0 for the second", Form.CONCEPT: _ONE_ZERO, Form.PREVIEW: _ONE_ZERO}
 
 
 def _items(asked: Question | Answer) -> tuple[str, ...]:
@@ -314,16 +311,16 @@ def _check_items(asked: Question | Answer) -> None:
     form = form_of(asked.form)
     normalise = normalise_words if form is Form.CONCEPT else normalise_id
     others = tuple(normalise_id(other, ITEM) for other in several(asked.others, "others"))
-    nothing_named = form is Form.RECALL and isinstance(asked.item_id, str) and not asked.item_id
-    item = "" if nothing_named else normalise(asked.item_id, ITEM)
+    is_open = form is Form.RECALL and isinstance(asked.item_id, str) and not asked.item_id
+    item = "" if is_open else normalise(asked.item_id, ITEM)
     _set(asked, form=form, user_id=normalise_id(asked.user_id, USER), item_id=item, others=others)
-    if form is Form.PAIR and len(others) != 1:
-        raise AnswerError(f"a pair has {1 + len(others)} items. Give 2 different ones.")
-    if form in (Form.GROUP, Form.PAGE, Form.PICK) and not others:
+    items = (item, *others)
+    if form is Form.PAIR and len(items) != 2:
+        raise AnswerError(f"a pair has {len(items)} items. Give 2 different ones.")
+    if form in (Form.GROUP, Form.PAGE, Form.PICK) and len(items) == 1:
         raise AnswerError(f"a {form.value} has 1 item. Give at least 2 different ones.")
-    if form not in _SEVERAL and others:
-        raise AnswerError(f"a {form.value} question has {1 + len(others)} items. It is about one.")
-    items = (asked.item_id, *others)
+    if form not in _SEVERAL and len(items) > 1:
+        raise AnswerError(f"a {form.value} question has {len(items)} items. It is about one.")
     if len(set(items)) < len(items):
         twice = next(item for item in items if items.count(item) > 1)
         raise AnswerError(f"item {shown(twice)} comes twice in a {form.value}. Give different items.")
@@ -361,10 +358,10 @@ def _check_named(answer: Answer) -> None:
     """What was named is an item, and counts as one."""
     if answer.form is not Form.RECALL:
         return
-    if answer.kind is not AnswerKind.RATING:
-        if answer.item_id:
-            raise AnswerError(f"item {shown(answer.item_id)} is in an answer that names none. Leave it empty.")
+    if answer.kind is not AnswerKind.RATING and not answer.item_id:
         return
+    if answer.kind is not AnswerKind.RATING:
+        raise AnswerError(f"item {shown(answer.item_id)} is in an answer that names none. Leave it empty.")
     if not answer.item_id:
         raise AnswerError("a naming has 0 items. Give the id of the one that was named, or the kind skipped.")
     if answer.value not in (None, 1.0):

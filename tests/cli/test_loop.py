@@ -215,7 +215,8 @@ def test_ask_for_an_unknown_form_is_an_error(cli, model):
     result = cli("ask", model, "--user", "ann", "--forms", "rate,essay")
     assert (result.code, result.out) == (2, "")
     assert result.err == (
-        "Error: the form of question 'essay' is unknown. Use rate, pair, group, page, concept or preview.\n"
+        "Error: the form of question 'essay' is unknown. "
+        "Use rate, pair, group, page, concept, preview, recall, pick or slate.\n"
     )
 
 

@@ -143,7 +143,7 @@ def test_an_unknown_likelihood_is_refused() -> None:
 def test_of_events_there_are_answers_to_some_forms_alone(form: Form) -> None:
     Gaussian().check_forms([form])
     Probit().check_forms([form])
-    if form in (Form.RATE, Form.GROUP, Form.PAGE):
+    if form in (Form.RATE, Form.GROUP, Form.PAGE, Form.RECALL, Form.PICK, Form.SLATE):
         return Implicit().check_forms([form])
     with pytest.raises(OptionError, match=rf"^a model of events knows no dislikes: a {form.value} cannot be asked\."):
         Implicit().check_forms([Form.RATE, form])

@@ -91,6 +91,8 @@ class Simulated:
     def _said(self, question: Question, known: Mapping[str, float]) -> float | AnswerKind | None:
         if question.form is Form.GROUP:
             return None  # the answer counts its taps
+        if question.form in (Form.RECALL, Form.PICK, Form.SLATE):
+            return AnswerKind.SKIPPED
         if question.form is Form.CONCEPT:
             return self._view(question.item_id, known)
         ratings = [known.get(item) for item in question.items]

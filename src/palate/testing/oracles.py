@@ -52,7 +52,9 @@ class OracleContract(ABC):
     def _asked(self, form: Form) -> list[Sequence[str]]:
         if form is Form.CONCEPT:
             return [[concept] for concept in self.concepts]
-        width = {Form.PAIR: 2, Form.GROUP: 4, Form.PAGE: 3}.get(form, 1)
+        if form is Form.RECALL:
+            return [[""]]
+        width = {Form.PAIR: 2, Form.GROUP: 4, Form.PAGE: 3, Form.PICK: 4, Form.SLATE: 4}.get(form, 1)
         return [self.items[place : place + width] for place in range(len(self.items) - width + 1)]
 
     def test_each_question_is_answered_in_its_place(self) -> None:
@@ -63,7 +65,8 @@ class OracleContract(ABC):
             f"{len(parts)} questions, a page's items one by one, had {len(answers)} answers"
         )
         for part, answer in zip(parts, answers, strict=True):
-            asked = (part.user_id, part.form, part.item_id, part.others)
+            named = answer.item_id if part.form is Form.RECALL else part.item_id  # the answer says which it is
+            asked = (part.user_id, part.form, named, part.others)
             said = (answer.user_id, answer.form, answer.item_id, answer.others)
             assert said == asked, f"asked about {asked}, it answered about {said}"
 

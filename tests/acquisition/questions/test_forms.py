@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from scipy.stats import norm
 
 from palate.acquisition import Candidates, Given
+from palate.acquisition.questions.choices import PICK_SHORTLIST
 from palate.acquisition.questions.context import Offers, QuestionContext
 from palate.acquisition.questions.forms import FORMS, best_offer, offers, view_chance
 from palate.acquisition.questions.groups import LARGEST_GROUP
@@ -18,6 +20,7 @@ from palate.errors import OptionError
 from palate.loop.offered import candidates_of, context_of
 from palate.model.model import Model
 from palate.posteriors.belief import Belief
+from palate.posteriors.choices import expected_fall
 from palate.posteriors.likelihoods import Implicit
 from palate.posteriors.population import Population
 from palate.posteriors.probit import assumed_density
@@ -202,7 +205,7 @@ def test_a_group_grows_while_its_seconds_pay() -> None:
 
 def test_several_users_at_once_get_what_each_gets_alone() -> None:
     together = setting(users=3)
-    for form in Form:
+    for form in FORMS:
         offer = ask(form, together)
         for user in range(3):
             alone = replace(
@@ -225,7 +228,7 @@ def test_several_users_at_once_get_what_each_gets_alone() -> None:
 
 def test_the_best_value_per_second_is_asked() -> None:
     of = setting(users=2)
-    found = offers(of, list(Form), rng=np.random.default_rng(0))
+    found = offers(of, list(FORMS), rng=np.random.default_rng(0))
     values = np.stack([offer.gain / offer.seconds for offer in found], 1)
     assert best_offer(found).tolist() == values.argmax(1).tolist()
     cheap = setting(users=2, seconds=Seconds(concept=1e-6))
@@ -241,9 +244,9 @@ def test_where_too_little_is_left_nothing_is_offered(open_items: int) -> None:
     allowed = np.zeros_like(of.allowed)
     allowed[:, :open_items] = True
     of = replace(of, allowed=allowed, open_concepts=np.zeros_like(of.open_concepts))
-    finite = {form for form in Form if np.isfinite(ask(form, of).gain[0])}
+    finite = {form for form in FORMS if np.isfinite(ask(form, of).gain[0])}
     assert finite == ({Form.RATE, Form.PREVIEW} if open_items else set())
-    assert best_offer([ask(form, of) for form in Form])[0] == (0 if open_items else -1)
+    assert best_offer([ask(form, of) for form in FORMS])[0] == (0 if open_items else -1)
 
 
 def test_of_no_items_nothing_is_asked() -> None:
@@ -257,7 +260,7 @@ def test_of_no_items_nothing_is_asked() -> None:
         concepts=of.concepts.named({}),
         open_concepts=of.open_concepts[:, nothing],
     )
-    assert [ask(form, of).gain[0] for form in Form] == [-np.inf] * len(Form)
+    assert [ask(form, of).gain[0] for form in FORMS] == [-np.inf] * len(FORMS)
 
 
 def test_equal_questions_are_drawn_and_their_chance_is_told() -> None:
@@ -283,3 +286,42 @@ def test_a_model_of_events_asks_what_events_can_answer() -> None:
         OptionError, match=r"^a model of events knows no dislikes: a pair cannot be asked\. Fit ratings"
     ):
         Implicit(20.0, 5.0).check_forms([Form.RATE, Form.PAIR])
+
+
+# ---- choices --------------------------------------------------------------------------------------------------------
+
+
+def test_a_naming_is_worth_what_a_choice_out_of_everything_tells() -> None:
+    of = setting(users=2)
+    assert not np.isfinite(ask(Form.RECALL, of).gain).any()  # nobody may be asked
+    options = model("ratings").recall_options
+    offer = ask(Form.RECALL, replace(of, recall=options))
+    for user in range(2):
+        covariance = of.belief.covariance[user]
+        after = np.linalg.inv(np.linalg.inv(covariance) + options.moments(of.belief.mean[user])[2])
+        assert offer.gain[user] == pytest.approx(np.trace(of.moment[user] @ (covariance - after)))
+        np.testing.assert_allclose(offer.after[user], after)
+    assert offer.seconds.tolist() == [Seconds().recall] * 2 and (offer.items == -1).all()
+
+
+def test_the_best_pick_is_the_best_of_all_pairs_and_grows_while_it_pays() -> None:
+    of = setting(users=2)
+    known = np.random.default_rng(3).uniform(0.9, 0.99, of.candidates.known.shape)
+    of = replace(of, candidates=replace(of.candidates, known=known, reach=known), seconds=Seconds(look=0.01))
+    dear = replace(of, seconds=Seconds(look=100.0, tap=1.0))
+    two, four, taste = ask(Form.PICK, dear), ask(Form.PICK, of), model("ratings").taste
+    assert (two.items >= 0).sum(1).tolist() == [2, 2] and (four.items >= 0).sum(1).tolist() == [4, 4]
+    for user, (offer, seconds) in itertools.product(range(2), ((two, dear.seconds), (four, of.seconds))):
+        items = offer.items[user][offer.items[user] >= 0]
+        fall, after = expected_fall(of.belief.of(user), taste.shown_options(items), of.moment[user])
+        chances = known[user, items]
+        none = np.prod(1 - chances)
+        chance = 1 - none - sum(chance * none / (1 - chance) for chance in chances)
+        assert offer.chance[user] == pytest.approx(chance)
+        assert offer.gain[user] == pytest.approx(float(fall) * chance)
+        np.testing.assert_allclose(offer.after[user], after, rtol=1e-9, atol=1e-12)
+        assert offer.seconds[user] == pytest.approx(seconds.pick(len(items)))
+    alone = of.fall * of.of_rating * of.candidates.reach
+    for pair in itertools.combinations(np.argsort(-alone[0])[:PICK_SHORTLIST].tolist(), 2):
+        fall, _ = expected_fall(of.belief.of(0), taste.shown_options(np.array(pair)), of.moment[0])
+        assert float(fall) * known[0, list(pair)].prod() <= two.gain[0] * (1 + 1e-9)
