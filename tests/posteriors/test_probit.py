@@ -6,7 +6,14 @@ from scipy.integrate import quad
 from scipy.special import entr
 from scipy.stats import norm
 
-from palate.posteriors.probit import assumed_density, expected_curvature, information, inverse_mills, yes_chance
+from palate.posteriors.probit import (
+    assumed_density,
+    both_yes,
+    expected_curvature,
+    information,
+    inverse_mills,
+    yes_chance,
+)
 
 
 def moments(chance, mean: float, variance: float) -> tuple[float, float]:
@@ -94,11 +101,30 @@ def test_noise_is_the_unit_of_mean_and_variance(mean: float, variance: float, no
     assert yes_chance(np.array(mean), np.array(variance + noise)) == pytest.approx(expectation(chance, mean, variance))
 
 
-@pytest.mark.parametrize(("mean", "variance"), [(0.0, 1.0), (1.4, 0.3), (-2.0, 4.0)])
+@pytest.mark.parametrize(("mean", "variance"), [(0.0, 1.0), (1.4, 0.3), (-2.0, 4.0), (1.0, 50.0), (-30.0, 800.0)])
 def test_information_is_the_entropy_that_knowing_s_takes_away(mean: float, variance: float) -> None:
     def entropy(yes: float) -> float:
         return float(entr(yes) + entr(1 - yes))
 
     left = expectation(lambda s: entropy(norm.cdf(s / np.sqrt(2.0))), mean, variance)
     found = information(np.array(mean), np.array(variance), np.array(2.0))
-    assert found == pytest.approx(entropy(norm.cdf(mean / np.sqrt(variance + 2.0))) - left, rel=1e-5)
+    assert found == pytest.approx(entropy(norm.cdf(mean / np.sqrt(variance + 2.0))) - left, rel=1e-7)
+
+
+@pytest.mark.parametrize("mean", [-1e8, -300.0, 45.0, 1e8])
+@pytest.mark.parametrize("variance", [0.0, 1e-3, 1e6])
+def test_information_far_out_is_a_number_of_no_warning(mean: float, variance: float) -> None:
+    with np.errstate(over="raise", invalid="raise", divide="raise"):
+        found = information(np.array([mean]), np.array([variance]), np.array([1.0]))
+    assert 0.0 <= found[0] <= np.log(2.0)
+
+
+@pytest.mark.parametrize("correlation", [-0.96, -0.3, 0.0, 0.5, 0.96])
+@pytest.mark.parametrize(("first", "second"), [(0.0, 0.0), (1.2, -0.4), (-2.0, -2.5), (6.0, 0.3)])
+def test_both_yes_is_the_chance_of_a_quadrant(first: float, second: float, correlation: float) -> None:
+    def given(x: float) -> float:
+        return float(norm.cdf((second - correlation * x) / np.sqrt(1 - correlation**2)))
+
+    exact = quad(lambda x: norm.pdf(x) * given(x), -12.0, first, points=[-3.0, -1.0], limit=400, epsabs=1e-13)[0]
+    found = both_yes(np.array(first), np.array(second), np.array(correlation))
+    assert found == pytest.approx(exact, abs=1e-8)

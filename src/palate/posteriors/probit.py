@@ -10,8 +10,10 @@ from scipy.special import entr, erfcx, ndtr
 
 from palate.arrays import Array
 
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
+_FALL = 1.0 / (np.pi * np.log(2.0))  # H[Φ(s)] is near log 2 exp(−s² / (π log 2)) (Houlsby et al., 2011)
+_PLACES, _SHARES = np.polynomial.legendre.leggauss(12)
 
 
 def inverse_mills(x: Array) -> Array:
@@ -79,11 +81,43 @@ def _share(part: Array, rest: Array | float) -> Array:
 
 
 def information(mean: Array, variance: Array, noise: Array) -> Array:
-    """``H[E p] − E H[p]``, p = Φ(s / σ): between the answer and s, in nats, by Gauss-Hermite quadrature."""
+    """``H[E p] − E H[p]``, p = Φ(s / σ): between the answer and s, in nats, by Gauss-Hermite quadrature.
+
+    The nodes are those of the normal that N(mean, variance) times a bell of the entropy's own width is: nodes of
+    N(mean, variance) itself pass over the entropy where s is wide (7 % off at a deviation of 5 σ, with 24 of them).
+    """
     unit = np.sqrt(noise)
-    mean, deviation = mean / unit, np.sqrt(np.maximum(variance, 0.0)) / unit
-    given = sum(weight * _entropy(ndtr(mean + node * deviation)) for node, weight in zip(_NODES, _WEIGHTS, strict=True))
-    return np.maximum(_entropy(yes_chance(mean, 1.0 + deviation**2)) - given, 0.0)
+    mean, variance = mean / unit, np.maximum(variance, 0.0) / noise
+    shrunk = 1.0 / (1.0 + 2.0 * _FALL * variance)
+    deviation, behind = np.sqrt(variance * shrunk), _FALL * mean**2 * shrunk
+    given = np.zeros(np.broadcast_shapes(np.shape(mean), np.shape(variance)))
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        s = mean * shrunk + node * deviation
+        # beyond 38 the entropy is 0 in double precision
+        given += weight * _entropy_of_yes(s) * np.exp(_FALL * np.minimum(s**2, 1_500.0) - behind)
+    return np.maximum(_entropy(yes_chance(mean, 1.0 + variance)) - np.sqrt(shrunk) * given, 0.0)
+
+
+def both_yes(first: Array, second: Array, correlation: Array) -> Array:
+    r"""``P(x < first, y < second)`` of two standard normal x and y, of any shapes that broadcast.
+
+    .. math:: \Phi(a)\Phi(b) + \frac{1}{2\pi}\int_0^{\arcsin\rho}
+        \exp\left(-\frac{a^2 + b^2 - 2ab\sin\theta}{2\cos^2\theta}\right) d\theta
+
+    By Gauss-Legendre quadrature (Drezner, Wesolowsky, J. Statist. Comput. Simul. 35, 1990). What it differs by from
+    independence is right to 1e-6 of itself up to a correlation of .96, to 1e-3 up to .997.
+    """
+    half = 0.5 * np.arcsin(correlation)
+    total = np.zeros(np.broadcast_shapes(first.shape, second.shape, half.shape))
+    for place, share in zip(_PLACES, _SHARES, strict=True):
+        sine = np.sin(half * (1.0 + place))
+        # a square over a square and another one: no difference of large numbers
+        total += share * np.exp(-0.5 * ((first - second * sine) ** 2 / (1.0 - sine**2) + second**2))
+    return np.asarray(ndtr(first) * ndtr(second) + half / (2.0 * np.pi) * total)
+
+
+def _entropy_of_yes(s: Array) -> Array:
+    return np.asarray(entr(ndtr(s)) + entr(ndtr(-s)))
 
 
 def _entropy(yes: Array) -> Array:

@@ -167,6 +167,25 @@ def test_epig_of_likes_is_the_mutual_information(mean: float) -> None:
         assert found[i] == pytest.approx((joint * np.log(joint / apart)).sum(), abs=2e-5)
 
 
+@pytest.mark.parametrize("deviation", [1.0, 2.5, 5.0, 10.0])
+def test_epig_of_likes_holds_where_next_to_nothing_is_known(deviation: float) -> None:
+    """Latent deviations of up to ten times the noise: the first value on a grid, the second integrated out."""
+    belief, candidates = pair("probit")
+    _, covariance = latent(belief, candidates)
+    belief = replace(belief, covariance=belief.covariance * deviation**2 / covariance[1, 1])
+    found = epig_of(belief, candidates)
+    means, covariance = latent(belief, candidates)
+    side = np.linspace(-10.0, 10.0, 20_001)
+    weights = norm.pdf(side) * (side[1] - side[0])
+    for i in range(2):
+        first, slope = means[i] + side * np.sqrt(covariance[i, i]), covariance[i, 1] / covariance[i, i]
+        second = means[1] + slope * side * np.sqrt(covariance[i, i])
+        second = second / np.sqrt(1.0 + max(covariance[1, 1] - slope * covariance[i, 1], 0.0))
+        joint = np.array([[weights @ (norm.cdf(a * first) * norm.cdf(b * second)) for b in (1, -1)] for a in (1, -1)])
+        apart = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
+        assert found[i] == pytest.approx((joint * np.log(joint / apart)).sum(), rel=1e-4)
+
+
 @pytest.mark.parametrize("kind", ["gaussian", "probit"])
 def test_epig_does_not_hang_on_order_or_company_once_the_targets_are_held(kind: str) -> None:
     world = make_world(kind)

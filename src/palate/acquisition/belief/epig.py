@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import entr, ndtr
+from scipy.special import entr
 
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.per_user import for_each
@@ -11,11 +11,10 @@ from palate.arrays import Array, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Likelihood
-from palate.posteriors.probit import yes_chance
+from palate.posteriors.probit import both_yes, yes_chance
 
+_LARGEST = 1.0 - 1e-12  # correlation of two answers, each of which has its own noise
 TARGETS = 64  # drawn from q; the choice of item is stable well before
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 def epig(belief: Belief, candidates: Candidates, *, rng: np.random.Generator, n_targets: int = TARGETS) -> Array:
@@ -59,15 +58,12 @@ def _of_ratings(belief: Belief, candidates: Candidates, targets: Positions) -> A
 
 
 def _of_likes(belief: Belief, candidates: Candidates, targets: Positions) -> Array:
-    """Mutual information of two probit answers: the first latent value by quadrature, the second in closed form."""
+    """Mutual information of two probit answers, both latent values integrated out of the chance that both are yes."""
     factors, mean, variance = _latent(belief, candidates.items, candidates.likelihood)
     shown, of_shown, shown_variance = _latent(belief, candidates.shown.take(targets), candidates.likelihood)
-    slope = factors @ (belief.covariance @ shown.T) / np.maximum(variance, 1e-12)[:, None]
-    left = np.maximum(shown_variance - slope**2 * variance[:, None], 0.0)
-    both = np.zeros_like(slope)
-    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-        step = node * np.sqrt(variance)[:, None]
-        both += weight * ndtr(mean[:, None] + step) * ndtr((of_shown + slope * step) / np.sqrt(1.0 + left))
+    scale, of_targets = np.sqrt(1.0 + variance)[:, None], np.sqrt(1.0 + shown_variance)
+    correlation = factors @ (belief.covariance @ shown.T) / (scale * of_targets)
+    both = both_yes(mean[:, None] / scale, of_shown / of_targets, np.clip(correlation, -_LARGEST, _LARGEST))
     first, second = yes_chance(mean, 1.0 + variance), yes_chance(of_shown, 1.0 + shown_variance)
     joint = np.stack([both, first[:, None] - both, second - both, 1.0 - first[:, None] - second + both])
     margins = entr(first)[:, None] + entr(1 - first)[:, None] + entr(second) + entr(1 - second)
