@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -53,8 +55,8 @@ def test_a_new_item_is_what_the_system_asks_about(learner: Learner) -> None:
 
 
 def test_the_first_pair_is_the_best_by_brute_force(learner: Learner) -> None:
-    system, n, items = _System.of(learner.memory), len(learner.model.user_ids), len(learner.model.catalogue)
-    values = np.array([[value(system, user, item) for item in range(items)] for user in range(n)])
+    system = _System.of(learner.memory)
+    values = values_of(system)
     (first,) = pairs_to_ask(learner.memory, 1, rng=RNG(0))
     assert first.value == pytest.approx(values.max(), rel=1e-9)
     user, item = np.unravel_index(values.argmax(), values.shape)
@@ -127,22 +129,40 @@ def test_each_pair_is_worth_what_it_takes_from_what_those_before_it_left(kind: s
         assert question.why.startswith(f"{1 - share:.0%} of what an answer tells is about the user, {share:.0%} about")
 
 
-@pytest.mark.parametrize("per_user", [None, 2])
-def test_the_best_of_what_is_left_comes_next(learner: Learner, per_user: int | None) -> None:
-    """By brute force: all pairs valued anew before each. Lazily found, so a rare one that rose may be passed over."""
-    system, model = _System.of(learner.memory), learner.model
-    everybody, everything = range(len(model.user_ids)), range(len(model.catalogue))
-    values = np.array([[value(system, user, item) for item in everything] for user in everybody])
-    asked = np.zeros(len(values), dtype=int)
-    for question in pairs_to_ask(learner.memory, 60, per_user=per_user, rng=RNG(0)):
+def uneven(system: _System) -> _System:
+    """The same with much unknown along some directions of taste and little along others that matter for the list."""
+    rng = RNG(2)
+    n, dim, _ = system.S.shape
+    turns = np.linalg.qr(rng.normal(size=(n, dim, dim)))[0]
+    return replace(
+        system,
+        S=np.einsum("nde,ne,nfe->ndf", turns, np.exp(rng.normal(0.0, 2.0, (n, dim))), turns),
+        Q=np.einsum("nde,ne,nfe->ndf", turns, np.exp(rng.normal(0.0, 2.0, (n, dim))), turns),
+        M=0.01 * system.M,
+        noise=0.1 * system.noise,
+    )
+
+
+@pytest.mark.parametrize("per_user", [40, 2])
+@pytest.mark.parametrize("change", [lambda system: system, uneven], ids=["fitted", "uneven"])
+def test_the_best_of_what_is_left_comes_next(learner: Learner, change, per_user: int) -> None:
+    """By brute force: all pairs valued anew before each, those that rose too."""
+    system, model = change(_System.of(learner.memory)), learner.model
+    whole = change(_System.of(learner.memory))
+    asked, values, rose = np.zeros(len(model.user_ids), dtype=int), np.full(system.known.shape, np.inf), 0
+    for question in whole.ask(20, per_user, RNG(0)):
         at, about = model.rows[question.user_id], model.catalogue.position(question.item_id)
-        assert question.value >= 0.99 * values[asked < (per_user or 60)].max()
+        before, values = values, values_of(system)
+        rose += int((values > before * (1 + 1e-9)).sum())
+        assert question.value == pytest.approx(values[asked < per_user].max(), rel=1e-9)
+        assert question.value == pytest.approx(values[at, about], rel=1e-9)
         asked[at] += 1
         system._shrink(at, about)
         system.known[at, about] = 0.0  # not twice
-        values[at] = [value(system, at, item) for item in everything]
-        values[:, about] = [value(system, user, about) for user in everybody]
+    assert asked.sum() == 20 and rose > 0
 
 
-def value(system: _System, user: int, item: int) -> float:
-    return float(system.known[user, item] * sum(system._gains(user, item)))
+def values_of(system: _System) -> np.ndarray:
+    pairs = np.ndindex(*system.known.shape)
+    values = [system.known[user, item] * sum(system._gains(user, item)) for user, item in pairs]
+    return np.reshape(values, system.known.shape)

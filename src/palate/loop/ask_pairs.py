@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,8 +16,7 @@ from palate.posteriors.belief import quadratic
 from palate.posteriors.items import Items
 from palate.posteriors.statistics import pack, unpack
 
-_PAIRS_A_USER = 32  # kept of each user's most valuable ones
-_USERS_AT_ONCE = 512  # scored together, (512, I) floats
+_USERS_AT_ONCE = 512  # valued together, (512, P) floats
 
 
 def pairs_to_ask(
@@ -32,8 +30,11 @@ def pairs_to_ask(
         \qquad Q_u = \sum_j q_{uj} w_j w_j^\top, \quad M_i = \sum_v q_{vi} \tilde z_v \tilde z_v^\top
 
     The first term is what an answer tells about the user, summed over the items they may be shown; the second what it
-    tells about the item, summed over the users it may be shown to. Both in squared units of the answers. Greedy: after
-    each pair that user's S and that item's C are what they will be once the answer is in.
+    tells about the item, summed over the users it may be shown to. Both in squared units of the answers. Greedy, and
+    exactly so: after each pair that user's S and that item's C are what they will be once the answer is in, and that
+    user's and that item's pairs are valued anew, O((n + I) D²). All values are kept, (n, I). Some rise as others are
+    chosen: once one answer tells of one direction of a taste, another tells more of the rest. So a lazy greedy choice,
+    which values a pair anew only once it comes first, would pass them over.
 
     For likes, both count the latent value of the answer.
 
@@ -94,48 +95,52 @@ class _System:
         )
 
     def ask(self, budget: int, per_user: int, rng: np.random.Generator) -> tuple[Question, ...]:
-        """Lazy greedy (Minoux, Accelerated greedy algorithms, 1978): what is largest once worked out anew is taken.
-
-        Exact where a value only falls as others are chosen. Here some rise a little: once one answer tells of one
-        direction of a taste, another tells more of the rest. Such a pair may come later than it should.
-        """
-        heap = [(-value, rng.random(), pair) for pair, value in self._promising(min(_PAIRS_A_USER, per_user * 4))]
-        heapq.heapify(heap)
-        asked = np.zeros(len(self.vectors), dtype=int)
+        """The largest value, again and again, the pairs that hang on an answer valued anew."""
+        values = self._all_values()
+        asked = np.zeros(len(values), dtype=int)
+        best = values.argmax(1)  # of each user
         questions: list[Question] = []
-        while heap and len(questions) < budget:
-            _, tie, (user, item) = heapq.heappop(heap)
-            if asked[user] >= per_user:
-                continue
-            of_user, of_item = self._gains(user, item)
-            value = self.known[user, item] * (of_user + of_item)
-            if heap and value < -heap[0][0]:
-                heapq.heappush(heap, (-value, tie, (user, item)))
-                continue
-            questions.append(self._question(user, item, value, of_item / max(of_user + of_item, 1e-300)))
-            asked[user] += 1
+        while len(questions) < budget and (pair := _largest(values, best, rng)):
+            user, item = pair
+            questions.append(self._question(user, item))
             self._shrink(user, item)
+            asked[user] += 1
+            self.known[user, slice(None) if asked[user] == per_user else item] = 0.0
+            values[user], values[:, item] = self._of_one_user(user), self._of_one_item(item)
+            fell = np.flatnonzero((best == item) | (np.arange(len(best)) == user))
+            best[fell] = values[fell].argmax(1)
+            best[values[:, item] > values[np.arange(len(best)), best]] = item
         return tuple(questions)
 
-    def _promising(self, each: int) -> list[tuple[tuple[int, int], float]]:
-        """The ``each`` most valuable pairs of every user, with their values."""
-        factors, items = self.memory.model.taste.items.factors, self.known.shape[1]
-        moved = pack(np.einsum("iab,ibc,icd->iad", self.C, self.M, self.C, optimize=True))
-        own = pack(self.C)
-        twice = 2.0 - np.eye(self.C.shape[1])
-        pairs = []
-        for first in range(0, len(self.vectors), _USERS_AT_ONCE):
+    def _all_values(self) -> Array:
+        """Of every pair, (n, I)."""
+        factors = self.memory.model.taste.items.factors
+        own, moved = pack(self.C), pack(np.einsum("iab,ibc,icd->iad", self.C, self.M, self.C, optimize=True))
+        twice, values = 2.0 - np.eye(self.C.shape[1]), np.empty_like(self.known)
+        for first in range(0, len(values), _USERS_AT_ONCE):
             rows = slice(first, first + _USERS_AT_ONCE)
             S, vectors = self.S[rows], self.vectors[rows]
             of_user = quadratic(factors, S @ self.Q[rows] @ S) / (quadratic(factors, S) + self.noise)
             outer = pack(twice * vectors[:, :, None] * vectors[:, None, :])
             of_item = (outer @ moved.T) / (outer @ own.T + self.user_noise[rows, None])
-            values = self.known[rows] * (of_user + of_item)
-            top = np.argpartition(-values, min(each, items) - 1, axis=1)[:, :each]
-            for row, best_items in enumerate(top):
-                kept = [int(item) for item in best_items if values[row, item] > 0.0]
-                pairs += [((first + row, item), float(values[row, item])) for item in kept]
-        return pairs
+            values[rows] = self.known[rows] * (of_user + of_item)
+        return values
+
+    def _of_one_user(self, user: int) -> Array:
+        """Values of the user's pairs, (I,)."""
+        factors, S, z = self.memory.model.taste.items.factors, self.S[user], self.vectors[user]
+        of_user = quadratic(factors, S @ self.Q[user] @ S) / (quadratic(factors, S) + self.noise)
+        across = self.C @ z
+        told = _each_quadratic(across, self.M)
+        return np.asarray(self.known[user] * (of_user + told / (across @ z + self.user_noise[user])))
+
+    def _of_one_item(self, item: int) -> Array:
+        """Values of the item's pairs, (n,)."""
+        w, C = self.memory.model.taste.items.factors[item], self.C[item]
+        along = self.S @ w
+        told = _each_quadratic(along, self.Q)
+        of_item = quadratic(self.vectors, C @ self.M[item] @ C) / (quadratic(self.vectors, C) + self.user_noise)
+        return np.asarray(self.known[:, item] * (told / (along @ w + self.noise[item]) + of_item))
 
     def _gains(self, user: int, item: int) -> tuple[float, float]:
         """What an answer tells about the user, and about the item."""
@@ -151,18 +156,39 @@ class _System:
         self.S[user] -= chance * np.outer(along, along) / (w @ along + self.noise[item])
         self.C[item] -= chance * np.outer(across, across) / (z @ across + self.user_noise[user])
 
-    def _question(self, user: int, item: int, value: float, share: float) -> Question:
+    def _question(self, user: int, item: int) -> Question:
         model = self.memory.model
+        of_user, of_item = self._gains(user, item)
+        share = of_item / (of_user + of_item)
         question = Question(
             user_id=self.crowd.user_ids[user],
             item_id=model.catalogue.ids[item],
             strategy="system",
-            value=value,
+            value=float(self.known[user, item] * (of_user + of_item)),
             answerable=float(self.known[user, item]),
             propensity=1.0,
             why=f"{1 - share:.0%} of what an answer tells is about the user, {share:.0%} about the item for everybody",
         )
         return worded(model, question)
+
+
+def _largest(values: Array, best: Array, rng: np.random.Generator) -> tuple[int, int] | None:
+    """The user and item of largest value, a tie broken by chance; None if all are 0.
+
+    Args:
+        best: Place of each user's largest, (n,).
+    """
+    tops = values[np.arange(len(best)), best]
+    highest = tops.max(initial=0.0)
+    if highest <= 0.0:
+        return None
+    user = int(rng.choice(np.flatnonzero(tops == highest)))
+    return user, int(rng.choice(np.flatnonzero(values[user] == highest)))
+
+
+def _each_quadratic(vectors: Array, matrices: Array) -> Array:
+    """``x_nᵀ M_n x_n``, (n, D) with (n, D, D) to (n,)."""
+    return np.asarray((np.matmul(vectors[:, None], matrices)[:, 0] * vectors).sum(1))
 
 
 def _covariances(items: Items) -> Array:

@@ -95,7 +95,7 @@ def information(mean: Array, variance: Array, noise: Array) -> Array:
         s = mean * shrunk + node * deviation
         # beyond 38 the entropy is 0 in double precision
         given += weight * _entropy_of_yes(s) * np.exp(_FALL * np.minimum(s**2, 1_500.0) - behind)
-    return np.maximum(_entropy(yes_chance(mean, 1.0 + variance)) - np.sqrt(shrunk) * given, 0.0)
+    return np.asarray(np.maximum(_entropy(yes_chance(mean, 1.0 + variance)) - np.sqrt(shrunk) * given, 0.0))
 
 
 def both_yes(first: Array, second: Array, correlation: Array) -> Array:
