@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -116,12 +117,13 @@ def test_a_probability_stays_one(model: Answerability) -> None:
         model.probability(far),
         model.probability(Belief(-far.mean, far.covariance)),
     ):
-        assert ((found >= LOWEST) & (found <= 1.0)).all()
+        assert ((found >= LOWEST) & (found >= model.least * model.rate) & (found <= 1.0)).all()
 
 
 def test_reach_is_an_average_over_users_weighted_by_what_they_know(model: Answerability) -> None:
     """``E[P n] / E[n]`` against draws of x, without the bounds on a probability, as the formula."""
     rng = np.random.default_rng(0)
+    model = replace(model, least=0.0)
     for belief in (model.start(), model.observe(model.observe(model.start(), 0, True), 12, False)):
         x = rng.multivariate_normal(belief.mean, belief.covariance, 200_000)
         chance = model.rate + x @ model.loadings.T
@@ -248,3 +250,38 @@ def test_silence_of_several_users_is_that_of_each(model: Answerability) -> None:
         alone = not_named(model, model.start(), int(items[user]), float(chances[user]))
         np.testing.assert_allclose(together.mean[user], alone.mean)
         np.testing.assert_allclose(together.covariance[user], alone.covariance)
+
+
+# ---- how many are known of those whose score is below 0 --------------------------------------------------------------
+
+
+def uneven(rng: np.random.Generator) -> sparse.csr_matrix:
+    """Few items are known to many; people know their own circle's, others' now and then; some know ten times more."""
+    circles, popularity = rng.integers(0, 4, 1_500), rng.lognormal(-2.5, 1.2, 240)
+    own = circles[:, None] == np.arange(240) % 4
+    chance = rng.lognormal(0.0, 0.7, (1_500, 1)) * popularity * np.where(own, 2.0, 0.15)
+    return sparse.csr_matrix((rng.random((1_500, 240)) < np.minimum(chance, 0.95)).astype(float))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_those_that_seem_to_know_nothing_as_many_answer_as_is_said(seed: int) -> None:
+    """People who were not fitted on, after 15 questions: P(can answer) at its floor, and the share that can."""
+    rng = np.random.default_rng(seed)
+    whole = uneven(rng)
+    model, known = Answerability.fit(whole[:1_200], rng=rng), whole[1_200:].toarray() > 0
+    belief, asked = model.start(len(known)), np.argsort(-model.rate)[np.arange(0, 60, 4)]
+    for item in asked:
+        belief = model.observe(belief, np.full(len(known), item), known[:, item])
+    chance = np.delete(model.probability(belief), asked, 1)
+    lowest = chance <= np.delete(model.floor, asked)
+    answered = np.delete(known, asked, 1)[lowest]
+    assert lowest.mean() > 0.1 and answered.sum() > 50
+    assert 0.7 < chance[lowest].sum() / answered.sum() < 1.4
+
+
+def test_the_floor_goes_along_to_new_items_and_to_simulations_and_is_none_of_few_people() -> None:
+    model = Answerability.fit(uneven(np.random.default_rng(0)), rng=np.random.default_rng(0))
+    assert 0.02 < model.least < 0.9
+    assert model.extended(2).floor[-1] == pytest.approx(max(model.least * model.extended(2).rate[-1], LOWEST))
+    np.testing.assert_allclose(model.shared(0.5).floor, np.maximum(0.5 * model.least * model.rate, LOWEST))
+    assert Answerability.fit(seen()[:4], rng=np.random.default_rng(0)).least == 0.0

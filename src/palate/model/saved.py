@@ -118,6 +118,7 @@ def _taste_arrays(model: Model) -> Arrays:
         "rate": model.answerability.rate,
         "loadings": model.answerability.loadings,
         "exposure_noise": model.answerability.noise,
+        "exposure_least": np.array([model.answerability.least]),
         "start.mean": model.taste.start.mean,
         "start.covariance": model.taste.start.covariance,
     }
@@ -212,7 +213,7 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
             items, Likelihood.named(**config["likelihood"]), Belief(taste["start.mean"], taste["start.covariance"])
         ),
         prior=_prior(taste, "prior", size) if has is None else _fused(taste, config, sizes, size),
-        answerability=Answerability(taste["rate"], taste["loadings"], taste["exposure_noise"]),
+        answerability=Answerability(taste["rate"], taste["loadings"], taste["exposure_noise"], _least(taste)),
         history_prior=_prior(taste, "history", dim) if "history.mean" in taste else None,
         user_ids=tables["users"][USER].to_list(),
         answers=_matrix(answers, "answers", shape),
@@ -227,6 +228,14 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
         companions=_companions(arrays["companions"], n_items) if "companions" in arrays else None,
         adaptation=_adaptation(config.get("adaptation")),
     )
+
+
+def _least(taste: Arrays) -> float:
+    """Least P(can answer) over an item's rate; models saved by older versions know of none."""
+    found = taste.get("exposure_least", np.zeros(1))
+    _check(found.shape, (1,), "shape of exposure_least")
+    _check(bool(0.0 <= found[0] <= 1.0), True, "range of exposure_least")
+    return float(found[0])
 
 
 def _adaptation(found: dict[str, Any] | None) -> Adaptation | None:

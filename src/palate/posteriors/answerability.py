@@ -1,7 +1,9 @@
 """Who can answer what: a linear factor model of the matrix "has rated", moved by answers and by "don't know it".
 
-    P(user u can answer item i) = share · (rate_i + l_i · x_u),        x_u ~ N(0, I)
+    P(user u can answer item i) = share · max(rate_i + l_i · x_u, least · rate_i),        x_u ~ N(0, I)
 
+A linear score falls below 0 where a chance cannot, for a quarter to a half of all pairs once a user was asked 20 items.
+Some of them are known: how many, as a share of how well known the items are, is learnt from users held out.
 Taste is untouched by it, and it by taste. "Binary prediction" in Elahi, Ricci, Rubens, *A survey of active learning in
 collaborative filtering recommender systems*, Computer Science Review 20, 2016. Linear, not logistic: on MovieLens-100K
 a probit model of the same matrix obtained no more answers and took longer (docs/lab-notes.md).
@@ -14,7 +16,7 @@ is known. "Not tapped" is then an observation of the same factors with loadings 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -29,6 +31,9 @@ from palate.posteriors.statistics import used_columns
 from palate.posteriors.taste import Taste
 
 LOWEST = 1e-3  # nobody is known to be unable to answer
+_LEARNT_FROM = 4_000  # users at most, a fifth of them held out
+_TRIED_ON = 2_000  # items at most, on which their scores are seen
+_GROUPS, _ASKED = 10, 20  # of users held out, each with its own items asked, as many as an interview has
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +44,13 @@ class Answerability:
         rate: Share of users who have rated each item, (I,).
         loadings: l, (I, E).
         noise: Variance of "has rated" given x, (I,).
+        least: P(can answer) over the item's rate, of those users whose score is lower than that.
     """
 
     rate: Array
     loadings: Array
     noise: Array
+    least: float = 0.0
     _covariance: Array = field(init=False, repr=False)  # of x once all is known, (E, E)
     _average: Array = field(init=False, repr=False)  # Σ rate l / noise, (E,)
 
@@ -56,8 +63,13 @@ class Answerability:
     @classmethod
     def fit(cls, seen: sparse.csr_matrix, *, dim: int = 12, rng: np.random.Generator) -> Answerability:
         """From who has rated what, (U, I) CSR; the entries' values do not matter."""
-        n_users, n_items = seen.shape
         known = sparse.csr_matrix((np.ones(seen.nnz), seen.indices, seen.indptr), shape=seen.shape)
+        return replace(cls._linear(known, dim, rng), least=_least(known, dim, rng))
+
+    @classmethod
+    def _linear(cls, known: sparse.csr_matrix, dim: int, rng: np.random.Generator) -> Answerability:
+        """Rates and loadings of zeros and ones, (U, I) CSR."""
+        n_users, n_items = known.shape
         rate = np.asarray(known.mean(0)).ravel()
         dim = min(dim, n_users - 2, n_items - 2)
         if dim < 1 or np.isin(np.bincount(known.indices, minlength=n_items), (0, n_users)).all():  # nothing varies
@@ -75,12 +87,17 @@ class Answerability:
             )  # as a saved one comes back
         except ArpackError:  # where many axes are equally strong, as when hardly anything is rated
             loadings = _dense_loadings(known, rate, dim)
-        return cls(rate, loadings, np.maximum(rate * (1 - rate) - (loadings**2).sum(1), LOWEST))
+        return cls(rate, loadings, _noise(rate, loadings))
+
+    @property
+    def floor(self) -> Array:
+        """Lowest P(can answer) of each item, (I,)."""
+        return np.asarray(np.maximum(self.least * self.rate, LOWEST))
 
     def shared(self, share: float) -> Answerability:
         """The same where only a share of what is known can be asked, as in a simulation that hides some answers."""
         rate, loadings = share * self.rate, share * self.loadings
-        return Answerability(rate, loadings, np.maximum(rate * (1 - rate) - (loadings**2).sum(1), LOWEST))
+        return replace(self, rate=rate, loadings=loadings, noise=_noise(rate, loadings))
 
     def extended(self, n_items: int, content: tuple[Array, Array] | None = None) -> Answerability:
         """With ``n_items`` new items that nobody could rate so far.
@@ -99,8 +116,8 @@ class Answerability:
             predicted = _by_content(content[0][seen], table[seen], content[1])
         rate = np.append(self.rate, np.clip(predicted[:, 0], LOWEST, 1.0))
         loadings = np.concatenate([self.loadings, predicted[:, 1:]])
-        noise = np.maximum(rate * (1 - rate) - (loadings**2).sum(1), LOWEST)
-        return Answerability(rate, loadings, np.append(self.noise, noise[len(self.noise) :]))
+        noise = np.append(self.noise, _noise(rate, loadings)[len(self.noise) :])
+        return replace(self, rate=rate, loadings=loadings, noise=noise)
 
     def start(self, n_users: int | None = None) -> Belief:
         """Belief about somebody never asked, or about n of them."""
@@ -122,8 +139,8 @@ class Answerability:
         return belief.update(loadings, np.asarray(answered, dtype=np.float64) - predicted, self.noise[items])
 
     def probability(self, belief: Belief) -> Array:
-        """P(can answer), (I,) or (n, I), within [0.001, 1]."""
-        return np.clip(self.rate + belief.mean @ self.loadings.T, LOWEST, 1.0)
+        """P(can answer), (I,) or (n, I), at least 0.001 and at most 1."""
+        return np.clip(self.rate + belief.mean @ self.loadings.T, self.floor, 1.0)
 
     def targets(self, belief: Belief) -> Array:
         """Probability that an item is one the user will be shown, (I,) or (n, I): by what the user may know."""
@@ -140,7 +157,45 @@ class Answerability:
         average = self.rate.mean()
         size = np.maximum(average + belief.mean @ mean_loading, 0.3 * average)[..., None]
         together = np.einsum("...ef,f->...e", belief.covariance, mean_loading) @ self.loadings.T
-        return np.asarray(np.clip(self.rate + belief.mean @ self.loadings.T + together / size, LOWEST, None))
+        return np.asarray(np.maximum(self.rate + belief.mean @ self.loadings.T + together / size, self.floor))
+
+
+def _noise(rate: Array, loadings: Array) -> Array:
+    return np.asarray(np.maximum(rate * (1 - rate) - (loadings**2).sum(1), LOWEST))
+
+
+def _least(known: sparse.csr_matrix, dim: int, rng: np.random.Generator) -> float:
+    """How often users answer where their score is too low, over the items' rates: of users held out, once asked."""
+    users = rng.permutation(known.shape[0])[:_LEARNT_FROM]
+    held, others = users[: len(users) // 5], users[len(users) // 5 :]
+    model = Answerability._linear(known[others], dim, rng)
+    if len(held) == 0 or np.count_nonzero(model.rate) < 2:
+        return 0.0
+    groups = [known[some] for some in np.array_split(held, _GROUPS) if len(some)]
+    scores, answered, rates = np.concatenate([_tried(model, group, rng) for group in groups], 1)
+    least, before = 0.0, -1.0
+    while least > before + 1e-4:  # more are too low as it rises
+        low = scores <= np.maximum(least * rates, LOWEST)
+        # one more that was not answered: of few, hardly anything is learnt
+        before, least = least, min(float(answered[low].sum() / (rates[low].sum() + 1.0)), 1.0)
+    return least
+
+
+def _tried(model: Answerability, known: sparse.csr_matrix, rng: np.random.Generator) -> Array:
+    """Score, whether it is known and the item's rate, (3, N), of users asked the same items, those known to many first.
+
+    Args:
+        known: What the users can answer, (n, I) CSR.
+    """
+    n = min(_ASKED, int(np.count_nonzero(model.rate)) // 2)
+    asked = rng.choice(len(model.rate), n, replace=False, p=model.rate / model.rate.sum())
+    belief = model.start(known.shape[0])
+    for item in asked:
+        belief = model.observe(belief, np.full(known.shape[0], item), known[:, item].toarray().ravel())
+    tried = rng.permutation(np.setdiff1d(np.flatnonzero(model.rate), asked))[:_TRIED_ON]
+    scores = model.rate[tried] + belief.mean @ model.loadings[tried].T
+    rates = np.broadcast_to(model.rate[tried], scores.shape)
+    return np.stack([scores.ravel(), known[:, tried].toarray().ravel(), rates.ravel()])
 
 
 def _dense_loadings(known: sparse.csr_matrix, rate: Array, dim: int) -> Array:
@@ -183,9 +238,9 @@ def like_chance(taste: Taste, belief: Belief, items: NDArray[np.intp] | int, cut
 
 
 def known_chance(answerability: Answerability, exposure: Belief, items: NDArray[np.intp] | int) -> Array:
-    """P(a user knows an item), within [0.001, 1]; shapes as above."""
+    """P(a user knows an item), at least 0.001 and at most 1; shapes as above."""
     score = np.einsum("...e,...e->...", exposure.mean, answerability.loadings[items])
-    return np.asarray(np.clip(answerability.rate[items] + score, LOWEST, 1.0))
+    return np.asarray(np.clip(answerability.rate[items] + score, answerability.floor[items], 1.0))
 
 
 def compared(

@@ -7,7 +7,6 @@ import numpy as np
 from palate.acquisition.belief.a_optimal_relative import a_optimal_relative
 from palate.acquisition.candidates import Candidates
 from palate.arrays import Array
-from palate.posteriors.answerability import LOWEST
 from palate.posteriors.belief import Belief
 
 
@@ -65,4 +64,5 @@ def _chances(candidates: Candidates) -> tuple[Array, Array]:
     covariance = loadings @ exposure.covariance @ loadings.T
     slope = covariance / (covariance.diagonal() + answerability.noise[candidates.columns])[:, None]
     answered = known + slope * (1.0 - known)[:, None]
-    return np.clip(answered, LOWEST, 1.0), np.clip(known - slope * known[:, None], LOWEST, 1.0)
+    floor = answerability.floor[candidates.columns]
+    return np.clip(answered, floor, 1.0), np.clip(known - slope * known[:, None], floor, 1.0)
