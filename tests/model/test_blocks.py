@@ -15,7 +15,7 @@ import pytest
 from palate import Learner
 from palate.datasets import Dataset
 from palate.encoders.blocks import Block as FusionBlock
-from palate.encoders.blocks import common_categories, fuse, indicators, whiten
+from palate.encoders.blocks import check_vectors, common_categories, fuse, indicators, whiten
 from palate.errors import DataError, ModelFolderError, OptionError, UnknownItem
 from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.fit import Answers, FitOptions, fit
@@ -102,6 +102,41 @@ def test_a_complete_text_alone_is_whitened_like_any_other_block() -> None:
 def test_a_modality_that_nothing_has_is_left_out() -> None:
     nothing = np.full((5, 3), np.nan, dtype=np.float32)
     assert fuse([(FusionBlock("image", "eyes", "1"), nothing)]) is None
+
+
+@pytest.mark.parametrize("bad", [np.inf, -np.inf, np.nan])
+def test_a_vector_that_is_not_finite_is_refused_with_its_item_and_block(bad: float) -> None:
+    vectors = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
+    vectors[3, 1], vectors[4] = bad, np.nan  # the last item has none at all, which is no fault
+    block = FusionBlock("image", "eyes", "1")
+    fact = (
+        r"^the image vector of {} by the encoder 'eyes' holds NaN or an infinite number, as do 0 of the 4 others\. Mend"
+    )
+    with pytest.raises(DataError, match=fact.format("row 3")):
+        fuse([(block, vectors)])
+    with pytest.raises(DataError, match=fact.format("item 'd'")):
+        check_vectors(block, vectors, list("abcde"))
+
+
+class Loud(Words):
+    """Infinite for one text."""
+
+    def __init__(self, text: str) -> None:
+        self.name, self.text = "loud", text
+        self.revision = text[:8]
+
+    def encode(self, texts):
+        return np.where(np.array([text == self.text for text in texts])[:, None], np.inf, super().encode(texts))
+
+
+def test_an_encoder_that_overflows_is_refused_in_the_fit_and_for_new_items() -> None:
+    with pytest.raises(
+        DataError, match=f"^the text vector of item '{data().items['item_id'][2]}' by the encoder 'loud'"
+    ):
+        Learner.fit(data(), encoder=Loud(data().item_texts()[2]), dim=4)
+    fitted = Learner.fit(data(), encoder=Loud("an explosion"), dim=4)
+    with pytest.raises(DataError, match=r"^the text vector of item 'new' by the encoder 'loud'"):
+        fitted.with_items(pl.DataFrame({"item_id": ["new"], "text": ["an explosion"]}))
 
 
 def test_categories_of_one_item_or_of_all_tell_nothing_apart() -> None:

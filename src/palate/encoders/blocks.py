@@ -18,7 +18,7 @@ import numpy as np
 from palate.arrays import Array, Vectors
 from palate.encoders.protocol import Encoder
 from palate.encoders.text.lora import Lora
-from palate.errors import OptionError
+from palate.errors import DataError, OptionError
 
 BlockName = Literal["text", "image", "audio", "category"]
 
@@ -92,11 +92,35 @@ class Content:
     sizes: tuple[int, ...]
 
 
+def check_vectors(block: Block, vectors: Vectors, ids: Sequence[object] | None = None) -> None:
+    """Whether every row of some vectors, (I, E_b), holds numbers alone, or is NaN for an item that has none.
+
+    Args:
+        ids: Of the items; their rows are named if None.
+    Raises:
+        DataError: If not: one infinite number would make everything NaN that is worked out from all items.
+    """
+    sound = np.isfinite(vectors).all(1) | np.isnan(vectors).all(1)
+    if not sound.all():
+        row = int(sound.argmin())
+        item = f"row {row}" if ids is None else f"item {ids[row]!r}"
+        raise DataError(
+            f"the {block.name} vector of {item} by the encoder {block.encoder!r} holds NaN or an infinite number, "
+            f"as do {np.count_nonzero(~sound) - 1} of the {len(vectors) - 1} others. "
+            "Mend the encoder and give it a new revision; where there is nothing to encode, NaN alone is right."
+        )
+
+
 def fuse(raw: Sequence[tuple[Block, Vectors]]) -> Content | None:
     """The content of a model, from each modality's vectors, (I, E_b), a row of NaN where an item has none.
 
     A modality that no item has is left out. Of a block that brings axes, only what lies along them counts.
+
+    Raises:
+        DataError: If a vector holds an infinite number, or NaN beside numbers.
     """
+    for block, vectors in raw:
+        check_vectors(block, vectors)
     there = [(block, vectors) for block, vectors in raw if not np.isnan(vectors).any(1).all()]
     if not there:
         return None

@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from palate.arrays import Array, Progress, Vectors
 from palate.datasets.media import media_of
 from palate.datasets.views import texts_of
-from palate.encoders.blocks import Block, BlockName, Raw, common_categories, indicators
+from palate.encoders.blocks import Block, BlockName, Raw, check_vectors, common_categories, indicators
 from palate.encoders.cache import Cached
 from palate.encoders.media.media import OnCorrupt, encode_media
 from palate.encoders.protocol import Encoder, Modality, check_encoder, not_here
 from palate.encoders.registry import is_name, load_encoder
-from palate.entities import CATEGORY, CATEGORY_SEPARATOR
+from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM
 from palate.errors import OptionError
 
 _log = logging.getLogger(__name__)
@@ -82,6 +82,7 @@ def new_vectors(
         vectors = text_vectors(texts, encoders["text"], None)
     else:
         vectors, _ = media_vectors(table, block.name, encoders[block.name], folder, on_corrupt, None)
+    check_vectors(block, vectors, table[ITEM].to_list())
     return block.whitened(vectors)
 
 
@@ -125,6 +126,7 @@ def encode_all(
         on_corrupt: ``raise`` at a file that cannot be read, or ``skip`` it.
     Raises:
         OptionError: If there is no item with an image or sound to encode.
+        DataError: If an encoder gives an infinite number.
     """
     raw: list[Raw] = []
     if encoder != "none":
@@ -145,6 +147,8 @@ def encode_all(
                 )
             raw.append((_block(column, name, cached), vectors))
     block = category_block(table) if categories else None
+    for encoded, vectors in raw:
+        check_vectors(encoded, vectors, table[ITEM].to_list())
     return raw if block is None else [*raw, block]
 
 
