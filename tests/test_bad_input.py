@@ -19,7 +19,21 @@ import polars as pl
 import pytest
 
 import palate
-from palate import Answer, Attribute, Dataset, Event, Item, Learner, PalateError, Question, Recommender, events, rate
+from palate import (
+    Answer,
+    Attribute,
+    Dataset,
+    Event,
+    Item,
+    Learner,
+    PalateError,
+    Question,
+    Recommender,
+    events,
+    rate,
+    recall,
+    slate,
+)
 from palate.acquisition import get_strategy, select
 from palate.acquisition.oracle_choice import Action
 from palate.costs import Budget, Price, Seconds
@@ -276,6 +290,12 @@ CALLS: dict[str, Call] = {
     "Learner.undo": Call(
         lambda stage: stage.learner.undo, {"user_id": "", "key": NOTHING}, lambda _: {"user_id": "ann"}
     ),
+    "Learner.search": Call(
+        lambda stage: stage.learner.search,
+        {"typed": "text empty blank lines zerobyte", "k": COUNT_0},
+        lambda _: {"typed": "item"},
+    ),
+    "Learner.titles_in": Call(lambda stage: stage.learner.titles_in, {"text": WORDS}, lambda _: {"text": "item"}),
     "Learner.see": Call(
         lambda stage: stage.learner.see, {"events": EMPTY}, lambda _: {"events": events("ann", ["i01"])}
     ),
@@ -409,6 +429,22 @@ CALLS: dict[str, Call] = {
         lambda _: rate,
         {"user_id": USER, "item_id": USER, "value": NUMBER, "source": USER, "key": KEY},
         lambda _: {"user_id": "ann", "item_id": "i01", "value": 4},
+    ),
+    "recall": Call(
+        lambda _: recall,
+        {"user_id": USER, "item_ids": f"{SEVERAL} text numbers", "source": USER, "key": KEY},
+        lambda _: {"user_id": "ann", "item_ids": ["i01"]},
+    ),
+    "slate": Call(
+        lambda _: slate,
+        {
+            "user_id": USER,
+            "shown": "names set generator mapping series text numbers",
+            "clicked": EMPTY,
+            "source": USER,
+            "key": KEY,
+        },
+        lambda _: {"user_id": "ann", "shown": ["i01", "i02"]},
     ),
     "events": Call(
         lambda _: events,

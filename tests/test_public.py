@@ -27,6 +27,8 @@ PUBLIC = {
     "Record": "palate.records",
     "events": "palate.records",
     "rate": "palate.records",
+    "recall": "palate.records",
+    "slate": "palate.records",
 }
 
 

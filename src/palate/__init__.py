@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from palate.learner import Learner
     from palate.loop.lists import Recommendation
     from palate.recommender import Recommender
-    from palate.records import Attribute, Event, Record, events, rate
+    from palate.records import Attribute, Event, Record, events, rate, recall, slate
 
 __all__ = [
     "Answer",
@@ -35,6 +35,8 @@ __all__ = [
     "__version__",
     "events",
     "rate",
+    "recall",
+    "slate",
 ]
 
 _HOME = {
@@ -52,6 +54,8 @@ _HOME = {
     "Record": "palate.records",
     "events": "palate.records",
     "rate": "palate.records",
+    "recall": "palate.records",
+    "slate": "palate.records",
 }
 
 

@@ -19,8 +19,8 @@ from palate.costs import Budget, Price, Seconds
 from palate.datasets.tables import Dataset
 from palate.encoders.histories.history import HistoryName
 from palate.encoders.protocol import Encoder
-from palate.entities import ITEM, USER, Answer, Form, Question
-from palate.errors.checks import normalise_id, path_of
+from palate.entities import ITEM, USER, Answer, Form, Item, Question
+from palate.errors.checks import count, normalise_id, path_of
 from palate.loop import ask_about_item, ask_pairs, ask_user, checkpoint, lists, next_step
 from palate.loop.lists import Companion, Filters, Interest, Recommendation
 from palate.loop.memory import Memory, several
@@ -166,7 +166,8 @@ class Learner:
             strategy: How items to rate are chosen: a name, a strategy, or a function that scores. Where other forms are
                 asked too, all are compared by one measure: the expected fall of the uncertainty about what the user
                 may be shown, per second.
-            forms: Of question: ``rate``, ``pair``, ``group``, ``page``, ``concept``, ``preview``.
+            forms: Of question: ``rate``, ``pair``, ``group``, ``page``, ``concept``, ``preview``, ``pick``, ``recall``
+                (to name one that is liked: first where it is given, and three times at most).
             candidates: Ids that may be asked; the whole catalogue if None. What the user has answered is left out.
             concepts: Names of categories, or other words, that may be asked; all categories if None.
             seconds: What each form costs; None: the assumptions of :mod:`palate.costs`.
@@ -291,6 +292,14 @@ class Learner:
         """
         given = [Attribute(user_id, name, value) for name, value in attributes.items()]
         return replace(self, memory=self.memory.know(given))
+
+    def search(self, typed: str, k: int = 5) -> list[Item]:
+        """Up to k items that are called so or nearly so, likeliest first, to name one (:mod:`palate.model.titles`)."""
+        return [self.model.catalogue.item(place) for place in self.model.titles.search(typed, count(k, "k"))]
+
+    def titles_in(self, text: str) -> list[Item]:
+        """Items whose titles stand in what somebody wrote, in order; what else it says is not read."""
+        return [self.model.catalogue.item(place) for place in self.model.titles.within(text)]
 
     def recommend(
         self,

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
 
-from palate.entities import ITEM, NEGATIVE_EVENTS, POSITIVE_EVENTS, USER, Answer, AnswerKind
-from palate.errors import DataError, OptionError, did_you_mean
+from palate.entities import ITEM, NEGATIVE_EVENTS, POSITIVE_EVENTS, USER, Answer, AnswerKind, Form
+from palate.errors import AnswerError, DataError, OptionError, did_you_mean
 from palate.errors.checks import key_of, keys_of, normalise_id, number_of, several, shown, time_of
 
 MAX_TEXT_BYTES = 1 << 16  # of an attribute that is a text
@@ -89,6 +89,49 @@ def rate(user_id: str, item_id: str, value: float, *, source: str = "person", ke
     return Answer(user_id, item_id, AnswerKind.RATING, value, source, key=key)
 
 
+def recall(user_id: str, item_ids: str | Iterable[str], *, source: str = "person", key: str = "") -> tuple[Answer, ...]:
+    """What somebody named that they like, unasked: typed into a search box, or found in what they wrote.
+
+    Args:
+        item_ids: One id, or several.
+        key: Of several items the first has this key, the others this key with their number.
+
+    >>> [answer.item_id for answer in recall("ann", ["i7", "i9"])]
+    ['i7', 'i9']
+    """
+    named = zip(_ids(item_ids), keys_of(key), strict=False)
+    return tuple(
+        Answer(user_id, item, AnswerKind.RATING, source=source, key=own, form=Form.RECALL) for item, own in named
+    )
+
+
+def slate(
+    user_id: str,
+    shown: str | Iterable[str],
+    clicked: str | Iterable[str] = (),
+    *,
+    source: str = "person",
+    key: str = "",
+) -> Answer:
+    """A list that was shown and what was clicked in it, first to last, or nothing.
+
+    >>> slate("ann", ["i7", "i8", "i9"], "i8").tapped
+    ('i8',)
+    """
+    items = _ids(shown)
+    if not items:
+        raise AnswerError("a slate has 0 items. Give those that were shown.")
+    first, *others = items
+    tapped, form = tuple(_ids(clicked)), Form.SLATE
+    return Answer(
+        user_id, first, AnswerKind.RATING, source=source, key=key, form=form, others=tuple(others), tapped=tapped
+    )
+
+
+def _ids(item_ids: str | Iterable[str]) -> tuple[str, ...]:
+    return (item_ids,) if isinstance(item_ids, str) else several(item_ids, "item_ids")
+
+
 def events(
     user_id: str,
     item_ids: str | Iterable[str],
@@ -107,8 +150,8 @@ def events(
     >>> [event.item_id for event in events("ann", ["i1", "i2"], kind="click")]
     ['i1', 'i2']
     """
-    items = (item_ids,) if isinstance(item_ids, str) else several(item_ids, "item_ids")
-    return tuple(Event(user_id, item, kind, liking, at, own) for item, own in zip(items, keys_of(key), strict=False))
+    items = zip(_ids(item_ids), keys_of(key), strict=False)
+    return tuple(Event(user_id, item, kind, liking, at, own) for item, own in items)
 
 
 Content = Answer | Event | Attribute

@@ -20,6 +20,7 @@ import pytest
 import palate
 from palate import Dataset, Learner
 from palate.cli.interview import moved
+from palate.cli.keys import Typed
 from palate.cli.loop import question_rng
 from palate.loop.checkpoint import open_log
 from tests.cli.folders import kept, rows
@@ -119,7 +120,7 @@ def test_an_answer_that_another_process_took_back_is_no_error(cli, model, monkey
                 other.retract(kept(model)[-1].key)
         return answer
 
-    monkeypatch.setattr(interview, "keys", lambda console: nullcontext(read))
+    monkeypatch.setattr(interview, "keys", lambda console: nullcontext(Typed(read, read)))
     result = cli("interview", model, "--user", "ann", "--json")
     assert result.code == 0
     assert "Taken back before, elsewhere: " in result.err
@@ -138,7 +139,7 @@ def test_ctrl_c_keeps_what_was_said(cli, model, monkeypatch):
             raise answer
         return answer
 
-    monkeypatch.setattr(interview, "keys", lambda console: nullcontext(read))
+    monkeypatch.setattr(interview, "keys", lambda console: nullcontext(Typed(read, read)))
     result = cli("interview", model, "--user", "ann")
     assert (result.code, result.err) == (130, "Interrupted.\n")
     assert "1 answer of ann kept." in result.out
@@ -161,10 +162,10 @@ def _at_this_terminal() -> None:
 class Terminal:
     """A talk on a terminal of its own, key by key."""
 
-    def __init__(self, model: Path) -> None:
+    def __init__(self, model: Path, *options: str) -> None:
         self.end, far = pty.openpty()
         self.process = subprocess.Popen(
-            [*COMMAND, str(model), "--user", "ann"],
+            [*COMMAND, str(model), "--user", "ann", *options],
             stdin=far,
             stdout=far,
             stderr=far,
@@ -227,6 +228,33 @@ def test_single_keys_on_a_terminal(terminal, model):
     terminal.press("q")
     assert terminal.process.wait(20) == 0
     assert kept(model) == []
+
+
+def test_a_title_is_typed_as_a_line_and_then_keys_go_on(model):
+    (title, *_), opened = Learner.load(model).model.catalogue.names, Terminal(model, "--forms", "recall,rate")
+    try:
+        opened.wait_for("> ")
+        opened.press("qqqq\n")
+        opened.wait_for("nothing is called like 'qqqq'")
+        opened.wait_for("> ")
+        opened.press(f"{title}x\x7f\n")  # corrected as it is typed
+        opened.wait_for(f"Kept: likes {title}")
+        opened.wait_for("name one you like")
+        opened.wait_for("> ")
+        opened.press("u\n")
+        opened.wait_for("Kept: don't know it")
+        opened.wait_for("> ")
+        opened.press("4q")
+        assert opened.process.wait(20) == 0
+    finally:
+        opened.process.kill()
+        opened.process.wait()
+        os.close(opened.end)
+    assert [(answer.form.value, answer.value) for answer in kept(model)] == [
+        ("recall", 1.0),
+        ("recall", None),
+        ("rate", 4.0),
+    ]
 
 
 @pytest.mark.parametrize(("key", "code"), [("\x03", 130), ("\x04", 0)], ids=["ctrl-c", "ctrl-d"])

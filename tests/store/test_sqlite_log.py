@@ -21,8 +21,9 @@ import palate
 from palate.entities import Answer, AnswerKind, Form
 from palate.errors import AnswerError, DataError, IdError, InputError, StoreError
 from palate.records import Attribute, Content, Event, Record
-from palate.store import lock
+from palate.store import lock, schema
 from palate.store.protocol import active
+from palate.store.rows import COLUMNS, to_row
 from palate.store.sqlite_log import LabelLog
 
 SOURCE = str(Path(palate.__file__).resolve().parents[1])
@@ -330,6 +331,44 @@ def test_a_log_of_an_older_version_keeps_its_rows_and_their_places(
     old.close()
     with LabelLog.open(path) as log:
         assert list(log.records()) == [*kept, event]
+
+
+def log_of_version_3(path: Path) -> sqlite3.Connection:
+    """As it was before an item could be named, picked or clicked."""
+    old = sqlite3.connect(path, isolation_level=None)
+    for statement in schema._STATEMENTS:
+        old.execute(statement.replace(", 'recall', 'pick', 'slate'", ""))
+    old.execute("PRAGMA user_version = 3")
+    return old
+
+
+def test_a_log_without_choices_takes_them(path: Path) -> None:
+    log_of_version_3(path).close()
+    told: list[Content] = [
+        Answer("ann", "film", AnswerKind.RATING, 4.0, key="k"),
+        Event("ann", "film", "click", key="e"),
+        Attribute("ann", "age", 31.0, key="a"),
+    ]
+    named = Answer("ann", "film", AnswerKind.RATING, key="n", form=Form.RECALL)
+    with sqlite3.connect(path) as old:
+        old.executemany(
+            f"INSERT INTO records ({COLUMNS.removeprefix('seq, ')}) VALUES ({', '.join('?' * 19)})",
+            [to_row(one, 5.0, "") for one in told],
+        )
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+            old.execute(
+                f"INSERT INTO records ({COLUMNS.removeprefix('seq, ')}) VALUES ({', '.join('?' * 19)})",
+                to_row(named, 6.0, ""),
+            )
+    old.close()
+    with LabelLog.open(path) as log:
+        assert [(record.seq, record.content) for record in log.records()] == [(1, told[0]), (2, told[1]), (3, told[2])]
+        assert log.append([named])[0].seq == 4
+    again = sqlite3.connect(path, isolation_level=None)
+    with pytest.raises(sqlite3.IntegrityError, match="the label log only grows"):
+        again.execute("DELETE FROM records")
+    assert again.execute("SELECT count(*) FROM sqlite_master WHERE name = 'older'").fetchone() == (0,)
+    again.close()
 
 
 def test_a_move_that_is_killed_at_any_statement_leaves_the_old_log_or_the_new_one(path: Path) -> None:

@@ -26,12 +26,13 @@ from palate.errors import AnswerError, OptionError
 if TYPE_CHECKING:
     import numpy as np
 
-    from palate.entities import Answer, Question
+    from palate.entities import Answer, Item, Question
     from palate.learner import Learner
     from palate.loop.lists import Recommendation
     from palate.recommender import Recommender
 
 SHOWN = 5  # places of the list
+COMPLETIONS = 5  # titles that may be meant by what is typed
 SNIPPET = 1_000  # characters of an item's text: a joke without its end cannot be rated
 INDENT = (0, 0, 0, 3)
 UNKNOWN, SKIP, UNDO, QUIT = "u", "s", "z", "q"
@@ -63,8 +64,8 @@ def interview(
     with opened(model) as recommender:
         talk = Interview(recommender, user, strategy, seed, console, [], forms_of(forms), targets, stop_below)
         try:
-            with keys(console) as read_key:
-                talk.run(read_key)
+            with keys(console) as typed:
+                talk.run(typed.key, typed.line)
         finally:
             talk.close()
         if as_json:
@@ -89,8 +90,12 @@ class Interview:
     def learner(self) -> Learner:
         return self.recommender.learner
 
-    def run(self, read_key: Callable[[], str]) -> None:
-        """Ask until the user quits, the input ends, or nothing is left to ask."""
+    def run(self, read_key: Callable[[], str], read_line: Callable[[], str] | None = None) -> None:
+        """Ask until the user quits, the input ends, or nothing is left to ask.
+
+        Args:
+            read_line: For titles; as keys are read if None.
+        """
         self._welcome()
         while questions := self._ask():
             if self.stop_below and not self._worth_asking():
@@ -98,7 +103,10 @@ class Interview:
                 return self.console.print(enough)
             self._show(questions[0])
             asked_at, told = time.time(), self._told()
-            key, tapped = self._valid(read_key, questions[0])
+            if questions[0].form is Form.RECALL:
+                key, tapped = self._name(read_line or read_key)
+            else:
+                key, tapped = self._valid(read_key, questions[0])
             if key == QUIT:
                 return
             if key == UNDO:
@@ -195,6 +203,34 @@ class Interview:
                 known = legend_for(question, self.learner.model)
                 self._say(f"{short(key, 20)!r} is no answer here: {known}, or u s z q.", style="yellow")
 
+    def _name(self, read_line: Callable[[], str]) -> tuple[str, list[str]]:
+        """The title that is meant, of those that are called so or nearly so; the end of the input means to quit."""
+        from palate.model.titles import MOST_TYPED
+
+        meant: list[Item] = []
+        while True:
+            try:
+                typed = read_line().strip()
+            except EOFError:
+                return QUIT, []
+            if typed.lower() in (UNKNOWN, SKIP, UNDO, QUIT):
+                return typed.lower(), []
+            if typed.isdecimal() and 0 < int(typed[:3]) <= len(meant):
+                return DONE, [meant[int(typed[:3]) - 1].id]
+            if not typed:
+                continue
+            meant = self.learner.search(typed[:MOST_TYPED], COMPLETIONS)
+            if self.learner.model.titles.named(typed[:MOST_TYPED]) is not None:
+                return DONE, [meant[0].id]
+            self._complete(typed, meant)
+
+    def _complete(self, typed: str, meant: Sequence[Item]) -> None:
+        for place, item in enumerate(meant, start=1):
+            self._say(f"{place} {short(item.title)}")
+        if meant:
+            return self._say("the number of the one you mean, or another title, or u s z q", style="cyan")
+        self._say(f"nothing is called like {short(typed, 40)!r}. Type another title, or u s z q.", style="yellow")
+
     def _tap(self, item: str, tapped: list[str]) -> None:
         """Tap an item of a group, or take the tap back."""
         catalogue = self.learner.model.catalogue
@@ -206,7 +242,9 @@ class Interview:
         if key in (UNKNOWN, SKIP):
             return question.answer(AnswerKind.UNKNOWN if key == UNKNOWN else AnswerKind.SKIPPED)
         if key == DONE:
-            return question.answer(tapped)
+            return question.answer(tapped[0] if question.form is Form.RECALL else tapped)
+        if question.form is Form.PICK:
+            return question.answer(question.items[int(keys_for(question, self.learner.model)[key])])
         return question.answer(keys_for(question, self.learner.model)[key])
 
     def _keep(self, answer: Answer) -> None:

@@ -11,6 +11,8 @@ import tty
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
 
 from rich.console import Console
 
@@ -18,22 +20,30 @@ _ESCAPE, _END = b"\x1b", b"\x04"  # the beginning of an arrow key and its like; 
 _LEADS = [b"\xc0", b"\xe0", b"\xf0"]  # first bytes from which a letter of UTF-8 has 1, 2, 3 more
 
 
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """What is typed: functions that wait for the next ``key``, or ``line``, and raise EOFError at the end."""
+
+    key: Callable[[], str]
+    line: Callable[[], str]
+
+
 @contextmanager
-def keys(console: Console) -> Iterator[Callable[[], str]]:
-    """Gives a function that waits for the next key and raises EOFError at the end of the input.
+def keys(console: Console) -> Iterator[Typed]:
+    """Gives what is typed.
 
     Where the input is no terminal a key is a line. A terminal hands over its keys at once while the block runs and is
     then as it was; keys pressed early are kept for the next question, and Ctrl-C interrupts as ever.
     """
     signal.siginterrupt(signal.SIGINT, True)  # Polars' handler would let the waiting read go on after Ctrl-C
     if not sys.stdin.isatty():
-        yield _read_line
+        yield Typed(_read_line, _read_line)
         return
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
     tty.setcbreak(terminal, termios.TCSADRAIN)
     try:
-        yield lambda: _prompted(console, terminal)
+        yield Typed(lambda: _prompted(console, terminal), lambda: _line(console, terminal, before))
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
@@ -50,6 +60,20 @@ def _prompted(console: Console, terminal: int) -> str:
     key = _read_key(terminal)
     console.print(key if key.isprintable() else "")
     return key
+
+
+def _line(console: Console, terminal: int, cooked: list[Any]) -> str:
+    """A line, which can be corrected as it is typed; the terminal is then as it was."""
+    raw = termios.tcgetattr(terminal)
+    console.print("   > ", end="")
+    termios.tcsetattr(terminal, termios.TCSADRAIN, cooked)
+    try:
+        line = os.read(terminal, 4096)
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, raw)
+    if not line:
+        raise EOFError
+    return line.decode(errors="replace")
 
 
 def _read_key(terminal: int) -> str:

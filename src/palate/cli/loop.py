@@ -20,7 +20,7 @@ from palate.cli.options import (
     User,
     listed,
 )
-from palate.cli.parse_answer import given_answer
+from palate.cli.parse_answer import given_answer, named_in
 from palate.cli.question_forms import Forms, about, forms_of, said_in_words
 from palate.errors import OptionError
 from palate.errors.checks import shown
@@ -28,7 +28,9 @@ from palate.errors.checks import shown
 if TYPE_CHECKING:
     import numpy as np
 
+    from palate.entities import Answer
     from palate.learner import Learner
+    from palate.records import Record
 MEASURE = "gain-per-second"  # of several kinds of question
 
 
@@ -84,15 +86,24 @@ def _value_unit(strategy: str) -> str:
 def tell(
     model: Model,
     user: User,
-    item: Annotated[str, typer.Option(metavar="ID", help="What the answer is about.")],
+    item: Annotated[str, typer.Option(metavar="ID", help="What the answer is about, or what was named.")] = "",
     answer: Annotated[
         str, typer.Option(metavar="VALUE", help="A number on the scale, like, dislike, unknown, no-opinion or skip.")
-    ],
+    ] = "",
     form: Annotated[
-        str, typer.Option("--form", metavar="FORM", help="Of the question: rate, pair, group, concept, preview.")
+        str,
+        typer.Option(
+            "--form",
+            "--kind",
+            metavar="FORM",
+            help="Of the question: rate, pair, group, concept, preview, recall, pick, slate.",
+        ),
     ] = "rate",
     others: Annotated[
-        list[str] | None, typer.Option(metavar="ID,...", help="The other item of a pair, those of a group.")
+        list[str] | None, typer.Option(metavar="ID,...", help="The other item of a pair, those of a list.")
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="What somebody wrote: the titles in it are what they named.")
     ] = None,
     key: Annotated[str, typer.Option(metavar="KEY", help="Makes a repeat harmless; made up if not given.")] = "",
     as_json: Json = False,
@@ -101,22 +112,32 @@ def tell(
     """Keep one answer, which the next recommend sees.
 
     It is on the disk before this says so. To a pair answer 1 (the first) or 0, to a concept (its name is the
-    --item) or a preview 1 (yes) or 0, to a group the ids liked with commas between, or none.
+    --item) or a preview 1 (yes) or 0, to a group the ids liked with commas between, or none. To a pick answer
+    the id of the best, to a slate the ids clicked, or none. What somebody likes and names unasked is
+    --kind recall with its --item, or with the --text in which titles are looked for.
     """
     with opened(model) as recommender:
         learner, last = recommender.learner, recommender.last_seq
-        (label,) = recommender.tell(given_answer(learner.model, user, item, answer, form, listed(others), key))
-    repeated = label.seq <= last
-    kept = label.answer
-    title = about(learner.model.catalogue, kept)
+        if text is None:
+            given: tuple[Answer, ...] = (given_answer(learner.model, user, item, answer, form, listed(others), key),)
+        else:
+            given = named_in(learner, user, text, form, item, key)
+        labels = recommender.tell(given)
+    found = [_told(learner, label, label.seq <= last) for label in labels]
     if as_json:
-        found = {name: getattr(kept, name) for name in ("user_id", "item_id", "kind", "value", "key")}
-        found |= {name: getattr(kept, name) for name in ("form", "others", "tapped")}
-        found |= {"title": title, "seq": label.seq, "recorded_at": label.recorded_at, "repeated": repeated}
-        return print_json(found)
-    word = "Kept before" if repeated else "Kept"
-    said_so = said_in_words(kept, learner.model)
-    line(output(), f"{word}: {said_so} for {title} ({kept.item_id}), key {kept.key}.")
+        return print_json(found[0] if text is None else {"user": user, "labels": found})
+    for label, row in zip(labels, found, strict=True):
+        word = "Kept before" if row["repeated"] else "Kept"
+        said_so, about_it = said_in_words(label.answer, learner.model), row["title"]
+        line(output(), f"{word}: {said_so} for {about_it} ({row['item_id']}), key {row['key']}.")
+
+
+def _told(learner: Learner, label: Record, repeated: bool) -> dict[str, object]:
+    """A label that was kept, for ``--json``."""
+    kept = label.answer
+    names = ("user_id", "item_id", "kind", "value", "key", "form", "others", "tapped")
+    found = {name: getattr(kept, name) for name in names} | {"title": about(learner.model.catalogue, kept)}
+    return found | {"seq": label.seq, "recorded_at": label.recorded_at, "repeated": repeated}
 
 
 def undo(

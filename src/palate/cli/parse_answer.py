@@ -7,9 +7,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from palate.entities import Answer, AnswerKind, Form, form_of
-from palate.errors import AnswerError
+from palate.errors import AnswerError, OptionError
+from palate.errors.checks import shown
+from palate.records import recall
 
 if TYPE_CHECKING:
+    from palate.learner import Learner
     from palate.model.model import Model
 
 
@@ -45,17 +48,53 @@ def given_answer(
     """The answer that somebody typed to a question of some kind.
 
     Args:
-        text: As in :func:`parse_answer`; 1 or 0 to a pair, a concept or a preview; ids, or ``none``, to a group.
-        others: The other items of a pair or a group.
+        text: As in :func:`parse_answer`; 1 or 0 to a pair, a concept or a preview; ids, or ``none``, to a group, a pick
+            or a slate; nothing to what is named.
+        others: The other items of a pair, a group, a pick or a slate.
+    Raises:
+        AnswerError: If it is no such answer.
     """
     form, word = form_of(kind), text.strip().lower()
-    if form is Form.GROUP and word not in WORDS:
+    if not word and form is Form.RECALL:
+        return Answer(user, item, AnswerKind.RATING, key=key, form=form)
+    if not word:
+        raise AnswerError(f"no answer is given. Give --answer: {_answers_to(form, model)}, {', '.join(WORDS)}.")
+    if form is Form.RECALL and word not in WORDS:
+        raise AnswerError(f"the answer {text[:40]!r} is unknown. Leave it out: what was named is the --item.")
+    if form in _OF_IDS and word not in WORDS:
         tapped = () if word == "none" else tuple(filter(None, (part.strip() for part in text.split(","))))
         return Answer(user, item, AnswerKind.RATING, key=key, form=form, others=tuple(others), tapped=tapped)
     said = parse_answer(text, model) if form in (Form.RATE, Form.PAGE) or word in WORDS else _yes_or_no(word)
     answered = AnswerKind.RATING if isinstance(said, float) else said
     value = said if isinstance(said, float) else None
     return Answer(user, item, answered, value, key=key, form=form, others=tuple(others))
+
+
+def named_in(learner: Learner, user: str, text: str, kind: str, item: str = "", key: str = "") -> tuple[Answer, ...]:
+    """The items whose titles stand in what somebody wrote, as what they named.
+
+    Raises:
+        AnswerError: If the text is empty or holds no title.
+        OptionError: If the form is not recall, or an item is given too.
+    """
+    form = form_of(kind)
+    if form is not Form.RECALL or item:
+        what = f"the item {item!r} is given too" if item else f"the form is {form.value}"
+        raise OptionError(f"--text holds what somebody named, and {what}. Give --kind recall and no --item.")
+    if not text.strip():
+        raise AnswerError("the text is empty. Write what is liked, or name it with --item.")
+    found = learner.titles_in(text)
+    if not found:
+        of = f"{len(learner.model.catalogue):,} items"
+        raise AnswerError(f"no title of the {of} is in the text {shown(text)}. Put titles in quotes, or give --item.")
+    return recall(user, [one.id for one in found], key=key)
+
+
+_OF_IDS = {Form.GROUP: "the ids tapped, or none", Form.PICK: "the id picked", Form.SLATE: "the ids clicked, or none"}
+
+
+def _answers_to(form: Form, model: Model) -> str:
+    return _expected(model) if form in (Form.RATE, Form.PAGE) else _OF_IDS.get(form, "1 or 0")
 
 
 def _yes_or_no(word: str) -> float:

@@ -18,10 +18,22 @@ if TYPE_CHECKING:
 
 Forms = Annotated[
     list[str] | None,
-    typer.Option("--forms", metavar="FORM,...", help="Forms of question: rate, pair, group, page, concept, preview."),
+    typer.Option(
+        "--forms",
+        metavar="FORM,...",
+        help="Forms of question: rate, pair, group, page, concept, preview, pick, recall.",
+    ),
 ]
 DONE = "d"
 GROUP_KEYS = "1234567890"  # an item each, in order
+
+
+_LISTS = {
+    Form.GROUP: "which of these do you like",
+    Form.PAGE: "rate those you know",
+    Form.PICK: "which of these do you like best",
+    Form.SLATE: "which of these would you click",
+}
 
 
 def forms_of(given: list[str] | None) -> list[str]:
@@ -41,17 +53,17 @@ def about(catalogue: Catalogue, asked: Question | Answer) -> str:
     titles = titles_of(catalogue, asked)
     if asked.form is Form.PAIR:
         return " or ".join(titles)
-    if asked.form is Form.GROUP:
-        return f"which of these do you like: {', '.join(titles)}"
-    if asked.form is Form.PAGE:
-        return f"rate those you know: {', '.join(titles)}"
+    if asked.form in _LISTS:
+        return f"{_LISTS[asked.form]}: {', '.join(titles)}"
+    if not titles:
+        return "name one you like"
     ask = {Form.CONCEPT: "do you like {}?", Form.PREVIEW: "would you: {}?"}.get(asked.form, "{}")
     return ask.format(titles[0])
 
 
 def keys_for(question: Question, model: Model) -> dict[str, float]:
-    """The value that each key stands for; of a group, the place of the item that it taps."""
-    if question.form is Form.GROUP:
+    """The value that each key stands for; of a group or a pick, the place of the item that it taps."""
+    if question.form in (Form.GROUP, Form.PICK):
         return {key: float(place) for place, key in enumerate(GROUP_KEYS[: len(question.items)])}
     if question.form is Form.PAIR:
         return {"1": 1.0, "2": 0.0}
@@ -64,6 +76,10 @@ def legend_for(question: Question, model: Model) -> str:
         return legend(keys_of(model), model)
     if question.form is Form.PAIR:
         return "1 the first · 2 the second"
+    if question.form is Form.PICK:
+        return "the number of the best"
+    if question.form is Form.RECALL:
+        return "a title, or its first letters"
     return "1 yes · 0 no" if question.form is not Form.GROUP else f"the number of each you like · {DONE} done"
 
 
@@ -74,6 +90,11 @@ def said_in_words(answer: Answer, model: Model) -> str:
     titles = titles_of(model.catalogue, answer)
     if answer.form is Form.PAIR:
         return f"rather {titles[0] if answer.value else titles[1]}"
+    if answer.form is Form.RECALL:
+        return f"likes {titles[0]}"
+    if answer.form in (Form.PICK, Form.SLATE):
+        chosen = [titles[answer.items.index(item)] for item in answer.tapped]
+        return f"{'rather' if answer.form is Form.PICK else 'clicked'} {', '.join(chosen) or 'none of them'}"
     if answer.form is Form.GROUP:
         liked = [title for item, title in zip(answer.items, titles, strict=True) if item in answer.tapped]
         return f"likes {', '.join(liked)}" if liked else "likes none of them"

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from palate.arrays import Array, Vectors
 from palate.encoders.blocks import Block, BlockName, Content
 from palate.encoders.histories.history import names_of
-from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM
+from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM, Item
 from palate.errors import UnknownItem, did_you_mean, some_of
 from palate.errors.checks import normalise_id, shown
 
@@ -150,6 +150,10 @@ class Catalogue:
             hint = near or "Add it with `palate item add` or Learner.with_items, or give one of its items."
             raise UnknownItem(f"item {shown(item_id)} is not in the model ({len(self):,} items). {hint}")
         return position
+
+    def item(self, position: int) -> Item:
+        """The one that stands there, by what it is called."""
+        return Item(self.ids[position], self.names[position])
 
     def positions(self, item_ids: Sequence[str]) -> NDArray[np.intp]:
         """Where items stand, (n,)."""

@@ -24,6 +24,7 @@ from palate.errors.checks import normalise_words, several
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
 from palate.model.scale import Scale
+from palate.model.titles import Titles
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.attribute_coding import Told
 from palate.posteriors.attributes import Attributes
@@ -128,6 +129,11 @@ class Model:
         if strange and not left_out:
             raise OptionError(f"the model was not fitted with the encoder {strange[0]!r}. Leave it out.")
         return replace(self, catalogue=replace(self.catalogue, blocks=blocks)) if own else self
+
+    @cached_property
+    def titles(self) -> Titles:
+        """What its items are called."""
+        return Titles(self.catalogue.names, self.catalogue.counts)
 
     @cached_property
     def recall_options(self) -> Options:
