@@ -13,8 +13,6 @@ RATINGS = {"ann": {"i0": 4.0, "i1": 2.0, "i2": 4.0, "i4": 3.0}, "bob": {"i1": 3.
 
 
 class TestSimulated(OracleContract):
-    forms = frozenset(Form) - {Form.RECALL, Form.PICK, Form.SLATE}
-
     def make(self, seed: int) -> Simulated:
         rng = np.random.default_rng(seed)
         return Simulated(RATINGS, like=4.0, categories={"comedy": ["i0", "i2", "i3"]}, preview_noise=1.0, rng=rng)

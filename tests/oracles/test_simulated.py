@@ -102,3 +102,41 @@ def test_answers_take_the_seconds_of_their_form() -> None:
         seconds.of(Form.GROUP, 3, 2),
         seconds.preview,
     ]
+
+
+def _choosing(**given: object) -> Simulated:
+    return Simulated(RATINGS, like=4.0, rng=np.random.default_rng(0), **given)  # type: ignore[arg-type]
+
+
+def test_names_each_once_and_nothing_when_nothing_is_left() -> None:
+    oracle = _choosing(counts={"a": 9.0, "c": 1.0, "z": 99.0}, naming="popular")
+    answers = oracle.answer([question("", Form.RECALL)] * 3)
+    assert sorted(answer.item_id for answer in answers) == ["", "a", "c"]
+    assert [answer.kind for answer in answers] == [RATING, RATING, AnswerKind.SKIPPED]
+    assert sorted(oracle.named["ann"]) == ["a", "c"]
+
+
+def test_picks_the_best_of_those_it_knows_and_needs_two() -> None:
+    (best,) = _choosing().answer([question("x", Form.PICK, "b", "d")])
+    assert (best.kind, best.tapped) == (RATING, ("d",))
+    (alone,) = _choosing().answer([question("x", Form.PICK, "b", "y")])
+    assert (alone.kind, alone.tapped) == (UNKNOWN, ())
+    ties = [_choosing().answer([question("a", Form.PICK, "c")] * 40)[place].tapped for place in range(40)]
+    assert {*ties} == {("a",), ("c",)}
+
+
+def test_clicks_what_it_likes_best_or_nothing() -> None:
+    (click,) = _choosing().answer([question("b", Form.SLATE, "a", "x")])
+    assert (click.value, click.tapped) == (1.0, ("a",))
+    (none,) = _choosing().answer([question("b", Form.SLATE, "d", "x")])
+    assert (none.kind, none.value, none.tapped) == (RATING, 0.0, ())
+
+
+def test_equals_and_namings_are_drawn() -> None:
+    without = Simulated(RATINGS, like=4.0)
+    for asked, what in (("", "what comes to mind is chance"), ("a", "several are rated alike")):
+        form, others = (Form.RECALL, ()) if not asked else (Form.PICK, ("c",))
+        with pytest.raises(OptionError, match=rf"^{what} and there is no rng to draw it\. Give rng\.$"):
+            without.answer([question(asked, form, *others)])
+    with pytest.raises(OptionError, match=r"^the naming 'loudest' is unknown\."):
+        Simulated(RATINGS, naming="loudest")  # type: ignore[arg-type]
