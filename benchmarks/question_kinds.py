@@ -14,7 +14,8 @@ import numpy as np
 
 from benchmarks._data import load, main
 from palate.acquisition import DEFAULT, get_strategy
-from palate.costs import LISTS, Seconds
+from palate.acquisition.questions.forms import FORMS
+from palate.costs import LISTS, PICKS, Seconds
 from palate.entities import Form
 from palate.evaluation.intervals import paired_rmse, ratio_interval, rmse_interval
 from palate.evaluation.play import Played, play
@@ -24,17 +25,21 @@ from palate.random import derive_rng
 
 QUESTIONS = (2, 5, 10)
 MAIN = 2  # of QUESTIONS: where the gap is taken
+ASKED = tuple(form for form in FORMS if form is not Form.RECALL)  # which is asked only of those who want it
 RUNS: dict[str, tuple[tuple[Form, ...], Seconds]] = {
     "rate": ((Form.RATE,), Seconds()),
-    **{f"rate + {form.value}": ((Form.RATE, form), Seconds()) for form in Form if form is not Form.RATE},
-    "mixed": (tuple(Form), Seconds()),
-    "mixed without pages": (tuple(form for form in Form if form is not Form.PAGE), Seconds()),
+    **{f"rate + {form.value}": ((Form.RATE, form), Seconds()) for form in ASKED if form is not Form.RATE},
+    "mixed": (ASKED, Seconds()),
+    "mixed without pages": (tuple(form for form in ASKED if form is not Form.PAGE), Seconds()),
     **{
-        f"mixed, {'lists' if form in LISTS else form.value} x {factor:g}": (tuple(Form), Seconds().scaled(form, factor))
-        for form in Form
+        f"mixed, {'lists' if form in (*LISTS, *PICKS) else form.value} x {factor:g}": (
+            ASKED,
+            Seconds().scaled(form, factor),
+        )
+        for form in ASKED
         for factor in (0.5, 2.0)
     },
-    **{f"mixed, look {look:g} s": (tuple(Form), Seconds(look=look)) for look in (1.5, 2.0)},
+    **{f"mixed, look {look:g} s": (ASKED, Seconds(look=look)) for look in (1.5, 2.0)},
 }
 
 

@@ -6,29 +6,39 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.special import ndtr
 
 from palate.acquisition import get_strategy
 from palate.costs import Seconds
 from palate.entities import Form
 from palate.errors import OptionError
 from palate.evaluation.play import play as by_question
-from palate.evaluation.question_forms import play_kinds, user_views
+from palate.evaluation.question_forms import play_kinds, play_rounds
+from palate.evaluation.shown_list import LIST, ListJudge
+from palate.evaluation.talk import Talk, user_views
 from palate.evaluation.world import World, items_world, users_world
 from palate.loop.memory import Memory
 from palate.oracles import Simulated
+from palate.oracles.naming import Naming
 from tests.worlds import data
 
 
 @pytest.fixture(scope="module")
 def new_users() -> World:
-    return users_world(data(), encoder="none", seed=0, max_users=300)
+    world = users_world(data(), encoder="none", seed=0, max_users=300)
+    rng = np.random.default_rng(0)
+    apart = rng.permuted(np.linspace(0.0, 1e-6, world.ratings.size)).reshape(world.ratings.shape)
+    return replace(
+        world, times=rng.random(world.ratings.shape), ratings=world.ratings - apart
+    )  # so that none are equal
 
 
-PLAYED = (Form.RATE, Form.PAIR, Form.GROUP, Form.PAGE, Form.CONCEPT, Form.PREVIEW)
+PLAYED = tuple(form for form in Form if form is not Form.SLATE)
 
 
 def play(world: World, forms: tuple[Form, ...], budget: float, **seconds: float):
-    return play_kinds(world, forms, seconds=Seconds(**seconds), budget=budget, rng=np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    return play_kinds(world, forms, seconds=Seconds(**seconds), budget=budget, naming=Naming.RECENT, rng=rng)
 
 
 def test_to_rate_alone_is_the_play_of_the_strategy(new_users: World) -> None:
@@ -47,7 +57,16 @@ def test_the_learner_and_the_oracle_do_the_same(new_users: World, form: Form) ->
     for row in (0, 7, 40):
         ratings = {ids[i]: new_users.ratings[row, i] for i in np.flatnonzero(new_users.answerable[row])}
         categories = {name: [ids[i] for i in members] for name, members in model.catalogue.categories.items()}
-        oracle = Simulated({"somebody": ratings}, like=model.scale.like, cut=model.scale.cut, categories=categories)
+        times = {ids[i]: new_users.times[row, i] for i in np.flatnonzero(new_users.answerable[row])}
+        oracle = Simulated(
+            {"somebody": ratings},
+            like=model.scale.like,
+            cut=model.scale.cut,
+            categories=categories,
+            naming=Naming.RECENT,
+            times={"somebody": times},
+            rng=np.random.default_rng(0),
+        )
         shared = type(learner)(Memory(_with_exposure(model, new_users)))
         spent, questions = 0.0, 0
         while True:
@@ -119,3 +138,71 @@ def test_views_are_of_two_answerable_ratings() -> None:
 def test_people_are_asked_not_items() -> None:
     with pytest.raises(OptionError, match=r"^the kinds of question are for new users, this world has new items\."):
         play(items_world(data(), encoder="none", seed=0, max_users=300), (Form.RATE,), 10.0)
+
+
+def test_to_name_one_comes_first_and_at_most_so_often(new_users: World) -> None:
+    rng = np.random.default_rng(0)
+    timed = play_kinds(new_users, (Form.RATE, Form.RECALL), seconds=Seconds(), budget=30.0, most_namings=2, rng=rng)
+    liked = (np.where(new_users.answerable, new_users.ratings, -np.inf) >= new_users.scale.like).sum(1)
+    assert np.array_equal(timed.answered[:, 1], np.minimum(liked, 2))
+    assert np.array_equal(timed.asked[:, 1], np.minimum(liked + 1, 2))
+    first = np.diff(timed.clock, axis=1)[:, 0]
+    assert (first == Seconds().recall).all()
+
+
+def test_a_slate_is_heard_as_a_choice_out_of_what_may_be_known(new_users: World) -> None:
+    learner, world = new_users.learner, new_users
+    assert learner is not None
+    model, talk = learner.model, Talk.begin(new_users, learner.model, np.random.default_rng(0))
+    shown = talk.slate()
+    timed = play_rounds(world, [Form.SLATE] * 2, seconds=Seconds(), rng=np.random.default_rng(0))
+    rows = np.arange(len(shown))[:, None]
+    liked = np.where(world.answerable[rows, shown], world.ratings[rows, shown], -np.inf) >= world.scale.like
+    assert 0 < liked.any(1).sum() < len(shown)
+    row = int(np.flatnonzero(liked.any(1))[0])
+    best = shown[row][np.where(liked[row], world.ratings[row, shown[row]], -np.inf).argmax()]
+    known = world.answerability.probability(world.answerability.start())[shown[row]]
+    belief = model.taste.observe_choice(world.start.of(row), model.taste.shown_options(shown[row], known=known), best)
+    held = world.held_out
+    here = held.present[row]
+    mean = model.taste.items.level + belief.score(model.taste.items.factors)
+    squares = ((mean[held.columns[row]][here] - held.values[row][here]) ** 2).sum()
+    assert timed.sums["rmse"][row, 1] == pytest.approx(squares, rel=1e-9)
+    assert timed.clock[0].tolist() == [0.0, Seconds().pick(10), 2 * Seconds().pick(10)]
+    still = timed.answered[:, 0] == 0
+    assert still.any()
+    assert np.array_equal(timed.sums["rmse"][still, 0], timed.sums["rmse"][still, 2])
+
+
+def test_an_answer_can_be_heard_another_way(new_users: World) -> None:
+    rng, heard = np.random.default_rng, []
+
+    def hear(talk: Talk, rows: np.ndarray, items: np.ndarray, chosen: np.ndarray) -> None:
+        heard.append((len(rows), chosen.sum()))
+
+    for form in (Form.GROUP, Form.PICK, Form.SLATE):
+        timed = play_rounds(new_users, [form], seconds=Seconds(), hear={form: hear}, rng=rng(0))
+        assert np.array_equal(timed.sums["rmse"][:, 0], timed.sums["rmse"][:, 1])
+    assert heard[1][0] == heard[1][1] > 0
+    assert heard[2][0] == heard[2][1] > 0
+
+
+def test_the_list_judge_ranks_everything_by_what_is_known_and_liked(new_users: World) -> None:
+    learner = new_users.learner
+    assert learner is not None
+    taste, exposure = new_users.taste, new_users.answerability.start(len(new_users.subjects))
+    judge, allowed = ListJudge(new_users, learner.model.like_cut), np.ones_like(new_users.answerable)
+    row, asked = 3, np.flatnonzero(new_users.answerable[3])[:4]
+    allowed[row, asked] = False
+    items = taste.items
+    mean = items.level + items.factors @ new_users.start.mean[row] - learner.model.like_cut
+    spread = np.einsum("id,de,ie->i", items.factors, new_users.start.covariance[row], items.factors)
+    score = np.log(new_users.answerability.rate) + np.log(ndtr(mean / np.sqrt(spread + items.answer_noise)))
+    score[asked] = -np.inf
+    held = new_users.held_out
+    liked = set(held.columns[row][held.present[row] & (held.values[row] >= new_users.scale.like)].tolist())
+    hits = [float(item in liked) for item in np.argsort(-score)[:10]]
+    discounts = 1 / np.log2(np.arange(2, 12))
+    expected = (hits @ discounts) / discounts[: len(liked)].sum()
+    assert 0 < expected < 1
+    assert judge(new_users.start, exposure, allowed)[LIST][row] == pytest.approx(expected, rel=1e-9)

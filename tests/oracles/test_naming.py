@@ -49,7 +49,11 @@ def test_some_think_of_the_most_popular_alone() -> None:
         (Naming.POPULAR, {"counts": None}, r"^the naming 'popular' goes by popularity, .* Give counts\.$"),
         (Naming.TOP_100, {"counts": None}, r"^the naming 'top-100' goes by popularity, .* Give counts\.$"),
         (Naming.RECENT, {"times": None}, r"^the naming 'recent' goes by time, .* Give data with timestamps\.$"),
-        (Naming.RECENT, {"times": TIMES * np.nan}, r"^the naming 'recent' goes by time, .* Give data with timestamps\.$"),
+        (
+            Naming.RECENT,
+            {"times": TIMES * np.nan},
+            r"^the naming 'recent' goes by time, .* Give data with timestamps\.$",
+        ),
     ],
 )
 def test_what_a_naming_hangs_on_must_be_given(naming: Naming, given: dict[str, object], message: str) -> None:

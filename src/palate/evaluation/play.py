@@ -17,7 +17,8 @@ from palate.posteriors.belief import Belief
 from palate.posteriors.taste import Taste
 
 K = 10
-_DISCOUNTS = 1.0 / np.log2(np.arange(2, K + 2))
+DISCOUNTS = 1.0 / np.log2(np.arange(2, K + 2))
+IDEAL = np.concatenate([[0.0], np.cumsum(DISCOUNTS)])  # of a list that begins with so many hits
 PER_RATING = ("rmse", "accuracy")
 PER_LIST = ("ndcg@10", "recall@10", "precision@10", "f1@10")
 
@@ -113,8 +114,7 @@ class Judge:
         has_list = (self._positives > 0).astype(np.float64)
         ratings = present.sum(1).astype(np.float64)
         self.weights = dict.fromkeys(PER_RATING, ratings) | dict.fromkeys(PER_LIST, has_list)
-        ideal = np.concatenate([[0.0], np.cumsum(_DISCOUNTS)])
-        self._ideal = np.maximum(ideal[np.minimum(self._positives, K)], 1e-12)
+        self._ideal = np.maximum(IDEAL[np.minimum(self._positives, K)], 1e-12)
 
     def __call__(self, belief: Belief) -> dict[str, Array]:
         present, expected = self._held_out.present, self._taste.expected(belief, self._held_out.columns)
@@ -127,7 +127,7 @@ class Judge:
         hits = np.take_along_axis(self._relevant, ranked, 1)
         found, has_list = hits.sum(1), self._positives > 0
         parts = {
-            "ndcg@10": hits @ _DISCOUNTS[: hits.shape[1]] / self._ideal,
+            "ndcg@10": hits @ DISCOUNTS[: hits.shape[1]] / self._ideal,
             "recall@10": found / np.maximum(self._positives, 1),
             "precision@10": found / np.maximum(self._length, 1),
             "f1@10": 2.0 * found / np.maximum(self._positives + self._length, 1),

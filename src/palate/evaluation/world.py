@@ -62,6 +62,7 @@ class World:
         candidates: As a strategy sees them.
         answerability: Who can answer what, where only the answerable half can be asked.
         ratings: (n, I), NaN where there is none.
+        times: When each was given, in seconds since the epoch, (n, I), NaN where nobody says.
         answerable: (n, I).
         held_out: The test.
         scale: Of the ratings.
@@ -75,6 +76,7 @@ class World:
     candidates: Candidates
     answerability: Answerability
     ratings: Array
+    times: Array
     answerable: NDArray[np.bool_]
     held_out: HeldOut
     scale: Scale
@@ -95,7 +97,7 @@ def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
     data = _at_most(_complete(data), max_users, rng)
     split = new_users(data, share=0.25, rng=rng)
     learner = Learner.fit(split.train, encoder=encoder, seed=seed)
-    subjects, ratings = _matrix(split.test, USER, ITEM, learner.model)
+    subjects, ratings, times = _matrix(split.test, USER, ITEM, learner.model)
     answerable, test = _halves(ratings, subjects)
     model = learner.model
     return World(
@@ -105,6 +107,7 @@ def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
         candidates=candidates_of(model),
         answerability=model.answerability.shared(ANSWERABLE),
         ratings=ratings,
+        times=times,
         answerable=answerable,
         held_out=HeldOut.build(ratings, test),
         scale=model.scale,
@@ -119,7 +122,7 @@ def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
     data = _at_most(_complete(data), max_users, rng)
     split = new_items(data, share=0.2, rng=rng)
     model = Learner.fit(split.train, encoder=encoder, seed=seed).model
-    subjects, by_item = _matrix(split.test, ITEM, USER, model)
+    subjects, by_item, times = _matrix(split.test, ITEM, USER, model)
     answerable, test = _halves(by_item, subjects)
     rows = model.catalogue.positions(subjects)
     offered = exchanged(model, model.taste.believe(model.answers), model.answers)
@@ -130,6 +133,7 @@ def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
         candidates=offered,
         answerability=Answerability.fit(model.answers.T.tocsr(), rng=rng).shared(ANSWERABLE),
         ratings=by_item,
+        times=times,
         answerable=answerable,
         held_out=HeldOut.build(by_item, test),
         scale=model.scale,
@@ -170,8 +174,8 @@ def _at_most(data: Dataset, max_users: int, rng: np.random.Generator) -> Dataset
     return data.filter(pl.col(USER).is_in(drawn.implode()))
 
 
-def _matrix(test: Dataset, rows: str, columns: str, model: Model) -> tuple[list[str], Array]:
-    """Ratings of the test side, (n, I) in the order of the model's other side, NaN where there is none."""
+def _matrix(test: Dataset, rows: str, columns: str, model: Model) -> tuple[list[str], Array, Array]:
+    """Ratings of the test side and when, (n, I) in the order of the model's other side, NaN where there is none."""
     coded = test.coded()
     order = model.catalogue.ids if columns == ITEM else model.user_ids
     place = {name: position for position, name in enumerate(order)}
@@ -181,11 +185,12 @@ def _matrix(test: Dataset, rows: str, columns: str, model: Model) -> tuple[list[
     used = np.unique(row_codes)
     if len(used) == 0:
         raise DataError(f"no {rows} of the test has a rating. Give data with more ratings.")
-    ratings = np.full((len(used), len(order)), np.nan)
+    ratings, times = np.full((2, len(used), len(order)), np.nan)
     to = np.array([place.get(name, -1) for name in column_ids])
     known = to[column_codes] >= 0
-    ratings[np.searchsorted(used, row_codes[known]), to[column_codes[known]]] = coded.values[known]
-    return [row_ids[code] for code in used], ratings
+    here = np.searchsorted(used, row_codes[known]), to[column_codes[known]]
+    ratings[here], times[here] = coded.values[known], coded.timestamps[known]
+    return [row_ids[code] for code in used], ratings, times
 
 
 def _halves(ratings: Array, subjects: list[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:

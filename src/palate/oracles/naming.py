@@ -60,7 +60,7 @@ def _first(naming: Naming, ratings: Array, counts: Array | None, times: Array | 
     if naming is Naming.POPULAR:  # Gumbel noise on log counts draws by counts, without replacement
         return np.asarray(np.log(np.asarray(counts) + 0.5) - np.log(-np.log1p(-drawn) + np.finfo(float).tiny))
     if naming is Naming.RECENT:
-        return np.nan_to_num(np.asarray(times), nan=-np.inf, neginf=-np.inf)
+        return np.asarray(np.nan_to_num(np.asarray(times), nan=-np.inf))
     return np.zeros_like(ratings)
 
 

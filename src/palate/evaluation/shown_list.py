@@ -1,0 +1,62 @@
+"""The list that each of n users would be shown, out of the whole catalogue: what they may know and would like.
+
+    score of an item = log P(the user knows it) + log P(they like it)
+
+It is judged by what they like of their test items: those are to be on it, and any other item on it is a miss, rated or
+not. So it is harsher than ranking the test items alone, and nearer to what somebody sees.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from palate.arrays import Array, Mask, Positions
+from palate.evaluation.play import DISCOUNTS, IDEAL, K
+from palate.evaluation.world import World
+from palate.posteriors.belief import Belief
+
+LIST = "list-ndcg@10"
+
+
+def list_scores(world: World, belief: Belief, exposure: Belief, cut: float) -> Array:
+    """Of every item for each of n users, (n, I).
+
+    Args:
+        cut: Expected rating from which an item is liked. Of events the strength is in place of the chance to like.
+    """
+    known, items, taste = np.log(world.answerability.probability(exposure)), world.taste.items, world.taste
+    if taste.likelihood.events_only:
+        return np.asarray(known + items.level + belief.score(items.factors))
+    mean = taste.like_level(cut) + belief.score(items.factors)
+    return np.asarray(known + log_ndtr(mean / np.sqrt(belief.variance(items.factors) + items.answer_noise)))
+
+
+def best_list(scores: Array, may: Mask) -> Positions:
+    """Positions of the K best of those that may be shown, best first, -1 where there are fewer, (n, K)."""
+    scores = np.where(may, scores, -np.inf)
+    top = np.argpartition(-scores, min(K, scores.shape[1]) - 1, axis=1)[:, :K]
+    values = np.take_along_axis(scores, top, 1)
+    order = np.argsort(-values, axis=1, kind="stable")
+    top, values = np.take_along_axis(top, order, 1), np.take_along_axis(values, order, 1)
+    return np.where(np.isfinite(values), top, -1)
+
+
+class ListJudge:
+    """NDCG@10 of the list of each user; nobody without a liked test item has one."""
+
+    def __init__(self, world: World, cut: float) -> None:
+        self._world, self._cut = world, cut
+        held_out, rows = world.held_out, np.arange(len(world.subjects))[:, None]
+        self._liked = np.zeros(world.ratings.shape, dtype=bool)
+        self._liked[rows, held_out.columns] = held_out.present & (held_out.values >= world.scale.like)
+        positives = self._liked.sum(1)
+        self.weights = {LIST: (positives > 0).astype(np.float64)}
+        self._ideal = np.maximum(IDEAL[np.minimum(positives, K)], 1e-12)
+
+    def __call__(self, belief: Belief, exposure: Belief, allowed: Mask) -> dict[str, Array]:
+        """By what is believed, of all but what was asked and answered; (n, I) is what was not asked."""
+        may = allowed | ~self._world.answerable
+        shown = best_list(list_scores(self._world, belief, exposure, self._cut), may)
+        hits = np.take_along_axis(self._liked, np.maximum(shown, 0), 1) & (shown >= 0)
+        return {LIST: hits @ DISCOUNTS[: hits.shape[1]] / self._ideal}
