@@ -9,10 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palate import Learner
+from palate import Learner, slate
 from palate.entities import Answer, AnswerKind, Form
 from palate.errors import AnswerError, OptionError, UnknownItem
 from palate.loop.hear_choices import MOST_NAMINGS
+from palate.loop.memory import Memory
+from palate.model.slates import learn_none_logit
 from palate.posteriors.answerability import known_chance
 from tests.test_learner import assert_same_state, rating, replayed, rng
 from tests.worlds import data, learner, words
@@ -112,6 +114,34 @@ def test_no_click_tells_of_taste_where_it_is_known_how_often_that_is() -> None:
     assert known(one, "i001") > known(of, "i001")
 
 
+def test_a_refit_learns_how_often_nothing_is_clicked(tmp_path: Path) -> None:
+    ids, draw = learner().model.catalogue.ids, np.random.default_rng(0)
+    slates = []
+    for row in range(60):
+        user, shown = f"u{row % 45:03d}", draw.choice(ids, draw.integers(1, 6), replace=False).tolist()
+        slates.append(slate(user, shown, shown[0] if row % 3 == 0 else (), key=f"s{row}"))
+    few, one_way = slates[:19], [answer for answer in slates if answer.tapped]
+    for labels in (few, one_way * 2, slates[:1] * 30):
+        assert learn_none_logit(learner().model, labels) is None
+    of = Learner.fit(data(), dim=4, labels=slates)
+    assert of.model.none_logit is not None
+    chances = []
+    for answer in slates:
+        state = learner_of_data(of).state(answer.user_id)
+        shown = of.model.catalogue.positions(answer.items)
+        known = known_chance(of.model.answerability, state.exposure, shown)
+        scores = of.model.taste.shown_options(shown, known=known, none=of.model.none_logit).scores(state.belief.mean)
+        chances.append(np.exp(scores[-1]) / np.exp(scores).sum())
+    assert np.mean(chances) == pytest.approx(2 / 3, abs=1e-6)
+    of.save(tmp_path / "model")
+    assert Learner.load(tmp_path / "model").model.none_logit == of.model.none_logit
+
+
+def learner_of_data(of: Learner) -> Learner:
+    """The same model, that was told nothing since."""
+    return Learner(Memory(of.model))
+
+
 def test_what_was_named_or_picked_is_not_asked_again_and_the_others_are() -> None:
     of = learner().tell([named("i010"), chosen(Form.PICK, "i003")])
     asked = {question.item_id for question in of.ask("newcomer", k=500, random_share=0.0, rng=rng())}
@@ -121,6 +151,18 @@ def test_what_was_named_or_picked_is_not_asked_again_and_the_others_are() -> Non
     none = learner().tell(Answer("newcomer", "i001", AnswerKind.UNKNOWN, form=Form.PICK, others=SHOWN[1:]))
     assert not set(SHOWN) & {question.item_id for question in none.ask("newcomer", k=500, random_share=0.0, rng=rng())}
     assert all(known(none, item) < known(learner(), item) for item in SHOWN)
+
+
+def test_a_reason_names_what_was_named() -> None:
+    of = learner().tell(named("i010"))
+    names = dict(zip(of.model.catalogue.ids, of.model.catalogue.names, strict=True))
+    reasons = [item.reason for item in of.recommend("newcomer", k=200)]
+    assert any(reason == f"you named {names['i010']}" for reason in reasons)
+    assert any(reason.endswith("; your answers say little about it") for reason in reasons)
+    both = of.tell(rating("i007", 5.0))
+    assert {f"you gave 5 to {names['i007']} and named {names['i010']}", f"you named {names['i010']}"} & {
+        item.reason for item in both.recommend("newcomer", k=200)
+    }
 
 
 def test_contradictory_choices_are_all_heard_and_of_one_question_the_last() -> None:

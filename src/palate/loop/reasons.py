@@ -20,31 +20,42 @@ def companion_reason(model: Model, met: list[int], shares: Array, item: int) -> 
 
 
 def pulls(model: Model, state: UserState) -> Array:
-    """What each answer pulls the taste by, (T, D): ``S w_j (r_j − b_j) / σ_j²``; for ratings they sum to the taste."""
+    """What each rating pulls the taste by, and then each naming, (T, D).
+
+    A rating ``S w_j (r_j − b_j) / σ_j²``, and for ratings alone these sum to the taste; a naming ``S β (w_i − E w)``.
+    """
     rated = np.array(state.rated, dtype=np.intp)
     items = model.taste.items
     noise = model.taste.likelihood.answer_noise(items.answer_noise[rated])
     pulls = model.taste.likelihood.pull(np.array(state.values), items.level[rated], noise)
-    return (items.factors[rated] * pulls[:, None]) @ state.belief.covariance
+    of_ratings = (items.factors[rated] * pulls[:, None]) @ state.belief.covariance
+    return np.concatenate([of_ratings, _of_namings(model, state)]) if state.named else of_ratings
+
+
+def _of_namings(model: Model, state: UserState) -> Array:
+    options = model.recall_options
+    slopes = model.taste.choice(options, np.array(state.named, dtype=np.intp)).slopes
+    return np.asarray((slopes - options.moments(state.belief.mean)[1]) @ state.belief.covariance)
 
 
 def reason(model: Model, state: UserState, pulls: Array, item: int) -> str:
     """The answers that lift an item most; without any, what most people think or what its text says."""
     catalogue, items = model.catalogue, model.taste.items
     lifts = pulls @ items.factors[item] if len(pulls) else np.zeros(0)
-    order = np.argsort(-lifts, kind="stable")
+    n, order = len(state.rated), np.argsort(-lifts, kind="stable")
     strong = [int(answer) for answer in order if lifts[answer] > 0.3 * lifts.max()]
     # what somebody liked is the better reason; that they disliked something else is one only where nothing else is
-    liked = [answer for answer in strong if state.values[answer] >= model.scale.like]
+    liked = [answer for answer in strong if answer >= n or state.values[answer] >= model.scale.like]
     best = (liked or strong)[:2]
     if best and lifts[best[0]] > _LIFT * np.sqrt(items.answer_noise[item]):
-        titles = [_short(catalogue.names[state.rated[answer]]) for answer in best]
-        words = [model.taste.likelihood.as_deed(state.values[answer]) for answer in best]
+        told = (*state.rated, *state.named)
+        titles = [_short(catalogue.names[told[answer]]) for answer in best]
+        words = ["named" if n <= answer else model.taste.likelihood.as_deed(state.values[answer]) for answer in best]
         return "you " + " and ".join(f"{word} {title}" for word, title in zip(words, titles, strict=True))
     if catalogue.counts[item] == 0:
         text = "its text is like that of items people with your taste like" if state.rated else "its text promises well"
         return f"new: {text if catalogue.content is not None else 'nobody has rated it yet'}"
-    if state.rated:
+    if state.rated or state.named:
         return f"{_popular(model, item)}; your answers say little about it"
     if state.start is not model.taste.start:
         return "fits what is known of you"

@@ -47,6 +47,7 @@ from palate.model.item_prior import promised
 from palate.model.labels import joined
 from palate.model.model import Model
 from palate.model.scale import Scale, level_shares
+from palate.model.slates import learn_none_logit
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
 from palate.posteriors.items import Items, Spread
@@ -205,7 +206,8 @@ def fit_model(
         companions=fit_companions(log, *shape, rng=np.random.default_rng(seed)) if companions else None,
         adaptation=adaptation,
     )
-    return replace(model, history_prior=history_prior(model, log, early, progress))
+    none_logit = learn_none_logit(model, labels)
+    return replace(model, history_prior=history_prior(model, log, early, progress), none_logit=none_logit)
 
 
 def fit_taste(

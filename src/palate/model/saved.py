@@ -57,6 +57,7 @@ def parts_of(model: Model) -> Parts:
         "adaptation": None if model.adaptation is None else asdict(model.adaptation),
         "fitted": model.prior.items if isinstance(model.prior, FusedPrior) else None,
         "history": model.history,
+        "none_logit": model.none_logit,
         "data": model.fingerprint,
     }
     arrays = {
@@ -227,7 +228,16 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
         behaviour=behaviour,
         companions=_companions(arrays["companions"], n_items) if "companions" in arrays else None,
         adaptation=_adaptation(config.get("adaptation")),
+        none_logit=_none_logit(config.get("none_logit")),
     )
+
+
+def _none_logit(found: object) -> float | None:
+    """Of clicking nothing; models saved by older versions know of none."""
+    if found is None:
+        return None
+    _check(isinstance(found, float) and bool(np.isfinite(found)), True, "none_logit")
+    return float(found)  # type: ignore[arg-type]  # a float
 
 
 def _least(taste: Arrays) -> float:
