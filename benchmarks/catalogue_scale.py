@@ -104,7 +104,7 @@ def _interleaved(calls: dict[str, Callable[[], Any]], repeats: int) -> dict[str,
 
 def next_question(items: int, dim: int) -> dict[str, Any]:
     """From an answer to the next question: ``tell`` and ``ask``, a new user every twenty answers."""
-    learner, rng = _learner(items, dim), derive_rng(0, "next-question")
+    learner, rng = synthetic_learner(items, dim), derive_rng(0, "next-question")
     learner.ask("nobody", rng=rng)  # compiles
     wall, cpu = [], []
     for turn in range(TURNS):
@@ -138,7 +138,7 @@ def _next_question_alone(items: int, dim: int) -> dict[str, Any]:
     return {**json.loads(done.stdout), "blas_threads": 1}
 
 
-def _learner(items: int, dim: int) -> Any:
+def synthetic_learner(items: int, dim: int) -> Any:
     """A learner of that many items, put together without a fit: popularity falls like 1 / rank^0.8."""
     import polars as pl
     import scipy.sparse as sparse

@@ -129,7 +129,7 @@ class Learner:
 
     @property
     def model(self) -> Model:
-        """The batch fit."""
+        """The batch fit, its items as all answers since have taught them."""
         return self.memory.model
 
     @property
@@ -371,7 +371,7 @@ class Learner:
             DataError: If an id is in the model already or comes twice, or a row cannot be read.
         """
         where = None if folder is None else path_of(folder, "folder")
-        return replace(self, memory=self.memory.under(extend(self.model, items, where, on_corrupt)))
+        return replace(self, memory=self.memory.under(extend(self.memory.fitted, items, where, on_corrupt)))
 
     def save(self, folder: str | Path) -> None:
         """Write the model folder: safetensors, JSON and parquet, and what was told into its log."""

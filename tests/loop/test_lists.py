@@ -235,12 +235,12 @@ def test_the_reason_speaks_as_the_answers_do(kind: str, value: float, verb: str)
 def test_lifts_of_ratings_and_events_sum_to_what_the_taste_says() -> None:
     told = tell(learner(), {"i001": 5.0, "i050": 1.0, "i090": 4.0})
     state = told.state("newcomer")
-    np.testing.assert_allclose(pulls(told.model, state).sum(0), state.belief.mean, atol=1e-10)
+    np.testing.assert_allclose(pulls(told.memory.view("newcomer"), state).sum(0), state.belief.mean, atol=1e-10)
     used = tell(learner("events"), {"i001": 1.0, "i050": 1.0})
     state = used.state("newcomer")
     start = used.model.taste.start
     background = state.belief.covariance @ np.linalg.solve(start.covariance, start.mean)
-    np.testing.assert_allclose(pulls(used.model, state).sum(0) + background, state.belief.mean, atol=1e-10)
+    np.testing.assert_allclose(pulls(used.memory.view("newcomer"), state).sum(0) + background, state.belief.mean, atol=1e-10)
 
 
 def test_a_reason_never_claims_that_people_liked_what_they_did_not() -> None:

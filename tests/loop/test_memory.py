@@ -10,7 +10,8 @@ import pytest
 from palate import Learner, events, rate
 from palate.datasets import planted_world
 from palate.errors import AnswerError, DataError, IdError
-from palate.loop.memory import Memory, States
+from palate.loop.memory import Memory
+from palate.loop.states import States
 from palate.records import Record
 
 

@@ -13,7 +13,6 @@ from palate.loop.ask_about_item import Crowd, users_as_items, with_room
 from palate.loop.memory import Memory
 from palate.loop.wording import worded
 from palate.posteriors.belief import quadratic
-from palate.posteriors.items import Items
 from palate.posteriors.statistics import pack, unpack
 
 _USERS_AT_ONCE = 512  # valued together, (512, P) floats
@@ -85,7 +84,7 @@ class _System:
             memory=memory,
             crowd=crowd,
             S=crowd.belief.covariance.copy(),
-            C=_covariances(items),
+            C=items.spread.covariances(size),
             Q=unpack(targets @ pack(items.factors[:, :, None] * items.factors[:, None, :])),
             M=unpack(targets.T @ pack(users.factors[:, :, None] * users.factors[:, None, :])).reshape(-1, size, size),
             vectors=users.factors,
@@ -189,15 +188,6 @@ def _largest(values: Array, best: Array, rng: np.random.Generator) -> tuple[int,
 def _each_quadratic(vectors: Array, matrices: Array) -> Array:
     """``x_nᵀ M_n x_n``, (n, D) with (n, D, D) to (n,)."""
     return np.asarray((np.matmul(vectors[:, None], matrices)[:, 0] * vectors).sum(1))
-
-
-def _covariances(items: Items) -> Array:
-    """C of every item, (I, A, A), from whichever form is kept."""
-    size = items.dim + 1
-    if items.spread.form == "full":
-        return unpack(items.spread.values).copy()
-    diagonal = np.broadcast_to(items.spread.values, (len(items), size))
-    return np.asarray(np.einsum("ia,ab->iab", diagonal, np.eye(size)))
 
 
 def _known_to(memory: Memory, crowd: Crowd) -> tuple[Array, Array]:

@@ -88,7 +88,7 @@ def save(memory: Memory, folder: Path, *, seed: int = 0) -> None:
 
 def save_model(folder: Path, of: Checkpoint) -> None:
     """Write a model in one step, and leave the log as it is."""
-    config, arrays, tables = parts_of(of.memory.model)
+    config, arrays, tables = parts_of(of.memory.fitted)
     media = None if of.media is None else str(of.media)
     config |= {"seed": of.seed, "fitted_seq": of.fitted_seq, "fit": of.options, "media": media}
     save_folder(folder, config=config, arrays=arrays, tables=tables)

@@ -140,7 +140,7 @@ def recommend(
     shortlist = positions[_top(score[positions], wanted)]
     if diversity > 0.0 and len(shortlist):
         shortlist = _diverse(model, score, shortlist, k, diversity)
-    pulled, catalogue = pulls(model, state), model.catalogue
+    pulled, catalogue = pulls(memory.view(user_id), state), model.catalogue
     return [
         Recommendation(
             catalogue.ids[item],

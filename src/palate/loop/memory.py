@@ -6,11 +6,9 @@ So a ``tell`` costs the same however many users have ever answered, and every ea
 from __future__ import annotations
 
 import uuid
-from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
-from threading import Lock
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,55 +20,16 @@ from palate.entities import USER, Answer, Form
 from palate.errors import AnswerError, DataError, InputError, OptionError
 from palate.errors.checks import normalise_id, shown
 from palate.loop import replay
+from palate.loop.learned import Learnt, Parts, Source, as_others_say, changes, changes_of, learning_of, sums_of
 from palate.loop.state import UserState, check_form
+from palate.loop.states import Held, States, is_same
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import is_pseudo, weight_of
 from palate.posteriors.attribute_coding import Coding
+from palate.posteriors.item_evidence import Sums
 from palate.records import Attribute, Event, Record
 
-CACHE_BYTES = 1 << 27  # of states, about
 T = TypeVar("T", bound=Answer | Event | Attribute)
-Parts = tuple[tuple[Answer, ...], tuple[Event, ...], tuple[Attribute, ...]]
-
-
-class States:
-    """The states that were asked for last, at most ``size``. A cache: replay gives the same.
-
-    A state is kept with the very parts it was made of, so memories that differ may share one cache. Safe to share
-    between threads.
-    """
-
-    def __init__(self, size: int) -> None:
-        self.size = size
-        self._kept: OrderedDict[str, tuple[Parts, UserState]] = OrderedDict()
-        self._lock = Lock()
-
-    @classmethod
-    def for_model(cls, model: Model) -> States:
-        """As many as fit into :data:`CACHE_BYTES`, by their covariances."""
-        dims = (model.taste.items.dim, model.answerability.loadings.shape[1])
-        return cls(max(16, CACHE_BYTES // (16 * sum(dim * (dim + 1) for dim in dims) + 2048)))
-
-    def __len__(self) -> int:
-        return len(self._kept)
-
-    def get(self, user_id: str, parts: Parts) -> UserState | None:
-        """The state of a user, if it was made of these parts."""
-        with self._lock:
-            found = self._kept.get(user_id)
-            if found is None or any(mine is not theirs for mine, theirs in zip(found[0], parts, strict=True)):
-                return None
-            self._kept.move_to_end(user_id)
-            return found[1]
-
-    def keep(self, user_id: str, parts: Parts, state: UserState) -> UserState:
-        """Keep a state in the place of the user's last; of too many the one not asked for the longest goes."""
-        with self._lock:
-            self._kept[user_id] = parts, state
-            self._kept.move_to_end(user_id)
-            if len(self._kept) > self.size:
-                self._kept.popitem(last=False)
-        return state
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,29 +37,76 @@ class Memory:
     """A model and what was told since its fit.
 
     Attributes:
+        fitted: The model as the fit left it.
         told: Answers by user, in order.
         seen: Events by user, in order.
         known: Attributes by user, in order; of one name the last counts.
         undone: Keys of what was taken back; a repeat of one changes nothing.
         arrivals: Users of whom something was told, numbered in the order of their first word.
+        base: What the items had learnt when they were last read.
+        since: Of whom something was told or taken back after that; None: of all.
     """
 
-    model: Model
+    fitted: Model
     told: Map[str, tuple[Answer, ...]] = field(default_factory=Map)
     seen: Map[str, tuple[Event, ...]] = field(default_factory=Map)
     known: Map[str, tuple[Attribute, ...]] = field(default_factory=Map)
     undone: Map[str, bool] = field(default_factory=Map)
     arrivals: Map[str, int] = field(default_factory=Map)
     states: States | None = field(default=None, repr=False)  # made for the model
+    base: Learnt = field(default_factory=Learnt, repr=False)
+    since: Map[str, bool] | None = field(default=None, repr=False)
+    _now: list[Learnt] = field(default_factory=list, init=False, repr=False)  # once worked out
 
     def __post_init__(self) -> None:
         if self.states is None:
-            object.__setattr__(self, "states", States.for_model(self.model))
+            object.__setattr__(self, "states", States.for_model(self.fitted))
 
     @property
     def _cache(self) -> States:
         assert self.states is not None
         return self.states
+
+    @property
+    def model(self) -> Model:
+        """The model with its items as all answers since the fit have taught them."""
+        return self.learnt.model(self.fitted)
+
+    @property
+    def learnt(self) -> Learnt:
+        """What the items have learnt; worked out when first read."""
+        if not self._now:
+            users = {*self.told, *self.fitted.labels} if self.since is None else self.since
+            self._now.append(self._folded(users))
+        return self._now[0]
+
+    def _folded(self, users: Iterable[str]) -> Learnt:
+        """The base, with what these users told since."""
+        before, after = self.base.folded, {user: self._parts(user) for user in users}
+        moved = {user: parts for user, parts in after.items() if not is_same(parts, before.get(user))}
+        learning, read, others = learning_of(self.fitted), list[tuple[Mapping[int, Sums], int]](), []
+        for user, parts in moved.items():
+            held = self._cache.get(user)
+            of = [(parts, 1)] if user not in before else [(before[user], -1), (parts, 1)]
+            for one, times in of if held is not None else ():
+                read.append((self._held(user, one).said, times))
+            others += [(user, one, times) for one, times in of] if held is None else []
+        changed = (
+            (change, times)
+            for user, one, times in others
+            for change in changes(self.fitted, self._source(user, one), to_end=False)[0]
+        )
+        total = sums_of(learning, changed)
+        for said, times in read:
+            for item, row in said.items():
+                total[item] = total[item] + times * row if item in total else times * row
+        return self.base.with_sums(moved, total)
+
+    def _source(self, user_id: str, parts: Parts) -> Source:
+        told, seen, known = parts
+        attributes = {**self.fitted.described(user_id), **{one.name: one.value for one in known}}
+        row = self.fitted.rows.get(user_id)
+        return Source(user_id, row, self._history(row, seen), attributes, told)
 
     @property
     def users(self) -> list[str]:
@@ -110,24 +116,79 @@ class Memory:
     def state(self, user_id: str) -> UserState:
         """What is held about a user; a stranger has the population's belief, and is not kept."""
         user_id = normalise_id(user_id, USER)
-        parts = self._parts(user_id)
-        state = self._cache.get(user_id, parts)
-        if state is None:
-            told = {**self.model.described(user_id), **{one.name: one.value for one in parts[2]}}
-            state = replay.replay(self.model, self.model.rows.get(user_id), self.history(user_id), told, parts[0])
+        learnt, held = self.learnt, self._held(user_id, self._parts(user_id))
+        if held.state is None or held.learnt is not learnt:
+            others = self._others(user_id, held, learnt)
+            state = held.fitted if not others else self._under(others, user_id, held)
+            held = replace(held, others=others, state=state, learnt=learnt)
             if self.knows(user_id):
-                self._cache.keep(user_id, parts, state)
-        return state
+                self._cache.keep(user_id, held)
+        assert held.state is not None
+        return held.state
+
+    def _held(self, user_id: str, parts: Parts) -> Held:
+        """What is held of a user who told, did and is this, under the model of the fit."""
+        found = self._cache.get(user_id)
+        if found is not None and is_same(found.parts, parts):
+            return found
+        held = None if found is None else self._moved(found, user_id, parts)
+        if held is None:
+            changed, state = changes(self.fitted, self._source(user_id, parts))
+            assert state is not None
+            held = Held(parts, state, sums_of(learning_of(self.fitted), ((change, 1) for change in changed)))
+        return self._cache.keep(user_id, held) if self.knows(user_id) else held
+
+    def _moved(self, held: Held, user_id: str, parts: Parts) -> Held | None:
+        """The same after more answers, if each is to a question that had none."""
+        (before, *_), (after, *_) = held.parts, parts
+        if held.parts[1] is not parts[1] or held.parts[2] is not parts[2] or after[: len(before)] != before:
+            return None
+        state, said, labels = held.fitted, dict(held.said), self.fitted.labels.get(user_id, {})
+        for place, answer in enumerate(after[len(before) :], len(before)):
+            if self._answered(state, after[:place], answer) or (labels and answer.form is Form.RATE):
+                return None
+            new = changes_of(self.fitted, user_id, state.belief, answer)
+            said |= sums_of(learning_of(self.fitted), ((change, 1) for change in new))
+            state = replay.told(self.fitted, state, answer)
+        return Held(parts, state, said)
+
+    def _others(self, user_id: str, held: Held, learnt: Learnt) -> dict[int, Sums]:
+        """What others say of the items that a user's answers are about."""
+        if not learnt.sums:
+            return {}
+        items = {self.fitted.catalogue.position(item) for answer in held.parts[0] for item in answer.items}
+        row = self.fitted.rows.get(user_id)
+        items.update(() if row is None else self.fitted.answers[row].indices.tolist())
+        both = {item: learnt.sums[item] for item in items if item in learnt.sums}
+        left = {item: row - held.said[item] if item in held.said else row for item, row in both.items()}
+        return {item: row for item, row in left.items() if row.any()}
+
+    def _under(self, others: Mapping[int, Sums], user_id: str, held: Held) -> UserState:
+        """The state under items as others have taught them; the one that is at hand if they have not changed."""
+        same = held.others.keys() == others.keys() and all(map(np.array_equal, held.others.values(), others.values()))
+        if held.state is not None and same:
+            return held.state
+        source = self._source(user_id, held.parts)
+        model = as_others_say(self.fitted, others)
+        return replay.replay(model, source.row, source.history, source.known, source.answers)
+
+    def view(self, user_id: str) -> Model:
+        """The model under which the state of a user is made: the items that they answered as others have taught them."""
+        user_id = normalise_id(user_id, USER)
+        others = self._others(user_id, self._held(user_id, self._parts(user_id)), self.learnt)
+        return as_others_say(self.fitted, others) if others else self.fitted
 
     def knows(self, user_id: str) -> bool:
         """Whether anything is held about a user."""
         user_id = normalise_id(user_id, USER)
-        return user_id in self.model.rows or any(self._parts(user_id)) or bool(self.model.described(user_id))
+        return user_id in self.fitted.rows or any(self._parts(user_id)) or bool(self.fitted.described(user_id))
 
     def history(self, user_id: str) -> History | None:
         """What a user did, in the data and since, beside answering; None if nothing."""
-        row, seen = self.model.rows.get(user_id), self.seen.get(user_id, ())
-        before = self.model.events.of(row) if row is not None and self.model.events is not None else None
+        return self._history(self.fitted.rows.get(user_id), self.seen.get(user_id, ()))
+
+    def _history(self, row: int | None, seen: tuple[Event, ...]) -> History | None:
+        before = self.fitted.events.of(row) if row is not None and self.fitted.events is not None else None
         since = self._since(seen) if seen else None
         if before is None or since is None:
             return since if before is None else before
@@ -135,7 +196,7 @@ class Memory:
 
     def _since(self, seen: tuple[Event, ...]) -> History:
         return History(
-            self.model.catalogue.positions([event.item_id for event in seen]),
+            self.fitted.catalogue.positions([event.item_id for event in seen]),
             np.array([event.liking for event in seen], dtype=np.float64),
             np.array([np.nan if event.at is None else event.at for event in seen], dtype=np.float64),
             kind_codes([event.kind for event in seen]),
@@ -153,43 +214,39 @@ class Memory:
             UnknownItem, AnswerError: If one of them cannot be taken; then none is.
         """
         given = [self.check(answer) for answer in several(answers, Answer)]
-        return self._with(given, told=self._added(self.told, given, self._follow))
+        return self._with(given, told=self._added(self.told, given))
 
-    def _added(
-        self,
-        kept: Map[str, tuple[T, ...]],
-        contents: Iterable[T],
-        follow: Callable[[T, tuple[T, ...], tuple[T, ...]], None] | None = None,
-    ) -> Map[str, tuple[T, ...]]:
-        """With these, but for repeats. ``follow`` is told of each, with what the user had told before and after it."""
+    def _added(self, kept: Map[str, tuple[T, ...]], contents: Iterable[T]) -> Map[str, tuple[T, ...]]:
+        """With these, but for repeats."""
         added = kept.mutate()
         for one in contents:
             before: tuple[T, ...] = added.get(one.user_id, ())
             if one.key in self.undone or any(one.key == earlier.key for earlier in before):
                 continue
             added[one.user_id] = (*before, one)
-            if follow is not None:
-                follow(one, before, added[one.user_id])
         return added.finish()
 
-    def _follow(self, answer: Answer, before: tuple[Answer, ...], after: tuple[Answer, ...]) -> None:
-        """Move a state that is at hand, if the question is new: an answer to one that had an answer is replayed."""
-        user, (_, seen, known) = answer.user_id, self._parts(answer.user_id)
-        state = self._cache.get(user, (before, seen, known))
-        if state is not None and not self._answered(state, before, answer):
-            self._cache.keep(user, (after, seen, known), replay.told(self.model, state, answer))
-
     def _answered(self, state: UserState, before: tuple[Answer, ...], answer: Answer) -> bool:
-        if answer.form is Form.RATE and self.model.catalogue.position(answer.item_id) in state.asked:
+        if answer.form is Form.RATE and self.fitted.catalogue.position(answer.item_id) in state.asked:
             return True
         return any(answer.subject == earlier.subject for earlier in before)
 
     def _with(self, contents: Iterable[Answer | Event | Attribute], **parts: Any) -> Memory:
         arrivals, number = self.arrivals.mutate(), count(len(self.arrivals))
+        users = {one.user_id for one in contents}
         for one in contents:
             if one.user_id not in arrivals:
                 arrivals[one.user_id] = next(number)
-        return replace(self, arrivals=arrivals.finish(), **parts)
+        return replace(self, arrivals=arrivals.finish(), **parts, **self._touched(users))
+
+    def _touched(self, users: Iterable[str]) -> dict[str, Any]:
+        """What the items have learnt so far, and of whom something was told or taken back since."""
+        known = bool(self._now)
+        before = Map[str, bool]() if known else self.since
+        return {
+            "base": self._now[0] if known else self.base,
+            "since": None if before is None else before.update(dict.fromkeys(users, True)),
+        }
 
     def check(self, answer: Answer) -> Answer:
         """The answer with a key, if this model can take it.
@@ -200,11 +257,11 @@ class Memory:
         """
         if not isinstance(answer, Answer):
             raise _strange(answer, Answer)
-        self.model.catalogue.positions(answer.items)
+        self.fitted.catalogue.positions(answer.items)
         if answer.form is Form.RATE and answer.value is not None:
-            self.model.scale.check(answer.value)
+            self.fitted.scale.check(answer.value)
         if answer.form is not Form.RATE:
-            check_form(self.model, answer)
+            check_form(self.fitted, answer)
         if is_pseudo(answer):
             weight_of(answer)
         return with_key(answer)
@@ -219,7 +276,8 @@ class Memory:
         """
         key = self.to_undo(user_id, key)
         user_id = normalise_id(user_id, USER)
-        return replace(self, told=_without(self.told, user_id, key), undone=self.undone.set(key, True))
+        told, undone = _without(self.told, user_id, key), self.undone.set(key, True)
+        return replace(self, told=told, undone=undone, **self._touched([user_id]))
 
     def to_undo(self, user_id: str, key: str | None) -> str:
         """Key of the answer that an undo takes back."""
@@ -238,16 +296,19 @@ class Memory:
 
     def under(self, model: Model) -> Memory:
         """The same told, under another model that holds the same items and more."""
-        return replace(self, model=model, states=States.for_model(model))
+        base, since = self._touched(()).values()
+        return replace(self, fitted=model, states=States.for_model(model), base=replace(base), since=since)
 
     def retracted(self, rows: Iterable[Record]) -> Memory:
         """As if what these rows of a log take back had never been there, told before or later."""
         told, seen, known, undone = self.told, self.seen, self.known, self.undone.mutate()
+        rows = list(rows)
         for row in rows:
             user, key = row.content.user_id, row.retracts
             told, seen, known = _without(told, user, key), _without(seen, user, key), _without(known, user, key)
             undone[key] = True
-        return replace(self, told=told, seen=seen, known=known, undone=undone.finish())
+        touched = self._touched({row.content.user_id for row in rows})
+        return replace(self, told=told, seen=seen, known=known, undone=undone.finish(), **touched)
 
     def see(self, events: Event | Iterable[Event]) -> Memory:
         """With events more. A repeat of a key changes nothing.
@@ -256,7 +317,7 @@ class Memory:
             UnknownItem: If the model does not hold an item; then none is taken.
         """
         given = [with_key(event) for event in several(events, Event)]
-        self.model.catalogue.positions([event.item_id for event in given])
+        self.fitted.catalogue.positions([event.item_id for event in given])
         return self._with(given, seen=self._added(self.seen, given))
 
     def know(self, attributes: Iterable[Attribute]) -> Memory:
@@ -274,7 +335,7 @@ class Memory:
         Raises:
             OptionError: If not (:meth:`know`).
         """
-        given, fitted = list(attributes), self.model.attributes
+        given, fitted = list(attributes), self.fitted.attributes
         if not given:
             names = "one, such as age=31" if fitted is None else f"one of {', '.join(fitted.coding.names)}"
             raise OptionError(f"0 attributes are given. Give at least {names}.")

@@ -35,11 +35,23 @@ def replay(
     in the order of the last one to each question.
     """
     standing = what_counts(model, row, answers)
-    given = [one.answer.item_id for one in standing if one.answer.form is Form.RATE]
-    state = fresh_state(model, row, history, known, frozenset(map(model.catalogue.position, given)))
+    state = begun(model, row, history, known, standing)
     for one in standing:
-        state = told(model, state, one.answer) if len(one.values) < 2 else _several(model, state, one)
+        state = moved(model, state, one)
     return state
+
+
+def begun(
+    model: Model, row: int | None, history: History | None, known: Mapping[str, Told], standing: Sequence[Counted]
+) -> UserState:
+    """The state before these answers: without what the data says in their place."""
+    given = [one.answer.item_id for one in standing if one.answer.form is Form.RATE]
+    return fresh_state(model, row, history, known, frozenset(map(model.catalogue.position, given)))
+
+
+def moved(model: Model, state: UserState, one: Counted) -> UserState:
+    """The state after what counts of one question."""
+    return told(model, state, one.answer) if len(one.values) < 2 else _several(model, state, one)
 
 
 def what_counts(model: Model, row: int | None, answers: Sequence[Answer]) -> list[Counted]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -84,6 +85,17 @@ class Catalogue:
             self.sizes,
             has,
         )
+
+    def counting(self, places: NDArray[np.intp], told: NDArray[np.int64]) -> Catalogue:
+        """The same with ratings more or, where some are taken back, fewer: of some items, (k,), by level, (k, R)."""
+        counts, levels = self.counts.copy(), self.levels.copy()
+        by_level = np.maximum(np.rint(levels[places] * counts[places, None]) + told, 0.0)
+        counts[places] = np.maximum(counts[places] + told.sum(1), 0.0)
+        levels[places] = by_level / np.maximum(by_level.sum(1, keepdims=True), 1.0)
+        more = copy(self)
+        object.__setattr__(more, "counts", counts)
+        object.__setattr__(more, "levels", levels)
+        return more
 
     def with_new(self, content: Vectors | None) -> tuple[Array, Array] | None:
         """The content and that of new items, (I, E) and (n, E), what one lacks at its mean."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from palate.oracles.pseudo_labels import is_pseudo, weight_of
 from palate.posteriors.likelihoods import Likelihood
 
 Rows = tuple[tuple[float, float], ...]  # value and weight of each
+Told = Mapping[str, Mapping[int, Rows]]  # by user and position of the item
 
 
 @dataclass(frozen=True, slots=True)

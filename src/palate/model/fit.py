@@ -205,6 +205,7 @@ def fit_model(
         behaviour=behaviour,
         companions=fit_companions(log, *shape, rng=np.random.default_rng(seed)) if companions else None,
         adaptation=adaptation,
+        labels=heard.labels,
     )
     none_logit = learn_none_logit(model, labels)
     return replace(model, history_prior=history_prior(model, log, early, progress), none_logit=none_logit)

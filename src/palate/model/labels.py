@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 from palate.arrays import Array
 from palate.entities import Answer, Form
 from palate.errors import DataError
-from palate.model.counted import Counted, Rows, counted
+from palate.model.counted import Counted, Rows, Told, counted
 from palate.posteriors.fit import Answers
 from palate.posteriors.likelihoods import Likelihood
-
-Told = Mapping[str, Mapping[int, Rows]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -23,6 +23,7 @@ from palate.errors import IdError, OptionError, UnknownItem, did_you_mean, some_
 from palate.errors.checks import normalise_words, several
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
+from palate.model.counted import Told as Labels
 from palate.model.scale import Scale
 from palate.model.titles import Titles
 from palate.posteriors.answerability import Answerability
@@ -30,6 +31,7 @@ from palate.posteriors.attribute_coding import Told
 from palate.posteriors.attributes import Attributes
 from palate.posteriors.choices import Options
 from palate.posteriors.concepts import Concept, Concepts
+from palate.posteriors.items import Items
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.population import Population
 from palate.posteriors.prior import Prior
@@ -40,7 +42,7 @@ from palate.ranking.item_knn import Companions
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """All a batch fit finds; nothing here changes with an answer.
+    """All a batch fit finds, or the same with what its items have learnt since (:meth:`learnt`).
 
     Attributes:
         catalogue: The I items.
@@ -62,6 +64,8 @@ class Model:
         companions: What comes with what, of the items fitted on; None where that was not asked for.
         adaptation: What came of adapting the text encoder; None where that was not asked for.
         none_logit: Logit of clicking nothing in a slate; None where no answers say how often that is.
+        labels: By user and position, the rows that labels put in the place of those of the data in this fit.
+        fitted: As the fit left it, where items have learnt since; None: this is it.
     """
 
     catalogue: Catalogue
@@ -82,9 +86,17 @@ class Model:
     companions: Companions | None = None
     adaptation: Adaptation | None = None
     none_logit: float | None = None
+    labels: Labels = field(default_factory=dict)
+    fitted: Model | None = None
+
+    def learnt(self, items: Items, catalogue: Catalogue) -> Model:
+        """With items that have learnt since the fit. All that is made of its people and of histories stays as it is."""
+        return replace(self, taste=replace(self.taste, items=items), catalogue=catalogue, fitted=self.fitted or self)
 
     @cached_property
     def history_encoder(self) -> HistoryEncoder:
+        if self.fitted is not None:
+            return self.fitted.history_encoder
         if self.behaviour is not None:
             return self.behaviour
         if self.history == "text":
@@ -96,6 +108,8 @@ class Model:
     @cached_property
     def history_vectors(self) -> NDArray[np.floating] | None:
         """The items as the history encoder reads them, (I, E); None where there is nothing to read."""
+        if self.fitted is not None:
+            return self.fitted.history_vectors
         if self.history == "factors":
             return self.taste.items.factors
         if self.behaviour is None:
@@ -105,8 +119,13 @@ class Model:
     @cached_property
     def population(self) -> Population:
         """Who the model was fitted on, as strategies see them."""
-        levels = self.scale.edges(self.catalogue.levels.shape[1])
-        return Population(self.answers, levels, self.taste, self.catalogue.content)
+        before = None if self.fitted is None else self.fitted.population
+        return Population(self.answers, self.level_values, self.taste, self.catalogue.content, before)
+
+    @property
+    def level_values(self) -> Array:
+        """The rating that each column of the catalogue's levels stands for, ascending, (R,)."""
+        return self.scale.edges(self.catalogue.levels.shape[1])
 
     @property
     def given_encoders(self) -> dict[str, Encoder]:
@@ -139,18 +158,25 @@ class Model:
     def recall_options(self) -> Options:
         """Everything, as what somebody names who is asked for one they like; of a large catalogue the same draw always.
 
-        Coming to mind is a matter of popularity: ``log(n + 1/2)``, n the answers of an item.
+        Coming to mind is a matter of popularity: ``log(n + 1/2)``, n the answers of an item. As the fit left them: what
+        somebody named would otherwise be heard anew with every answer of everybody.
         """
+        if self.fitted is not None:
+            return self.fitted.recall_options
         rng = derive_rng(0, "recall", self.fingerprint)
         return self.taste.recall_options(self.catalogue.counts, rng=rng)
 
     @cached_property
     def rows(self) -> dict[str, int]:
         """Row of each fitted user."""
+        if self.fitted is not None:
+            return self.fitted.rows
         return {user: row for row, user in enumerate(self.user_ids)}
 
     @cached_property
     def _described(self) -> dict[str, int]:
+        if self.fitted is not None:
+            return self.fitted._described
         return {} if self.users is None else {user: row for row, user in enumerate(self.users[USER])}
 
     def described(self, user_id: str) -> dict[str, Told]:
@@ -164,11 +190,13 @@ class Model:
     @cached_property
     def concepts(self) -> Concepts:
         """Its categories as directions of taste, learnt from the fitted users; made when first needed."""
+        if self.fitted is not None:
+            return self.fitted.concepts
         return Concepts.learn(self.taste, self.answers, _by_normal_name(self.catalogue.categories))
 
     @cached_property
     def _said(self) -> dict[str, Concept]:
-        return {}  # a cache: encoding gives the same
+        return {} if self.fitted is None else self.fitted._said  # a cache: encoding gives the same
 
     def concept(self, name: str) -> Concept:
         """A category, or something in other words, as a direction of taste.

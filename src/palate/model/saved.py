@@ -20,6 +20,7 @@ from palate.entities import USER
 from palate.errors import ModelFolderError
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
+from palate.model.counted import Rows, Told
 from palate.model.model import Model
 from palate.model.scale import Scale
 from palate.posteriors.answerability import Answerability
@@ -38,6 +39,7 @@ from palate.store.model_folder.folder import Arrays
 _NO_TIME = -1e20  # NaN is no number to keep, and before 1970 times are negative
 _PRIOR = ("mean", "covariance", "coefficients", "centre", "axes", "energy", "signal")
 _FUSED = ("mean", "covariance", "coefficients", "centre", "gram", "back", "strengths")
+_LABELS = {USER: pl.String(), "item": pl.Int64(), "value": pl.Float64(), "weight": pl.Float64()}
 Parts = tuple[dict[str, Any], dict[str, Arrays], dict[str, pl.DataFrame]]
 
 
@@ -72,6 +74,7 @@ def parts_of(model: Model) -> Parts:
         "items": model.catalogue.table,
         "users": pl.DataFrame({USER: model.user_ids}, schema={USER: pl.String}),
         **_attribute_tables(model),
+        **({"labels": _label_table(model)} if model.labels else {}),
     }
     return config, arrays, tables
 
@@ -82,6 +85,28 @@ def _attribute_tables(model: Model) -> dict[str, pl.DataFrame]:
         return {}
     coding = [strict.dumps(attribute).decode() for attribute in model.attributes.coding.as_dicts()]
     return {"coding": pl.DataFrame({"attribute": coding}), "attributes": model.users}
+
+
+def _label_table(model: Model) -> pl.DataFrame:
+    """The rows that labels put in the place of those of the data; without a value where they took one back."""
+    rows = [
+        (user, item, *row)
+        for user, by_item in model.labels.items()
+        for item, found in by_item.items()
+        for row in found or ((None, None),)
+    ]
+    return pl.DataFrame(rows, schema=_LABELS, orient="row")
+
+
+def _labels(table: pl.DataFrame, n_items: int) -> Told:
+    _check(dict(table.schema), _LABELS, "types of labels")
+    _check(bool(table["item"].is_between(0, n_items - 1).all()), True, "range of items of labels")
+    told: dict[str, dict[int, Rows]] = {}
+    for user, item, value, weight in table.iter_rows():
+        row = () if value is None else ((value, weight),)
+        by_item = told.setdefault(user, {})
+        by_item[item] = (*by_item.get(item, ()), *row)
+    return told
 
 
 def _block_dicts(catalogue: Catalogue) -> list[dict[str, Any]]:
@@ -229,6 +254,7 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
         companions=_companions(arrays["companions"], n_items) if "companions" in arrays else None,
         adaptation=_adaptation(config.get("adaptation")),
         none_logit=_none_logit(config.get("none_logit")),
+        labels=_labels(tables["labels"], n_items) if "labels" in tables else {},
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -23,10 +24,14 @@ class Spread:
     Attributes:
         form: ``full`` keeps (I, P) packed, ``diagonal`` (I, A), ``isotropic`` (I, 1), the mean of the diagonal.
         values: The numbers, by form.
+        places: Items of which others hold, ascending, (k,): so that a few move without a copy of all.
+        moved: Their numbers, (k, ...).
     """
 
     form: Form
     values: Array
+    places: NDArray[np.intp] | None = None
+    moved: Array | None = None
 
     @classmethod
     def build(cls, covariances: Array, form: Form = "full") -> Spread:
@@ -55,16 +60,39 @@ class Spread:
             weights = np.einsum("...aa->...a", second)
         else:
             weights = np.einsum("...aa->...", second)[..., None]
-        return weights @ self.values.T
+        expected = weights @ self.values.T
+        if self.moved is not None:
+            expected[..., self.places] = weights @ self.moved.T
+        return expected
 
     def total(self, size: int) -> Array:
         """Sum of the covariances, (A, A)."""
-        if self.form == "full":
-            return unpack(self.values.sum(0))
-        return np.diag(np.broadcast_to(self.values.sum(0), size))
+        values = self.whole.sum(0)
+        return unpack(values) if self.form == "full" else np.diag(np.broadcast_to(values, size))
 
     def take(self, items: NDArray[np.intp]) -> Spread:
-        return Spread(self.form, self.values[items])
+        values = self.values[items]
+        if self.moved is not None and self.places is not None:
+            row = np.minimum(np.searchsorted(self.places, items), len(self.places) - 1)
+            is_moved = self.places[row] == items
+            values[is_moved] = self.moved[row[is_moved]]
+        return Spread(self.form, values)
+
+    @property
+    def whole(self) -> Array:
+        """The numbers of all items, by form."""
+        if self.moved is None:
+            return self.values
+        values = self.values.copy()
+        values[self.places] = self.moved
+        return values
+
+    def covariances(self, size: int) -> Array:
+        """As matrices, (I, A, A)."""
+        values = self.whole
+        if self.form == "full":
+            return unpack(values)
+        return np.asarray(np.broadcast_to(values, (len(values), size))[:, :, None] * np.eye(size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +129,17 @@ class Items:
     def build(cls, means: Array, covariances: Array, noise: Array, form: Form = "full") -> Items:
         """From posterior means (I, A) and covariances (I, A, A)."""
         return cls(means[:, 0].copy(), np.ascontiguousarray(means[:, 1:]), Spread.build(covariances, form), noise)
+
+    def moved(self, places: NDArray[np.intp], means: Array, spread: Spread) -> Items:
+        """The same where some, ascending, (k,), have other means, (k, A), and covariances, of the form that is kept."""
+        items = copy(self)
+        level, factors, unit = self.level.copy(), self.factors.copy(), self.answer_noise.copy()
+        level[places], factors[places] = means[:, 0], means[:, 1:]
+        unit[places] = self.noise[places] + spread.expected(np.eye(means.shape[1]))
+        spread = replace(self.spread, places=places, moved=spread.values)
+        for name, value in (("level", level), ("factors", factors), ("spread", spread), ("answer_noise", unit)):
+            object.__setattr__(items, name, value)
+        return items
 
     def take(self, items: NDArray[np.intp]) -> Items:
         """Some of them."""

@@ -26,12 +26,15 @@ class Population:
         level_values: The rating that each column of :attr:`Candidates.levels` stands for, ascending, (R,).
         taste: Beliefs about the items, which make one of the users from their ratings.
         content: Encodings of the items, (I, E); None without an encoder.
+        fitted: The same as the fit left it, where items have learnt since. What is made of its people is made of that:
+            it does not hang on when it is first needed.
     """
 
     answers: sparse.csr_matrix
     level_values: Array
     taste: Taste
     content: NDArray[np.float32] | None = None
+    fitted: Population | None = None
     _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)  # a cache: building gives the same
 
     @property
@@ -45,12 +48,12 @@ class Population:
     @cached_property
     def by_item(self) -> sparse.csr_matrix:
         """The same ratings, a row an item, (I, U) CSR."""
-        return self.answers.T.tocsr()
+        return self.answers.T.tocsr() if self.fitted is None else self.fitted.by_item
 
     @cached_property
     def tastes(self) -> Array:
         """Mean taste of each user, (U, D)."""
-        return self.taste.believe(self.answers).mean
+        return self.taste.believe(self.answers).mean if self.fitted is None else self.fitted.tastes
 
     @cached_property
     def counts(self) -> Array:
@@ -70,6 +73,10 @@ class Population:
 
     def once(self, key: Hashable, build: Callable[[Population], T]) -> T:
         """What ``build`` makes of this population, made at the first call and kept: trees, clusters, similarities."""
+        return self.here(key, build) if self.fitted is None else self.fitted.here(key, build)
+
+    def here(self, key: Hashable, build: Callable[[Population], T]) -> T:
+        """The same of the items as they are now, for what is made of them alone."""
         if key not in self._kept:
             self._kept[key] = build(self)
         return cast(T, self._kept[key])

@@ -42,4 +42,4 @@ def scorer_of(population: Population, likelihood: Likelihood) -> Scorer:
         items = population.taste.items
         return Scorer.build(items.factors, likelihood.answer_noise(items.answer_noise))
 
-    return population.once(("scorer", likelihood), build)
+    return population.here(("scorer", likelihood), build)

@@ -1,0 +1,233 @@
+"""Items learn between fits: what each user said of items since, and what the items are like after that.
+
+What a user says of an item hangs on the model of the fit and on what that user told and did, and on nobody else. So the
+sums over users are the same in any order, and an answer that is taken back leaves no trace
+(:mod:`palate.posteriors.item_evidence`). Answers that are in the fit already say nothing; one that is no longer what the
+fit was told (:attr:`palate.model.model.Model.labels`) is taken out of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, NamedTuple
+
+import numpy as np
+from immutables import Map
+from numpy.typing import NDArray
+
+from palate.arrays import Array
+from palate.encoders.histories.events import History
+from palate.entities import Answer, Form
+from palate.loop.replay import begun, moved, what_counts
+from palate.loop.state import UserState
+from palate.model.counted import Counted, Rows, counted
+from palate.model.model import Model
+from palate.posteriors.attribute_coding import Told
+from palate.posteriors.belief import Belief
+from palate.posteriors.item_evidence import Learning, Said, Sums
+from palate.posteriors.items import Spread
+from palate.records import Attribute, Event
+
+_AT_ONCE = 1_000  # answers whose sums are made together
+
+
+Parts = tuple[tuple[Answer, ...], tuple[Event, ...], tuple[Attribute, ...]]
+
+
+class Source(NamedTuple):
+    """All that is known of one user."""
+
+    user_id: str
+    row: int | None
+    history: History | None
+    known: Mapping[str, Told]
+    answers: Sequence[Answer]
+
+
+class Change(NamedTuple):
+    """What a user says of an item now, and what the fit was told in its place.
+
+    Attributes:
+        belief: About the user, before the answer.
+        is_apart: Whether the user or the item is newer than the fit.
+    """
+
+    item: int
+    now: Rows
+    fitted: Rows
+    belief: Belief
+    is_apart: bool
+
+    def said(self) -> Iterator[Said]:
+        for sign, rows in ((1.0, self.now), (-1.0, self.fitted)):
+            for value, weight in rows:
+                yield Said(self.item, value, sign * weight, self.belief, self.is_apart)
+
+
+def learning_of(model: Model) -> Learning:
+    """How the items of a fit learn."""
+    return Learning(model.taste.items, model.taste.likelihood, model.level_values)
+
+
+def changes(model: Model, of: Source, *, to_end: bool = True) -> tuple[list[Change], UserState | None]:
+    """What a user says otherwise than the fit was told, and the state under the model of the fit after all they told.
+
+    Args:
+        to_end: Whether the state is wanted; it is None otherwise.
+    """
+    standing = what_counts(model, of.row, of.answers)
+    rows = _differing(model, of, standing)
+    if not rows and not to_end:
+        return [], None
+    state = begun(model, of.row, of.history, of.known, standing)
+    beliefs: dict[int | None, Belief] = {}
+    for one in standing:
+        beliefs[_item(model, one)] = state.belief
+        if not to_end and rows.keys() <= beliefs.keys():
+            break
+        state = moved(model, state, one)
+    start = state.start
+    new = [
+        Change(item, *both, beliefs.get(item, start), of.row is None or not model.catalogue.counts[item])
+        for item, both in rows.items()
+    ]
+    return new, state if to_end else None
+
+
+def changes_of(model: Model, user_id: str, belief: Belief, answer: Answer) -> list[Change]:
+    """What one more answer changes, to a question that had none so far, in the fit neither."""
+    (one,) = counted([answer], lambda _item: None)
+    item, rows = _item(model, one), one.rows(model.taste.likelihood)
+    if item is None or not rows:
+        return []
+    return [Change(item, rows, (), belief, user_id not in model.rows or not model.catalogue.counts[item])]
+
+
+def _differing(model: Model, of: Source, standing: Sequence[Counted]) -> dict[int, tuple[Rows, Rows]]:
+    """By item, what the user says now and what the fit was told, where that is not the same."""
+    of_data = {} if of.row is None else _rows(model, of.row)
+    said = {_item(model, one): one.rows(model.taste.likelihood) for one in standing}
+    labels = model.labels.get(of.user_id, {})
+    rows: dict[int, tuple[Rows, Rows]] = {}
+    for item in said.keys() | labels.keys():
+        if item is not None:
+            there = of_data.get(item, ())
+            rows[item] = said.get(item, there), labels.get(item, there)
+    return {item: (now, fitted) for item, (now, fitted) in rows.items() if now != fitted}
+
+
+def _rows(model: Model, row: int) -> dict[int, Rows]:
+    entries = slice(*model.answers.indptr[row : row + 2])
+    items, values = model.answers.indices[entries].tolist(), model.answers.data[entries].tolist()
+    return {item: ((value, 1.0),) for item, value in zip(items, values, strict=True)}
+
+
+def _item(model: Model, one: Counted) -> int | None:
+    return model.catalogue.position(one.answer.item_id) if one.answer.form is Form.RATE else None
+
+
+def sums_of(learning: Learning, changed: Iterable[tuple[Change, int]]) -> dict[int, Sums]:
+    """By item, what these changes say together, each as often as its number says: 1, or -1 to take it away."""
+    totals: dict[int, Sums] = {}
+    left = iter(changed)
+    while some := list(islice(left, _AT_ONCE)):
+        said = [(one, times) for change, times in some for one in change.said()]
+        for (one, times), row in zip(said, learning.sums([one for one, _ in said]), strict=True):
+            _add(totals, one.item, times * row)
+        for change, times in some:
+            for sign, rows in ((times, change.now), (-times, change.fitted)):
+                if rows and min(weight for _, weight in rows) >= 1.0:  # somebody's, and no pseudo-label
+                    code = learning.codes(np.array(np.mean([value for value, _ in rows])))
+                    totals[change.item][int(code)] += sign
+    return totals
+
+
+def _add(totals: dict[int, Sums], item: int, row: Sums) -> None:
+    totals[item] = totals[item] + row if item in totals else row
+
+
+class Solved(NamedTuple):
+    """Items that have learnt, ascending.
+
+    Attributes:
+        places: Positions, (k,).
+        means: (k, A).
+        spread: (k, ...), in the form that the model keeps.
+        counts: Answers more, by level, (k, R).
+    """
+
+    places: NDArray[np.intp]
+    means: Array
+    spread: Array
+    counts: Sums
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learnt:
+    """What the items have learnt from all users together.
+
+    Attributes:
+        folded: Of each user whose answers are in it, what they told, did and are.
+        sums: Of each item of which anything was said.
+        origin: Items solved before, and which have changed since.
+    """
+
+    folded: Map[str, Parts] = field(default_factory=Map)
+    sums: Map[int, Sums] = field(default_factory=Map)
+    origin: tuple[Solved | None, frozenset[int]] = (None, frozenset())
+    _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False)  # a cache: solving gives the same
+
+    def with_sums(self, folded: Mapping[str, Parts], more: Mapping[int, Sums]) -> Learnt:
+        """With what these users said since."""
+        sums, users = self.sums.mutate(), self.folded.mutate()
+        users.update(folded)
+        for item, row in more.items():
+            total = sums[item] + row if item in sums else row
+            if total.any():
+                sums[item] = total
+            elif item in sums:
+                del sums[item]
+        before, changed = (self._kept["solved"], frozenset()) if "solved" in self._kept else self.origin
+        return Learnt(users.finish(), sums.finish(), (before, changed | more.keys()))
+
+    def model(self, fitted: Model) -> Model:
+        """The model of the fit, with the items as they are now."""
+        if "model" not in self._kept:
+            self._kept["model"] = self._model(fitted) if self.sums else fitted
+        model: Model = self._kept["model"]
+        return model
+
+    def _model(self, fitted: Model) -> Model:
+        learning = learning_of(fitted)
+        self._kept["solved"] = solved = self._solved(learning)
+        spread = Spread(learning.items.spread.form, solved.spread)
+        items = learning.items.moved(solved.places, solved.means, spread)
+        return fitted.learnt(items, fitted.catalogue.counting(solved.places, solved.counts))
+
+    def _solved(self, learning: Learning) -> Solved:
+        before, changed = self.origin
+        now = solve(learning, {item: self.sums[item] for item in sorted(changed) if item in self.sums})
+        if before is None:
+            return now
+        kept = ~np.isin(before.places, list(changed))
+        parts = [np.concatenate([old[kept], new]) for old, new in zip(before, now, strict=True)]
+        order = np.argsort(parts[0])
+        return Solved(*(part[order] for part in parts))
+
+
+def solve(learning: Learning, sums: Mapping[int, Sums]) -> Solved:
+    """Items after what they were told, by position, ascending."""
+    places = np.array(list(sums), dtype=np.intp)
+    told = np.stack(list(sums.values())) if sums else np.zeros((0, learning.width), dtype=np.int64)
+    means, spread = learning.posterior(places, told)
+    return Solved(places, means, spread.values, told[:, : len(learning.levels)])
+
+
+def as_others_say(model: Model, sums: Mapping[int, Sums]) -> Model:
+    """The model of the fit, with some items as others than a user have taught them."""
+    learning = learning_of(model)
+    solved = solve(learning, dict(sorted(sums.items())))
+    spread = Spread(learning.items.spread.form, solved.spread)
+    return model.learnt(learning.items.moved(solved.places, solved.means, spread), model.catalogue)
