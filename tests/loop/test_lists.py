@@ -240,7 +240,9 @@ def test_lifts_of_ratings_and_events_sum_to_what_the_taste_says() -> None:
     state = used.state("newcomer")
     start = used.model.taste.start
     background = state.belief.covariance @ np.linalg.solve(start.covariance, start.mean)
-    np.testing.assert_allclose(pulls(used.memory.view("newcomer"), state).sum(0) + background, state.belief.mean, atol=1e-10)
+    np.testing.assert_allclose(
+        pulls(used.memory.view("newcomer"), state).sum(0) + background, state.belief.mean, atol=1e-10
+    )
 
 
 def test_a_reason_never_claims_that_people_liked_what_they_did_not() -> None:
@@ -324,7 +326,7 @@ def test_a_profile_shows_what_somebody_likes_and_how_sure_that_is() -> None:
         assert one.low < one.mean < one.high
         assert one.high - one.low <= before[one.category].high - before[one.category].low + 1e-12
         assert before[one.category].mean == 0.0
-    direction = of.model.taste.items.factors[of.model.catalogue.positions(jazz)].mean(0)
+    direction = told.model.taste.items.factors[of.model.catalogue.positions(jazz)].mean(0)
     belief = told.state("newcomer").belief
     found = next(one for one in after if one.category == "jazz")
     assert found.mean == pytest.approx(direction @ belief.mean)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ from palate.entities import EVENT, ITEM, USER, Answer
 from palate.errors import InputError, ModelFolderError, OptionError
 from palate.errors.checks import path_of
 from palate.loop.memory import Memory
+from palate.model.labels import joined
+from palate.model.model import Model
 from palate.model.saved import model_of, parts_of
+from palate.posteriors.fit import Answers
 from palate.records import Attribute, Content, Event, Record
 from palate.store.model_folder.folder import load_folder, save_folder
 from palate.store.old_attributes import FILE as OLD_ATTRIBUTES
@@ -132,6 +135,8 @@ def load(folder: Path, encoders: Iterable[Encoder] = (), *, left_out: bool = Fal
     if (folder / LOG).exists():
         with open_log(folder) as log:
             records = list(log.records())
+        if "labels" not in loaded.tables:
+            memory = replace(memory, fitted=_as_fitted(memory.fitted, records, fitted_seq))
         last_seq = records[-1].seq if records else 0
         memory, more = replayed(memory, records, fitted_seq)
         notes += more
@@ -167,6 +172,14 @@ def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> 
         f"{len(refused)} of {len(contents)} rows of the log do not fit the model and were passed over; "
         f"the first: {refused[0]}",
     )
+
+
+def _as_fitted(model: Model, records: Iterable[Record], fitted_seq: int) -> Model:
+    """A model of an older version, with the labels that its fit was told: the ratings up to a row of the log."""
+    before = [row for row in records if row.seq <= fitted_seq]
+    labels = [row.content for row in active(before) if isinstance(row.content, Answer)]
+    data, likelihood = Answers(model.answers), model.taste.likelihood
+    return replace(model, labels=joined(data, labels, likelihood, model.user_ids, model.catalogue.ids).labels)
 
 
 def _fitting(memory: Memory, answers: Iterable[Answer]) -> tuple[list[Answer], list[str]]:

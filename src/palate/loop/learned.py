@@ -2,8 +2,8 @@
 
 What a user says of an item hangs on the model of the fit and on what that user told and did, and on nobody else. So the
 sums over users are the same in any order, and an answer that is taken back leaves no trace
-(:mod:`palate.posteriors.item_evidence`). Answers that are in the fit already say nothing; one that is no longer what the
-fit was told (:attr:`palate.model.model.Model.labels`) is taken out of it.
+(:mod:`palate.posteriors.item_evidence`). Answers that are in the fit already say nothing more; one that no longer is
+what the fit was told (:attr:`palate.model.model.Model.labels`) is taken out of it.
 """
 
 from __future__ import annotations

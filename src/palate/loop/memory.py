@@ -173,7 +173,7 @@ class Memory:
         return replay.replay(model, source.row, source.history, source.known, source.answers)
 
     def view(self, user_id: str) -> Model:
-        """The model under which the state of a user is made: the items that they answered as others have taught them."""
+        """The model under which a user's state is made: the items that they answered as others have taught them."""
         user_id = normalise_id(user_id, USER)
         others = self._others(user_id, self._held(user_id, self._parts(user_id)), self.learnt)
         return as_others_say(self.fitted, others) if others else self.fitted

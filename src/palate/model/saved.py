@@ -74,7 +74,7 @@ def parts_of(model: Model) -> Parts:
         "items": model.catalogue.table,
         "users": pl.DataFrame({USER: model.user_ids}, schema={USER: pl.String}),
         **_attribute_tables(model),
-        **({"labels": _label_table(model)} if model.labels else {}),
+        "labels": _label_table(model),
     }
     return config, arrays, tables
 

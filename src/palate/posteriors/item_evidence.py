@@ -30,6 +30,8 @@ Sums = NDArray[np.int64]
 _UNIT = 2.0**-30
 _LEAST = 0.05  # share of its precision that an item keeps, whatever is taken back
 _STEPS = 12
+_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
+_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +136,9 @@ class Learning:
     def posterior(self, places: NDArray[np.intp], sums: Sums) -> tuple[Array, Spread]:
         """Means (k, A) and covariances of items after what they were told, (k, width)."""
         size = self.items.dim + 1
-        blocks: Array = sums[:, len(self.levels) :].reshape(len(places), self._parts, self._block) * np.float64(_UNIT)
+        blocks = sums[:, len(self.levels) :].reshape(len(places), self._parts, self._block).astype(np.float64) * _UNIT
         start = np.concatenate([self.items.level[places, None], self.items.factors[places]], 1)
-        lower = np.linalg.cholesky(self.items.spread.take(places).covariances(size))
+        lower = np.asarray(np.linalg.cholesky(self.items.spread.take(places).covariances(size)), dtype=np.float64)
         told = _Told(start, lower, blocks[:, :, 0], blocks[:, :, 1 : size + 1], unpack(blocks[:, :, size + 1 :]))
         means, covariances = (
             told.solved(self.items.noise[places])
@@ -199,6 +201,11 @@ class _Told:
 
 def _expected(likelihood: Likelihood, values: Array, mean: Array, variance: Array) -> tuple[Array, Array]:
     """Expected slope of the log likelihood and how fast it falls, of answers about what is so believed, (k, K) each."""
-    found = likelihood.entries(values.ravel(), lambda: (mean.ravel(), variance.ravel()))
-    curvature = found.weights.reshape(mean.shape)
-    return curvature * (found.targets.reshape(mean.shape) - mean), curvature
+    deviation = np.sqrt(np.maximum(variance, 1e-12))
+    slope, curvature = np.zeros_like(mean), np.zeros_like(mean)
+    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
+        at = mean + node * deviation
+        found = weight * (likelihood.targets(values, at)[0] - at)
+        slope += found
+        curvature -= found * node / deviation
+    return slope, curvature
