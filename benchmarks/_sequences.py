@@ -26,7 +26,7 @@ from palate.encoders.items import encode
 from palate.entities import NEGATIVE_EVENTS, POSITIVE_EVENTS
 from palate.evaluation.baselines import Interactions
 from palate.model.fit import fit_taste
-from palate.posteriors.fit import Answers
+from palate.posteriors.answers import Answers
 from palate.posteriors.likelihoods import Implicit
 from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import Companions

@@ -53,8 +53,8 @@ from palate.evaluation.intervals import bootstrap_mean, paired_bootstrap, rmse_i
 from palate.evaluation.metrics import list_metrics
 from palate.evaluation.ranking import judge
 from palate.model.fit import fit_taste
+from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
-from palate.posteriors.fit import Answers
 from palate.posteriors.history_prior import fit_history
 from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.taste import Taste

@@ -14,8 +14,9 @@ from palate.acquisition import STRATEGIES, select
 from palate.datasets import Dataset
 from palate.entities import Answer, AnswerKind
 from palate.errors import DataError
+from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
-from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
+from palate.posteriors.fit import FitOptions, Fitted, fit
 from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Probit
 from palate.posteriors.taste import Taste

@@ -124,7 +124,7 @@ def test_users_of_the_data_start_from_their_attributes(kind: str) -> None:
         assert np.array_equal(state.start.mean, expected.mean)
         assert not np.array_equal(state.start.mean, model.taste.start.mean)
     row = model.user_ids.index("u007")
-    believed = model.taste.believe(model.answers[row], fitted(kind).state("u007").start)
+    believed = model.taste.believe(model.answers[row], fitted(kind).state("u007").start, of_users=model.user_noise[row])
     np.testing.assert_allclose(fitted(kind).state("u007").belief.mean, believed.mean[0])
     assert fitted(kind).knows("reader") and not fitted(kind).knows("nobody")
 

@@ -17,8 +17,9 @@ from palate.datasets import Dataset
 from palate.encoders.blocks import Block as FusionBlock
 from palate.encoders.blocks import check_vectors, common_categories, fuse, indicators, whiten
 from palate.errors import DataError, ModelFolderError, OptionError, UnknownItem
+from palate.posteriors.answers import Answers
 from palate.posteriors.block_prior import FusedPrior
-from palate.posteriors.fit import Answers, FitOptions, fit
+from palate.posteriors.fit import FitOptions, fit
 from palate.store.model_folder.folder import load_folder, save_folder
 from tests.worlds import Words, data, world
 

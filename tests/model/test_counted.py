@@ -12,8 +12,8 @@ from palate.acquisition.oracle_choice import Action
 from palate.entities import Answer, AnswerKind
 from palate.errors import DataError
 from palate.model.labels import Joined, joined
+from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
-from palate.posteriors.fit import Answers
 from tests.worlds import data, learner
 
 PSEUDO = "pseudo:model@0.25"
@@ -39,13 +39,13 @@ def rows_of(found: Joined, row: int) -> list[tuple[int, float, float]]:
     return list(zip(entries.indices[part].tolist(), entries.data[part], weights[part], strict=True))
 
 
-def believed(of: Learner, rows: list[tuple[int, float, float]]) -> Belief:
+def believed(of: Learner, user: str, rows: list[tuple[int, float, float]]) -> Belief:
     """One row after another, as the model hears them: what is not known of the item stays in a mean of several."""
-    taste, belief = of.model.taste, of.model.taste.start
+    taste, belief, of_user = of.model.taste, of.model.taste.start, of.state(user).noise
     for item, value, weight in rows:
-        noise, own = taste.items.answer_noise[item], taste.items.noise[item]
+        noise, own = taste.answer_noise(item, of_user), of_user * taste.items.noise[item]
         times = noise / (noise - own + own / weight) if weight > 1.0 else weight
-        belief = taste.observe(belief, item, value, times)
+        belief = taste.observe(belief, item, value, times, of_user=of_user)
     return belief
 
 
@@ -79,7 +79,7 @@ def test_replay_and_fit_see_the_same_rows(kind: str, high: float, stranger: bool
     np.testing.assert_allclose(one_by_one.state(user).exposure.mean, state.exposure.mean, atol=1e-9)
     row = found.answers.values.shape[0] - 1 if stranger else 7
     rows = rows_of(found, row) if not stranger or found.answers.values.shape[0] > len(of.model.user_ids) else []
-    expected = believed(of, rows)
+    expected = believed(of, user, rows)
     np.testing.assert_allclose(state.belief.mean, expected.mean, atol=1e-9)
     np.testing.assert_allclose(state.belief.covariance, expected.covariance, atol=1e-9)
     rated = found.rated[row] if rows and row < found.rated.shape[0] else found.rated[:0]

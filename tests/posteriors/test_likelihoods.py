@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -24,14 +24,23 @@ NOISE = np.array([0.8, 2.0])
 
 @pytest.mark.parametrize("s", [-4.0, -1.3, 0.0, 2.1])
 @pytest.mark.parametrize("liked", [0.0, 1.0])
-def test_a_like_is_seen_as_the_mean_of_its_latent_value(s: float, liked: float) -> None:
-    latent, bound = Probit().targets(np.array([liked]), lambda: np.array([s]))
+@pytest.mark.parametrize("v", [1e-6, 0.3, 4.0])
+def test_a_like_weighs_what_it_is_expected_to_tell(s: float, liked: float, v: float) -> None:
+    """Weight and target are the expected curvature of log Φ(±u) and where its expected slope points, u ~ N(s, v)."""
     sign = 1.0 if liked else -1.0
-    on_its_side = (
-        quad(lambda y: y * norm.pdf(y, s), 0.0, sign * 30.0, points=[sign * 5.0])[0] * sign / norm.cdf(sign * s)
-    )
-    assert latent[0] == pytest.approx(on_its_side, rel=1e-7)
-    assert bound[0] - 0.5 * (latent[0] - s) ** 2 == pytest.approx(norm.logcdf(sign * s), rel=1e-12)
+    weights, targets, bound = Probit().entries(np.array([liked]), lambda: (np.array([s]), np.array([v])))
+
+    def ratio(u: float) -> float:
+        return float(np.exp(norm.logpdf(u) - norm.logcdf(sign * u)))
+
+    def mean(of: Callable[[float], float]) -> float:
+        return quad(lambda x: of(s + np.sqrt(v) * x) * norm.pdf(x), -9.0, 9.0, points=[0.0], limit=200)[0]
+
+    curvature = mean(lambda u: ratio(u) * (ratio(u) + sign * u))
+    assert weights[0] == pytest.approx(curvature, rel=4e-4)
+    assert weights[0] * (targets[0] - s) == pytest.approx(sign * mean(ratio), rel=4e-4)
+    squares = 0.5 * weights[0] * ((targets[0] - s) ** 2 + v)
+    assert bound[0] - squares == pytest.approx(mean(lambda u: norm.logcdf(sign * u)), rel=4e-4)
 
 
 def never() -> np.ndarray:
@@ -41,8 +50,8 @@ def never() -> np.ndarray:
 @pytest.mark.parametrize("likelihood", [Gaussian(), Implicit()], ids=lambda one: one.kind)
 def test_a_rating_and_an_event_are_seen_as_they_are(likelihood: Likelihood) -> None:
     values = np.array([1.0, 4.5])
-    seen, bound = likelihood.targets(values, never)
-    assert (seen.tolist(), bound.tolist()) == ([1.0, 4.5], [0.0, 0.0])
+    weights, seen, bound = likelihood.entries(values, never)  # type: ignore[arg-type]
+    assert (weights.tolist(), seen.tolist(), bound.tolist()) == ([1.0, 1.0], [1.0, 4.5], [0.0, 0.0])
     assert likelihood.expected(values, never) is values
 
 

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.posteriors.fit import Answers, _Given, chunk_statistics
+from palate.posteriors.answers import Answers
 from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Probit
 from palate.posteriors.statistics import Statistics, augmented_moments, pack, second_moments, unpack
+from palate.posteriors.user_half import Given, Users, chunk_statistics
 
 USERS, ITEMS, DIM = 12, 7, 3
 LIKELIHOODS = {
@@ -49,13 +50,14 @@ def sums(kind: Kind, users: slice, *, weighted: bool = False) -> Statistics:
     moments = second_moments(factors, np.tile(0.1 * np.eye(DIM + 1), (ITEMS, 1, 1))) / noise[:, None, None]
     likelihood = LIKELIHOODS[kind]
     shared = likelihood.background * moments.sum(0)
-    given = _Given(factors, factors[:, 1:] / noise[:, None], pack(moments), shared)
-    means = rng.normal(size=(USERS, DIM))
+    given = Given(factors, 1.0 / noise, pack(moments), shared, 10.0)
+    tastes = augmented_moments(rng.normal(size=(USERS, DIM)), np.tile(0.5 * np.eye(DIM), (USERS, 1, 1)))
+    before = Users(pack(tastes), rng.uniform(0.5, 2.0, USERS))
     mine = (rows >= users.start) & (rows < users.stop)
     picked = None if weights is None else weights[mine]
     shape = (users.stop - users.start, ITEMS)
     answers = Answers.build(rows[mine] - users.start, columns[mine], values[mine], shape, picked)
-    return chunk_statistics(answers, means[users], given, likelihood)[0]
+    return chunk_statistics(answers, before.of(users), given, likelihood)[0]
 
 
 def assert_same(one: Statistics, other: Statistics) -> None:
@@ -91,13 +93,17 @@ def test_sums_of_one_user_by_hand() -> None:
     """One user, one item: E[z] = S w (y - b) / s², S = (1 + (w² + C) / s²)⁻¹ less what level and factor share."""
     w, b, y, noise = 0.8, 3.0, 4.0, 0.5
     moment = second_moments(np.array([[b, w]]), np.zeros((1, 2, 2))) / noise
-    given = _Given(np.array([[b, w]]), np.array([[w / noise]]), pack(moment), np.zeros((2, 2)))
+    given = Given(np.array([[b, w]]), np.array([1.0 / noise]), pack(moment), np.zeros((2, 2)), 1e4)
     one = Answers.build(np.array([0]), np.array([0]), np.array([y]), (1, 1))
-    found, mean = chunk_statistics(one, np.zeros((1, 1)), given, Gaussian())
+    found, users = chunk_statistics(one, Users(np.zeros((1, 0)), np.ones(1)), given, Gaussian())
     variance = 1.0 / (1.0 + w * w / noise)
     expected = variance * w * (y - b) / noise
-    assert mean[0, 0] == pytest.approx(expected)
-    assert found.cross[0].tolist() == pytest.approx([y, y * expected])
-    assert unpack(found.moment)[0, 1, 1] == pytest.approx(variance + expected**2)
-    assert found.squares[0] == pytest.approx(y * y)
+    assert found.centre[0] == pytest.approx(expected)
+    # by how much the user's answers are noisier than others', from one answer against 10,000
+    left = ((y - b - w * expected) ** 2 + w * w * variance) / noise
+    assert users.precision[0] == pytest.approx((1e4 + 1.0) / (1e4 + left))
+    weight = users.precision[0]
+    assert found.cross[0].tolist() == pytest.approx([weight * y, weight * y * expected])
+    assert unpack(found.moment)[0, 1, 1] == pytest.approx(weight * (variance + expected**2))
+    assert found.squares[0] == pytest.approx(weight * y * y)
     assert found.information == pytest.approx(0.5 * (variance + expected**2 - 1.0 - np.log(variance)))

@@ -27,8 +27,8 @@ from palate.learner import Learner
 from palate.model.fit import choose_likelihood, fit_taste
 from palate.model.scale import Scale, level_shares
 from palate.posteriors.answerability import Answerability
+from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
-from palate.posteriors.fit import Answers
 from palate.posteriors.items import Items, Spread
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.taste import Taste

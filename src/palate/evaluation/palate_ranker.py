@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.evaluation.baselines import Factors, Interactions
-from palate.posteriors.fit import Answers, FitOptions, fit
+from palate.posteriors.answers import Answers
+from palate.posteriors.fit import FitOptions, fit
 from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Implicit
 from palate.posteriors.taste import Taste

@@ -125,7 +125,7 @@ def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
     subjects, by_item, times = _matrix(split.test, ITEM, USER, model)
     answerable, test = _halves(by_item, subjects)
     rows = model.catalogue.positions(subjects)
-    offered = exchanged(model, model.taste.believe(model.answers), model.answers)
+    offered = exchanged(model, model.population.beliefs, model.answers)
     return World(
         subjects=subjects,
         taste=offered.population.taste,

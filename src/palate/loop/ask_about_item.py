@@ -86,8 +86,7 @@ class Crowd:
         for user in told:
             rows.setdefault(user, len(rows))
         since = {rows[user]: memory.state(user) for user in told}
-        fitted = model.population.once("beliefs", lambda own: own.taste.believe(own.answers))
-        belief = with_room(fitted, len(rows))
+        belief = with_room(model.population.beliefs, len(rows))
         for row, state in since.items():
             belief.mean[row], belief.covariance[row] = state.belief.mean, state.belief.covariance
         return cls(list(rows), belief, since)

@@ -22,7 +22,7 @@ from palate.loop.memory import Memory
 from palate.model.labels import joined
 from palate.model.model import Model
 from palate.model.saved import model_of, parts_of
-from palate.posteriors.fit import Answers
+from palate.posteriors.answers import Answers
 from palate.records import Attribute, Content, Event, Record
 from palate.store.model_folder.folder import load_folder, save_folder
 from palate.store.old_attributes import FILE as OLD_ATTRIBUTES

@@ -62,7 +62,9 @@ def what_counts(model: Model, row: int | None, answers: Sequence[Answer]) -> lis
 
 def _several(model: Model, state: UserState, one: Counted) -> UserState:
     """Ratings of one item, as one."""
-    belief = model.taste.observe_again(state.belief, model.catalogue.position(one.answer.item_id), one.values)
+    belief = model.taste.observe_again(
+        state.belief, model.catalogue.position(one.answer.item_id), one.values, of_user=state.noise
+    )
     state = replace(_rate(model, state, one.answer), belief=belief)
     return replace(state, values=(*state.values[:-1], float(np.mean(one.values))))
 
@@ -73,7 +75,7 @@ def _rate(model: Model, state: UserState, answer: Answer) -> UserState:
         if answer.value is None:
             return state
         value, weight = model.scale.check(answer.value), weight_of(answer)
-        return replace(state, belief=model.taste.observe(state.belief, item, value, weight))
+        return replace(state, belief=model.taste.observe(state.belief, item, value, weight, of_user=state.noise))
     state = replace(state, asked=state.asked | {item})
     if answer.kind is AnswerKind.SKIPPED:  # says nothing, not even that the item is unknown
         return state
@@ -81,7 +83,7 @@ def _rate(model: Model, state: UserState, answer: Answer) -> UserState:
     state = replace(state, exposure=model.answerability.observe(state.exposure, item, knows))
     if answer.value is None:
         return state
-    belief = model.taste.observe(state.belief, item, model.scale.check(answer.value))
+    belief = model.taste.observe(state.belief, item, model.scale.check(answer.value), of_user=state.noise)
     return replace(state, belief=belief, rated=(*state.rated, item), values=(*state.values, answer.value))
 
 

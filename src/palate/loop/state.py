@@ -48,6 +48,7 @@ class UserState:
         concepts: Names of the concepts answered.
         named: Positions of the items named from memory, in order.
         namings: How often an item was named, or as often as it is asked for where somebody would not.
+        noise: ν, by which the noise of the user's ratings is multiplied, as far as the fit knows them.
     """
 
     start: Belief
@@ -60,6 +61,7 @@ class UserState:
     concepts: frozenset[str] = frozenset()
     named: tuple[int, ...] = ()
     namings: int = 0
+    noise: float = 1.0
 
 
 def fresh_state(
@@ -82,14 +84,15 @@ def fresh_state(
         kept = np.array([0, keep.sum()])
         answers = sparse.csr_matrix((answers.data[keep], answers.indices[keep], kept), shape=answers.shape)
     exposure = model.answerability.believe(model.answers[row])
-    rated = tuple(map(int, answers.indices))
+    rated, noise = tuple(map(int, answers.indices)), float(model.user_noise[row])
     return UserState(
         start,
-        model.taste.believe(answers, start).of(0),
+        model.taste.believe(answers, start, of_users=noise).of(0),
         _met(model, exposure.of(0), history, rated),
         rated,
         tuple(map(float, answers.data)),
         frozenset(rated),
+        noise=noise,
     )
 
 

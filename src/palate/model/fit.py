@@ -49,7 +49,8 @@ from palate.model.model import Model
 from palate.model.scale import Scale, level_shares
 from palate.model.slates import learn_none_logit
 from palate.posteriors.answerability import Answerability
-from palate.posteriors.fit import Answers, FitOptions, Fitted, fit
+from palate.posteriors.answers import Answers
+from palate.posteriors.fit import FitOptions, Fitted, fit
 from palate.posteriors.items import Items, Spread
 from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Likelihood, Probit
 from palate.posteriors.prior import Prior
@@ -169,7 +170,7 @@ def fit_model(
         )
     fused = fuse(raw)
     report = None if progress is None else lambda done, of: progress("fitting", done, of)
-    taste, prior = fit_taste(
+    taste, prior, user_noise = fit_taste(
         heard.answers,
         chosen,
         None if fused is None else fused.vectors,
@@ -195,6 +196,7 @@ def fit_model(
         history_prior=None,
         user_ids=coded.user_ids,
         answers=answers.values,
+        user_noise=user_noise[: shape[0]],
         events=events,
         scale=scale,
         encoder=catalogue.encoder("text"),
@@ -220,8 +222,8 @@ def fit_taste(
     seed: int,
     progress: Callable[[int, int], None] | None = None,
     sizes: Sequence[int] | None = None,
-) -> tuple[Taste, Prior]:
-    """Beliefs about all items, those nobody rated too, and the prior they come from.
+) -> tuple[Taste, Prior, Array]:
+    """Beliefs about all items, those nobody rated too, the prior they come from, and the noise of each user.
 
     Args:
         answers: (U, I); at least one.
@@ -239,7 +241,7 @@ def fit_taste(
         rng=np.random.default_rng(seed),
         progress=progress,
     )
-    return Taste.build(_items(fitted, rated, encodings), likelihood), fitted.prior
+    return Taste.build(_items(fitted, rated, encodings), likelihood), fitted.prior, fitted.user_noise
 
 
 def choose_likelihood(data: Dataset, likelihood: str | Likelihood) -> Likelihood:

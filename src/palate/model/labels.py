@@ -13,7 +13,7 @@ from palate.arrays import Array
 from palate.entities import Answer, Form
 from palate.errors import DataError
 from palate.model.counted import Counted, Rows, Told, counted
-from palate.posteriors.fit import Answers
+from palate.posteriors.answers import Answers
 from palate.posteriors.likelihoods import Likelihood
 
 

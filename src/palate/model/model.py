@@ -53,6 +53,7 @@ class Model:
         user_ids: Users of the data, sorted.
         answers: Their answers, (U, I) CSR.
         events: Their histories.
+        user_noise: ν, by which the noise of each user's answers is multiplied, (U,); 1 where none is learnt.
         scale: Of the answers.
         encoder: Name and revision of the encoder of text, empty without; of others see ``catalogue.blocks``.
         fingerprint: SHA-256 of the data.
@@ -75,6 +76,7 @@ class Model:
     history_prior: LinearPrior | None
     user_ids: list[str]
     answers: sparse.csr_matrix
+    user_noise: Array
     events: Events | None
     scale: Scale
     encoder: tuple[str, str]
@@ -120,7 +122,7 @@ class Model:
     def population(self) -> Population:
         """Who the model was fitted on, as strategies see them."""
         before = None if self.fitted is None else self.fitted.population
-        return Population(self.answers, self.level_values, self.taste, self.catalogue.content, before)
+        return Population(self.answers, self.level_values, self.taste, self.catalogue.content, before, self.user_noise)
 
     @property
     def level_values(self) -> Array:

@@ -159,7 +159,7 @@ def _taste_arrays(model: Model) -> Arrays:
 
 
 def _answer_arrays(model: Model) -> Arrays:
-    arrays: Arrays = _csr(model.answers, "answers")
+    arrays: Arrays = _csr(model.answers, "answers") | {"user_noise": model.user_noise}
     if model.events is not None:
         arrays |= _csr(model.events.liking, "events") | {
             "events.times": np.nan_to_num(model.events.timestamps.data, nan=_NO_TIME),
@@ -243,6 +243,7 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
         history_prior=_prior(taste, "history", dim) if "history.mean" in taste else None,
         user_ids=tables["users"][USER].to_list(),
         answers=_matrix(answers, "answers", shape),
+        user_noise=_user_noise(answers, shape[0]),
         events=events,
         scale=Scale(tuple(config["scale"]["levels"]), config["scale"]["like"]),
         encoder=(config["encoder"]["name"], config["encoder"]["revision"]),
@@ -272,6 +273,13 @@ def _least(taste: Arrays) -> float:
     _check(found.shape, (1,), "shape of exposure_least")
     _check(bool(0.0 <= found[0] <= 1.0), True, "range of exposure_least")
     return float(found[0])
+
+
+def _user_noise(answers: Arrays, n_users: int) -> NDArray[np.float64]:
+    """Noise of each user; models saved by older versions know of none."""
+    noise = answers.get("user_noise", np.ones(n_users))
+    _check(len(noise), n_users, "users with noise")
+    return noise
 
 
 def _adaptation(found: dict[str, Any] | None) -> Adaptation | None:

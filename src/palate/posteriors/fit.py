@@ -12,25 +12,30 @@ Rubin, Wu, Biometrika 85(4), 1998; Qi, Jaakkola, NIPS 2006.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sparse
-from numpy.typing import NDArray
 
 from palate.arrays import Array
 from palate.errors import DataError, OptionError
+from palate.posteriors.answers import Answers
 from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.collapsed_prior import settle
+from palate.posteriors.item_half import FLOOR, ItemBeliefs, item_half, rescaled
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.prior import Prior
-from palate.posteriors.statistics import Statistics, augmented_moments, blocks, pack, second_moments, unpack
+from palate.posteriors.statistics import Statistics, blocks, unpack
+from palate.posteriors.user_half import Given, Users, user_half
 
 _CHUNK_BYTES = 48 * 2**20  # of packed user moments at a time; larger is not faster
+_LARGEST_ANSWER = 1e152  # the squares of larger ones overflow
 _LARGEST_ENCODING = 1e100  # the sums of squares of larger ones overflow
-_NOISE_ANSWERS = 100.0  # an item's own noise counts as much as the common one once it has this many answers
+_SPREAD = 20.0  # n₀ of the users' noise at the start
+_DROP_EVERY, _GONE = 5, 0.05  # sweeps after which dimensions go that carry less than this share of the same
+_EXTRA, _ITERATIONS = 8, 6  # of the subspace that holds the principal directions
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +46,13 @@ class FitOptions:
         dim: Taste dimensions at the start; those the data does not support are dropped at the end.
         sweeps: At most this many.
         tolerance: Stop when a sweep raises the bound by less than this share of its size, for answers of variance 1.
-        prune: Drop dimensions whose prior carries less than this share of the largest one's variance.
+        prune: Drop dimensions that carry less than this share of what noise would show as a dimension.
     """
 
     dim: int = 16
     sweeps: int = 60
     tolerance: float = 3e-5
-    prune: float = 1e-3
+    prune: float = 0.3
 
     def __post_init__(self) -> None:
         if self.dim < 1 or self.sweeps < 1:
@@ -63,7 +68,8 @@ class Fitted:
         covariances: Their posterior covariances, (I, A, A).
         noise: σ² of an answer to each item given level, taste and factors, (I,); 1 for probit and implicit.
         prior: The prior of items.
-        bounds: Evidence lower bound after each sweep, in nats.
+        bounds: Evidence lower bound after each sweep, in nats, of answers with mean 0 and variance 1.
+        user_noise: ν, by which the noise of each user's answers is multiplied, (U,); 1 for probit and implicit.
     """
 
     factors: Array
@@ -71,138 +77,7 @@ class Fitted:
     noise: Array
     prior: Prior
     bounds: tuple[float, ...]
-
-
-@dataclass(slots=True)
-class Answers:
-    """Answers sorted by user, as rows of a sparse matrix.
-
-    Attributes:
-        values: (U, I) CSR, an entry an answer.
-        weights: Of each entry, as so much of an answer, in the order of ``values.data``; None for all one.
-    """
-
-    values: sparse.csr_matrix
-    weights: Array | None = None
-
-    @classmethod
-    def build(
-        cls,
-        users: NDArray[np.int32],
-        items: NDArray[np.int32],
-        values: Array,
-        shape: tuple[int, int],
-        weights: Array | None = None,
-    ) -> Answers:
-        """From codes, each (N,), without duplicates."""
-        if len(values) == 0:
-            raise DataError("there is no answer to fit: 0 rows with a value. Give at least one rated interaction.")
-        order = np.argsort(users, kind="stable")
-        start = np.concatenate([[0], np.cumsum(np.bincount(users, minlength=shape[0]))])
-        matrix = sparse.csr_matrix((values[order].astype(np.float64), items[order], start), shape=shape)
-        return cls(matrix, None if weights is None else weights[order])
-
-    def chunks(self, size: int) -> Iterator[tuple[slice, Answers]]:
-        """Runs of users of at most ``size`` rows."""
-        start = self.values.indptr
-        for first in range(0, self.values.shape[0], size):
-            rows = slice(first, min(first + size, self.values.shape[0]))
-            entries = slice(start[rows.start], start[rows.stop])
-            yield rows, Answers(self.values[rows], None if self.weights is None else self.weights[entries])
-
-    def of_items(self, items: NDArray[np.intp]) -> Answers:
-        """Those to some items; no other may have an answer."""
-        return self if len(items) == self.values.shape[1] else Answers(self.values[:, items], self.weights)
-
-    def matrix(self, data: Array) -> sparse.csr_matrix:
-        """The same entries with other numbers on them."""
-        return sparse.csr_matrix((data, self.values.indices, self.values.indptr), shape=self.values.shape)
-
-
-def inverse(matrices: Array) -> tuple[Array, Array]:
-    """Inverses and log determinants of symmetric positive definite matrices, (..., A, A) and (...)."""
-    lower = np.linalg.cholesky(matrices)
-    half = np.linalg.inv(lower)
-    return np.swapaxes(half, -1, -2) @ half, 2.0 * np.log(np.einsum("...aa->...a", lower)).sum(-1)
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """The items as the users' half sees them, each in units of its noise.
-
-    Attributes:
-        factors: Level and factors, (I, A); not divided.
-        pulls: Factors over noise, (I, D).
-        packed: E[w̃ w̃ᵀ] over noise, packed, (I, P).
-        shared: Moment that every user shares for the unseen items, (A, A).
-    """
-
-    factors: Array
-    pulls: Array
-    packed: Array
-    shared: Array
-
-
-def _user_beliefs(weights: sparse.csr_matrix, weighted: sparse.csr_matrix, given: _Given) -> tuple[Array, Array, Array]:
-    """Beliefs about the users of a chunk given the items: means (n, D), covariances (n, D, D), log determinants (n,).
-
-    Args:
-        weights: Weight of each answer's square, (n, I).
-        weighted: Weight times value, (n, I).
-    """
-    moment = unpack(weights @ given.packed) + given.shared
-    precision = moment[:, 1:, 1:] + np.eye(given.pulls.shape[1])
-    pull = weighted @ given.pulls - moment[:, 1:, 0]
-    covariances, log_determinants = inverse(precision)
-    return np.einsum("nde,ne->nd", covariances, pull), covariances, -log_determinants
-
-
-def chunk_statistics(chunk: Answers, means: Array, given: _Given, likelihood: Likelihood) -> tuple[Statistics, Array]:
-    """Sums over one chunk of users, and the users' new means, (n, D).
-
-    Args:
-        means: The users' means so far, (n, D): the probit's latent values hang on them.
-    """
-    values, bound = likelihood.targets(chunk.values.data, lambda: _predicted(chunk.values, means, given.factors))
-    of_answer = np.ones_like(values) if chunk.weights is None else chunk.weights
-    weight = likelihood.confidence * of_answer
-    extra = chunk.matrix((likelihood.confidence - likelihood.background) * of_answer)
-    weighted = chunk.matrix(weight * values)
-    mean, covariance, log_determinants = _user_beliefs(extra, weighted, given)
-    n, dim = mean.shape
-    second = augmented_moments(mean, covariance)
-    gram = second.sum(0)
-    n_items = chunk.values.shape[1]
-    return Statistics(
-        users=n,
-        answers=np.asarray(np.bincount(chunk.values.indices, of_answer, n_items), dtype=np.float64),
-        moment=extra.T @ pack(second),
-        cross=weighted.T @ np.concatenate([np.ones((n, 1)), mean], 1),
-        squares=np.asarray(np.bincount(chunk.values.indices, weight * values**2, minlength=n_items), dtype=np.float64),
-        gram=gram,
-        residual=gram[1:, 1:],
-        centre=gram[0, 1:],
-        information=float(0.5 * (np.trace(gram[1:, 1:]) - n * dim - log_determinants.sum())),
-        latent=float(bound.sum() if chunk.weights is None else chunk.weights @ bound),
-    ), mean
-
-
-def _predicted(values: sparse.csr_matrix, means: Array, factors: Array) -> Array:
-    """Mean of ``t · w̃`` of each entry, (N,)."""
-    rows = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
-    of_item = factors[values.indices]
-    return np.asarray(of_item[:, 0] + np.einsum("nd,nd->n", of_item[:, 1:], means[rows]))
-
-
-@dataclass(slots=True)
-class _State:
-    """What coordinate ascent moves."""
-
-    factors: Array
-    covariances: Array
-    noise: Array  # (I,)
-    prior: Prior
-    means: Array  # (U, D), the users' tastes
+    user_noise: Array
 
 
 def fit(
@@ -224,48 +99,94 @@ def fit(
         rng: Source of the start.
         progress: Called with (sweeps done, sweeps at most).
     Raises:
-        DataError: If there is no answer, a value is not finite, or an encoding is too large to be squared.
+        DataError: If there is no answer, or a value or an encoding is not finite or too large to be squared.
     """
-    if not np.isfinite(answers.values.data).all():
-        bad = int((~np.isfinite(answers.values.data)).sum())
+    sound = np.abs(answers.values.data) < _LARGEST_ANSWER  # false for NaN too
+    if not sound.all():
         raise DataError(
-            f"{bad} of {answers.values.nnz} answers are not finite. Remove them or read the data with rejects."
+            f"{int((~sound).sum())} of {len(sound)} answers are not finite, or {_LARGEST_ANSWER:g} and more. "
+            "Remove them or read the data with rejects."
         )
     content = np.zeros((answers.values.shape[1], 0)) if content is None else content
     _check_encodings(content, sizes)
-    unit = _unit(answers, likelihood)
-    state = _start(answers, likelihood, options.dim, unit, content, rng, sizes)
-    in_units = 0.5 * answers.values.nnz * float(np.log(unit))  # so that the scale of the ratings moves nothing
+    unit = Unit.of(answers.values.data) if likelihood.learns_scale else Unit(0.0, 1.0)
+    answers = unit.taken_off(answers)
+    items = _start(answers, likelihood, options.dim, content, rng, sizes)
+    users = Users.start(answers.values.shape[0], options.dim, likelihood)
+    chunk = max(1, _CHUNK_BYTES // (4 * (options.dim + 1) * (options.dim + 2)))
     bounds: list[float] = []
     for sweep in range(options.sweeps):
-        total = _user_half(answers, state, likelihood)
-        total = _rescale(state, total)
-        bounds.append(_item_half(state, total, likelihood, content, floor=1e-9 * unit))
+        before = items, users
+        total, users = user_half(answers, users, _given(items, likelihood), likelihood, chunk)
+        items, total, forward = rescaled(items, total)
+        users = users.transform(forward)
+        items, bound = item_half(items, total, likelihood, content)
+        bounds.append(bound)
+        edge = _edge(total, items.noise, likelihood)
+        if sweep % _DROP_EVERY == _DROP_EVERY - 1 and isinstance(items.prior, LinearPrior):
+            items, users = _reduced(items, users, _GONE * edge)
         if progress is not None:
             progress(sweep + 1, options.sweeps)
-        if sweep > 2 and bounds[-1] - bounds[-2] < options.tolerance * abs(bounds[-1] + in_units):
-            break
-    if isinstance(state.prior, FusedPrior):
-        state.prior, state.factors, state.covariances = settle(
-            state.prior, *_evidence(answers, state, likelihood), content, 1e-9 * unit
-        )
-    return _canonical(state, options.prune, tuple(bounds))
+        if sweep > 2:
+            rise, least = bounds[-1] - bounds[-2], options.tolerance * abs(bounds[-1])
+            if not likelihood.is_linear and rise < -least:
+                items, users = before
+                bounds.pop()
+            if rise < least:
+                break
+    if isinstance(items.prior, FusedPrior):
+        total, users = user_half(answers, users, _given(items, likelihood), likelihood, chunk)
+        items = _settled(items, total, likelihood, content)
+    items, users = _reduced(items, users, options.prune * edge)
+    return unit.put_back(items, tuple(bounds), users)
 
 
-def _evidence(answers: Answers, state: _State, likelihood: Likelihood) -> tuple[Array, Array]:
-    """What the answers say of each item given the users: precision (I, A, A), and precision times mean (I, A)."""
-    total = _user_half(answers, state, likelihood)
-    precisions = state.covariances  # their place, since they are made anew from this
-    for items in blocks(len(precisions)):
-        moment = unpack(total.moment[items]) + likelihood.background * total.gram
-        precisions[items] = moment / state.noise[items, None, None]
-    return precisions, total.cross / state.noise[:, None]
+def _given(items: ItemBeliefs, likelihood: Likelihood) -> Given:
+    return Given.build(items.factors, items.covariances, items.noise, likelihood, items.spread)
 
 
-def _unit(answers: Answers, likelihood: Likelihood) -> float:
-    """Variance of the answers, the scale of everything at the start; 1 where all are equal or the unit is fixed."""
-    variance = float(answers.values.data.var()) if likelihood.learns_scale else 1.0
-    return variance if variance > 0.0 else 1.0
+def _settled(items: ItemBeliefs, total: Statistics, likelihood: Likelihood, content: Array) -> ItemBeliefs:
+    """What content and the answers say of the items once the factors are integrated out."""
+    precisions = np.empty_like(items.covariances)
+    for some in blocks(len(precisions)):
+        moment = unpack(total.moment[some]) + likelihood.background * total.gram
+        precisions[some] = moment / items.noise[some, None, None]
+    pulls = total.cross / items.noise[:, None]
+    prior, factors, covariances = settle(items.prior, precisions, pulls, content, FLOOR)  # type: ignore[arg-type]
+    return replace(items, prior=prior, factors=factors, covariances=covariances)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """Where answers lie and how far apart: the fit sees them with mean 0 and variance 1.
+
+    So a constant added to all of them, or a factor, changes nothing but level and size.
+    """
+
+    centre: float
+    size: float
+
+    @classmethod
+    def of(cls, values: Array) -> Unit:
+        """Of these answers, (N,); of size 1 where all are equal."""
+        largest = float(np.abs(values).max()) or 1.0  # first, since squares of large ones overflow
+        scaled = values / largest
+        centre, size = float(scaled.mean()), float(scaled.std())
+        return cls(largest * centre, largest * size if size > 1e-12 else 1.0)
+
+    def taken_off(self, answers: Answers) -> Answers:
+        return Answers(answers.matrix((answers.values.data - self.centre) / self.size), answers.weights)
+
+    def put_back(self, items: ItemBeliefs, bounds: tuple[float, ...], users: Users) -> Fitted:
+        """The fit in the unit of the answers, and the noise of items that of a user whose noise is 1 on average."""
+        factors, prior = items.factors * self.size, items.prior.transform(self.size * np.eye(items.factors.shape[1]))
+        mean = prior.mean.copy()
+        factors[:, 0] += self.centre
+        mean[0] += self.centre
+        prior = replace(prior, mean=mean)  # type: ignore[type-var]  # a prior is a dataclass with a mean
+        average = float(users.precision.mean())
+        noise, user_noise = items.noise * self.size**2 / average, average / users.precision
+        return Fitted(factors, items.covariances * self.size**2, noise, prior, bounds, user_noise)
 
 
 def _check_encodings(content: Array, sizes: Sequence[int] | None) -> None:
@@ -283,117 +204,76 @@ def _start(
     answers: Answers,
     likelihood: Likelihood,
     dim: int,
-    unit: float,
     content: Array,
     rng: np.random.Generator,
-    sizes: Sequence[int] | None = None,
-) -> _State:
-    n_users, n_items = answers.values.shape
-    # as large as real factors are: from a tenth of the answers' deviation, small data falls back to no taste at all
-    factors = rng.normal(0.0, 0.3 * np.sqrt(unit), (n_items, dim + 1))
-    factors[:, 0] = 0.0
+    sizes: Sequence[int] | None,
+) -> ItemBeliefs:
+    """Levels from means, factors along what the answers vary by most.
+
+    From factors drawn at random, a sweep may settle where a real dimension is lost: of nine such starts on generated
+    ratings most did (docs/lab-notes.md).
+    """
+    n_items = answers.values.shape[1]
+    counts = np.bincount(answers.values.indices, minlength=n_items)
+    sums = np.bincount(answers.values.indices, answers.values.data, minlength=n_items)
+    factors = np.zeros((n_items, dim + 1))
     if likelihood.learns_scale:
-        counts = np.bincount(answers.values.indices, minlength=n_items)
-        sums = np.bincount(answers.values.indices, answers.values.data, minlength=n_items)
-        factors[:, 0] = (sums + 5 * answers.values.data.mean()) / (counts + 5)
-    covariance = np.diag(np.concatenate([[unit / 4], np.full(dim, 0.09 * unit)]))
-    covariances = np.tile(0.01 * unit * np.eye(dim + 1), (n_items, 1, 1))
-    noise = np.full(n_items, unit if likelihood.learns_scale else 1.0)
+        factors[:, 0] = sums / (counts + 5)
+    # as large as real factors are: from a tenth of the answers' deviation, small data falls back to no taste at all
+    factors[:, 1:] = 0.3 * _principal(
+        answers.matrix(answers.values.data - factors[answers.values.indices, 0]), dim, rng
+    )
+    covariance = np.diag(np.concatenate([[0.25], np.full(dim, 0.09)]))
+    covariances = np.tile(0.01 * np.eye(dim + 1), (n_items, 1, 1))
     given = factors.mean(0), covariance, content
     prior: Prior = LinearPrior.start(*given) if sizes is None else FusedPrior.start(*given, sizes)
-    return _State(factors, covariances, noise, prior, np.zeros((n_users, dim)))
+    return ItemBeliefs(factors, covariances, np.ones(n_items), prior, _SPREAD)
 
 
-def _user_half(answers: Answers, state: _State, likelihood: Likelihood) -> Statistics:
-    """Every user's belief given the items, as one sum."""
-    total = Statistics.zero(len(state.factors), state.factors.shape[1] - 1)
-    packed, shared = np.empty_like(total.moment), np.zeros_like(total.gram)
-    for items in blocks(len(state.factors)):
-        moments = second_moments(state.factors[items], state.covariances[items]) / state.noise[items, None, None]
-        packed[items] = pack(moments)
-        shared += likelihood.background * moments.sum(0)
-    given = _Given(state.factors, state.factors[:, 1:] / state.noise[:, None], packed, shared)
-    size = max(1, _CHUNK_BYTES // (8 * given.packed.shape[1]))
-    for rows, chunk in answers.chunks(size):
-        part, state.means[rows] = chunk_statistics(chunk, state.means[rows], given, likelihood)
-        total = total + part
-    return total
+def _principal(residuals: sparse.csr_matrix, dim: int, rng: np.random.Generator) -> Array:
+    """Right singular vectors of the largest singular values, of mean square 1, (I, dim).
 
-
-def _rescale(state: _State, total: Statistics) -> Statistics:
-    """Change coordinates so that tastes have mean 0 and E[z zᵀ] = I over the users; predictions stay as they are."""
-    dim = len(total.centre)
-    centre = total.centre / total.users
-    lower = np.linalg.cholesky(total.residual / total.users - np.outer(centre, centre))
-    forward = np.eye(dim + 1)
-    forward[1:, 1:] = np.linalg.inv(lower)
-    forward[1:, 0] = -forward[1:, 1:] @ centre
-    backward = np.asarray(np.linalg.inv(forward).T)
-    state.prior = state.prior.transform(backward)
-    state.factors = state.factors @ backward.T
-    moment = np.empty_like(total.moment)
-    for items in blocks(len(moment)):
-        state.covariances[items] = backward @ state.covariances[items] @ backward.T
-        moment[items] = pack(forward @ unpack(total.moment[items]) @ forward.T)
-    state.means = (state.means - centre) @ forward[1:, 1:].T
-    information = total.information - 0.5 * (np.trace(total.residual) - total.users * dim)
-    return Statistics(
-        users=total.users,
-        answers=total.answers,
-        moment=moment,
-        cross=total.cross @ forward.T,
-        squares=total.squares,
-        gram=forward @ total.gram @ forward.T,
-        residual=total.users * np.eye(dim),
-        centre=np.zeros(dim),
-        information=information + total.users * float(np.log(np.diag(lower)).sum()),
-        latent=total.latent,
-    )
-
-
-def _item_half(state: _State, total: Statistics, likelihood: Likelihood, content: Array, *, floor: float) -> float:
-    """Every item's belief given the users, then the prior and the noise; returns the bound."""
-    n_items = len(state.factors)
-    relevance = np.linalg.inv(state.prior.covariance)
-    pull = state.prior.predict(content) @ relevance + total.cross / state.noise[:, None]
-    log_determinants, fitted = np.empty(n_items), np.empty(n_items)
-    for items in blocks(n_items):
-        moment = unpack(total.moment[items]) + likelihood.background * total.gram
-        covariances, log_determinants[items] = inverse(relevance + moment / state.noise[items, None, None])
-        factors = np.einsum("iab,ib->ia", covariances, pull[items])
-        fitted[items] = np.einsum("iab,iab->i", second_moments(factors, covariances), moment)
-        state.factors[items], state.covariances[items] = factors, covariances
-    state.prior, divergence = state.prior.refit(state.factors, state.covariances.sum(0), content, floor)
-    squares = total.squares - 2.0 * (state.factors * total.cross).sum(1) + fitted
-    evidence = total.latent
-    if likelihood.learns_scale:
-        state.noise, of_prior = _noise(state.noise, squares, total.answers, floor)
-        evidence += of_prior - 0.5 * float(total.answers @ np.log(2 * np.pi * state.noise))
-    evidence -= 0.5 * float((squares / state.noise).sum())
-    item_information = 0.5 * (n_items * np.linalg.slogdet(state.prior.covariance)[1] + log_determinants.sum())
-    return float(evidence - total.information - item_information - divergence)
-
-
-def _noise(noise: Array, squares: Array, answers: Array, floor: float) -> tuple[Array, float]:
-    """Noise of each item and the log density of its prior, up to a constant.
-
-    Some items divide people for reasons no taste explains; with one noise for all, every strategy that seeks
-    information runs after those. The prior is an inverse gamma around a common noise, itself at its best.
+    Where the matrix has fewer, the others are drawn at random. Subspace iteration: Halko, Martinsson, Tropp, SIAM
+    Review 53(2), 2011.
     """
-    common = len(noise) / (1.0 / noise).sum()
-    noise = np.maximum((squares + _NOISE_ANSWERS * common) / (answers + _NOISE_ANSWERS), floor)
-    return noise, float(0.5 * _NOISE_ANSWERS * (np.log(common / noise) - common / noise).sum())
+    n_items = residuals.shape[1]
+    basis = rng.normal(size=(n_items, dim + _EXTRA))
+    for _ in range(_ITERATIONS):
+        basis = np.linalg.qr(residuals.T @ (residuals @ basis))[0]
+    vectors = basis @ np.linalg.svd(residuals @ basis, full_matrices=False)[2].T
+    found = np.sqrt(n_items) * vectors[:, :dim]
+    return np.asarray(np.concatenate([found, rng.normal(size=(n_items, dim - found.shape[1]))], 1))
 
 
-def _canonical(state: _State, prune: float, bounds: tuple[float, ...]) -> Fitted:
-    """Rotate so that factors are uncorrelated over the items, largest first; drop what the data does not support."""
-    centred = state.factors[:, 1:]
-    values, vectors = np.linalg.eigh((centred.T @ centred + state.covariances[:, 1:, 1:].sum(0)) / len(centred))
-    keep = max(1, int((values > prune * values[-1]).sum()))
+def _edge(total: Statistics, noise: Array, likelihood: Likelihood) -> float:
+    """Mean square of the factors along a direction that so many answers cannot tell from noise.
+
+    The largest singular value of noise is that of a direction with ``E[w²] = √(U I) / Σ weight``, σ being in the
+    weights: one with less leaves no trace. Baik, Ben Arous, Péché, Annals of Probability 33(5), 2005.
+    """
+    pairs = float(total.users * len(noise))
+    precision = float((total.moment[:, 0] / noise).sum()) + likelihood.background * pairs
+    return float(np.sqrt(pairs)) / precision
+
+
+def _reduced(items: ItemBeliefs, users: Users, least: float) -> tuple[ItemBeliefs, Users]:
+    """Rotated so that factors are uncorrelated over the items, largest first, without the small ones.
+
+    Args:
+        least: Mean square over the items from which a dimension stays.
+    """
+    centred = items.factors[:, 1:]
+    values, vectors = np.linalg.eigh((centred.T @ centred + items.covariances[:, 1:, 1:].sum(0)) / len(centred))
+    keep = int((values >= least).sum())
     vectors = vectors[:, ::-1][:, :keep]
-    vectors = vectors * np.where(vectors[np.abs(vectors).argmax(0), np.arange(keep)] < 0, -1.0, 1.0)
+    vectors = vectors * np.where((vectors**3).sum(0) < 0.0, -1.0, 1.0)  # so that their signs are definite
     rotation = np.zeros((keep + 1, len(values) + 1))
     rotation[0, 0] = 1.0
     rotation[1:, 1:] = vectors.T
-    covariances = rotation @ state.covariances @ rotation.T
-    return Fitted(state.factors @ rotation.T, covariances, state.noise, state.prior.transform(rotation), bounds)
+    moved = replace(
+        items,
+        factors=items.factors @ rotation.T,
+        covariances=rotation @ items.covariances @ rotation.T,
+        prior=items.prior.transform(rotation),
+    )
+    return moved, users.transform(rotation)

@@ -15,10 +15,11 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.arrays import Array
+from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
 from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.collapsed_prior import settle
-from palate.posteriors.fit import Answers, FitOptions, fit
+from palate.posteriors.fit import FitOptions, fit
 from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.statistics import augmented_moments, pack, unpack
@@ -102,15 +103,24 @@ def _evidence(
     """What the answers, (U, n), say of the items given the users."""
     rows = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr))
     expected = items.level[values.indices] + np.einsum("nd,nd->n", users.mean[rows], items.factors[values.indices])
-    targets, _ = likelihood.targets(values.data, expected)
+    found = likelihood.entries(values.data, lambda: (expected, _variance(values, users, items)))
     seen, told = (
         sparse.csr_matrix((data, values.indices, values.indptr), shape=values.shape).T
-        for data in (np.ones(values.nnz), targets)
+        for data in (found.weights, found.weights * found.targets)
     )
     precisions = unpack(seen @ pack(augmented_moments(users.mean, users.covariance))) / items.noise[:, None, None]
     pulls = told @ np.concatenate([np.ones((len(users.mean), 1)), users.mean], 1) / items.noise[:, None]
     pulls = pulls - precisions @ mean
     return Evidence.of(lower.T @ precisions @ lower, pulls @ lower)
+
+
+def _variance(values: sparse.csr_matrix, users: Belief, items: Items) -> Array:
+    """Of ``t · w̃`` of each answer, neither side being known, (N,)."""
+    rows, columns = np.repeat(np.arange(values.shape[0]), np.diff(values.indptr)), values.indices
+    second = pack(augmented_moments(users.mean, users.covariance) * (2.0 - np.eye(items.dim + 1)))
+    doubt = np.einsum("np,np->n", items.spread.values[columns], second[rows])  # built in full: they are few
+    factors = items.factors[columns]
+    return np.asarray(doubt + np.einsum("nd,nde,ne->n", factors, users.covariance[rows], factors, optimize=True))
 
 
 def rmse_difference(

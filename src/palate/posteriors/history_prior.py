@@ -12,8 +12,8 @@ import numpy as np
 import scipy.sparse as sparse
 
 from palate.arrays import Array
-from palate.posteriors.fit import inverse
 from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.statistics import inverse
 from palate.posteriors.taste import Taste
 
 _ROUNDS = 15  # of expectation maximisation; the strength settles within ten

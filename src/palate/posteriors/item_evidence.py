@@ -30,8 +30,6 @@ Sums = NDArray[np.int64]
 _UNIT = 2.0**-30
 _LEAST = 0.05  # share of its precision that an item keeps, whatever is taken back
 _STEPS = 12
-_NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
-_WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,11 +199,5 @@ class _Told:
 
 def _expected(likelihood: Likelihood, values: Array, mean: Array, variance: Array) -> tuple[Array, Array]:
     """Expected slope of the log likelihood and how fast it falls, of answers about what is so believed, (k, K) each."""
-    deviation = np.sqrt(np.maximum(variance, 1e-12))
-    slope, curvature = np.zeros_like(mean), np.zeros_like(mean)
-    for node, weight in zip(_NODES, _WEIGHTS, strict=True):
-        at = mean + node * deviation
-        found = weight * (likelihood.targets(values, at)[0] - at)
-        slope += found
-        curvature -= found * node / deviation
-    return slope, curvature
+    found = likelihood.entries(values, lambda: (mean, variance))
+    return found.weights * (found.targets - mean), found.weights

@@ -12,6 +12,7 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.arrays import Array
+from palate.posteriors.belief import Belief
 from palate.posteriors.taste import Taste
 
 T = TypeVar("T")
@@ -28,6 +29,7 @@ class Population:
         content: Encodings of the items, (I, E); None without an encoder.
         fitted: The same as the fit left it, where items have learnt since. What is made of its people is made of that:
             it does not hang on when it is first needed.
+        user_noise: ν, by which the noise of each user's answers is multiplied, (U,) or one for all.
     """
 
     answers: sparse.csr_matrix
@@ -35,6 +37,7 @@ class Population:
     taste: Taste
     content: NDArray[np.float32] | None = None
     fitted: Population | None = None
+    user_noise: Array | float = 1.0
     _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)  # a cache: building gives the same
 
     @property
@@ -53,7 +56,14 @@ class Population:
     @cached_property
     def tastes(self) -> Array:
         """Mean taste of each user, (U, D)."""
-        return self.taste.believe(self.answers).mean if self.fitted is None else self.fitted.tastes
+        return self.beliefs.mean
+
+    @cached_property
+    def beliefs(self) -> Belief:
+        """About each user."""
+        if self.fitted is not None:
+            return self.fitted.beliefs
+        return self.taste.believe(self.answers, of_users=self.user_noise)
 
     @cached_property
     def counts(self) -> Array:

@@ -14,6 +14,9 @@ _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(12)
 _WEIGHTS = _WEIGHTS / _WEIGHTS.sum()
 _FALL = 1.0 / (np.pi * np.log(2.0))  # H[Φ(s)] is near log 2 exp(−s² / (π log 2)) (Houlsby et al., 2011)
 _PLACES, _SHARES = np.polynomial.legendre.leggauss(12)
+_MANY_NODES, _MANY_WEIGHTS = np.polynomial.hermite_e.hermegauss(24)
+_MANY_WEIGHTS = _MANY_WEIGHTS / _MANY_WEIGHTS.sum()
+_SURE, _LARGEST = 10.0, 1e300  # from there on log Φ(x) is −Φ(−x) to rounding, and the scaled erfc may overflow
 
 
 def inverse_mills(x: Array) -> Array:
@@ -72,6 +75,20 @@ def expected_curvature(
     turned, right = 0.5 * (1.0 - reliability), reliability * np.asarray(known)
     shares = _share(right * ndtr(z), turned) * _share(right * ndtr(-z), 1.0 - turned - right)
     return np.asarray(inverse_mills(z) * inverse_mills(-z) * shares / total)
+
+
+def expected_log(mean: Array, variance: Array) -> tuple[Array, Array, Array]:
+    """E[log Φ(x)], E[∂ log Φ(x)] and E[−∂² log Φ(x)] for ``x ~ N(mean, variance)``, by Gauss-Hermite quadrature."""
+    deviation = np.sqrt(variance)
+    value, slope, curvature = np.zeros((3, *np.shape(mean)))
+    for node, weight in zip(_MANY_NODES, _MANY_WEIGHTS, strict=True):
+        x = mean + node * deviation
+        scaled = erfcx(-x / np.sqrt(2.0))
+        ratio = np.sqrt(2.0 / np.pi) / scaled
+        value += weight * np.where(x < _SURE, np.log(0.5 * np.minimum(scaled, _LARGEST)) - 0.5 * x * x, -ndtr(-x))
+        slope += weight * ratio
+        curvature += weight * ratio * (x + ratio)
+    return value, slope, np.clip(curvature, 1e-6, 1.0)
 
 
 def _share(part: Array, rest: Array | float) -> Array:

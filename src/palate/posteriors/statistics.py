@@ -57,6 +57,13 @@ def unpack(packed: Array) -> Array:
     return packed[..., place]
 
 
+def inverse(matrices: Array) -> tuple[Array, Array]:
+    """Inverses and log determinants of symmetric positive definite matrices, (..., A, A) and (...)."""
+    lower = np.linalg.cholesky(matrices)
+    half = np.linalg.inv(lower)
+    return np.swapaxes(half, -1, -2) @ half, 2.0 * np.log(np.einsum("...aa->...a", lower)).sum(-1)
+
+
 def second_moments(means: Array, covariances: Array) -> Array:
     """E[x xᵀ], (..., A, A)."""
     return covariances + means[..., :, None] * means[..., None, :]
@@ -88,7 +95,8 @@ class Statistics:
         residual: Sum of ``E[(z − G h)(z − G h)ᵀ]``, (D, D).
         centre: Sum of ``E[z − G h]``, (D,).
         information: Sum of the users' divergences KL(q(z) ‖ N(G h, I)), in nats.
-        latent: Part of the bound that the likelihood adds beyond the weighted squares, in nats (probit).
+        latent: Part of the bound beyond the weighted squares, in nats: of the likelihood, and of the users' noise.
+        doubt: Sum of ``E[log ν] + E[1 / ν]`` over the users, ν their noise; 0 where none is learnt.
     """
 
     users: int
@@ -101,6 +109,7 @@ class Statistics:
     centre: Array
     information: float
     latent: float
+    doubt: float
 
     def __add__(self, other: Statistics) -> Statistics:
         return Statistics(*(getattr(self, field.name) + getattr(other, field.name) for field in fields(self)))
@@ -111,4 +120,4 @@ class Statistics:
         size = dim + 1
         moment, cross = np.zeros((n_items, size * (size + 1) // 2)), np.zeros((n_items, size))
         square, answers, squares = np.zeros((size, size)), np.zeros(n_items), np.zeros(n_items)
-        return cls(0, answers, moment, cross, squares, square, np.zeros((dim, dim)), np.zeros(dim), 0.0, 0.0)
+        return cls(0, answers, moment, cross, squares, square, np.zeros((dim, dim)), np.zeros(dim), 0.0, 0.0, 0.0)

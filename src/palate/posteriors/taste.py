@@ -64,23 +64,39 @@ class Taste:
         total = np.linalg.inv(base - np.eye(len(mean)) + precision)
         return Belief(total @ (base @ self.start.mean + precision @ mean), total)
 
+    def answer_noise(self, items: NDArray[np.intp] | int, of_user: Array | float = 1.0) -> Array:
+        """Variance of an answer to each item given the taste, of the items' shape.
+
+        Args:
+            of_user: ν, by which the noise of a user's answers is multiplied.
+        """
+        own = (np.asarray(of_user) - 1.0) * self.items.noise[items]
+        return self.likelihood.answer_noise(self.items.answer_noise[items] + own)
+
     def observe(
-        self, belief: Belief, items: NDArray[np.intp] | int, values: Array | float, weight: Array | float = 1.0
+        self,
+        belief: Belief,
+        items: NDArray[np.intp] | int,
+        values: Array | float,
+        weight: Array | float = 1.0,
+        *,
+        of_user: Array | float = 1.0,
     ) -> Belief:
         """The belief after one more answer: one user and one item, or n users and an item each.
 
         Args:
             weight: Of the answer, in (0, 1]: one of weight w is an answer with the noise σ² / w.
+            of_user: As of :meth:`answer_noise`.
         """
         factors, level, values = (
             self.items.factors[items],
             self.items.level[items],
             np.asarray(values, dtype=np.float64),
         )
-        noise = self.likelihood.answer_noise(self.items.answer_noise[items])
+        noise = self.answer_noise(items, of_user)
         return self.likelihood.update(belief, factors, level, values, noise / weight)
 
-    def observe_again(self, belief: Belief, item: int, values: Sequence[float]) -> Belief:
+    def observe_again(self, belief: Belief, item: int, values: Sequence[float], *, of_user: float = 1.0) -> Belief:
         """The belief after several answers about one item, of a user of whom it holds no other answer about it.
 
         What nobody knows of the item is the same in all of them, so only an answer's own noise averages out; likes
@@ -90,9 +106,10 @@ class Taste:
             for value in values:
                 belief = self.observe(belief, item, value)
             return belief
-        noise = float(self.likelihood.answer_noise(self.items.answer_noise[item]))
-        own = min(float(self.items.noise[item]), noise)
-        return self.observe(belief, item, float(np.mean(values)), noise / (noise - own + own / len(values)))
+        noise = float(self.answer_noise(item, of_user))
+        own = min(of_user * float(self.items.noise[item]), noise)
+        weight = noise / (noise - own + own / len(values))
+        return self.observe(belief, item, float(np.mean(values)), weight, of_user=of_user)
 
     def observe_like(
         self,
@@ -213,8 +230,13 @@ class Taste:
             ),
         )
 
-    def believe(self, answers: sparse.csr_matrix, start: Belief | None = None) -> Belief:
+    def believe(
+        self, answers: sparse.csr_matrix, start: Belief | None = None, *, of_users: Array | float = 1.0
+    ) -> Belief:
         """Beliefs about many users from all their answers, (n, I) CSR, entries in the order of answering.
+
+        Args:
+            of_users: ν of each, (n,), as of :meth:`answer_noise`.
 
         Equals :meth:`observe` one by one: for ratings and events to rounding (precisions add, so no order), for likes
         because it is that, all users side by side.
@@ -222,7 +244,8 @@ class Taste:
         start = start or self.start
         if not self.likelihood.is_linear:
             return self._filter(answers, start)
-        noise = self.likelihood.answer_noise(self.items.answer_noise[answers.indices])
+        of_entries = np.repeat(np.broadcast_to(of_users, answers.shape[0]), np.diff(answers.indptr))
+        noise = self.answer_noise(answers.indices, of_entries)
         answered, weights = used_columns(
             sparse.csr_matrix((1.0 / noise, answers.indices, answers.indptr), answers.shape)
         )

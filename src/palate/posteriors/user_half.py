@@ -1,0 +1,177 @@
+"""Half a sweep of the batch fit: beliefs about users given the items, as sums that add (model.md, section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import digamma, gammaln
+
+from palate.arrays import Array
+from palate.posteriors.answers import Answers
+from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.statistics import Statistics, augmented_moments, blocks, inverse, pack, second_moments, unpack
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The items as the users' half sees them, in units of their noise.
+
+    Attributes:
+        factors: Level and factors, (I, A).
+        precision: 1 / σ², (I,).
+        packed: E[w̃ w̃ᵀ] over noise, packed, (I, P).
+        shared: Moment that every user shares for the unseen items, (A, A).
+        spread: n₀, answers that the prior of a user's noise counts as.
+    """
+
+    factors: Array
+    precision: Array
+    packed: Array
+    shared: Array
+    spread: float
+
+    @classmethod
+    def build(cls, factors: Array, covariances: Array, noise: Array, likelihood: Likelihood, spread: float) -> Given:
+        """From posterior means (I, A), covariances (I, A, A) and noise (I,)."""
+        n_items, size = factors.shape
+        packed, shared = np.empty((n_items, size * (size + 1) // 2)), np.zeros((size, size))
+        for items in blocks(n_items):
+            moments = second_moments(factors[items], covariances[items]) / noise[items, None, None]
+            packed[items] = pack(moments)
+            shared += likelihood.background * moments.sum(0)
+        return cls(factors, 1.0 / noise, packed, shared, spread)
+
+
+@dataclass(frozen=True, slots=True)
+class Users:
+    """What a sweep keeps of users for the next one.
+
+    Attributes:
+        moments: E[t tᵀ], packed, (n, P); (n, 0) where the likelihood does not look at it.
+        precision: E[1 / ν], ν by which the noise of each user's answers is multiplied, (n,).
+    """
+
+    moments: Array
+    precision: Array
+
+    @classmethod
+    def start(cls, n: int, dim: int, likelihood: Likelihood) -> Users:
+        """Of n users who have the population's taste."""
+        moments = np.zeros((n, 0)) if likelihood.is_linear else np.tile(pack(np.eye(dim + 1)), (n, 1))
+        return cls(moments, np.ones(n))
+
+    def of(self, rows: slice) -> Users:
+        return Users(self.moments[rows], self.precision[rows])
+
+    def transform(self, matrix: Array) -> Users:
+        """The same where t becomes ``matrix @ t``, (A, A)."""
+        if not self.moments.size:
+            return self
+        parts = [pack(matrix @ unpack(self.moments[rows]) @ matrix.T) for rows in blocks(len(self.moments))]
+        return Users(np.concatenate(parts), self.precision)
+
+
+def chunk_statistics(chunk: Answers, users: Users, given: Given, likelihood: Likelihood) -> tuple[Statistics, Users]:
+    """Sums over one chunk of users, and what is kept of them.
+
+    Args:
+        users: As of the sweep before: what a like says hangs on what was believed of both sides.
+    """
+    entries = likelihood.entries(chunk.values.data, _predicted(chunk, users, given))
+    of_answer, rows = np.ones(len(entries.targets)) if chunk.weights is None else chunk.weights, chunk.rows
+    own = entries.weights * of_answer
+    weight = own * users.precision[rows]
+    mean, covariance, log_determinants = _beliefs(chunk, weight, entries.targets, given, likelihood)
+    second = augmented_moments(mean, covariance)
+    packed, (n, dim) = pack(second), mean.shape
+    precision, latent, doubt = users.precision, 0.0, 0.0
+    if likelihood.learns_scale:
+        squares = _squares(chunk, own, entries.targets, mean, packed, given)
+        precision, latent, doubt = own_noise(squares, np.asarray(np.bincount(rows, of_answer, n), float), given.spread)
+        weight = own * precision[rows]
+    extra, weight = (likelihood.confidence - likelihood.background) * weight, likelihood.confidence * weight
+    columns, n_items, gram = chunk.values.indices, chunk.values.shape[1], second.sum(0)
+    return Statistics(
+        users=n,
+        answers=np.bincount(columns, of_answer, n_items).astype(np.float64),
+        moment=chunk.matrix(extra).T @ packed,
+        cross=chunk.matrix(weight * entries.targets).T @ np.concatenate([np.ones((n, 1)), mean], 1),
+        squares=np.bincount(columns, weight * entries.targets**2, minlength=n_items).astype(np.float64),
+        gram=gram,
+        residual=gram[1:, 1:],
+        centre=gram[0, 1:],
+        information=float(0.5 * (np.trace(gram[1:, 1:]) - n * dim - log_determinants.sum())),
+        latent=latent + float(of_answer @ entries.bound),
+        doubt=doubt,
+    ), Users(users.moments if likelihood.is_linear else packed, precision)
+
+
+def _beliefs(
+    chunk: Answers, weight: Array, targets: Array, given: Given, likelihood: Likelihood
+) -> tuple[Array, Array, Array]:
+    """Beliefs about the users of a chunk: means (n, D), covariances (n, D, D), log determinants (n,)."""
+    extra = chunk.matrix((likelihood.confidence - likelihood.background) * weight)
+    pulls = given.factors[:, 1:] * given.precision[:, None]
+    moment = unpack(extra @ given.packed) + given.shared
+    pulled = chunk.matrix(likelihood.confidence * weight * targets) @ pulls
+    precision = moment[:, 1:, 1:] + np.eye(pulled.shape[1])
+    covariances, log_determinants = inverse(precision)
+    return np.einsum("nde,ne->nd", covariances, pulled - moment[:, 1:, 0]), covariances, -log_determinants
+
+
+def _predicted(chunk: Answers, users: Users, given: Given) -> Callable[[], tuple[Array, Array]]:
+    """Mean and variance of ``t · w̃`` of each answer, (N,) each, where somebody asks."""
+
+    def of_entries() -> tuple[Array, Array]:
+        rows, columns, size = chunk.rows, chunk.values.indices, given.factors.shape[1]
+        mean = np.einsum("na,na->n", given.factors[columns], users.moments[rows, :size])
+        twice = users.moments * _twice(size)
+        second = np.einsum("np,np->n", given.packed[columns], twice[rows]) / given.precision[columns]
+        return mean, np.maximum(second - mean**2, 0.0)
+
+    return of_entries
+
+
+def _twice(size: int) -> Array:
+    """How often a packed entry is in the matrix, (P,)."""
+    return pack(2.0 * np.ones((size, size)) - np.eye(size))
+
+
+def _squares(chunk: Answers, own: Array, targets: Array, mean: Array, packed: Array, given: Given) -> Array:
+    """Sum of ``weight E[(y − t · w̃)²] / σ²`` over each user's answers, (n,)."""
+    precision = given.precision[chunk.values.indices]
+    cross = chunk.matrix(own * targets * precision) @ given.factors
+    squared = np.bincount(chunk.rows, own * targets**2 * precision, minlength=len(mean))
+    fitted = ((chunk.matrix(own) @ given.packed) * packed) @ _twice(given.factors.shape[1])
+    return np.asarray(squared - 2.0 * (cross[:, 0] + (cross[:, 1:] * mean).sum(1)) + fitted)
+
+
+def own_noise(squares: Array, counts: Array, spread: float) -> tuple[Array, float, float]:
+    """Noise of each user: ``ν ~ InvGamma(n₀/2, n₀/2)``, so that an answer is t-distributed over the users.
+
+    Args:
+        squares: In units of the items' noise, (n,).
+        spread: n₀.
+    Returns:
+        E[1 / ν], (n,); what it adds to the bound beyond the weighted squares; sum of ``E[log ν] + E[1 / ν]``.
+    """
+    shape, scale = 0.5 * (spread + counts), 0.5 * (spread + np.maximum(squares, 0.0))
+    precision, log_noise = shape / scale, np.log(scale) - digamma(shape)
+    half = 0.5 * spread
+    bound = half * np.log(half) - gammaln(half) - shape * np.log(scale) + gammaln(shape) + 0.5 * squares * precision
+    return precision, float(bound.sum()), float((log_noise + precision).sum())
+
+
+def user_half(
+    answers: Answers, users: Users, given: Given, likelihood: Likelihood, chunk_size: int
+) -> tuple[Statistics, Users]:
+    """Every user's belief given the items, as one sum, and what is kept of them all."""
+    total = Statistics.zero(len(given.factors), given.factors.shape[1] - 1)
+    kept = Users(np.empty_like(users.moments), np.empty_like(users.precision))
+    for rows, chunk in answers.chunks(chunk_size):
+        part, now = chunk_statistics(chunk, users.of(rows), given, likelihood)
+        kept.moments[rows], kept.precision[rows] = now.moments, now.precision
+        total = total + part
+    return total, kept
