@@ -288,8 +288,8 @@ def choice_scale(results: dict[str, Any]) -> str:
         for row in results["rows"]
     ]
     lines = [
-        f"The {results['exact']:,} options of largest weight count exactly; {results['drawn']:,} drawn by weight are the "
-        "rest. The error is of the mean taste, in posterior standard deviations; the draw is made once a model. "
+        f"The {results['exact']:,} heaviest options count in full, {results['drawn']:,} drawn by weight are the rest. "
+        "The error is of the mean taste, in posterior standard deviations; the draw is made once a model. "
         "Generated, 32 dimensions; seconds are medians.",
         table(["items", "named", "error", "draw, s", "heard with it, s", "with all, s", "times faster"], rows),
     ]

@@ -49,8 +49,10 @@ def folded(text: str) -> str:
     >>> folded("Amélie  & the WORLD's End!")
     'amelie and the worlds end'
     """
-    plain = unicodedata.normalize("NFKD", text)
-    plain = "".join(letter for letter in plain if not unicodedata.combining(letter)).casefold()
+    plain = text.casefold()
+    if not plain.isascii():
+        plain = unicodedata.normalize("NFKD", plain)
+        plain = "".join(letter for letter in plain if not unicodedata.combining(letter)).casefold()
     plain = _UNSPACED.sub(r" \1 ", _APOSTROPHES.sub("", plain.replace("&", " and ")))
     return " ".join(re.sub(r"[\W_]+", " ", plain).split())
 
@@ -94,17 +96,22 @@ class Titles:
     counts: Array
 
     @cached_property
+    def _called(self) -> list[list[str]]:
+        """All that each may be called."""
+        return [names_for(title) for title in self.names]
+
+    @cached_property
     def _items(self) -> dict[str, int]:
         """The item meant by each name."""
         meant: dict[str, int] = {}
         for item in np.argsort(-self.counts, kind="stable").tolist():
-            for name in names_for(self.names[item]):
+            for name in self._called[item]:
                 meant.setdefault(name, item)
         return meant
 
     @cached_property
     def _ordered(self) -> list[tuple[str, int]]:
-        return sorted((name, item) for item, title in enumerate(self.names) for name in names_for(title))
+        return sorted((name, item) for item, names in enumerate(self._called) for name in names)
 
     @cached_property
     def _longest(self) -> dict[str, int]:
@@ -121,7 +128,7 @@ class Titles:
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         maker = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 3), dtype=np.float32)
-        return maker, maker.fit_transform([names_for(title)[0] if names_for(title) else "" for title in self.names])
+        return maker, maker.fit_transform([names[0] if names else "" for names in self._called])
 
     def search(self, typed: str, k: int) -> list[int]:
         """Positions of up to k items that may be meant, likeliest first: so called, so begun, or spelt alike.
@@ -184,15 +191,12 @@ class Titles:
 
     def _alike(self, name: str) -> list[int]:
         """Those spelt most alike, of the many that have the same triples of letters."""
-        if not any(self.names):
+        if not any(self._called):
             return []
         maker, rows = self._letters
         score = (rows @ maker.transform([name]).T).toarray()[:, 0]
         near = np.argsort(-score, kind="stable")[:_SHORTLIST]
-        ratios = {
-            int(item): max(_ratio(name, other) for other in names_for(self.names[item]))
-            for item in near[score[near] > 0]
-        }
+        ratios = {int(item): max(_ratio(name, other) for other in self._called[item]) for item in near[score[near] > 0]}
         return sorted((item for item, ratio in ratios.items() if ratio >= _ALIKE), key=lambda item: -ratios[item])
 
 
