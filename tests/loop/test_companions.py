@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from palate import Dataset, Learner
+from palate import Dataset, Learner, rate
 from palate.entities import Answer, AnswerKind
 from palate.errors import ModelFolderError, OptionError, UnknownItem
 from palate.records import events
@@ -80,11 +80,11 @@ def test_filters_leave_what_they_say(learner: Learner) -> None:
         seen.companions("new", k=-1)
 
 
-def test_what_is_newer_than_the_fit_is_not_in_it(learner: Learner) -> None:
+def test_what_is_newer_than_the_fit_and_liked_by_nobody_else_comes_with_nothing(learner: Learner) -> None:
     wider = learner.with_items(pl.DataFrame({"item_id": ["brandnew"]})).see(events("new", ["brandnew", "i7"]))
-    shown = wider.companions("new", k=100)
-    assert len(shown) == 39
-    assert shown == learner.see(events("new", ["i7"])).companions("new", k=100)
+    shown, without = wider.companions("new", k=100), learner.see(events("new", ["i7"])).companions("new", k=100)
+    assert [one.item_id for one in shown] == [one.item_id for one in without]
+    assert {one.reason for one in shown} == {one.reason for one in without}
 
 
 def test_they_survive_the_folder_and_a_damaged_one_is_refused(learner: Learner, tmp_path: Path) -> None:
@@ -101,3 +101,47 @@ def test_they_survive_the_folder_and_a_damaged_one_is_refused(learner: Learner, 
 def test_a_model_without_says_how_to_get_them() -> None:
     with pytest.raises(OptionError, match="Fit it with companions=True"):
         Learner.fit(camps("events"), encoder="none").companions("new")
+
+
+def counts(of: Learner, met: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Levels, and likeness of some items to all, as the list of somebody who met those is made of them."""
+    fitted, company = of.memory.fitted.companions, of.memory.learnt.company
+    assert fitted is not None
+    now = fitted.since(met, company.people, company.pairs, len(of.model.catalogue))
+    return now.level, now.likeness[met].toarray()
+
+
+def test_what_people_come_to_like_is_counted_as_a_fit_would_and_an_undo_takes_it_back() -> None:
+    of = fitted("ratings")
+    told = [rate(f"v{user}", f"i{item}", 5.0, key=f"{user} {item}") for user in range(9) for item in (7, 8)]
+    more = of.tell(told).tell(rate("v0", "i9", 1.0)).tell(rate("u0", "i2", 5.0))
+    fit = of.memory.fitted.companions
+    assert fit is not None and fit.liked is not None
+    liked = np.zeros((69, 40))
+    for user, item, rating in camps("ratings").interactions.select("user_id", "item_id", "rating").iter_rows():
+        liked[int(user[1:]), int(item[1:])] = rating > 1
+    places = of.model.catalogue.positions([f"i{item}" for item in range(40)])
+    np.testing.assert_array_equal(fit.liked[places], liked.sum(0))
+    for one in told:
+        liked[60 + int(one.user_id[1:]), int(one.item_id[1:])] = 1.0
+    liked[0, 2] = 1.0
+    together, n = liked.T @ liked, liked.sum(0)
+    expected = together / (np.sqrt(np.outer(n, n)) + fit.shrinkage) * (1.0 - np.eye(40))
+    level, likeness = counts(more, [int(places[7])])
+    np.testing.assert_allclose(likeness[0][places], expected[7], atol=1e-12)
+    assert (level[places[[7, 8]]] > fit.level[places[[7, 8]]]).all() and level[places[11]] == pytest.approx(
+        fit.level[places[11]]
+    )
+    back = more
+    for user in {one.user_id for one in told}:
+        for one in more.told[user]:
+            back = back.undo(user, one.key)
+    assert not any(back.undo("u0").memory.learnt.company.people.values())
+
+
+def test_a_new_item_comes_with_what_it_was_liked_with() -> None:
+    of = fitted("events").with_items(pl.DataFrame({"item_id": ["new"]}))
+    liking = of.see(event for user in range(20) for event in events(f"v{user}", ["new", "i7"]))
+    first = liking.see(events("w", ["new"])).companions("w", k=1)
+    assert [one.item_id for one in first] == ["i7"] and first[0].reason == "often with new"
+    assert "new" in [one.item_id for one in liking.see(events("w", ["i7"])).companions("w", k=20)]

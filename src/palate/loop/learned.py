@@ -18,32 +18,18 @@ from immutables import Map
 from numpy.typing import NDArray
 
 from palate.arrays import Array
-from palate.encoders.histories.events import History
 from palate.entities import Answer, Form
+from palate.loop.company import Company
 from palate.loop.replay import begun, moved, what_counts
+from palate.loop.source import Parts, Source
 from palate.loop.state import UserState
 from palate.model.counted import Counted, Rows, counted
 from palate.model.model import Model
-from palate.posteriors.attribute_coding import Told
 from palate.posteriors.belief import Belief
 from palate.posteriors.item_evidence import Learning, Said, Sums
 from palate.posteriors.items import Spread
-from palate.records import Attribute, Event
 
 _AT_ONCE = 1_000  # answers whose sums are made together
-
-
-Parts = tuple[tuple[Answer, ...], tuple[Event, ...], tuple[Attribute, ...]]
-
-
-class Source(NamedTuple):
-    """All that is known of one user."""
-
-    user_id: str
-    row: int | None
-    history: History | None
-    known: Mapping[str, Told]
-    answers: Sequence[Answer]
 
 
 class Change(NamedTuple):
@@ -172,14 +158,16 @@ class Learnt:
         folded: Of each user whose answers are in it, what they told, did and are.
         sums: Of each item of which anything was said.
         origin: Items solved before, and which have changed since.
+        company: What users have come to like together, where the fit has counted that.
     """
 
     folded: Map[str, Parts] = field(default_factory=Map)
     sums: Map[int, Sums] = field(default_factory=Map)
     origin: tuple[Solved | None, frozenset[int]] = (None, frozenset())
+    company: Company = field(default_factory=Company)
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False)  # a cache: solving gives the same
 
-    def with_sums(self, folded: Mapping[str, Parts], more: Mapping[int, Sums]) -> Learnt:
+    def with_sums(self, folded: Mapping[str, Parts], more: Mapping[int, Sums], company: Company) -> Learnt:
         """With what these users said since."""
         sums, users = self.sums.mutate(), self.folded.mutate()
         users.update(folded)
@@ -190,7 +178,7 @@ class Learnt:
             elif item in sums:
                 del sums[item]
         before, changed = (self._kept["solved"], frozenset()) if "solved" in self._kept else self.origin
-        return Learnt(users.finish(), sums.finish(), (before, changed | more.keys()))
+        return Learnt(users.finish(), sums.finish(), (before, changed | more.keys()), company)
 
     def model(self, fitted: Model) -> Model:
         """The model of the fit, with the items as they are now."""

@@ -164,8 +164,8 @@ def companions(
 
     For somebody of whom a few events are known and no answers it is ahead of :func:`recommend`, or level
     (docs/results.md); it holds no belief, so no question is asked by it. What the user did is what they liked: events
-    meant well, and ratings from the scale's ``like`` up. Without any, what is popular. Items newer than the fit have no
-    counts and are not in it.
+    meant well, and ratings from the scale's ``like`` up. Without any, what is popular. What anybody has come to like
+    since the fit is counted too.
 
     Args:
         filters: What the user did is left out too, unless what they have seen is wanted.
@@ -179,15 +179,17 @@ def companions(
         raise OptionError(
             "the model has counted no companions: 0 were fitted. Fit it with companions=True (--companions)."
         )
-    counted = len(model.companions.level)
-    met = [item for item in _met(memory, user_id) if item < counted]
+    met, company = _met(memory, user_id), memory.learnt.company
+    counts = model.companions.since(met, company.people, company.pairs, len(model.catalogue))
+    counted = len(counts.level)
+    met = [item for item in met if item < counted]
     is_open = filters.open_items(model, state)[:counted]
     if not filters.include_seen:
         is_open[met] = False
     row = sparse.csr_array((np.ones(len(met)), ([0] * len(met), met)), shape=(1, counted))
-    score, positions = model.companions.score(row)[0], np.flatnonzero(is_open)
+    score, positions = counts.score(row)[0], np.flatnonzero(is_open)
     found = positions[_top(score[positions], min(k, len(positions)))]
-    catalogue, shares = model.catalogue, model.companions.likeness[met].tocsc()
+    catalogue, shares = model.catalogue, counts.likeness[met].tocsc()
     reasons = [companion_reason(model, met, shares[:, [item]].toarray()[:, 0], item) for item in found.tolist()]
     return [
         Companion(catalogue.ids[item], catalogue.names[item], float(score[item]), reason)

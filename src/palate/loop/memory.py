@@ -20,7 +20,9 @@ from palate.entities import USER, Answer, Form
 from palate.errors import AnswerError, DataError, InputError, OptionError
 from palate.errors.checks import normalise_id, shown
 from palate.loop import replay
-from palate.loop.learned import Learnt, Parts, Source, as_others_say, changes, changes_of, learning_of, sums_of
+from palate.loop.company import Company, liked
+from palate.loop.learned import Learnt, as_others_say, changes, changes_of, learning_of, sums_of
+from palate.loop.source import Parts, Source
 from palate.loop.state import UserState, check_form
 from palate.loop.states import Held, States, is_same
 from palate.model.model import Model
@@ -76,7 +78,7 @@ class Memory:
     def learnt(self) -> Learnt:
         """What the items have learnt; worked out when first read."""
         if not self._now:
-            users = {*self.told, *self.fitted.labels} if self.since is None else self.since
+            users = {*self.told, *self.seen, *self.fitted.labels} if self.since is None else self.since
             self._now.append(self._folded(users))
         return self._now[0]
 
@@ -100,7 +102,19 @@ class Memory:
         for said, times in read:
             for item, row in said.items():
                 total[item] = total[item] + times * row if item in total else times * row
-        return self.base.with_sums(moved, total)
+        return self.base.with_sums(moved, total, self._company(moved))
+
+    def _company(self, users: Mapping[str, Parts]) -> Company:
+        """What users like together, with what these have come to like since."""
+        company = self.base.company
+        if self.fitted.companions is None:
+            return company
+        for user, parts in users.items():
+            base, after = liked(self.fitted, self._source(user, parts))
+            folded = self.base.folded.get(user)
+            before = frozenset[int]() if folded is None else liked(self.fitted, self._source(user, folded))[1]
+            company = company.moved(base, before, after)
+        return company
 
     def _source(self, user_id: str, parts: Parts) -> Source:
         told, seen, known = parts

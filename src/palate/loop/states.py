@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
-from palate.loop.learned import Learnt, Parts, learning_of
+from palate.loop.learned import Learnt, learning_of
+from palate.loop.source import Parts
 from palate.loop.state import UserState
 from palate.model.model import Model
 from palate.posteriors.item_evidence import Sums

@@ -169,7 +169,10 @@ def _answer_arrays(model: Model) -> Arrays:
 
 
 def _companion_arrays(companions: Companions) -> Arrays:
-    return {"level": companions.level, **_csr(companions.likeness, "likeness")}
+    kept: Arrays = {"level": companions.level, **_csr(companions.likeness, "likeness")}
+    if companions.liked is not None:
+        kept |= {"liked": companions.liked, "setting": np.array([companions.shrinkage, companions.amount])}
+    return kept
 
 
 def _csr(matrix: sparse.csr_matrix | sparse.csr_array, name: str) -> Arrays:
@@ -293,7 +296,12 @@ def _adaptation(found: dict[str, Any] | None) -> Adaptation | None:
 def _companions(arrays: Arrays, n_items: int) -> Companions:
     n = len(arrays["level"])  # those fitted on; items added since are not counted
     _check(n, min(n, n_items), "number of levels of companions")
-    return Companions(arrays["level"], sparse.csr_array(_matrix(arrays, "likeness", (n, n))))
+    likeness = sparse.csr_array(_matrix(arrays, "likeness", (n, n)))
+    if "liked" not in arrays:  # of an older version
+        return Companions(arrays["level"], likeness)
+    _check((arrays["liked"].shape, arrays["setting"].shape), ((n,), (2,)), "shape of liked and setting of companions")
+    _check(bool((arrays["liked"] >= 0).all() and (arrays["setting"] > 0).all()), True, "range of companions")
+    return Companions(arrays["level"], likeness, arrays["liked"], *map(float, arrays["setting"]))
 
 
 def _attributes(taste: Arrays, tables: dict[str, pl.DataFrame], dim: int) -> Attributes:

@@ -11,7 +11,7 @@ before they came.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,10 +41,47 @@ class Companions:
     Attributes:
         level: ``a · level``, (I,).
         likeness: From item seen to item scored, (I, I), at most ``neighbours`` of each.
+        liked: How many people like each item, (I,); None of models saved before that was kept.
+        shrinkage, amount: The setting.
     """
 
     level: Array
     likeness: sparse.csr_array
+    liked: Array | None = None
+    shrinkage: float = 0.0
+    amount: float = 1.0
+
+    def since(
+        self, met: Sequence[int], people: Mapping[int, int], pairs: Mapping[int, Mapping[int, int]], n_items: int
+    ) -> Companions:
+        """The same as if more people had been counted, as far as somebody needs it who met these items.
+
+        What came together too seldom to be kept is counted from 0.
+
+        Args:
+            people: By item, how many more like it.
+            pairs: By item and other item, how many more like both.
+            n_items: With the items that came after the fit.
+        """
+        if self.liked is None or not people:
+            return self
+        before, added = np.zeros(n_items), np.zeros(n_items)
+        before[: len(self.liked)] = self.liked
+        added[list(people)] = list(people.values())
+        level = np.full(n_items, self.level.min())
+        level[: len(self.level)] = self.level
+        rows = np.zeros((len(met), n_items))
+        for row, item in zip(rows, met, strict=True):
+            if item < len(self.level):
+                row[: len(self.level)] = self.likeness[[item]].toarray()[0]
+            row *= np.sqrt(before[item] * before) + self.shrinkage
+            more = pairs.get(item, {})
+            row[list(more)] += list(more.values())
+            row /= np.sqrt((before + added)[item] * (before + added)) + self.shrinkage
+        at, columns = rows.nonzero()
+        places = np.array(met, dtype=np.intp)[at]
+        likeness = sparse.csr_array((rows[at, columns], (places, columns)), shape=(n_items, n_items))
+        return Companions(self.amount * np.log(np.exp(level / self.amount) + added), likeness)
 
     def score(self, histories: sparse.csr_array) -> Array:
         """Scores of all items, (n, I), for who met what, (n, I) of 0 and 1; without a history those of the level."""
@@ -89,7 +126,11 @@ def fit_companions(
     tasks = _tasks(liked, n_users, n_items, rng)
     shrinkage, which, amount = _chosen(tasks, n_users, n_items, neighbours)
     return Companions(
-        amount * _levels(liked, n_items)[which], _likeness(liked, n_users, n_items, shrinkage, neighbours)
+        amount * _levels(liked, n_items)[which],
+        _likeness(liked, n_users, n_items, shrinkage, neighbours),
+        np.diff(sparse.csc_array(_met(liked, n_users, n_items)).indptr).astype(np.float64),
+        shrinkage,
+        amount,
     )
 
 
