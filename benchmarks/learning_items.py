@@ -22,7 +22,7 @@ from palate.random import derive_rng
 
 SETS = ("movielens-100k", "jester", "young-people-survey")
 STAGES = (5, 10, 20)
-MAX_USERS, MAX_NEW, LEAST = 1000, 60, 60  # drawn for each seed; an item is new only if so many of them rated it
+MAX_USERS, MAX_NEW, LEAST = 600, 40, 60  # drawn for each seed; an item is new only if so many of them rated it
 BAD = 100  # lowest ratings of an old item, by as many strangers
 LARGE = (100_000, 32)
 TIMED = 30

@@ -125,8 +125,9 @@ def test_a_posterior_is_the_regression_on_what_was_believed_of_the_users(form: s
     for n, belief in enumerate(of_users):
         t = np.array([1.0, *belief.mean])
         unsure = start[1:] @ belief.covariance @ start[1:] + np.trace(covariance[1:, 1:] @ belief.covariance)
-        precision = precision + np.outer(t, t) / (sigma + unsure)
-        pull = pull + t * (1.0 + n % 5) / (sigma + unsure)
+        own = sigma * of.model.user_noise[raters[n]]
+        precision = precision + np.outer(t, t) / (own + unsure)
+        pull = pull + t * (1.0 + n % 5) / (own + unsure)
     found = after.model.taste.items
     expected = np.linalg.solve(precision, pull)
     np.testing.assert_allclose([found.level[item], *found.factors[item]], expected, atol=1e-7)

@@ -38,6 +38,7 @@ class Change(NamedTuple):
     Attributes:
         belief: About the user, before the answer.
         is_apart: Whether the user or the item is newer than the fit.
+        noise: ν of the user.
     """
 
     item: int
@@ -45,11 +46,12 @@ class Change(NamedTuple):
     fitted: Rows
     belief: Belief
     is_apart: bool
+    noise: float
 
     def said(self) -> Iterator[Said]:
         for sign, rows in ((1.0, self.now), (-1.0, self.fitted)):
             for value, weight in rows:
-                yield Said(self.item, value, sign * weight, self.belief, self.is_apart)
+                yield Said(self.item, value, sign * weight, self.belief, self.is_apart, self.noise)
 
 
 def learning_of(model: Model) -> Learning:
@@ -76,19 +78,20 @@ def changes(model: Model, of: Source, *, to_end: bool = True) -> tuple[list[Chan
         state = moved(model, state, one)
     start = state.start
     new = [
-        Change(item, *both, beliefs.get(item, start), of.row is None or not model.catalogue.counts[item])
+        Change(item, *both, beliefs.get(item, start), of.row is None or not model.catalogue.counts[item], state.noise)
         for item, both in rows.items()
     ]
     return new, state if to_end else None
 
 
-def changes_of(model: Model, user_id: str, belief: Belief, answer: Answer) -> list[Change]:
+def changes_of(model: Model, user_id: str, state: UserState, answer: Answer) -> list[Change]:
     """What one more answer changes, to a question that had none so far, in the fit neither."""
     (one,) = counted([answer], lambda _item: None)
     item, rows = _item(model, one), one.rows(model.taste.likelihood)
     if item is None or not rows:
         return []
-    return [Change(item, rows, (), belief, user_id not in model.rows or not model.catalogue.counts[item])]
+    is_apart = user_id not in model.rows or not model.catalogue.counts[item]
+    return [Change(item, rows, (), state.belief, is_apart, state.noise)]
 
 
 def _differing(model: Model, of: Source, standing: Sequence[Counted]) -> dict[int, tuple[Rows, Rows]]:

@@ -161,7 +161,7 @@ class Memory:
         for place, answer in enumerate(after[len(before) :], len(before)):
             if self._answered(state, after[:place], answer) or (labels and answer.form is Form.RATE):
                 return None
-            new = changes_of(self.fitted, user_id, state.belief, answer)
+            new = changes_of(self.fitted, user_id, state, answer)
             said |= sums_of(learning_of(self.fitted), ((change, 1) for change in new))
             state = replay.told(self.fitted, state, answer)
         return Held(parts, state, said)

@@ -2,11 +2,11 @@
 
 An answer ``y`` of a user of whom ``z ~ N(m, S)`` is believed before it says of its item that
 
-    y = m̃ · w̃ + ε,        m̃ = (1, m),        ε ~ N(0, n),        n = σ² / weight + w · S w + tr(C_w S)
+    y = m̃ · w̃ + ε,        m̃ = (1, m),        ε ~ N(0, n),        n = ν σ² / weight + w · S w + tr(C_w S)
 
-with the item as the fit left it in the noise. What is not known of the user is noise here, and not precision: with
-``E[t tᵀ]`` in the place of ``m̃ m̃ᵀ``, as in a sweep of the fit, somebody of whom nothing is known would pull the item's
-factors to zero, since no sweep over the users follows.
+with the item as the fit left it in the noise, and ν that of the user. What is not known of the user is noise here, and
+not precision: with ``E[t tᵀ]`` in the place of ``m̃ m̃ᵀ``, as in a sweep of the fit, somebody of whom nothing is known
+would pull the item's factors to zero, since no sweep over the users follows.
 
 Each answer hangs on its user alone, so the sums over users do not depend on their order. They are kept as whole numbers
 of 2⁻³⁰ of the item's own noise: to take an answer away leaves what would be there without it, to the bit.
@@ -42,6 +42,7 @@ class Said:
         weight: How much of one it is; below 0 where it is taken back.
         belief: About the user, before it.
         is_apart: Whether no weak zero of the fit stands in its place (implicit): the user or the item is newer.
+        noise: ν, by which the noise of the user's answers is multiplied.
     """
 
     item: int
@@ -49,6 +50,7 @@ class Said:
     weight: float
     belief: Belief
     is_apart: bool = False
+    noise: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,23 +105,24 @@ class Learning:
         unsure = np.einsum("nd,nde,ne->n", self.items.factors[items], covariances, self.items.factors[items])
         unsure += self._doubt(items, means, covariances)
         unit = self.items.noise[items]
+        of_answer = unit * np.array([one.noise for one in said])
         if self.likelihood.is_linear:
             predicted = self.items.level[items] + np.einsum("nd,nd->n", means, self.items.factors[items])
             apart = np.array([one.is_apart for one in said])
-            errors, own = self._errors(values, predicted, weights, unit, apart)
+            errors, own = self._errors(values, predicted, weights, of_answer, apart)
             total = own + unsure
             pulls, share = (errors / np.sqrt(total))[:, None], np.ones_like(weights)
         else:
-            total, pulls, share = unit + unsure, 1.0, weights
+            total, pulls, share = of_answer + unsure, 1.0, weights
         scaled = vectors * np.sqrt(unit / total)[:, None]
         moments = pack(scaled[:, :, None] * scaled[:, None, :])
         return np.concatenate([np.ones((len(said), 1)), pulls * scaled, moments], 1) * share[:, None]
 
     def _errors(
-        self, values: Array, predicted: Array, weights: Array, unit: Array, apart: NDArray[np.bool_]
+        self, values: Array, predicted: Array, weights: Array, noise: Array, apart: NDArray[np.bool_]
     ) -> tuple[Array, Array]:
         """How far answers lie from what the fit predicts, and their own noise; with their weak zero where it is due."""
-        precision = weights / self.likelihood.answer_noise(unit)
+        precision = weights / self.likelihood.answer_noise(noise)
         total = precision + self.likelihood.background * apart
         target = predicted + self.likelihood.pull(values, predicted, np.ones_like(values))
         return precision * target / total - predicted, 1.0 / total
