@@ -52,8 +52,9 @@ def _once(items: int, namings: int, seed: int) -> list[float]:
     scores = everything.scores(rng.normal(size=DIM))
     named = np.argpartition(-(scores + rng.gumbel(size=items)), namings)[:namings]
     times = [time.perf_counter()]
-    few = drawn(everything, rng=rng)
-    start = Belief(np.zeros(DIM), np.eye(DIM))
+    draw = drawn(everything.logits, rng=rng)
+    assert draw is not None
+    few, start = draw.of(everything), Belief(np.zeros(DIM), np.eye(DIM))
     times.append(time.perf_counter())
     beliefs = []
     for options in (few, everything):

@@ -85,7 +85,7 @@ def test_choices_move_the_belief_to_what_was_chosen(kind: str) -> None:
 def test_a_naming_is_a_choice_out_of_everything() -> None:
     of = learner()
     model, state = of.model, of.state("newcomer")
-    options = model.taste.recall_options(model.catalogue.counts, rng=rng())
+    options = model.taste.recall_options(model.catalogue.counts)
     expected = model.taste.observe_choice(state.belief, options, model.catalogue.position("i010"))
     np.testing.assert_array_equal(of.tell(named("i010")).state("newcomer").belief.mean, expected.mean)
 

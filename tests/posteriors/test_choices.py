@@ -146,7 +146,7 @@ def test_a_naming_moves_taste_to_what_was_named_on_any_scale(likelihood: Likelih
         items = Items.build(scale * means, np.zeros((20, 4, 4)), scale**2 * noise)
         taste = Taste.build(items, likelihood)
         start = Belief(np.zeros(3), np.eye(3))
-        options = taste.recall_options(np.arange(20.0), rng=rng)
+        options = taste.recall_options(np.arange(20.0))
         return start, taste.observe_choice(start, options, 6), taste
 
     start, after, taste = named(1.0)
@@ -225,7 +225,9 @@ def test_the_fall_that_is_expected_is_about_the_one_that_comes() -> None:
 def test_a_draw_of_a_large_catalogue_stands_for_all_of_it() -> None:
     rng = np.random.default_rng(4)
     everything = Options(0.6 * rng.normal(size=(20_000, 6)), rng.normal(size=20_000) * 1.5)
-    few = choices.drawn(everything, exact=500, rest=1_500, rng=rng)
+    draw = choices.drawn(everything.logits, exact=500, rest=1_500, rng=rng)
+    assert draw is not None and choices.drawn(everything.logits[:2_000], exact=500, rest=1_500, rng=rng) is None
+    few = draw.of(everything)
     assert few.logits.shape == (2_000,)
     assert np.exp(few.logits).sum() == pytest.approx(np.exp(everything.logits).sum())
     heaviest = np.sort(everything.logits)[-500:]
@@ -234,4 +236,7 @@ def test_a_draw_of_a_large_catalogue_stands_for_all_of_it() -> None:
     exact = choices.heard(start, [Choice(everything, one) for one in picked])
     about = choices.heard(start, [Choice(few, one) for one in picked])
     assert (np.abs(about.mean - exact.mean) < 0.06 * np.sqrt(np.diag(exact.covariance))).all()
-    assert choices.drawn(few, rng=rng) is few
+    moved = Options(
+        everything.slopes, everything.logits + 0.1 * rng.normal(size=20_000)
+    )  # the draw still stands for all
+    assert np.exp(draw.of(moved).logits).sum() == pytest.approx(np.exp(moved.logits).sum(), rel=0.02)

@@ -29,7 +29,7 @@ from palate.model.titles import Titles
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.attribute_coding import Told
 from palate.posteriors.attributes import Attributes
-from palate.posteriors.choices import Options
+from palate.posteriors.choices import Draw, Options, drawn
 from palate.posteriors.concepts import Concept, Concepts
 from palate.posteriors.items import Items
 from palate.posteriors.linear_prior import LinearPrior
@@ -154,19 +154,23 @@ class Model:
     @cached_property
     def titles(self) -> Titles:
         """What its items are called."""
-        return Titles(self.catalogue.names, self.catalogue.counts)
+        return Titles(self.catalogue.names, self.catalogue.counts) if self.fitted is None else self.fitted.titles
 
     @cached_property
     def recall_options(self) -> Options:
         """Everything, as what somebody names who is asked for one they like; of a large catalogue the same draw always.
 
-        Coming to mind is a matter of popularity: ``log(n + 1/2)``, n the answers of an item. As the fit left them: what
-        somebody named would otherwise be heard anew with every answer of everybody.
+        Coming to mind is a matter of popularity: ``log(n + 1/2)``, n the answers of an item.
         """
+        options, draw = self.taste.recall_options(self.catalogue.counts), self._recall_draw
+        return options if draw is None else draw.of(options)
+
+    @cached_property
+    def _recall_draw(self) -> Draw | None:
         if self.fitted is not None:
-            return self.fitted.recall_options
-        rng = derive_rng(0, "recall", self.fingerprint)
-        return self.taste.recall_options(self.catalogue.counts, rng=rng)
+            return self.fitted._recall_draw
+        options = self.taste.recall_options(self.catalogue.counts)
+        return drawn(options.logits, rng=derive_rng(0, "recall", self.fingerprint))
 
     @cached_property
     def rows(self) -> dict[str, int]:

@@ -28,7 +28,7 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import expit, logit, logsumexp
 
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.errors import OptionError
 from palate.errors.checks import number_of, shown
 from palate.posteriors.belief import Belief
@@ -193,26 +193,41 @@ def without_level(moment: Array, centre: Array) -> Array:
     return np.asarray(moment - centre[..., :, None] * centre[..., None, :])
 
 
-def drawn(options: Options, *, exact: int = EXACT, rest: int = DRAWN, rng: np.random.Generator) -> Options:
+@dataclass(frozen=True, slots=True, eq=False)
+class Draw:
+    """Few options that stand for many.
+
+    Attributes:
+        places: Of the options, (k,); one may come several times.
+        logits: What is added to the logit of each, (k,): it stands for so many more.
+    """
+
+    places: Positions
+    logits: Array
+
+    def of(self, options: Options) -> Options:
+        """Those of the options, which may have moved a little since they were drawn."""
+        return Options(options.slopes[self.places], options.logits[self.places] + self.logits)
+
+
+def drawn(logits: Array, *, exact: int = EXACT, rest: int = DRAWN, rng: np.random.Generator) -> Draw | None:
     """Fewer options with the same total on average: the heaviest, and a draw by weight that stands for all others.
 
     The weight is ``exp(logit)``: of an option for a taste of 0. Each drawn one counts ``mass / rest``, the mass being
-    that of all that are not heaviest. The same where there are no more than ``exact + rest``.
+    that of all that are not heaviest. None where there are no more than ``exact + rest``.
 
     Args:
-        options: One set for all users.
+        logits: Of the options, one set for all users, (m,).
         rng: Of the draw, which is with replacement.
     """
-    m = len(options.logits)
-    if m <= exact + rest:
-        return options
-    order = np.argpartition(-options.logits, exact)
+    if len(logits) <= exact + rest:
+        return None
+    order = np.argpartition(-logits, exact)
     heavy, light = order[:exact], np.sort(order[exact:])
-    mass = logsumexp(options.logits[light])
-    shares = np.cumsum(np.exp(options.logits[light] - mass))
+    mass = logsumexp(logits[light])
+    shares = np.cumsum(np.exp(logits[light] - mass))
     found = light[np.searchsorted(shares, rng.random(rest) * shares[-1])]
-    logits = np.append(options.logits[heavy], np.full(rest, mass - np.log(rest)))
-    return Options(options.slopes[np.append(heavy, found)], logits)
+    return Draw(np.append(heavy, found), np.append(np.zeros(exact), mass - np.log(rest) - logits[found]))
 
 
 def with_none(options: Options, none: float) -> Options:

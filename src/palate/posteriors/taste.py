@@ -167,20 +167,17 @@ class Taste:
         """β of a choice (:func:`palate.posteriors.choices.sharpness_of`)."""
         return choices.sharpness_of(self.items, self.likelihood)
 
-    def recall_options(
-        self, counts: Array, *, power: float = 1.0, sharpness: float | None = None, rng: np.random.Generator
-    ) -> Options:
-        """All items, as what somebody names who is asked for one they like; of a large catalogue a draw.
+    def recall_options(self, counts: Array, *, power: float = 1.0, sharpness: float | None = None) -> Options:
+        """All items, as what somebody names who is asked for one they like.
 
         Args:
             counts: Answers that each item has, (I,).
             power: a: how much sooner what has more answers comes to mind.
             sharpness: β; the default if None.
-            rng: Draws where there are more items than are looked at (:func:`palate.posteriors.choices.drawn`).
         """
         sharp = self.sharpness if sharpness is None else sharpness
         logits = power * np.log(np.asarray(counts) + 0.5) + sharp * self.items.level
-        return choices.drawn(Options(sharp * self.items.factors, logits), rng=rng)
+        return Options(sharp * self.items.factors, logits)
 
     def shown_options(
         self,
