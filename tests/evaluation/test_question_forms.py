@@ -109,6 +109,16 @@ def test_nobody_is_asked_beyond_the_budget(new_users: World) -> None:
     assert np.array_equal(timed.at([1e9])["rmse"][:, 0], timed.sums["rmse"][:, -1])
 
 
+def test_judged_at_some_times_it_is_what_it_is_after_each_answer(new_users: World) -> None:
+    forms, rest = (Form.PAGE, Form.RATE, Form.RECALL), {"naming": Naming.RECENT, "seconds": Seconds(), "budget": 30.0}
+    stages, rng = [0.0, 9.0, 30.0], np.random.default_rng
+    whole, some = (play_kinds(new_users, forms, **rest, stages=at, rng=rng(0)) for at in (None, stages))
+    assert some.sums["rmse"].shape[1] == 3 < whole.sums["rmse"].shape[1]
+    for metric, sums in whole.at(stages).items():
+        assert np.array_equal(some.at(stages)[metric], sums), metric
+    assert np.array_equal(some.asked, whole.asked)
+
+
 def test_a_page_counts_up_to_the_item_that_the_time_allows(new_users: World) -> None:
     long, short = play(new_users, (Form.PAGE,), 40.0), play(new_users, (Form.PAGE,), 6.0)
     assert np.array_equal(long.at([6.0])["rmse"], short.at([6.0])["rmse"])

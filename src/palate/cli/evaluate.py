@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +13,7 @@ from palate.cli.console import json_text, line, output, print_json, progress, ta
 from palate.cli.files import load_data, write_files
 from palate.cli.headline import headline, proposed
 from palate.cli.options import Columns, Data, Encoder, Json, Out, Seed, Strict, Targets, listed, writable
+from palate.errors import OptionError
 
 MOST_STAGES = 5  # columns of the table that fit a terminal; the report has all
 DASH = "–"
@@ -31,19 +33,38 @@ def simulate(
     ] = "open",
     encoder: Encoder = "default",
     targets: Targets = "known",
+    forms: Annotated[
+        list[str] | None, typer.Option(metavar="A,B", help="Not strategies but forms of question: rate, mixed, recall.")
+    ] = None,
+    seconds: Annotated[float | None, typer.Option(help="With --forms: of each user's time; 60 if not given.")] = None,
+    naming: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="With recall, what comes to mind: favourite, popular, liked, recent, top-100 or known.",
+        ),
+    ] = None,
     columns: Columns = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
 ) -> None:
-    """How many questions each strategy saves, offline.
+    """How many questions each strategy saves, or what several forms of question tell in equal time, offline.
 
-    Every strategy plays against the same known answers. Writes simulate.json, report.html and curves as PNG.
+    Every strategy plays against the same known answers. Writes simulate.json, report.html and curves as PNG; with
+    --forms simulate.json alone.
     """
     from palate.acquisition import DEFAULT
     from palate.evaluation.simulate import SimulationOptions
     from palate.evaluation.simulate import simulate as play
 
+    if forms is not None or seconds is not None or naming is not None:
+        given = {"--strategies": strategies, "--protocol": protocol != "new-users", "--pool": pool != "open"}
+        _only_forms(forms, [name for name, value in given.items() if value])
+        asked = {"seconds": seconds, "naming": naming}
+        chosen = {name: value for name, value in asked.items() if value is not None}
+        rest = {"seeds": tuple(range(seed, seed + seeds)), "encoder": encoder} | chosen
+        return _forms(path, out, listed(forms), columns=columns, strict=strict, as_json=as_json, **rest)
     named = tuple(listed(strategies)) or SimulationOptions().strategies
     seed_list = tuple(range(seed, seed + seeds))
     options = SimulationOptions(
@@ -60,6 +81,47 @@ def simulate(
     output().print(strategy_table(document, ours))
     line(output(), f"Curves and tables: {out / 'report.html'}")
     line(output(), headline(document, ours))
+
+
+def _only_forms(forms: list[str] | None, others: list[str]) -> None:
+    if forms is None:
+        raise OptionError(
+            "--seconds and --naming are of questions of several forms, of which none is given. Give --forms."
+        )
+    if others:
+        raise OptionError(f"--forms plays new users in the open pool by their time. Leave {others[0]} out.")
+
+
+def _forms(
+    path: Path, out: Path, forms: list[str], *, columns: list[str] | None, strict: bool, as_json: bool, **options: Any
+) -> None:
+    from palate.evaluation.simulate_forms import PLAYS, FormsOptions, simulate_forms
+
+    chosen = FormsOptions(tuple(forms) or tuple(PLAYS), **options)
+    writable(out)
+    data = load_data(path, columns=columns, strict=strict)
+    with progress() as report:
+        document = simulate_forms(data, chosen, progress=lambda done, of: report("simulating", done, of))
+    write_files(out, {"simulate.json": json_text(document)})
+    if as_json:
+        return print_json(document)
+    output().print(forms_table(document))
+    line(output(), f"Intervals and questions asked: {out / 'simulate.json'}")
+
+
+def forms_table(document: Mapping[str, Any]) -> Table:
+    """RMSE after so many seconds and NDCG at the end, a row a play."""
+    stages = document["seconds"]
+    rows = [
+        [
+            name,
+            *map(_number, figures["rmse"]["mean"]),
+            *(_number(figures[metric]["mean"][-1]) for metric in ("ndcg@10", "list-ndcg@10")),
+        ]
+        for name, figures in document["forms"].items()
+    ]
+    columns = ["!Asked", *(f">{stage:g} s" for stage in stages), ">NDCG@10", ">Whole list"]
+    return table(columns, rows, title="RMSE of held-out ratings after so many seconds")
 
 
 def simulation_files(document: Mapping[str, Any], ours: str, **more: Any) -> dict[str, bytes | str]:

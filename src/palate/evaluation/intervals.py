@@ -70,6 +70,21 @@ def ratio_interval(
     return Interval(np.asarray(everyone), np.asarray(low), np.asarray(high))
 
 
+def by_person(parts: Sequence[FloatArray], people: Sequence[Sequence[str]]) -> FloatArray:
+    """Tables of several seeds, a row a person who took part, summed to one row a person, in the order of their names.
+
+    Args:
+        parts: Of each seed, (n, ...).
+        people: Who, of each seed.
+    """
+    names = [person for seed in people for person in seed]
+    place = {person: row for row, person in enumerate(sorted(set(names)))}
+    stacked = np.concatenate(parts)
+    total = np.zeros((len(place), *stacked.shape[1:]))
+    np.add.at(total, np.array([place[person] for person in names]), stacked)
+    return total
+
+
 def bootstrap_mean(
     values: npt.ArrayLike, weights: npt.ArrayLike | None = None, *, rng: np.random.Generator, draws: int = DRAWS
 ) -> Interval:

@@ -19,7 +19,7 @@ import numpy as np
 
 from palate.acquisition.questions.context import Offers
 from palate.acquisition.questions.forms import best_offer, offers
-from palate.arrays import Array, Positions
+from palate.arrays import Array, Mask, Positions
 from palate.costs import Seconds
 from palate.entities import Form
 from palate.errors import OptionError
@@ -30,6 +30,9 @@ from palate.evaluation.world import World
 from palate.loop.hear_choices import MOST_NAMINGS
 from palate.model.model import Model
 from palate.oracles.naming import Naming
+from palate.posteriors.belief import Belief
+
+_ROUNDING = 1e-9  # of sums of seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +41,7 @@ class Timed:
 
     Attributes:
         clock: Seconds spent, (n, rounds + 1), at each answer; it stands still once no question fits into the budget.
+            Or the times at which quality was judged, (n, times).
         sums: By metric, summed over the user's test ratings, or its one list, (n, rounds + 1).
         weights: By metric, what to divide by, (n,).
         asked: Questions of each form, (n, forms); a page is one.
@@ -54,7 +58,7 @@ class Timed:
 
     def at(self, seconds: Sequence[float]) -> dict[str, Array]:
         """By metric, the sums of each user at the last answer that ended by then, (n, len(seconds))."""
-        done = np.stack([(self.clock <= limit + 1e-9).sum(1) - 1 for limit in seconds], 1)
+        done = np.stack([(self.clock <= limit + _ROUNDING).sum(1) - 1 for limit in seconds], 1)
         return {name: np.take_along_axis(values, done, 1) for name, values in self.sums.items()}
 
 
@@ -66,6 +70,7 @@ def play_kinds(
     budget: float,
     naming: Naming = Naming.FAVOURITE,
     most_namings: int = MOST_NAMINGS,
+    stages: Sequence[float] | None = None,
     rng: np.random.Generator,
 ) -> Timed:
     """Ask each user for so many seconds, each question the one worth most per second of those that still fit.
@@ -75,13 +80,14 @@ def play_kinds(
     Args:
         naming: What comes to the mind of somebody who is asked to name one.
         most_namings: How often each is asked to at most.
+        stages: Seconds after which quality is judged; after every answer if None, which takes longer.
     Raises:
         OptionError: If the sides of the world are exchanged: people are asked, not items.
     """
     rng_of_names = naming if Form.RECALL in forms else None
     talk = Talk.begin(world, _model_of(world), rng, naming=rng_of_names, most_namings=most_namings)
     clock = _Clock.begin(talk, tuple(forms), seconds, budget)
-    record = _Record.begin(clock)
+    record = _Record.begin(clock, stages)
     while clock.ask(rng) | clock.turn():
         record.add()
     return record.timed()
@@ -106,7 +112,7 @@ def play_rounds(
     talk = Talk.begin(world, _model_of(world), rng, naming=naming if namings else None, most_namings=namings)
     talk.hear = dict(hear or {})
     clock = _Clock.begin(talk, tuple(dict.fromkeys(forms)), seconds, np.inf)
-    record = _Record.begin(clock)
+    record = _Record.begin(clock, None)
     for form in forms:
         clock.put(form, rng)
         while clock.turn():
@@ -123,31 +129,62 @@ def _model_of(world: World) -> Model:
 
 @dataclass(slots=True)
 class _Record:
-    """What is known after each question, as it goes on."""
+    """What is known after each question, or at some times, as it goes on."""
 
     clock: _Clock
     judges: tuple[Judge, ListJudge]
     clocks: list[Array]
     rows: list[dict[str, Array]]
+    stages: Sequence[float] | None
+    there: list[_Known]  # what is known at each of the stages
 
     @classmethod
-    def begin(cls, clock: _Clock) -> _Record:
-        world = clock.talk.world
+    def begin(cls, clock: _Clock, stages: Sequence[float] | None) -> _Record:
+        world, known = clock.talk.world, _Known.of(clock.talk)
         judges = Judge(world.taste, world.held_out, world.scale), ListJudge(world, clock.talk.model.like_cut)
-        record = cls(clock, judges, [], [])
+        record = cls(clock, judges, [], [], stages, [known for _ in stages or ()])
         record.add()
         return record
 
     def add(self) -> None:
-        talk, (own, shown) = self.clock.talk, self.judges
-        self.clocks.append(self.clock.spent.copy())
-        self.rows.append(own(talk.belief) | shown(talk.belief, talk.exposure, talk.allowed))
+        known = _Known.of(self.clock.talk)
+        if self.stages is None:
+            self._judge(known, self.clock.spent.copy())
+            return
+        for place, stage in enumerate(self.stages):
+            self.there[place] = known.where(self.clock.spent <= stage + _ROUNDING, self.there[place])
+
+    def _judge(self, known: _Known, clock: Array) -> None:
+        self.clocks.append(clock)
+        self.rows.append(self.judges[0](known.belief) | self.judges[1](known.belief, known.exposure, known.allowed))
 
     def timed(self) -> Timed:
+        for known, stage in zip(self.there, self.stages or (), strict=True):
+            self._judge(known, np.full(len(self.clock.spent), float(stage)))
         sums = {name: np.stack([row[name] for row in self.rows], 1) for name in self.rows[0]}
         weights = self.judges[0].weights | self.judges[1].weights
         clock = self.clock
         return Timed(np.stack(self.clocks, 1), sums, weights, clock.asked, clock.answered, clock.forms)
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Of n users at one time."""
+
+    belief: Belief
+    exposure: Belief
+    allowed: Mask
+
+    @classmethod
+    def of(cls, talk: Talk) -> _Known:
+        return cls(talk.belief, talk.exposure, talk.allowed.copy())
+
+    def where(self, here: Mask, other: _Known) -> _Known:
+        """This of some, (n,), and the other of the rest."""
+        if here.all():
+            return self
+        belief, exposure = self.belief.where(here, other.belief), self.exposure.where(here, other.exposure)
+        return _Known(belief, exposure, np.where(here[:, None], self.allowed, other.allowed))
 
 
 @dataclass(slots=True)

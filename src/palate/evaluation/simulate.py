@@ -18,7 +18,7 @@ from palate.datasets.tables import Dataset
 from palate.entities import USER
 from palate.errors import DataError, OptionError
 from palate.evaluation.cold_system import SYSTEM, play_cold_system
-from palate.evaluation.intervals import ratio_interval
+from palate.evaluation.intervals import by_person, ratio_interval
 from palate.evaluation.play import Played, average, ceiling, play
 from palate.evaluation.world import WORLDS, World
 from palate.random import derive_rng
@@ -115,16 +115,21 @@ def simulate(
     return {
         "palate": __version__,
         "command": _command(data, options),
-        "dataset": {
-            "name": data.name,
-            "users": data.interactions[USER].n_unique(),
-            "items": len(data.coded().item_ids),
-            "interactions": data.interactions.height,
-            "sha256": data.fingerprint(),
-        },
+        "dataset": about(data),
         "protocol": protocol,
         "budgets": list(range(options.budget + 1)),
         "strategies": {name: _summary(name, totals, timings.get(name)) for name in names},
+    }
+
+
+def about(data: Dataset) -> dict[str, Any]:
+    """What a document says of the data."""
+    return {
+        "name": data.name,
+        "users": data.interactions[USER].n_unique(),
+        "items": len(data.coded().item_ids),
+        "interactions": data.interactions.height,
+        "sha256": data.fingerprint(),
     }
 
 
@@ -184,14 +189,9 @@ def _ask_times(world: World, names: Sequence[str], targets: str) -> dict[str, di
 
 def _by_person(runs: Sequence[Played], people: Sequence[Sequence[str]]) -> Played:
     """Sums over the seeds of everything a person took part in, so that the bootstrap draws people."""
-    place = {person: row for row, person in enumerate(sorted({person for seed in people for person in seed}))}
-    rows = np.array([place[person] for seed in people for person in seed])
 
-    def gather(parts: list[Array]) -> Array:
-        stacked = np.concatenate(parts)
-        total = np.zeros((len(place), *stacked.shape[1:]))
-        np.add.at(total, rows, stacked)
-        return total
+    def gather(parts: Sequence[Array]) -> Array:
+        return by_person(parts, people)
 
     sums = {name: gather([run.sums[name] for run in runs]) for name in runs[0].sums}
     weights = {name: gather([run.weights[name] for run in runs]) for name in runs[0].weights}
