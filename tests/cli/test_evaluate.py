@@ -21,6 +21,27 @@ def test_simulate(cli, planted, tmp_path):
     assert "<script" not in (tmp_path / "s" / "report.html").read_text()
 
 
+def test_simulate_forms(cli, planted, tmp_path):
+    options = ["--forms", "recall,mixed", "--seconds", 24, "--naming", "popular", "--seeds", 2, "--encoder", "none"]
+    result = cli("simulate", planted, *options, "--out", tmp_path / "s", "--json")
+    assert result.code == 0, result.err
+    document = result.json
+    assert document == json.loads((tmp_path / "s" / "simulate.json").read_text())
+    assert list(document["forms"]) == ["rate", "recall", "mixed"]
+    assert document["seconds"] == [0, 6, 12, 18, 24]
+    assert (document["protocol"]["naming"], document["protocol"]["seeds"]) == ("popular", [0, 1])
+    rated, recalled = document["forms"]["rate"], document["forms"]["recall"]
+    assert rated["rmse"]["mean"][0] == recalled["rmse"]["mean"][0] > rated["rmse"]["mean"][-1]
+    assert rated["list-ndcg@10"]["mean"][0] < rated["list-ndcg@10"]["mean"][-1] < 1
+    below = recalled["rmse"]["mean"][-1] - rated["rmse"]["mean"][-1]
+    assert recalled["minus"]["rate"]["rmse"]["mean"][-1] == pytest.approx(below)
+    assert (rated["asked"], rated["told"]["rate"] <= 6) == ({"rate": 6.0}, True)
+    assert 1 < recalled["asked"]["recall"] <= 3
+    shown = cli("simulate", planted, *options, "--out", tmp_path / "s").out
+    assert "Whole list" in shown
+    assert shown.splitlines()[-1].endswith("simulate.json")
+
+
 def test_simulate_for_people_ends_with_the_headline(cli, planted, tmp_path):
     shown = cli("simulate", planted, *SMALL, "--out", tmp_path / "s").out
     assert "answerable-random" in shown
@@ -40,6 +61,18 @@ def test_seeds_are_counted_from_the_seed(cli, planted, tmp_path):
         (["--protocol", "old-users"], "protocol 'old-users' is unknown."),
         (["--pool", "full"], "pool 'full' is unknown."),
         (["--budget", "0"], "Invalid value for '--budget'"),
+        (["--forms", "rates"], "the mixture 'rates' is unknown. Did you mean 'rate'?"),
+        (["--forms", "rate", "--seconds", "0"], "the time of each user in seconds is 0."),
+        (["--forms", "recall", "--naming", "loudest"], "the naming 'loudest' is unknown."),
+        (
+            ["--forms", "rate", "--pool", "answered"],
+            "--forms plays new users in the open pool by their time. Leave --pool",
+        ),
+        (
+            ["--forms", "rate", "--strategies", "bald"],
+            "--forms plays new users in the open pool by their time. Leave --st",
+        ),
+        (["--seconds", "60"], "--seconds and --naming are of questions of several forms, of which none is given."),
     ],
 )
 def test_wrong_options_are_found_before_the_work(cli, tmp_path, options, message):

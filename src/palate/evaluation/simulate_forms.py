@@ -59,7 +59,7 @@ class FormsOptions:
 
     def __post_init__(self) -> None:
         for name in self.forms:
-            one_of(name, PLAYS, "the play of forms")
+            one_of(name, PLAYS, "the mixture")
         positive(self.seconds, "the time of each user in seconds")
         one_of(self.naming, Naming, "the naming")
 

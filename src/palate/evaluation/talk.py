@@ -26,6 +26,7 @@ from palate.posteriors.answerability import compared, known_chance, like_chance,
 from palate.posteriors.belief import Belief
 from palate.posteriors.choices import Options
 from palate.posteriors.concepts import RATED
+from palate.posteriors.taps import observe_taps
 
 Hear = Callable[["Talk", Positions, Positions, Mask], None]  # of whom, what was shown, what of it was chosen
 Hearing = Mapping[Form, Hear]
@@ -173,7 +174,7 @@ class Talk:
     def _group(self, rows: Positions, items: Positions) -> Array:
         known, ratings = self._of(rows[:, None], items)
         tapped = (items >= 0) & known & (ratings >= self.world.scale.like)
-        self.hear.get(Form.GROUP, _hear_group)(self, rows, items, tapped)
+        self.hear.get(Form.GROUP, hear_group)(self, rows, items, tapped)
         return np.asarray(tapped.sum(1), dtype=np.float64)
 
     def expose_to(self, rows: Positions, items: Positions, tapped: Mask) -> None:
@@ -183,13 +184,6 @@ class Talk:
         named = answerability.observe(exposure, items, True)
         silent = not_named(answerability, exposure, items, liked)
         self._expose(rows, named.where(tapped, silent))
-
-    def tap(self, rows: Positions, items: Positions, tapped: Mask) -> None:
-        """What it says of taste."""
-        taste, cut = self.world.taste, self.model.like_cut
-        known = known_chance(self.world.answerability, self.exposure.of(rows), items)
-        belief = self.belief.of(rows)
-        self._move(rows, taste.observe_like(belief, items, tapped.astype(float), cut=cut, known=known))
 
     def _recall(self, rows: Positions, _items: Positions) -> Mask:
         """Each names what comes to mind first of what nobody asked about; who names nothing is not asked again."""
@@ -244,12 +238,13 @@ class Talk:
             self._expose(rows, self.world.answerability.observe(self.exposure.of(rows), items, True))
 
 
-def _hear_group(talk: Talk, rows: Positions, items: Positions, tapped: Mask) -> None:
-    turns = [(np.flatnonzero(column >= 0), place) for place, column in enumerate(items.T)]
-    for here, place in turns:
+def hear_group(talk: Talk, rows: Positions, items: Positions, tapped: Mask) -> None:
+    """Taps of some users, (n, g), are likes, and what they did not tap is disliked or not known."""
+    world, belief, exposure = talk.world, talk.belief.of(rows), talk.exposure.of(rows)
+    moved = observe_taps(world.taste, world.answerability, belief, exposure, items, tapped, cut=talk.model.like_cut)
+    for here, place in [(np.flatnonzero(column >= 0), place) for place, column in enumerate(items.T)]:
         talk.expose_to(rows[here], items[here, place], tapped[here, place])
-    for here, place in turns:
-        talk.tap(rows[here], items[here, place], tapped[here, place])
+    talk.belief = talk.belief.replaced(rows, moved)
 
 
 def _hear_pick(talk: Talk, rows: Positions, shown: Positions, chosen: Mask) -> None:

@@ -18,9 +18,10 @@ from palate.loop.state import UserState, fresh_state
 from palate.model.counted import Counted, counted
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import is_pseudo, weight_of
-from palate.posteriors.answerability import compared, known_chance, like_chance, not_named
+from palate.posteriors.answerability import compared, like_chance, not_named
 from palate.posteriors.attribute_coding import Told
 from palate.posteriors.belief import Belief
+from palate.posteriors.taps import observe_taps
 
 
 def told(model: Model, state: UserState, answer: Answer) -> UserState:
@@ -133,12 +134,16 @@ def _group(model: Model, state: UserState, answer: Answer) -> UserState:
         return state
     if model.taste.likelihood.events_only:
         return _chosen(model, state, items, tapped)
-    state = replace(state, exposure=_named(model, state, items, tapped))
-    belief = state.belief  # with what the whole group says of what is known, or avid users would pass for kind ones
-    for item in items:
-        known = known_chance(model.answerability, state.exposure, item)
-        belief = model.taste.observe_like(belief, item, float(item in tapped), cut=model.like_cut, known=known)
-    return replace(state, belief=belief)
+    belief = observe_taps(
+        model.taste,
+        model.answerability,
+        state.belief,
+        state.exposure,
+        np.array(items),
+        np.array([item in tapped for item in items]),
+        cut=model.like_cut,
+    )
+    return replace(state, exposure=_named(model, state, items, tapped), belief=belief)
 
 
 def _named(model: Model, state: UserState, items: list[int], tapped: set[int]) -> Belief:
