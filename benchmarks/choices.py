@@ -41,7 +41,7 @@ METRICS = ("rmse", "ndcg@10", LIST)
 NAMINGS = (2, 5, 10)
 ROUNDS = {Form.PICK: 5, Form.SLATE: 5, Form.GROUP: 3}
 STAGES = (30.0, 60.0, 120.0)
-PAGES, NAMED = "items and pages", "items, pages, namings"
+PAGES, NAMED = "items + pages", "items + pages + namings"
 MIXTURES: dict[str, tuple[tuple[Form, ...], Naming]] = {
     "items": ((Form.RATE,), Naming.FAVOURITE),
     PAGES: ((Form.RATE, Form.PAGE), Naming.FAVOURITE),
@@ -83,21 +83,28 @@ def of_set(name: str, seeds: int) -> dict[str, Any]:
         "seeds": seeds,
         "people": len({person for seed in people for person in seed}),
         "start": table.levels("start"),
-        "namings": {DEFAULT: table.levels(DEFAULT, METRICS[:2])} | {
-            naming.value: table.levels(naming.value) | {f"minus {DEFAULT}": table.minus(naming.value, DEFAULT, METRICS[:2])}
+        "namings": {DEFAULT: table.levels(DEFAULT, METRICS[:2])}
+        | {
+            naming.value: table.levels(naming.value)
+            | {f"minus {DEFAULT}": table.minus(naming.value, DEFAULT, METRICS[:2])}
             for naming in Naming
             if naming.value in plays
         },
         "hearings": {
             form.value: table.levels(form.value)
-            | {"minus start": table.minus(form.value, "start"), f"minus {other}": table.minus(form.value, f"{form.value} {other}")}
+            | {
+                "minus start": table.minus(form.value, "start"),
+                f"minus {other}": table.minus(form.value, f"{form.value} {other}"),
+            }
             | _counts(asked[form.value])
             for form, (other, _) in OTHERWISE.items()
         },
         "mixtures": {
-            mixture: table.levels(mixture) | {f"minus {PAGES}": table.minus(mixture, _beside(mixture))} | _counts(asked[mixture])
+            mixture: table.levels(mixture)
+            | {f"minus {PAGES}": table.minus(mixture, _beside(mixture))}
+            | _counts(asked[mixture])
             for mixture in asked
-            if mixture.partition(",")[0] in (*MIXTURES, "items") or mixture.startswith(NAMED)
+            if mixture.partition(":")[0] in MIXTURES
         },
     }
 
@@ -133,7 +140,7 @@ def _hearings(world: World, seed: int, asked: dict[str, list[dict[str, list[floa
 
 def _mixtures(world: World, seed: int, asked: dict[str, list[dict[str, list[float]]]]) -> dict[str, Sums]:
     jobs = [(name, name, Seconds()) for name in MIXTURES]
-    jobs += [(f"{name}, {priced}", name, seconds) for priced, (seconds, names) in PRICED.items() for name in names]
+    jobs += [(f"{name}: {priced}", name, seconds) for priced, (seconds, names) in PRICED.items() for name in names]
     found = {}
     for title, name, seconds in jobs:
         forms, naming = MIXTURES[name]
@@ -147,8 +154,8 @@ def _mixtures(world: World, seed: int, asked: dict[str, list[dict[str, list[floa
 
 def _beside(mixture: str) -> str:
     """Items and pages at the same prices; a naming's is none of theirs."""
-    name, _, priced = mixture.partition(", lists")
-    return PAGES if not priced or name == mixture else f"{PAGES}, lists{priced}"
+    _, colon, priced = mixture.partition(":")
+    return f"{PAGES}:{priced}" if colon and "lists" in priced else PAGES
 
 
 def _asked(timed: Timed) -> dict[str, list[float]]:
@@ -160,7 +167,9 @@ def _asked(timed: Timed) -> dict[str, list[float]]:
 def _counts(seeds: Sequence[dict[str, list[float]]]) -> dict[str, Any]:
     return {
         "asked": {
-            form: dict(zip(("asked", "told"), np.mean([seed[form] for seed in seeds], 0).round(3).tolist(), strict=True))
+            form: dict(
+                zip(("asked", "told"), np.mean([seed[form] for seed in seeds], 0).round(3).tolist(), strict=True)
+            )
             for form in seeds[0]
         }
     }
