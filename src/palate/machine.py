@@ -6,13 +6,24 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 def cores() -> int:
     """Cores this process may use, at least 1: fewer than the machine has where it was pinned to some."""
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def on_threads(work: Callable[..., Result], *arguments: Iterable[Any]) -> list[Result]:
+    """``map(work, *arguments)`` on as many threads as there are cores, in order."""
+    with ThreadPoolExecutor(cores()) as pool:
+        return list(pool.map(work, *arguments))
 
 
 def start_child(script: Path, *arguments: object, requests: int = subprocess.PIPE) -> subprocess.Popen[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse as sparse
@@ -11,6 +12,22 @@ from numpy.typing import NDArray
 
 from palate.arrays import Array
 from palate.errors import DataError
+
+
+class ByItem(NamedTuple):
+    """The same answers sorted by item.
+
+    Attributes:
+        columns: The items with an answer, (J,).
+        start: Where the answers of each begin, (J + 1,).
+        users: Of each answer, (N,).
+        order: Where each is among those sorted by user, (N,).
+    """
+
+    columns: NDArray[np.intp]
+    start: NDArray[np.int32]
+    users: NDArray[np.int32]
+    order: NDArray[np.int32]
 
 
 @dataclass(slots=True)
@@ -55,10 +72,15 @@ class Answers:
         """User of each entry, (N,)."""
         return np.repeat(np.arange(self.values.shape[0]), np.diff(self.values.indptr))
 
+    def by_item(self) -> ByItem:
+        places = self.matrix(np.arange(self.values.nnz, dtype=np.int32)).tocsc()
+        columns = np.flatnonzero(np.diff(places.indptr))
+        return ByItem(columns, np.append(places.indptr[columns], places.nnz), places.indices, places.data)
+
     def of_items(self, items: NDArray[np.intp]) -> Answers:
         """Those to some items; no other may have an answer."""
         return self if len(items) == self.values.shape[1] else Answers(self.values[:, items], self.weights)
 
-    def matrix(self, data: Array) -> sparse.csr_matrix:
+    def matrix(self, data: NDArray[Any]) -> sparse.csr_matrix:
         """The same entries with other numbers on them."""
         return sparse.csr_matrix((data, self.values.indices, self.values.indptr), shape=self.values.shape)

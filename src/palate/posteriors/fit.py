@@ -23,14 +23,14 @@ from palate.errors import DataError, OptionError
 from palate.posteriors.answers import Answers
 from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.collapsed_prior import settle
+from palate.posteriors.compiled import halves
 from palate.posteriors.item_half import FLOOR, ItemBeliefs, item_half, rescaled
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.prior import Prior
 from palate.posteriors.statistics import Statistics, blocks, unpack
-from palate.posteriors.user_half import Given, Users, user_half
+from palate.posteriors.user_half import Given, Users
 
-_CHUNK_BYTES = 48 * 2**20  # of packed user moments at a time; larger is not faster
 _LARGEST_ANSWER = 1e152  # the squares of larger ones overflow
 _LARGEST_ENCODING = 1e100  # the sums of squares of larger ones overflow
 _SPREAD = 20.0  # n₀ of the users' noise at the start
@@ -113,11 +113,11 @@ def fit(
     answers = unit.taken_off(answers)
     items = _start(answers, likelihood, options.dim, content, rng, sizes)
     users = Users.start(answers.values.shape[0], options.dim, likelihood)
-    chunk = max(1, _CHUNK_BYTES // (4 * (options.dim + 1) * (options.dim + 2)))
+    half = halves(answers, options.dim, likelihood)
     bounds: list[float] = []
     for sweep in range(options.sweeps):
         before = items, users
-        total, users = user_half(answers, users, _given(items, likelihood), likelihood, chunk)
+        total, users = half(users, _given(items, likelihood))
         items, total, forward = rescaled(items, total)
         users = users.transform(forward)
         items, bound = item_half(items, total, likelihood, content)
@@ -135,7 +135,7 @@ def fit(
             if rise < least:
                 break
     if isinstance(items.prior, FusedPrior):
-        total, users = user_half(answers, users, _given(items, likelihood), likelihood, chunk)
+        total, users = half(users, _given(items, likelihood))
         items = _settled(items, total, likelihood, content)
     items, users = _reduced(items, users, options.prune * edge)
     return unit.put_back(items, tuple(bounds), users)

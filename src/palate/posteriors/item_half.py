@@ -11,7 +11,8 @@ from scipy.special import digamma
 from palate.arrays import Array
 from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.prior import Prior
-from palate.posteriors.statistics import Statistics, blocks, inverse, pack, second_moments, unpack
+from palate.posteriors.statistics import Statistics
+from palate.posteriors.symmetric import solve, turned
 
 FLOOR = 1e-9  # smallest variance of a factor or of noise, as a share of that of the answers
 _NOISE_ANSWERS = 100.0  # an item's own noise counts as much as the common one once it has this many answers
@@ -41,7 +42,8 @@ def rescaled(items: ItemBeliefs, total: Statistics) -> tuple[ItemBeliefs, Statis
     """Other coordinates, in which tastes have mean 0 and E[z zᵀ] = I over the users; predictions stay as they are.
 
     Returns:
-        Items and sums in them, and the matrix that takes t there, (A, A).
+        The items with their prior and sums in them, and the matrix that takes t there, (A, A). Factors and covariances
+        stay, since :func:`item_half` makes them anew.
     """
     dim = len(total.centre)
     centre = total.centre / total.users
@@ -50,19 +52,12 @@ def rescaled(items: ItemBeliefs, total: Statistics) -> tuple[ItemBeliefs, Statis
     forward[1:, 1:] = np.linalg.inv(lower)
     forward[1:, 0] = -forward[1:, 1:] @ centre
     backward = np.asarray(np.linalg.inv(forward).T)
-    covariances, moment = np.empty_like(items.covariances), np.empty_like(total.moment)
-    for some in blocks(len(moment)):
-        covariances[some] = backward @ items.covariances[some] @ backward.T
-        moment[some] = pack(forward @ unpack(total.moment[some]) @ forward.T)
-    moved = replace(
-        items, factors=items.factors @ backward.T, covariances=covariances, prior=items.prior.transform(backward)
-    )
     information = total.information - 0.5 * (np.trace(total.residual) - total.users * dim)
     return (
-        moved,
+        replace(items, prior=items.prior.transform(backward)),
         replace(
             total,
-            moment=moment,
+            moment=turned(total.moment, forward),
             cross=total.cross @ forward.T,
             gram=forward @ total.gram @ forward.T,
             residual=total.users * np.eye(dim),
@@ -78,24 +73,19 @@ def item_half(
 ) -> tuple[ItemBeliefs, float]:
     """Every item's belief given the users, then the prior and the noise; and the bound, in nats."""
     n_items = len(items.factors)
-    relevance = np.linalg.inv(items.prior.covariance)
+    relevance = np.asarray(np.linalg.inv(items.prior.covariance), dtype=float)
     pull = items.prior.predict(content) @ relevance + total.cross / items.noise[:, None]
-    log_determinants, fitted = np.empty(n_items), np.empty(n_items)
-    factors, covariances = np.empty_like(items.factors), np.empty_like(items.covariances)
-    for some in blocks(n_items):
-        moment = unpack(total.moment[some]) + likelihood.background * total.gram
-        covariances[some], log_determinants[some] = inverse(relevance + moment / items.noise[some, None, None])
-        factors[some] = np.einsum("iab,ib->ia", covariances[some], pull[some])
-        fitted[some] = np.einsum("iab,iab->i", second_moments(factors[some], covariances[some]), moment)
+    found = solve(total.moment, likelihood.background * total.gram, relevance, pull, items.noise)
+    factors, covariances = found.means, found.covariances
     prior, divergence = items.prior.refit(factors, covariances.sum(0), content, FLOOR)
-    squares = total.squares - 2.0 * (factors * total.cross).sum(1) + fitted
+    squares = total.squares - 2.0 * (factors * total.cross).sum(1) + found.fitted
     evidence, noise, spread = total.latent, items.noise, items.spread
     if likelihood.learns_scale:
         noise, of_prior = _noise(noise, squares, total.answers)
         evidence += of_prior - 0.5 * float(total.answers @ np.log(2 * np.pi * noise))
         spread = _spread(total.doubt / total.users)
     evidence -= 0.5 * float((squares / noise).sum())
-    item_information = 0.5 * (n_items * np.linalg.slogdet(prior.covariance)[1] + log_determinants.sum())
+    item_information = 0.5 * (n_items * np.linalg.slogdet(prior.covariance)[1] - found.log_determinants.sum())
     bound = float(evidence - total.information - item_information - divergence)
     return ItemBeliefs(factors, covariances, noise, prior, spread), bound
 

@@ -11,7 +11,8 @@ from scipy.special import digamma, gammaln
 from palate.arrays import Array
 from palate.posteriors.answers import Answers
 from palate.posteriors.likelihoods import Likelihood
-from palate.posteriors.statistics import Statistics, augmented_moments, blocks, inverse, pack, second_moments, unpack
+from palate.posteriors.statistics import Statistics, augmented_moments, inverse, pack, unpack
+from palate.posteriors.symmetric import moments_over_noise, turned
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +36,8 @@ class Given:
     @classmethod
     def build(cls, factors: Array, covariances: Array, noise: Array, likelihood: Likelihood, spread: float) -> Given:
         """From posterior means (I, A), covariances (I, A, A) and noise (I,)."""
-        n_items, size = factors.shape
-        packed, shared = np.empty((n_items, size * (size + 1) // 2)), np.zeros((size, size))
-        for items in blocks(n_items):
-            moments = second_moments(factors[items], covariances[items]) / noise[items, None, None]
-            packed[items] = pack(moments)
-            shared += likelihood.background * moments.sum(0)
+        packed = moments_over_noise(factors, covariances, noise)
+        shared = likelihood.background * unpack(packed.sum(0))
         return cls(factors, 1.0 / noise, packed, shared, spread)
 
 
@@ -69,8 +66,7 @@ class Users:
         """The same where t becomes ``matrix @ t``, (A, A)."""
         if not self.moments.size:
             return self
-        parts = [pack(matrix @ unpack(self.moments[rows]) @ matrix.T) for rows in blocks(len(self.moments))]
-        return Users(np.concatenate(parts), self.precision)
+        return Users(turned(self.moments, matrix), self.precision)
 
 
 def chunk_statistics(chunk: Answers, users: Users, given: Given, likelihood: Likelihood) -> tuple[Statistics, Users]:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.arrays import Array, Positions
-from palate.machine import cores
+from palate.machine import on_threads
 
 Single = NDArray[np.float32]
 PARTS = 16  # of a pass, shared among threads; fixed, so that sums do not depend on their number
@@ -57,7 +56,5 @@ def round_up(number: int, step: int) -> int:
 
 def in_parts(blocks: int, work: Callable[[int, int, int], None]) -> None:
     """Calls ``work(part, first, last)`` for each part of the blocks, on as many threads as there are cores."""
-    bounds = np.linspace(0, blocks, PARTS + 1).astype(int)
-    parts = [(part, int(bounds[part]), int(bounds[part + 1])) for part in range(PARTS)]
-    with ThreadPoolExecutor(cores()) as pool:
-        list(pool.map(lambda part: work(*part), parts))
+    bounds = np.linspace(0, blocks, PARTS + 1).astype(int).tolist()
+    on_threads(work, range(PARTS), bounds[:-1], bounds[1:])
