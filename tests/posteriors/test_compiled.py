@@ -55,7 +55,7 @@ def test_the_users_half_is_that_of_numpy(kind: str, weighted: bool, dim: int) ->
     likelihood = LIKELIHOODS[kind]
     one, users = half(likelihood, dim, weighted=weighted)
     answers, before, given = world(likelihood, dim, weighted=weighted)
-    other, expected = user_half.user_half(answers, before, given, likelihood, 70)
+    other, expected = user_half.user_half(answers, before, given, likelihood, USERS)
     for field in fields(Statistics):
         found, wanted = getattr(one, field.name), getattr(other, field.name)
         scale = np.abs(wanted).max(initial=1.0)

@@ -12,6 +12,7 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import invgamma
 
 from palate.errors import DataError, OptionError
+from palate.posteriors import compiled
 from palate.posteriors import fit as fitting
 from palate.posteriors.answers import Answers
 from palate.posteriors.fit import FitOptions, Fitted, fit
@@ -112,7 +113,9 @@ def test_a_change_of_coordinates_leaves_predictions_unchanged(kind: Kind) -> Non
     def means(of: Array, whose: Users) -> Array:
         return whose.moments[:, :5] @ of.T
 
-    np.testing.assert_allclose(means(moved.factors, there), means(items.factors, users), atol=1e-10)
+    back = np.linalg.inv(forward)
+    factors, covariances = items.factors @ back, back.T @ items.covariances @ back
+    np.testing.assert_allclose(means(factors, there), means(items.factors, users), atol=1e-10)
     np.testing.assert_allclose(
         means(moved.prior.predict(content), there), means(items.prior.predict(content), users), atol=1e-10
     )
@@ -120,8 +123,8 @@ def test_a_change_of_coordinates_leaves_predictions_unchanged(kind: Kind) -> Non
     np.testing.assert_allclose(sums.gram / sums.users, np.eye(5), atol=1e-10)
     # the expected squares of every item, which is all its half looks at, are the same
     squares = [
-        np.einsum("iab,iab->i", second_moments(of.factors, of.covariances), unpack(t.moment))
-        for of, t in ((items, total), (moved, sums))
+        np.einsum("iab,iab->i", second_moments(*of), unpack(t.moment))
+        for of, t in (((items.factors, items.covariances), total), ((factors, covariances), sums))
     ]
     np.testing.assert_allclose(squares[1], squares[0], rtol=1e-9)
 
@@ -139,7 +142,7 @@ def test_one_seed_gives_one_model_to_the_bit() -> None:
 def test_the_size_of_the_chunks_does_not_matter(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = small(kind, weighted=True)
     whole = run(answers, kind, CONTENT["some"], sweeps=8)
-    monkeypatch.setattr(fitting, "_CHUNK_BYTES", 8 * 21 * 7)  # seven users at a time
+    monkeypatch.setattr(compiled, "_NUMPY_BYTES", 8 * 21 * 7)  # seven users at a time
     pieces = run(answers, kind, CONTENT["some"], sweeps=8)
     np.testing.assert_allclose(pieces.bounds, whole.bounds, rtol=1e-9)
     np.testing.assert_allclose(pieces.factors, whole.factors, atol=1e-6)
