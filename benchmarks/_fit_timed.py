@@ -1,0 +1,54 @@
+"""A batch fit in a process of its own, whose PYTHONPATH names the version of the code that is timed.
+
+    python benchmarks/_fit_timed.py ARRAYS.npz DIM SWEEPS
+
+reads ``users``, ``items``, ``values`` and prints seconds as JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+
+from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.likelihoods import Gaussian
+
+
+def timed(path: str, dim: int, sweeps: int) -> dict[str, Any]:
+    """Seconds and processor seconds of each sweep but the first, which compiles and starts; of all; and MiB."""
+    home = "palate.posteriors.answers" if find_spec("palate.posteriors.answers") else "palate.posteriors.fit"
+    with np.load(path) as arrays:
+        users, items, values = arrays["users"], arrays["items"], arrays["values"]
+    shape = (int(users.max()) + 1, int(items.max()) + 1)
+    answers = import_module(home).Answers.build(users, items, values, shape)
+    del users, items, values
+    stamps = [(time.perf_counter(), time.process_time())]
+    found = fit(
+        answers,
+        likelihood=Gaussian(),
+        options=FitOptions(dim=dim, sweeps=sweeps),
+        rng=np.random.default_rng(0),
+        progress=lambda *_: stamps.append((time.perf_counter(), time.process_time())),
+    )
+    whole = time.perf_counter() - stamps[0][0]
+    wall, busy = np.diff(np.array(stamps), axis=0)[1:].T
+    return {
+        "sweeps": len(found.bounds),
+        "dimensions_kept": found.factors.shape[1] - 1,
+        "fit_seconds": whole,
+        "sweep_seconds": wall.tolist(),
+        "sweep_cpu_seconds": busy.tolist(),
+        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+if __name__ == "__main__":
+    path, dim, sweeps = sys.argv[1:]
+    json.dump(timed(path, int(dim), int(sweeps)), sys.stdout)
