@@ -237,7 +237,7 @@ def test_the_moment_does_not_depend_on_the_threads(monkeypatch: pytest.MonkeyPat
     candidates = catalogue(5000, 16)
     moments = []
     for cores in (1, 3):
-        monkeypatch.setattr("palate.acquisition.fast.layout.cores", lambda cores=cores: cores)
+        monkeypatch.setattr("palate.machine.cores", lambda cores=cores: cores)
         moments.append(scorer_of(candidates).aim(candidates.targets).moment)
     assert np.array_equal(*moments)
 
