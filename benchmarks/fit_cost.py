@@ -1,7 +1,7 @@
 """Seconds of a batch fit of ten million ratings beside another version and implicit's ALS; cost of one user's belief.
 
-    git worktree add ../before 53717a0
-    python -m benchmarks.fit_cost --json --seeds 3 --before ../before
+git worktree add ../before 53717a0
+python -m benchmarks.fit_cost --json --seeds 3 --before ../before
 """
 
 from __future__ import annotations
