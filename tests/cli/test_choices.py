@@ -60,7 +60,7 @@ def test_picks_and_slates_are_told(cli, model):
         ),
         (
             ["--kind", "recall", "--text", "x" * 100_001],
-            "the text has 100,001 characters, of at most 100,000. Shorten it.",
+            "the text 'xxxxxxxxxx",
         ),
         (
             ["--text", "x"],

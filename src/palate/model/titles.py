@@ -20,7 +20,7 @@ import numpy as np
 
 from palate.arrays import Array
 from palate.errors import LimitError
-from palate.errors.checks import check_text
+from palate.errors.checks import check_text, shown
 
 MOST_CHARACTERS = 100_000  # of a text in which titles are found
 MOST_TYPED = 256  # characters of a title as it is typed
@@ -224,5 +224,5 @@ def _text(text: object, most: int, name: str) -> str:
     check_text(text, name)
     assert isinstance(text, str)
     if len(text) > most:
-        raise LimitError(f"{name} has {len(text):,} characters, of at most {most:,}. Shorten it.")
+        raise LimitError(f"{name} {shown(text)} has {len(text):,} characters, of at most {most:,}. Shorten it.")
     return text
