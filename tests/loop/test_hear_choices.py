@@ -16,6 +16,9 @@ from palate.loop.hear_choices import MOST_NAMINGS
 from palate.loop.memory import Memory
 from palate.model.slates import learn_none_logit
 from palate.posteriors.answerability import known_chance
+from palate.posteriors.belief import Belief
+from palate.posteriors.items import Items, Spread
+from palate.posteriors.taste import Taste
 from tests.test_learner import assert_same_state, rating, replayed, rng
 from tests.worlds import data, learner, words
 
@@ -252,6 +255,20 @@ def test_a_pick_is_of_two_to_four_open_items() -> None:
         assert "you know two of them with a chance of" in question.why or question.answerable >= 0.995
         after = of.tell(question.answer(question.items[-1]))
         assert score(after, question.items[-1]) > score(of, question.items[-1])
+
+
+def test_where_there_is_no_taste_choices_say_what_is_known() -> None:
+    model = learner().model
+    items = model.taste.items
+    flat = Items(items.level, items.factors[:, :0], Spread("diagonal", np.zeros((len(items), 1))), items.noise)
+    taste = Taste(flat, model.taste.likelihood, Belief(np.zeros(0), np.zeros((0, 0))))
+    of = Learner(Memory(replace(model, taste=taste)))
+    for form in ("recall", "pick"):
+        (question,) = of.ask("newcomer", forms=[form], concepts=[], rng=rng())
+        assert question.value == 0.0 and " by 0% in " in question.why
+        of = of.tell(question.answer("i010" if form == "recall" else question.items[0]))
+    after = of.tell(chosen(Form.SLATE, "i003"))
+    assert after.state("newcomer").belief.mean.shape == (0,) and known(after, "i010") > known(learner(), "i010")
 
 
 # ---- what is refused ------------------------------------------------------------------------------------------------

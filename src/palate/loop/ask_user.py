@@ -199,8 +199,8 @@ def _question(model: Model, user_id: str, setting: QuestionContext, offer: Offer
     is_concept = offer.form is Form.CONCEPT
     names = [model.catalogue.ids[item] for item in offer.items[0] if item >= 0]
     names = [setting.concepts.names[offer.concept[0]]] if is_concept else names or [""]
-    left = float(np.einsum("de,de->", setting.moment[0], offer.after[0]))
-    share = 1.0 - left / max(float(setting.uncertainty[0]), np.finfo(np.float64).tiny)
+    before, left = float(setting.uncertainty[0]), float(np.einsum("de,de->", setting.moment[0], offer.after[0]))
+    share = (before - left) / max(before, np.finfo(np.float64).tiny)
     return Question(
         user_id=user_id,
         item_id=names[0],
