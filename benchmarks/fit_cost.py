@@ -46,7 +46,10 @@ def run(seeds: int, before: Path | None) -> dict[str, Any]:
                 rows.append({"who": name, "round": seed, **_fit(checkout, path, SWEEPS)})
             rows += [{"who": who, "round": seed, **found} for who, found in _implicit(arrays, seed).items()]
         whole = [{"who": name, **_fit(checkout, path, WHOLE)} for name, checkout in versions.items()]
+    given = "" if before is None else " --before ../before"
     return {
+        "command": f"python -m benchmarks.fit_cost --json --seeds {seeds}{given}",
+        "before": None if before is None else _commit(before),
         "cores": len(os.sched_getaffinity(0)),
         "load_before": load,
         "ratings": len(arrays["values"]),
@@ -58,6 +61,11 @@ def run(seeds: int, before: Path | None) -> dict[str, Any]:
         "belief": [row for kind in ("gaussian", "probit", "implicit") for row in _belief(kind)],
         "load_after": os.getloadavg()[0],
     }
+
+
+def _commit(checkout: Path) -> str:
+    command = ["git", "-C", str(checkout), "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def ratings(users: int, items: int, count: int, dim: int) -> dict[str, np.ndarray]:
