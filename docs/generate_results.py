@@ -296,6 +296,43 @@ def choice_scale(results: dict[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
+def fit_cost(results: dict[str, Any]) -> str:
+    """Seconds of a sweep beside the version before and implicit, whole fits, and the belief of one user."""
+    names = {"now": "palate", "before": f"palate before ({results['before']})"}
+    sweeps = [
+        [
+            names.get(who, who),
+            f"{row['best_seconds']:.2f}",
+            f"{row['median_seconds']:.2f}",
+            f"{row['best_cpu_seconds']:.2f}",
+            f"{min(row['times_ours']):.2f} to {max(row['times_ours']):.2f}",
+        ]
+        for who, row in results["sweeps"].items()
+    ]
+    whole = [
+        [names[row["who"]], str(row["sweeps"]), f"{row['fit_seconds']:.0f}", f"{row['mib']:,.0f}"]
+        for row in results["until_it_stops"]
+    ]
+    beliefs = [
+        [row["kind"], str(row["answers"]), f"{row['best_ms']:.1f}", f"{row['median_ms']:.1f}", f"{row['mb']:.2f}"]
+        for row in results["belief"]
+    ]
+    first = results["belief"][0]
+    return "\n\n".join(
+        [
+            f"{results['ratings']:,} generated ratings of {results['users']:,} users and {results['items']:,} items, "
+            f"{results['dimensions']} dimensions, {results['cores']} cores, the load of the machine "
+            f"{results['load_before']:.1f} before and {results['load_after']:.1f} after. implicit is its ALS with "
+            "Cholesky's factor. All take their turn in each round; the last column is a round's median over palate's.",
+            table(["a sweep", "seconds, best", "median", "processor seconds, best", "times palate's"], sweeps),
+            "Whole fits, until they stop:",
+            table(["who", "sweeps", "seconds", "MiB at most"], whole),
+            f"The belief of one user, {first['items']:,} items, {first['dimensions']} dimensions:",
+            table(["answers are", "number", "milliseconds, best", "median", "MB"], beliefs),
+        ]
+    )
+
+
 def strategies(results: dict[str, Any]) -> str:
     """RMSE at ten questions of every contender, and where the default is behind."""
     default, place = results["default"], results["rows"][0]["stages"].index(10)
@@ -541,6 +578,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "calibration": ("How honest the intervals are", calibration),
     "covariance_forms": ("What keeping less of the covariances loses", covariance_forms),
     "speed": ("Seconds and memory", speed),
+    "fit_cost": ("A fit of ten million ratings, and the belief of one user", fit_cost),
     "memory_growth": ("An answer told, as the log grows", memory_growth),
     "choice_scale": ("Naming one out of a large catalogue", choice_scale),
 }
