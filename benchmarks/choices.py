@@ -35,9 +35,11 @@ from palate.oracles.naming import Naming
 from palate.posteriors.answerability import known_chance
 from palate.random import derive_rng
 
-SETS = {"movielens-100k": 20, "movielens-latest-small": 20, "goodbooks": 5, "jester": 5}  # at most so many seeds
+SETS = {"movielens-100k": (20, 10), "movielens-latest-small": (10, 3), "goodbooks": (5, 2), "jester": (20, 10)}
+# at most so many seeds, and of mixtures, which take long: their first ones
 MOST_USERS = 1_000  # of a set, a quarter of them new
 METRICS = ("rmse", "ndcg@10", LIST)
+OWN = METRICS[:2]  # of a user's own test ratings
 NAMINGS = (2, 5, 10)
 ROUNDS = {Form.PICK: 5, Form.SLATE: 5, Form.GROUP: 3}
 STAGES = (30.0, 60.0, 120.0)
@@ -54,6 +56,7 @@ PRICED = {  # which mixtures are played again at which prices
     **{f"lists x {factor:g}": (Seconds().scaled(Form.PAGE, factor), (PAGES, NAMED)) for factor in (0.5, 2.0)},
 }
 Sums = dict[str, Array]  # by metric, (n, stages)
+Asked = dict[str, list[dict[str, list[float]]]]  # by play, of each seed, by form
 
 
 def run(seeds: int) -> dict[str, Any]:
@@ -63,57 +66,56 @@ def run(seeds: int) -> dict[str, Any]:
         "rounds": {form.value: rounds for form, rounds in ROUNDS.items()},
         "seconds": {name: getattr(Seconds(), name) for name in Seconds.__slots__},
         "stages": list(STAGES),
-        "sets": {name: of_set(name, min(seeds, most)) for name, most in SETS.items()},
+        "sets": {name: of_set(name, *(min(seeds, most) for most in both)) for name, both in SETS.items()},
     }
 
 
-def of_set(name: str, seeds: int) -> dict[str, Any]:
+def of_set(name: str, seeds: int, of_mixtures: int) -> dict[str, Any]:
     """One set: everything is played in the world of each seed, and compared person by person."""
-    data, plays, weights, people = load(name), dict[str, list[Sums]](), list[Sums](), []
-    asked: dict[str, list[dict[str, list[float]]]] = {}
+    data, counted, timed = load(name), _Plays(), _Plays()
     for seed in range(seeds):
         world = users_world(data, encoder="none", seed=seed, max_users=MOST_USERS)
-        people.append(world.subjects)
-        found = _namings(world, seed) | _hearings(world, seed, asked) | _mixtures(world, seed, asked)
-        for play_name, sums in found.items():
-            plays.setdefault(play_name, []).append(sums)
-        weights.append(_weights(world))
-    table = _Table(plays, weights, people)
+        counted.add(world, _namings(world, seed) | _hearings(world, seed, counted.asked))
+        if seed < of_mixtures:
+            timed.add(world, _mixtures(world, seed, timed.asked))
+    answers, mixtures = counted.table(), timed.table()
     return {
         "seeds": seeds,
-        "people": len({person for seed in people for person in seed}),
-        "start": table.levels("start"),
-        "namings": {DEFAULT: table.levels(DEFAULT, METRICS[:2])}
+        "seeds of mixtures": of_mixtures,
+        "people": counted.number,
+        "start": answers.levels("start"),
+        "namings": {DEFAULT: answers.levels(DEFAULT, OWN)}
         | {
-            naming.value: table.levels(naming.value)
-            | {f"minus {DEFAULT}": table.minus(naming.value, DEFAULT, METRICS[:2])}
+            naming.value: answers.levels(naming.value) | {f"minus {DEFAULT}": answers.minus(naming.value, DEFAULT, OWN)}
             for naming in Naming
-            if naming.value in plays
+            if naming.value in counted.sums
         },
         "hearings": {
-            form.value: table.levels(form.value)
-            | {
-                "minus start": table.minus(form.value, "start"),
-                f"minus {other}": table.minus(form.value, f"{form.value} {other}"),
-            }
-            | _counts(asked[form.value])
-            for form, (other, _) in OTHERWISE.items()
+            form.value: answers.levels(form.value)
+            | {f"minus {less}": answers.minus(form.value, name) for less, name in _others(form)}
+            | _counts(counted.asked[form.value])
+            for form in OTHERWISE
         },
         "mixtures": {
-            mixture: table.levels(mixture)
-            | {f"minus {PAGES}": table.minus(mixture, _beside(mixture))}
-            | _counts(asked[mixture])
-            for mixture in asked
-            if mixture.partition(":")[0] in MIXTURES
+            mixture: mixtures.levels(mixture)
+            | {f"minus {PAGES}": mixtures.minus(mixture, _beside(mixture))}
+            | _counts(asked)
+            for mixture, asked in timed.asked.items()
         },
     }
+
+
+def _others(form: Form) -> list[tuple[str, str]]:
+    """What one way to hear a form is compared with."""
+    other = OTHERWISE[form][0]
+    return [("start", "start"), (other, f"{form.value} {other}")]
 
 
 def _namings(world: World, seed: int) -> dict[str, Sums]:
     """The default strategy's questions, and namings by each mechanism, after so many."""
     rng = derive_rng(seed, "choices", "play")
     asked = play(world, get_strategy(DEFAULT), pool="open", budget=NAMINGS[-1], rng=rng)
-    found = {DEFAULT: {metric: asked.sums[metric][:, NAMINGS] for metric in METRICS[:2]}}
+    found = {DEFAULT: {metric: asked.sums[metric][:, NAMINGS] for metric in OWN}}
     for naming in Naming:
         try:
             timed = _rounds(world, [Form.RECALL] * NAMINGS[-1], seed, naming=naming)
@@ -128,7 +130,7 @@ def _rounds(world: World, forms: Sequence[Form], seed: int, **how: Any) -> Timed
     return play_rounds(world, forms, seconds=Seconds(), rng=derive_rng(seed, "choices", "rounds"), **how)
 
 
-def _hearings(world: World, seed: int, asked: dict[str, list[dict[str, list[float]]]]) -> dict[str, Sums]:
+def _hearings(world: World, seed: int, asked: Asked) -> dict[str, Sums]:
     found = {}
     for form, (other, hear) in OTHERWISE.items():
         for name, how in ((form.value, {}), (f"{form.value} {other}", {form: hear})):
@@ -138,7 +140,7 @@ def _hearings(world: World, seed: int, asked: dict[str, list[dict[str, list[floa
     return found
 
 
-def _mixtures(world: World, seed: int, asked: dict[str, list[dict[str, list[float]]]]) -> dict[str, Sums]:
+def _mixtures(world: World, seed: int, asked: Asked) -> dict[str, Sums]:
     jobs = [(name, name, Seconds()) for name in MIXTURES]
     jobs += [(f"{name}: {priced}", name, seconds) for priced, (seconds, names) in PRICED.items() for name in names]
     found = {}
@@ -181,15 +183,41 @@ def _weights(world: World) -> Sums:
     return {"rmse": present.sum(1).astype(np.float64), "ndcg@10": has_list, LIST: has_list}
 
 
-class _Table:
-    """Every play over all seeds, a row a person."""
+class _Plays:
+    """Plays of some seeds, by name."""
 
-    def __init__(self, plays: dict[str, list[Sums]], weights: list[Sums], people: list[list[str]]) -> None:
-        self._sums = {
-            name: {metric: by_person([seed[metric] for seed in seeds], people) for metric in seeds[0]}
-            for name, seeds in plays.items()
-        }
-        self._weights = {metric: by_person([seed[metric] for seed in weights], people) for metric in METRICS}
+    def __init__(self) -> None:
+        self.sums: dict[str, list[Sums]] = {}
+        self.asked: Asked = {}
+        self._weights: list[Sums] = []
+        self._people: list[list[str]] = []
+
+    @property
+    def number(self) -> int:
+        """Of people who took part."""
+        return len({person for seed in self._people for person in seed})
+
+    def add(self, world: World, plays: dict[str, Sums]) -> None:
+        """Those of a seed more."""
+        self._people.append(world.subjects)
+        self._weights.append(_weights(world))
+        for name, sums in plays.items():
+            self.sums.setdefault(name, []).append(sums)
+
+    def table(self) -> _Table:
+        """All seeds, a row a person."""
+
+        def gather(seeds: list[Sums]) -> Sums:
+            return {metric: by_person([seed[metric] for seed in seeds], self._people) for metric in seeds[0]}
+
+        return _Table({name: gather(seeds) for name, seeds in self.sums.items()}, gather(self._weights))
+
+
+class _Table:
+    """Sums of each play and weights, a row a person."""
+
+    def __init__(self, sums: dict[str, Sums], weights: Sums) -> None:
+        self._sums, self._weights = sums, weights
 
     def levels(self, name: str, metrics: Sequence[str] = METRICS) -> dict[str, Any]:
         """With 95 % intervals over people."""
