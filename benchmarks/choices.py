@@ -3,8 +3,8 @@
 - After 2, 5 and 10 namings, by each way in which something liked may come to mind, against as many questions of the
   default strategy.
 - Answers of one form heard two ways: the best of up to four as a choice and as probit pairs, clicks on lists of ten as
-  choices and as taps, groups as they are heard and as choices. The same questions in the first round, so the same
-  answers; later ones are what each belief asks for.
+  choices, as likes and as taps, groups as they are heard and as choices. The questions of the first round are the same,
+  so the answers are; later ones are what each belief asks for.
 - At 30, 60 and 120 seconds, mixtures of forms against items and pages, at assumed prices, halved and doubled.
 
 What is named is simulated from ratings: no real naming was seen. Judged by a user's own test ratings (RMSE, NDCG@10),
@@ -107,8 +107,7 @@ def of_set(name: str, seeds: int, of_mixtures: int) -> dict[str, Any]:
 
 def _others(form: Form) -> list[tuple[str, str]]:
     """What one way to hear a form is compared with."""
-    other = OTHERWISE[form][0]
-    return [("start", "start"), (other, f"{form.value} {other}")]
+    return [("start", "start"), *((other, f"{form.value} {other}") for other in OTHERWISE[form])]
 
 
 def _namings(world: World, seed: int) -> dict[str, Sums]:
@@ -132,8 +131,9 @@ def _rounds(world: World, forms: Sequence[Form], seed: int, **how: Any) -> Timed
 
 def _hearings(world: World, seed: int, asked: Asked) -> dict[str, Sums]:
     found = {}
-    for form, (other, hear) in OTHERWISE.items():
-        for name, how in ((form.value, {}), (f"{form.value} {other}", {form: hear})):
+    for form, others in OTHERWISE.items():
+        ways = {form.value: {}} | {f"{form.value} {other}": {form: hear} for other, hear in others.items()}
+        for name, how in ways.items():
             timed = _rounds(world, [form] * ROUNDS[form], seed, hear=how)
             found[name] = {metric: timed.sums[metric][:, -1:] for metric in METRICS}
             asked.setdefault(name, []).append(_asked(timed))
@@ -251,9 +251,12 @@ def _pick_as_pairs(talk: Talk, rows: Positions, shown: Positions, chosen: Mask) 
     _expose(talk, rows, best)
 
 
-def _slate_as_taps(talk: Talk, rows: Positions, shown: Positions, chosen: Mask) -> None:
-    """A click is a tap, and what is not clicked is not tapped."""
-    hear_group(talk, rows, shown, chosen)
+def _slate_as_like(talk: Talk, rows: Positions, shown: Positions, chosen: Mask) -> None:
+    """What is clicked is liked, and of the rest nothing is said."""
+    items, taste = shown[chosen], talk.world.taste
+    belief = taste.observe_like(talk.belief.of(rows), items, np.ones(len(items)), cut=talk.model.like_cut)
+    talk.belief = talk.belief.replaced(rows, belief)
+    _expose(talk, rows, items)
 
 
 def _group_as_choices(talk: Talk, rows: Positions, items: Positions, tapped: Mask) -> None:
@@ -277,10 +280,10 @@ def _expose(talk: Talk, rows: Positions, items: Positions) -> None:
     talk.exposure = talk.exposure.replaced(rows, exposure)
 
 
-OTHERWISE: dict[Form, tuple[str, Hear]] = {
-    Form.PICK: ("as pairs", _pick_as_pairs),
-    Form.SLATE: ("as taps", _slate_as_taps),
-    Form.GROUP: ("as choices", _group_as_choices),
+OTHERWISE: dict[Form, dict[str, Hear]] = {
+    Form.PICK: {"as pairs": _pick_as_pairs},
+    Form.SLATE: {"as a like": _slate_as_like, "as taps": hear_group},
+    Form.GROUP: {"as choices": _group_as_choices},
 }
 
 if __name__ == "__main__":

@@ -443,6 +443,59 @@ def question_kinds(results: dict[str, Any]) -> str:
     return f"{assumed}\n\n{table(head, rows)}"
 
 
+def choices(results: dict[str, Any]) -> str:
+    """Namings against the default's questions, answers heard two ways, and mixtures of forms at equal seconds."""
+    seconds = ", ".join(f"{name} {value:g}" for name, value in results["seconds"].items())
+    after, rounds = results["namings"], results["rounds"]
+    heard = ", ".join(f"{count} of {form}" for form, count in rounds.items())
+    parts = [
+        "What is named is simulated from ratings; no real naming was seen. Minus as many questions of the default:",
+        _namings(results, after),
+        f"Answers heard as they are ({heard}), minus what is known without them, and minus other ways to hear them:",
+        _hearings(results),
+        f"Seconds of each user's time (assumed: {seconds}), minus items and pages at the same prices. The whole list "
+        "is that out of the whole catalogue, and its NDCG@10 is of liked test items on it:",
+        _mixtures(results),
+    ]
+    return "\n\n".join(parts)
+
+
+def _namings(results: dict[str, Any], after: Sequence[int]) -> str:
+    rows = []
+    for name, found in results["sets"].items():
+        for naming, row in found["namings"].items():
+            minus = row.get("minus lookahead")
+            if minus is not None:
+                first = [_stage(minus["ndcg@10"], place) for place in range(2)]
+                then = [_stage(minus["rmse"], place) for place in (1, 2)]
+                rows.append([f"{name} ({found['seeds']})", naming, *first, *then])
+    columns = [f"NDCG@10 after {count}" for count in after[:2]] + [f"RMSE after {count}" for count in after[1:]]
+    return table(["data (seeds)", "what is named", *columns], rows)
+
+
+def _hearings(results: dict[str, Any]) -> str:
+    rows = []
+    for name, found in results["sets"].items():
+        for form, row in found["hearings"].items():
+            for less in (key for key in row if key.startswith("minus")):
+                cells = [_stage(row[less][metric], 0) for metric in ("rmse", "ndcg@10", "list-ndcg@10")]
+                rows.append([f"{name} ({found['seeds']})", form, less.removeprefix("minus "), *cells])
+    return table(["data (seeds)", "answer", "minus", "RMSE", "NDCG@10", "whole list"], rows)
+
+
+def _mixtures(results: dict[str, Any]) -> str:
+    rows = []
+    for name, found in results["sets"].items():
+        for mixture, row in found["mixtures"].items():
+            minus = row["minus items + pages"]
+            if mixture.partition(":")[0] == "items + pages":
+                continue
+            for place, stage in enumerate(results["stages"]):
+                cells = [_stage(minus[metric], place) for metric in ("rmse", "ndcg@10", "list-ndcg@10")]
+                rows.append([f"{name} ({found['seeds of mixtures']})", mixture, f"{stage:g}", *cells])
+    return table(["data (seeds)", "asked", "seconds", "RMSE", "NDCG@10", "whole list"], rows)
+
+
 def stopping(results: dict[str, Any]) -> str:
     """What each criterion gives up, and whether a fixed number of questions would have done as well."""
     people = results["interviews"]
@@ -569,6 +622,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "cold_system": ("A whole system from nothing", cold_system),
     "attributes": ("Who a new person is: age, gender, occupation", attributes),
     "question_kinds": ("Kinds of question at equal seconds, MovieLens-100K", question_kinds),
+    "choices": ("Namings, picks, clicks and taps", choices),
     "stopping": ("When to stop", stopping),
     "text_classification": ("Labels for a text classifier", text_classification),
     "textbook": ("The textbook's loop", textbook),
