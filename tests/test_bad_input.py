@@ -242,7 +242,7 @@ def _ask_concepts(stage: Stage) -> Callable[..., Any]:
 CALLS: dict[str, Call] = {
     "Dataset.load": Call(
         lambda _: Dataset.load,
-        {"path": "", "columns": "none dict", "strict": FLAG, "limits": ""},
+        {"path": "", "columns": "none dict", "strict": FLAG, "limits": "", "scale": NOTHING},
         lambda stage: {"path": stage.place("kept") / "data"},
     ),
     "Dataset.from_tables": Call(
@@ -255,6 +255,7 @@ CALLS: dict[str, Call] = {
             "name": USER,
             "strict": FLAG,
             "folder": f"none {FOLDER}",
+            "scale": NOTHING,
         },
         lambda stage: {"interactions": stage.data.interactions},
     ),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import numpy as np
+import polars as pl
 import pytest
 
 from palate import Dataset, Learner, Recommender
@@ -15,7 +16,7 @@ def test_fit_writes_a_model_and_says_what_it_learned_from(cli, planted, tmp_path
     assert result.code == 0
     expected = {"users": 60, "items": 40, "answers": 519, "likelihood": "gaussian", "encoder": "none", "labels": 0}
     assert expected.items() <= result.json.items()
-    assert result.json["scale"] == {"low": 1.0, "high": 5.0}
+    assert result.json["scale"] == {"low": 1.0, "high": 5.0, "given": False}
     again = cli("fit", planted, "--out", tmp_path / "again", *NO_CONTENT, "--seed", 3)
     assert "519 answers by 60 users on 40 items" in again.out
     assert f"Next: palate interview {tmp_path / 'again'} --user you" in again.out
@@ -129,3 +130,35 @@ def test_a_folder_without_data_says_how_to_refit_it(cli, planted, tmp_path):
     assert (result.code, result.err) == (2, f"Error: {tmp_path / 'm'} keeps no data to refit it from. {remedy}\n")
     assert cli("fit", planted, "--out", tmp_path / "m", *NO_CONTENT).code == 0
     assert cli("refit", tmp_path / "m").code == 0
+
+
+def test_data_without_taste_is_said_by_every_command(cli, tmp_path):
+    rng, rows = np.random.default_rng(0), 4_500
+    pairs = rng.permutation(300 * 100)[:rows]
+    table = {
+        "user_id": [f"u{pair // 100}" for pair in pairs],
+        "item_id": [f"i{pair % 100}" for pair in pairs],
+        "rating": np.clip(np.rint(3 + (pairs % 100) / 100 + rng.normal(size=rows)), 1, 5),
+    }
+    data = tmp_path / "data"
+    data.mkdir()
+    pl.DataFrame(table).write_csv(data / "interactions.csv")
+    words = "no taste found in 4,500 answers: lists are by popularity and content"
+    assert words in " ".join(cli("fit", data, "--out", tmp_path / "model", "--encoder", "none").out.split())
+    assert any(words[1:] in sentence for sentence in cli("data", "inspect", data, "--json").json["suspicious"])
+    for command in (["recommend"], ["ask"], ["profile"]):
+        result = cli(*command, tmp_path / "model", "--user", "ann")
+        assert (result.code, result.err.splitlines()[0]) == (0, f"Note: {words}.")
+    listed = cli("recommend", tmp_path / "model", "--user", "ann", "--json")
+    assert [item["reason"].startswith("liked by ") for item in listed.json["items"]] == [True] * 10
+    assert cli("tell", tmp_path / "model", "--user", "ann", "--item", "i3", "--answer", "1").code == 0
+
+
+def test_a_scale_is_given_or_said_to_be_the_datas(cli, planted, tmp_path):
+    read_off = cli("fit", planted, "--out", tmp_path / "a", "--encoder", "none")
+    assert "gaussian, 1 to 5, as the data has it" in read_off.out
+    given = cli("fit", planted, "--out", tmp_path / "b", "--encoder", "none", "--scale", "0:6")
+    assert "gaussian, 0 to 6\n" in "\n".join(part.rstrip() for part in given.out.splitlines()) + "\n"
+    assert cli("tell", tmp_path / "b", "--user", "ann", "--item", "i07", "--answer", "6").code == 0
+    assert cli("refit", tmp_path / "b").code == 0
+    assert Recommender.open(tmp_path / "b").learner.model.scale.high == 6.0

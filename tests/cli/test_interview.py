@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -64,13 +65,14 @@ def test_undo_with_nothing_to_undo_says_so(cli, model):
     assert len(kept(model)) == 1
 
 
-def test_it_goes_on_where_it_stopped(cli, model):
-    whole = cli("interview", model, "--user", "whole", stdin="4\n2\n5\n3\n")
+def test_it_goes_on_where_it_stopped(cli, model, tmp_path):
+    apart = shutil.copytree(model, tmp_path / "apart")  # what one user tells of an item moves it for the other
+    whole = cli("interview", apart, "--user", "parts", stdin="4\n2\n5\n3\n")
     cli("interview", model, "--user", "parts", stdin="4\n2\n")
     second = cli("interview", model, "--user", "parts", stdin="z\n2\n5\n3\n")
     assert "strategy lookahead, 2 kept from before" in second.out
-    told = Learner.load(model).told
-    assert [(a.item_id, a.value) for a in told["parts"]] == [(a.item_id, a.value) for a in told["whole"]]
+    told, at_once = (Learner.load(folder).told["parts"] for folder in (model, apart))
+    assert [(a.item_id, a.value) for a in told] == [(a.item_id, a.value) for a in at_once]
     assert whole.out.split("The list now:")[1] == second.out.split("The list now:")[1]
 
 

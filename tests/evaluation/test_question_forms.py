@@ -20,6 +20,7 @@ from palate.evaluation.world import World, items_world, users_world
 from palate.loop.memory import Memory
 from palate.oracles import Simulated
 from palate.oracles.naming import Naming
+from palate.posteriors.belief import Belief
 from tests.worlds import data
 
 
@@ -87,9 +88,9 @@ def test_the_learner_and_the_oracle_do_the_same(new_users: World, form: Form) ->
         assert timed.clock[row, -1] == pytest.approx(spent)
         assert timed.asked[row].tolist() == [questions]
         state, held = shared.state("somebody"), new_users.held_out
-        mean = model.taste.items.level + state.belief.score(model.taste.items.factors)
-        here = held.present[row]
-        squares = ((mean[held.columns[row]][here] - held.values[row][here]) ** 2).sum()
+        belief = Belief(state.belief.mean[None], state.belief.covariance[None])
+        expected, here = model.taste.expected(belief, held.columns[[row]])[0], held.present[row]
+        squares = ((expected[here] - held.values[row][here]) ** 2).sum()
         assert timed.sums["rmse"][row, -1] == pytest.approx(squares, rel=1e-9)
 
 
@@ -175,8 +176,8 @@ def test_a_slate_is_heard_as_a_choice_out_of_what_may_be_known(new_users: World)
     belief = model.taste.observe_choice(world.start.of(row), model.taste.shown_options(shown[row], known=known), best)
     held = world.held_out
     here = held.present[row]
-    mean = model.taste.items.level + belief.score(model.taste.items.factors)
-    squares = ((mean[held.columns[row]][here] - held.values[row][here]) ** 2).sum()
+    expected = model.taste.expected(Belief(belief.mean[None], belief.covariance[None]), held.columns[[row]])[0]
+    squares = ((expected[here] - held.values[row][here]) ** 2).sum()
     assert timed.sums["rmse"][row, 1] == pytest.approx(squares, rel=1e-9)
     assert timed.clock[0].tolist() == [0.0, Seconds().pick(10), 2 * Seconds().pick(10)]
     still = timed.answered[:, 0] == 0

@@ -52,7 +52,7 @@ def test_a_rating_and_an_event_are_seen_as_they_are(likelihood: Likelihood) -> N
     values = np.array([1.0, 4.5])
     weights, seen, bound = likelihood.entries(values, never)  # type: ignore[arg-type]
     assert (weights.tolist(), seen.tolist(), bound.tolist()) == ([1.0, 1.0], [1.0, 4.5], [0.0, 0.0])
-    assert likelihood.expected(values, never) is values
+    assert likelihood.expected(values, never, values) is values
 
 
 def test_an_event_adds_its_precision_to_the_background() -> None:
@@ -63,10 +63,10 @@ def test_an_event_adds_its_precision_to_the_background() -> None:
 
 @EACH
 def test_the_expected_answer_its_slope_and_its_variance_belong_together(likelihood: Likelihood) -> None:
-    mean, variance, step = np.array([-0.7, 0.4]), np.array([1.3, 2.9]), 1e-6
-    higher, lower = (likelihood.expected(mean + by, lambda: variance) for by in (step, -step))
-    np.testing.assert_allclose(likelihood.slope(mean, variance), (higher - lower) / (2 * step), rtol=1e-8)
-    expected, spread = likelihood.expected(mean, variance), likelihood.answer_variance(mean, variance)
+    mean, variance, noise, step = np.array([-0.7, 0.4]), np.array([1.3, 2.9]), np.array(0.8), 1e-6
+    higher, lower = (likelihood.expected(mean + by, lambda: variance, noise) for by in (step, -step))
+    np.testing.assert_allclose(likelihood.slope(mean, variance, noise), (higher - lower) / (2 * step), rtol=1e-8)
+    expected, spread = likelihood.expected(mean, variance, noise), likelihood.answer_variance(mean, variance)
     if likelihood.is_binary:
         np.testing.assert_allclose(expected, norm.cdf(mean / np.sqrt(variance)))
         np.testing.assert_allclose(spread, expected * (1 - expected))
@@ -78,7 +78,7 @@ def test_the_expected_answer_its_slope_and_its_variance_belong_together(likeliho
 def test_the_curvature_is_what_an_answer_takes_from_the_variance_on_average(likelihood: Likelihood) -> None:
     belief, factors, level, noise = Belief(np.array([0.3]), np.array([[1.7]])), np.array([1.2]), 0.4, np.array(0.8)
     mean, variance = np.array(level + 0.36), np.array(1.7 * 1.2**2)
-    yes = likelihood.expected(mean, variance + noise)
+    yes = likelihood.expected(mean, variance + noise, noise)
     outcomes = [(1.0, yes), (0.0, 1.0 - yes)] if likelihood.is_binary else [(3.0, 1.0)]
     after = sum(
         chance * likelihood.update(belief, factors, level, np.array(value), noise).covariance[0, 0]
@@ -231,3 +231,22 @@ def test_no_other_module_asks_which_kind_a_likelihood_is() -> None:
 )
 def test_asking_is_found(source: str) -> None:
     assert list(asks_the_kind(source)) == [1]
+
+
+def test_what_is_expected_on_a_scale_is_the_mean_of_what_the_scale_lets_through() -> None:
+    mean, variance, noise = np.array([-0.5, 1.0, 3.0, 5.4]), np.array([0.6, 1.3, 0.5, 0.9]), np.array(0.4)
+    on_scale = Gaussian().on_scale(1.0, 5.0)
+    draws = mean + np.sqrt(variance - noise) * np.random.default_rng(0).normal(size=(400_000, 1))
+    expected, slope = on_scale.expected(mean, variance, noise), on_scale.slope(mean, variance, noise)
+    np.testing.assert_allclose(expected, np.clip(draws, 1.0, 5.0).mean(0), atol=0.005)
+    by = 1e-5
+    higher, lower = (on_scale.expected(mean + step, variance, noise) for step in (by, -by))
+    np.testing.assert_allclose(slope, (higher - lower) / (2 * by), rtol=1e-6)
+    assert on_scale.expected(np.array([3.0]), np.array([0.4]), noise)[0] == pytest.approx(3.0)
+    assert np.isfinite(on_scale.expected(np.array([1e9, -1e9]), np.array([0.4, 0.4]), noise)).all()
+
+
+@pytest.mark.parametrize("ends", [(5.0, 1.0), (1.0, None), (np.nan, 1.0), (0.0, np.inf), ("a", 2.0)])
+def test_ends_that_are_no_scale(ends: tuple[object, object]) -> None:
+    with pytest.raises(OptionError, match=r"^a scale goes from .* Give two numbers, the lower first\.$"):
+        Gaussian(low=ends[0], high=ends[1])  # type: ignore[arg-type]

@@ -181,7 +181,8 @@ class Candidates:
     def expected(self, belief: Belief) -> Array:
         """Expected answer to each: a rating, the chance of a like, or the strength of an event, (I,) or (n, I)."""
         mean = self.items.level + belief.score(self.items.factors)
-        return self.likelihood.expected(mean, lambda: belief.variance(self.items.factors) + self.noise)
+        own = self.items.noise
+        return self.likelihood.expected(mean, lambda: belief.variance(self.items.factors) + self.noise, own)
 
     def condition(self, belief: Belief, item: int) -> Belief:
         """The belief once the item is asked, before the answer is known: its mean stays, its covariance shrinks."""

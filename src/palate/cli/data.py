@@ -9,7 +9,7 @@ import typer
 
 from palate.cli.console import errors, facts, line, output, plain, print_json, progress, table
 from palate.cli.files import load_data, replacing
-from palate.cli.options import Columns, Data, Json, Strict, UnusedSeed, column_names, local_path, writable
+from palate.cli.options import Columns, Data, Json, Scale, Strict, UnusedSeed, column_names, local_path, writable
 
 REJECTS = "rejects.csv"  # no reader takes a file of that name for data
 
@@ -32,15 +32,25 @@ def fetch(
 
 
 def inspect(
-    path: Data, columns: Columns = None, strict: Strict = False, as_json: Json = False, seed: UnusedSeed = 0
+    path: Data,
+    columns: Columns = None,
+    scale: Scale = None,
+    strict: Strict = False,
+    as_json: Json = False,
+    seed: UnusedSeed = 0,
 ) -> None:
     """Say what is in a data set and what looks wrong with it."""
     from palate.datasets.inspect import inspect as describe
     from palate.datasets.tables import Dataset
+    from palate.model.no_taste import no_taste_in
 
     with progress() as report:
         report("reading", 0, None)
-        found = describe(Dataset.load(path, columns=column_names(columns), strict=strict))
+        data = Dataset.load(path, columns=column_names(columns), strict=strict, scale=scale)
+        found = describe(data)
+        report("looking for taste", 0, None)
+        if said := no_taste_in(data):
+            found["suspicious"].append(said[0].upper() + said[1:])
     if as_json:
         return print_json(found)
     _show(found)
@@ -50,6 +60,7 @@ def convert(
     path: Data,
     out: Annotated[Path, typer.Argument(metavar="OUT", parser=local_path, help="Data folder to write.")],
     columns: Columns = None,
+    scale: Scale = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: UnusedSeed = 0,
@@ -61,7 +72,7 @@ def convert(
     from palate.datasets.convert import write_folder
 
     writable(out)
-    data = load_data(path, columns=columns, strict=strict)
+    data = load_data(path, columns=columns, strict=strict, scale=scale)
     with progress() as report:
         report("writing", 0, None)
         write_folder(data, out)

@@ -12,7 +12,7 @@ from rich.table import Table
 from palate.cli.console import json_text, line, output, print_json, progress, table
 from palate.cli.files import load_data, write_files
 from palate.cli.headline import headline, proposed
-from palate.cli.options import Columns, Data, Encoder, Json, Out, Seed, Strict, Targets, listed, writable
+from palate.cli.options import Columns, Data, Encoder, Json, Out, Scale, Seed, Strict, Targets, listed, writable
 from palate.errors import OptionError
 
 MOST_STAGES = 5  # columns of the table that fit a terminal; the report has all
@@ -45,6 +45,7 @@ def simulate(
         ),
     ] = None,
     columns: Columns = None,
+    scale: Scale = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
@@ -71,7 +72,7 @@ def simulate(
         named, budget, seed_list, protocol=protocol, pool=pool, encoder=encoder, targets=targets
     )
     writable(out)
-    data = load_data(path, columns=columns, strict=strict)
+    data = load_data(path, columns=columns, strict=strict, scale=scale)
     with progress() as report:
         document = play(data, options, progress=lambda done, of: report("simulating", done, of))
     ours = proposed(document, DEFAULT)
@@ -177,6 +178,7 @@ def evaluate(
     k: Annotated[int, typer.Option("-k", min=1, help="Length of the lists.")] = 10,
     encoder: Encoder = "none",
     columns: Columns = None,
+    scale: Scale = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
@@ -188,7 +190,7 @@ def evaluate(
     from palate.evaluation.evaluate import evaluate as judge
 
     writable(out)
-    data = load_data(path, columns=columns, strict=strict)
+    data = load_data(path, columns=columns, strict=strict, scale=scale)
     named = listed(models) or None
     with progress() as report:
 

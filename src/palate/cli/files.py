@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from palate.recommender import Recommender
 
 
-def load_data(path: Path, *, columns: Iterable[str] | None = None, strict: bool = False) -> Dataset:
+def load_data(
+    path: Path, *, columns: Iterable[str] | None = None, strict: bool = False, scale: str | None = None
+) -> Dataset:
     """The data set; how it was taken and what could not be read is said on standard error."""
     from palate.datasets.tables import Dataset
 
     with progress() as report:
         report("reading", 0, None)
-        return _said(Dataset.load(path, columns=column_names(columns), strict=strict))
+        return _said(Dataset.load(path, columns=column_names(columns), strict=strict, scale=scale))
 
 
 def load_new_items(path: Path, *, columns: Iterable[str] | None = None, strict: bool = False) -> Dataset:
@@ -49,12 +51,15 @@ def _said(data: Dataset) -> Dataset:
 @contextmanager
 def opened(folder: Path) -> Iterator[Recommender]:
     """The recommender of a model folder; closed when the block ends."""
+    from palate.model.no_taste import no_taste
     from palate.recommender import Recommender
 
     with progress() as report:
         report("loading", 0, None)
         recommender = Recommender.open(folder)
     with recommender:
+        if said := no_taste(recommender.learner.model):
+            line(errors(), f"Note: {said}.")
         yield recommender
 
 

@@ -16,6 +16,7 @@ from palate.cli.options import (
     Data,
     Encoder,
     Json,
+    Scale,
     Seed,
     SkipCorrupt,
     Strict,
@@ -58,6 +59,7 @@ def fit(
         typer.Option("--trust-remote-code", metavar="NAME", help="Let the Python that this encoder brings run."),
     ] = None,
     columns: Columns = None,
+    scale: Scale = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
@@ -72,7 +74,7 @@ def fit(
 
     refuse_data_folder(writable(out), path)
     started = time.perf_counter()
-    data = load_data(path, columns=columns, strict=strict)
+    data = load_data(path, columns=columns, strict=strict, scale=scale)
     with progress() as report, trusting(*(trust_remote_code or ())):
         recommender = Recommender.create(
             out,
@@ -127,7 +129,7 @@ def fit_summary(learner: Learner) -> dict[str, Any]:
         "items": len(model.catalogue),
         "answers": int(model.answers.nnz),
         "likelihood": model.taste.likelihood.kind,
-        "scale": {"low": model.scale.low, "high": model.scale.high},
+        "scale": {"low": model.scale.low, "high": model.scale.high, "given": model.scale.is_given},
         "dim": model.taste.items.dim,
         "encoder": model.encoder[0] or "none",
         "content": {block.name: block.encoder for block in model.catalogue.blocks},
@@ -137,12 +139,15 @@ def fit_summary(learner: Learner) -> dict[str, Any]:
 
 
 def _fit_facts(summary: dict[str, Any], adaptation: Adaptation | None) -> list[tuple[str, str]]:
+    from palate.model.no_taste import sentence
+
+    origin = "" if summary["scale"]["given"] else ", as the data has it"
     size = f"{summary['answers']:,} answers by {summary['users']:,} users on {summary['items']:,} items"
     return [
         ("Model", summary["path"]),
         ("Learned from", size + (f", and {summary['labels']:,} kept" if summary["labels"] else "")),
-        ("Answers", f"{summary['likelihood']}, {summary['scale']['low']:g} to {summary['scale']['high']:g}"),
-        ("Taste dimensions", str(summary["dim"])),
+        ("Answers", f"{summary['likelihood']}, {summary['scale']['low']:g} to {summary['scale']['high']:g}{origin}"),
+        ("Taste dimensions", str(summary["dim"]) if summary["dim"] else sentence(summary["answers"])),
         ("Content", ", ".join(f"{name} by {encoder}" for name, encoder in summary["content"].items()) or "none"),
         *([] if adaptation is None else [("Adapted", adaptation.sentence())]),
         ("Time", f"{summary['seconds']:.1f} s"),

@@ -81,6 +81,10 @@ Columns = Annotated[
     list[str] | None,
     typer.Option(metavar="OURS=THEIRS,...", help="What the data calls our columns: user_id=customer_id,item_id=sku."),
 ]
+Scale = Annotated[
+    str | None,
+    typer.Option(metavar="LOW:HIGH", help="Ends of the rating scale, such as 0:4; else those that the data has."),
+]
 Exclude = Annotated[list[str] | None, typer.Option(metavar="ID,...", help="Items never to show.")]
 Allow = Annotated[list[str] | None, typer.Option(metavar="ID,...", help="Only these items.")]
 Category = Annotated[str | None, typer.Option(metavar="NAME", help="Only this category.")]

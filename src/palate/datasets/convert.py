@@ -9,6 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
+from palate.datasets import rating_scale
 from palate.datasets.readers.folder import ENDINGS, INTERACTION_STEMS
 from palate.datasets.tables import Dataset
 from palate.errors import DataError
@@ -17,7 +18,8 @@ NAMES = ("interactions", "items", "users")
 
 
 def write_folder(data: Dataset, out: str | os.PathLike[str]) -> Path:
-    """Write ``interactions.parquet``, ``items.parquet`` and ``users.parquet``, replacing those that are there.
+    """Write ``interactions.parquet``, ``items.parquet`` and ``users.parquet``, replacing those that are there; and
+    ``palate.toml`` where the scale is given.
 
     Every file is written beside its place and then renamed, so a reader sees the old file or the new one. The same
     data give the same folder however often it is written. Media are not copied: paths in ``image`` and ``audio`` hold
@@ -54,5 +56,9 @@ def _write(data: Dataset, folder: Path) -> None:
             frame.write_parquet(temporary / name, compression="zstd")
         for name in NAMES:
             os.replace(temporary / name, folder / f"{name}.parquet")
+        (folder / rating_scale.FILE).unlink(missing_ok=True)
+        if data.scale is not None:
+            (temporary / rating_scale.FILE).write_text(rating_scale.toml(data.scale), encoding="utf-8")
+            os.replace(temporary / rating_scale.FILE, folder / rating_scale.FILE)
     finally:
         shutil.rmtree(temporary)

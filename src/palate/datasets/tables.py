@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +25,8 @@ from palate.datasets.files.raw import LINE, Piece
 from palate.datasets.files.rejects import Rejects
 from palate.datasets.fingerprints import fingerprint
 from palate.datasets.media import Media, media_of
+from palate.datasets.rating_scale import Ends, check_within, ends_of
+from palate.datasets.rating_scale import read as read_scale
 from palate.datasets.readers.folder import read_items
 from palate.datasets.readers.formats import read_path
 from palate.entities import AUDIO, CATEGORY, CATEGORY_SEPARATOR, IMAGE, TEXT, TITLE
@@ -46,6 +48,7 @@ class Dataset:
         notes: How tables were taken that are not written as documented, a sentence each.
         kind: The kind of table that came in, in which :meth:`table` gives back.
         folder: Where the paths in image and audio start; None where the data came without a folder.
+        scale: Lowest and highest rating that there can be, where they are given.
     """
 
     interactions: pl.DataFrame
@@ -56,6 +59,7 @@ class Dataset:
     kind: nw.Implementation = nw.Implementation.POLARS
     folder: Path | None = None
     notes: tuple[str, ...] = ()
+    scale: Ends | None = None
 
     @staticmethod
     def load(
@@ -64,6 +68,7 @@ class Dataset:
         columns: Mapped | None = None,
         strict: bool = False,
         limits: Limits = DEFAULT_LIMITS,
+        scale: Sequence[float] | str | None = None,
     ) -> Dataset:
         """Read a folder or file: a Palate data folder or a public format, told apart by file names.
 
@@ -72,11 +77,14 @@ class Dataset:
                 ``{"items.item_id": "id"}``.
             strict: Raise at the first row that cannot be read; otherwise such rows are counted in ``rejects``.
             limits: Bounds on the files.
+            scale: Lowest and highest rating that there can be, ``(0, 4)`` or ``"0:4"``; None: as ``palate.toml`` in the
+                folder says, or, without one, those that the data has.
         Raises:
-            DataError: If no known format fits, a column is missing or no row can be read.
+            DataError: If no known format fits, a column is missing, no row can be read, or a rating is off the scale.
             LimitError: If a file is over a limit.
-            OptionError: If ``columns`` names a column that Palate does not know.
+            OptionError: If ``columns`` names a column that Palate does not know, or the scale is none.
         """
+        given = ends_of(scale)
         path = path_of(path, "the path of the data")
         instance(limits, Limits, "limits", "palate.datasets.files.limits.Limits(...)")
         assembly = Assembly(limits, Rejects(strict=flag(strict, "strict")), check_mapping(columns))
@@ -84,7 +92,7 @@ class Dataset:
             tables = read_path(path, assembly)
         whole = Path(os.path.abspath(path))  # "." has no name
         name = whole.parent.name if whole.name == "original" else whole.name
-        return _dataset(tables, assembly, name)
+        return _dataset(tables, assembly, name)._on_scale(given or read_scale(path))
 
     @staticmethod
     def from_tables(
@@ -96,6 +104,7 @@ class Dataset:
         name: str = "tables",
         strict: bool = False,
         folder: str | os.PathLike[str] | None = None,
+        scale: Sequence[float] | str | None = None,
     ) -> Dataset:
         """Take tables of any kind that Narwhals reads (pandas, Polars, PyArrow ...).
 
@@ -105,11 +114,12 @@ class Dataset:
             columns: What the tables call our columns, as in :meth:`load`.
             strict: Raise at the first row that cannot be read; otherwise such rows are counted in ``rejects``.
             folder: Where the paths in image and audio start. Bytes need none.
+            scale: As in :meth:`load`.
         Raises:
-            DataError: If something is no table, a column is missing or no row can be read.
-            OptionError: If ``columns`` names a column that Palate does not know.
+            DataError: If something is no table, a column is missing, no row can be read, or a rating is off the scale.
+            OptionError: If ``columns`` names a column that Palate does not know, or the scale is none.
         """
-        name = normalise_words(name, "the name of the data")
+        given, name = ends_of(scale), normalise_words(name, "the name of the data")
         assembly = Assembly(rejects=Rejects(strict=flag(strict, "strict")), mapping=check_mapping(columns))
         root = None if folder is None else Path(os.path.abspath(path_of(folder, "folder")))
         with boundary(name):
@@ -119,7 +129,10 @@ class Dataset:
                 assembly.users(_pieces(users, "users") if users is not None else None),
                 root,
             )
-        return _dataset(tables, assembly, name, _kind(interactions))
+        return _dataset(tables, assembly, name, _kind(interactions))._on_scale(given)
+
+    def _on_scale(self, ends: Ends | None) -> Dataset:
+        return replace(self, scale=check_within(self.interactions, ends))
 
     def table(self, name: TableName) -> Any:
         """One of the tables, in the kind that :meth:`from_tables` was given (Polars after :meth:`load`)."""

@@ -159,16 +159,17 @@ def held_out_rows(model: Model, test: Dataset) -> tuple[NDArray[np.intp], NDArra
 def predict_rows(model: Model, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[Array, Array]:
     """Expected answer and standard deviation of the answer (of likes: P(like) and its own), (N,) each."""
     belief = model.taste.believe(model.answers, of_users=model.user_noise)
+    noise = model.user_noise[rows] * model.taste.items.noise[columns]
     mean, variance = np.empty(len(rows)), np.empty(len(rows))
     for start in range(0, belief.mean.shape[0], _BLOCK):
         users = slice(start, start + _BLOCK)
         entries = np.flatnonzero((rows >= start) & (rows < start + _BLOCK))
         means, variances = model.taste.items.predict(belief.of(users))
         cells = rows[entries] - start, columns[entries]
-        own = (model.user_noise[rows[entries]] - 1.0) * model.taste.items.noise[columns[entries]]
-        mean[entries], variance[entries] = means[cells], variances[cells] + own
+        mean[entries] = means[cells]
+        variance[entries] = variances[cells] + noise[entries] - model.taste.items.noise[columns[entries]]
     likelihood = model.taste.likelihood
-    return likelihood.expected(mean, variance), np.sqrt(likelihood.answer_variance(mean, variance))
+    return likelihood.expected(mean, variance, noise), np.sqrt(likelihood.answer_variance(mean, variance))
 
 
 def _item_means(model: Model) -> Array:

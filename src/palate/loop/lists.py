@@ -80,7 +80,8 @@ def expectations(model: Model, state: UserState) -> tuple[Array, Array]:
     variance = state.belief.variance(items.factors) + items.spread.expected(moments)
     likelihood, of_answer = model.taste.likelihood, variance + items.noise
     # to first order: how far the expected answer moves with the mean
-    return likelihood.expected(mean, of_answer), likelihood.slope(mean, of_answer) * np.sqrt(variance)
+    expected, slope = (each(mean, of_answer, items.noise) for each in (likelihood.expected, likelihood.slope))
+    return expected, slope * np.sqrt(variance)
 
 
 @dataclass(frozen=True, slots=True)

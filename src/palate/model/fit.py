@@ -150,6 +150,8 @@ def fit_model(
             f"data set {data.name!r} has no {values} to fit: 0 of {data.interactions.height} rows. Give at least one."
         )
     shape = (len(coded.user_ids), len(coded.item_ids))
+    scale = Scale.of(coded.values, None if chosen.events_only else data.scale)
+    chosen = chosen.on_scale(scale.low, scale.high)
     answers = Answers.build(coded.users, coded.items, coded.values, shape)
     table = item_table(data, coded.item_ids)
     raw = encode_all(
@@ -180,7 +182,6 @@ def fit_model(
         sizes=None if fused is None else fused.sizes,
     )
     counts = np.bincount(heard.rated.indices, minlength=shape[1]).astype(np.float64)
-    scale = Scale.of(coded.values)
     catalogue = Catalogue.holding(without_media(table), fused, counts, level_shares(heard.rated, scale))
     events = events_of(whole, coded.user_ids, coded.item_ids) if values == "rating" else None
     attributes = attributes_of(data, taste, answers.values, coded.user_ids, seed)

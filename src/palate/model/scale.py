@@ -18,10 +18,12 @@ class Scale:
     Attributes:
         levels: The ratings there are, ascending, where they are at most 20; otherwise lowest and highest.
         like: Rating from which an item counts as liked: the mean of the fitted ratings, rounded up to a level.
+        is_given: Whether its ends were given; otherwise they are the lowest and the highest rating of the data.
     """
 
     levels: tuple[float, ...]
     like: float
+    is_given: bool = False
 
     @property
     def low(self) -> float:
@@ -43,14 +45,19 @@ class Scale:
         return (below[-1] + self.like) / 2 if below and self.like in self.levels else self.like
 
     @classmethod
-    def of(cls, values: Array) -> Scale:
-        """The scale of these ratings, (N,)."""
-        levels = np.unique(values)
+    def of(cls, values: Array, ends: tuple[float, float] | None = None) -> Scale:
+        """The scale of these ratings, (N,), which lie within its ends where these are given.
+
+        Ends that nobody gave as a rating are levels too.
+        """
+        levels, given = np.unique(values), ends is not None
         mean = float(values.mean())
+        low, high = ends or (float(levels[0]), float(levels[-1]))
         if len(levels) > 20:
-            return cls((float(levels[0]), float(levels[-1])), mean)
-        above = levels[levels >= mean - 1e-9 * (levels[-1] - levels[0])]  # of a mean on a level, rounding
-        return cls(tuple(map(float, levels)), float(above[0] if len(above) else levels[-1]))
+            return cls((low, high), mean, given)
+        levels = np.union1d(levels, [low, high])
+        above = levels[levels >= mean - 1e-9 * (high - low)]  # of a mean on a level, rounding
+        return cls(tuple(map(float, levels)), float(above[0] if len(above) else high), given)
 
     def edges(self, n: int) -> Array:
         """Upper ends of ``n`` bins of ratings, (n,): the levels, or bins of equal width where those are not ``n``."""

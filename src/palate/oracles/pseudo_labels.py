@@ -76,7 +76,8 @@ class Believed:
             raise OptionError("pseudo-labels stand for ratings or likes, and this model was fitted on events alone.")
         row = sparse.csr_matrix((answers, items, [0, len(items)]), shape=(1, len(self.taste.items)))
         mean, variance = self.taste.items.predict(self.taste.believe(row).of(0))
-        expected, sure = likelihood.expected(mean, variance), -np.sqrt(likelihood.answer_variance(mean, variance))
+        expected = likelihood.expected(mean, variance, self.taste.items.noise)
+        sure = -np.sqrt(likelihood.answer_variance(mean, variance))
         return Prediction((expected >= 0.5).astype(np.float64) if likelihood.is_binary else expected, sure)
 
 

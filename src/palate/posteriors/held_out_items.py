@@ -72,7 +72,7 @@ class Heard:
         for start in range(0, answers.shape[0], _BLOCK):
             part = answers[start : start + _BLOCK].tocoo()
             mean, variance = items.predict(self.users.of(slice(start, start + _BLOCK)))
-            expected = self.likelihood.expected(mean, variance)
+            expected = self.likelihood.expected(mean, variance, items.noise)
             total += np.bincount(part.col, (part.data - expected[part.row, part.col]) ** 2, minlength=n)
         return total
 

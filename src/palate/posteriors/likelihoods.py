@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
+from scipy.special import ndtr
 
 from palate.arrays import Array
 from palate.entities import Form
@@ -112,6 +113,10 @@ class Likelihood(ABC):
                 "Fit ratings, or rate, group or page."
             )
 
+    def on_scale(self, low: float, high: float) -> Likelihood:
+        """The same for answers from ``low`` to ``high``, where it has ends and none are given."""
+        return self
+
     @abstractmethod
     def entries(self, values: Array, predicted: Predicted) -> Entries:
         """What the fit makes of answers, (N,)."""
@@ -129,16 +134,18 @@ class Likelihood(ABC):
         return np.full_like(noise, 1.0 / (self.confidence - self.background)) if self.events_only else noise
 
     @abstractmethod
-    def expected(self, mean: Array, variance: Lazy) -> Array:
+    def expected(self, mean: Array, variance: Lazy, noise: Array) -> Array:
         """Expected answer: a rating, the chance of a like, the strength of an event; the noise is in the variance."""
 
     def answer_variance(self, mean: Array, variance: Array) -> Array:
         """Variance of an answer; the noise is in the variance."""
-        expected = self.expected(mean, variance)
-        return expected * (1.0 - expected) if self.is_binary else variance
+        if not self.is_binary:
+            return variance
+        expected = self.expected(mean, variance, variance)
+        return expected * (1.0 - expected)
 
     @abstractmethod
-    def slope(self, mean: Array, variance: Array) -> Array:
+    def slope(self, mean: Array, variance: Array, noise: Array) -> Array:
         """How far the expected answer moves with the mean; the noise is in the variance."""
 
     @abstractmethod
@@ -184,10 +191,10 @@ class _Linear(Likelihood):
         """Answers less what was predicted: one in the place of a weak zero counts as if further from it."""
         return values * self.confidence / (self.confidence - self.background) - predicted
 
-    def expected(self, mean: Array, variance: Lazy) -> Array:
+    def expected(self, mean: Array, variance: Lazy, noise: Array) -> Array:
         return mean
 
-    def slope(self, mean: Array, variance: Array) -> Array:
+    def slope(self, mean: Array, variance: Array, noise: Array) -> Array:
         return np.ones_like(mean)
 
     def curvature(self, mean: Array, variance: Array, noise: Array, reliability: float = 1.0) -> Array:
@@ -197,8 +204,14 @@ class _Linear(Likelihood):
         return 0.5 * np.log1p(variance / noise)
 
 
+@dataclass(frozen=True)
 class Gaussian(_Linear):
-    """Ratings on a scale."""
+    """Ratings on a scale.
+
+    Attributes:
+        low, high: Ends of the scale. What is expected of an answer stays between them: what taste says counts as far as
+            the scale goes, so the order stays, and what is less sure comes further inside. None: it has no ends.
+    """
 
     kind = "gaussian"
     learns_scale = True
@@ -206,6 +219,37 @@ class Gaussian(_Linear):
     unit = "expected rating, {low:g} to {high:g}"
     _said = ("{:g}", "{:g}")
     _did = ("gave {:g} to", "gave {:g} to")
+
+    low: float | None = None
+    high: float | None = None
+
+    def __post_init__(self) -> None:
+        ends = (self.low, self.high)
+        if ends != (None, None) and not -np.inf < number_of(self.low) < number_of(self.high) < np.inf:
+            raise OptionError(
+                f"a scale goes from {shown(self.low)} to {shown(self.high)}. Give two numbers, the lower first."
+            )
+
+    def on_scale(self, low: float, high: float) -> Gaussian:
+        return self if self.low is not None or low >= high else replace(self, low=low, high=high)
+
+    def _spread(self, variance: Array) -> Array:
+        assert self.low is not None and self.high is not None
+        return np.asarray(np.sqrt(np.maximum(variance, (1e-9 * (self.high - self.low)) ** 2)))
+
+    def expected(self, mean: Array, variance: Lazy, noise: Array) -> Array:
+        if self.low is None or self.high is None:
+            return mean
+        spread = self._spread(_now(variance) - noise)
+        below, above = (mean - self.low) / spread, (self.high - mean) / spread
+        # E[max(s, low)] less what lies above high: s is what taste says, as sure as it is
+        return self.low + spread * (_beyond(below) - _beyond(-above))
+
+    def slope(self, mean: Array, variance: Array, noise: Array) -> Array:
+        if self.low is None or self.high is None:
+            return np.ones_like(mean)
+        spread = self._spread(variance - noise)
+        return np.asarray(ndtr((mean - self.low) / spread) - ndtr((mean - self.high) / spread))
 
 
 @dataclass(frozen=True)
@@ -262,10 +306,10 @@ class Probit(Likelihood):
     def pull(self, values: Array, level: Array, noise: Array) -> Array:
         return (2.0 * values - 1.0) / noise
 
-    def expected(self, mean: Array, variance: Lazy) -> Array:
+    def expected(self, mean: Array, variance: Lazy, noise: Array) -> Array:
         return probit.yes_chance(mean, _now(variance))
 
-    def slope(self, mean: Array, variance: Array) -> Array:
+    def slope(self, mean: Array, variance: Array, noise: Array) -> Array:
         return np.asarray(np.exp(-0.5 * mean**2 / variance) / np.sqrt(2.0 * np.pi * variance))
 
     def curvature(self, mean: Array, variance: Array, noise: Array, reliability: float = 1.0) -> Array:
@@ -273,6 +317,11 @@ class Probit(Likelihood):
 
     def information(self, mean: Array, variance: Array, noise: Array) -> Array:
         return probit.information(mean, variance, noise)
+
+
+def _beyond(x: Array) -> Array:
+    """``E[max(x + ε, 0)]`` for a standard normal ε."""
+    return np.asarray(x * ndtr(x) + np.exp(-0.5 * x * x) / np.sqrt(2.0 * np.pi))
 
 
 def _now(value: Lazy) -> Array:

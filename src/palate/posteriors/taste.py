@@ -225,6 +225,7 @@ class Taste:
                 np.einsum("ntd,nde,nte->nt", factors, belief.covariance, factors, optimize=True)
                 + self.items.answer_noise[items]
             ),
+            self.items.noise[items],
         )
 
     def believe(

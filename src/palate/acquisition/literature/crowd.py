@@ -41,7 +41,8 @@ def squared_errors(population: Population) -> Array:
     users, predicted = rating_users(population), taste.items.level[answers.indices]
     for of_users, of_items in zip(population.tastes.T, taste.items.factors.T, strict=True):  # never (N, D) at once
         predicted += of_users[users] * of_items[answers.indices]
-    expected = taste.likelihood.expected(predicted, lambda: taste.items.answer_noise[answers.indices])
+    items, of = taste.items, answers.indices
+    expected = taste.likelihood.expected(predicted, lambda: items.answer_noise[of], items.noise[of])
     return mean_over_ratings(population, (answers.data - expected) ** 2)
 
 

@@ -66,7 +66,7 @@ class Transcript:
         items = taste.items.take(columns)
         mean = items.level + self.beliefs.score(items.factors)
         variance = self.beliefs.variance(items.factors) + items.answer_noise
-        return taste.likelihood.expected(mean, variance), values
+        return taste.likelihood.expected(mean, variance, items.noise), values
 
     def scores(self, candidates: Candidates, *, rng: np.random.Generator) -> tuple[Array, Positions]:
         """What every member gave every candidate before each question, (S, T, I), and what was asked, (T,).

@@ -40,7 +40,7 @@ def gains(scores: Array, noise: Array, candidates: Candidates) -> Array:
     ``2^g − 1``, the grade g in [0, 4] being the place of the answer on the scale; for likes the chance of one.
     """
     if candidates.likelihood.is_binary:
-        return candidates.likelihood.expected(scores, noise)
+        return candidates.likelihood.expected(scores, noise, noise)
     return np.asarray(2.0 ** (_GRADE * as_rewards(scores, candidates.population)) - 1.0)
 
 
