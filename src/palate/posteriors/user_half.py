@@ -78,15 +78,18 @@ def chunk_statistics(chunk: Answers, users: Users, given: Given, likelihood: Lik
     entries = likelihood.entries(chunk.values.data, _predicted(chunk, users, given))
     of_answer, rows = np.ones(len(entries.targets)) if chunk.weights is None else chunk.weights, chunk.rows
     own = entries.weights * of_answer
-    weight = own * users.precision[rows]
-    mean, covariance, log_determinants = _beliefs(chunk, weight, entries.targets, given, likelihood)
+    of_item = given.precision[chunk.values.indices]
+    seen = chunk.matrix(own) @ given.packed
+    pulled = chunk.matrix(own * entries.targets * of_item) @ given.factors
+    mean, covariance, log_determinants = _beliefs(seen, pulled, users.precision, given, likelihood)
     second = augmented_moments(mean, covariance)
     packed, (n, dim) = pack(second), mean.shape
     precision, latent, doubt = users.precision, 0.0, 0.0
     if likelihood.learns_scale:
-        squares = _squares(chunk, own, entries.targets, mean, packed, given)
+        squared = np.bincount(rows, own * entries.targets**2 * of_item, minlength=n).astype(float)
+        squares = _errors(seen, pulled, squared, packed)
         precision, latent, doubt = own_noise(squares, np.asarray(np.bincount(rows, of_answer, n), float), given.spread)
-        weight = own * precision[rows]
+    weight = own * precision[rows]
     extra, weight = (likelihood.confidence - likelihood.background) * weight, likelihood.confidence * weight
     columns, n_items, gram = chunk.values.indices, chunk.values.shape[1], second.sum(0)
     return Statistics(
@@ -105,16 +108,20 @@ def chunk_statistics(chunk: Answers, users: Users, given: Given, likelihood: Lik
 
 
 def _beliefs(
-    chunk: Answers, weight: Array, targets: Array, given: Given, likelihood: Likelihood
+    seen: Array, pulled: Array, precision: Array, given: Given, likelihood: Likelihood
 ) -> tuple[Array, Array, Array]:
-    """Beliefs about the users of a chunk: means (n, D), covariances (n, D, D), log determinants (n,)."""
-    extra = chunk.matrix((likelihood.confidence - likelihood.background) * weight)
-    pulls = given.factors[:, 1:] * given.precision[:, None]
-    moment = unpack(extra @ given.packed) + given.shared
-    pulled = chunk.matrix(likelihood.confidence * weight * targets) @ pulls
-    precision = moment[:, 1:, 1:] + np.eye(pulled.shape[1])
-    covariances, log_determinants = inverse(precision)
-    return np.einsum("nde,ne->nd", covariances, pulled - moment[:, 1:, 0]), covariances, -log_determinants
+    """Beliefs about n users: means (n, D), covariances (n, D, D), log determinants (n,).
+
+    Args:
+        seen: Moments of what they answered, packed, (n, P), in units of their noise.
+        pulled: Sums of level and factors over noise times what was observed, (n, A), likewise.
+        precision: Of each user, (n,).
+    """
+    extra = (likelihood.confidence - likelihood.background) * precision
+    moment = unpack(extra[:, None] * seen) + given.shared
+    pull = (likelihood.confidence * precision)[:, None] * pulled[:, 1:] - moment[:, 1:, 0]
+    covariances, log_determinants = inverse(moment[:, 1:, 1:] + np.eye(pull.shape[1]))
+    return np.einsum("nde,ne->nd", covariances, pull), covariances, -log_determinants
 
 
 def _predicted(chunk: Answers, users: Users, given: Given) -> Callable[[], tuple[Array, Array]]:
@@ -135,13 +142,15 @@ def _twice(size: int) -> Array:
     return pack(2.0 * np.ones((size, size)) - np.eye(size))
 
 
-def _squares(chunk: Answers, own: Array, targets: Array, mean: Array, packed: Array, given: Given) -> Array:
-    """Sum of ``weight E[(y − t · w̃)²] / σ²`` over each user's answers, (n,)."""
-    precision = given.precision[chunk.values.indices]
-    cross = chunk.matrix(own * targets * precision) @ given.factors
-    squared = np.bincount(chunk.rows, own * targets**2 * precision, minlength=len(mean))
-    fitted = ((chunk.matrix(own) @ given.packed) * packed) @ _twice(given.factors.shape[1])
-    return np.asarray(squared - 2.0 * (cross[:, 0] + (cross[:, 1:] * mean).sum(1)) + fitted)
+def _errors(seen: Array, pulled: Array, squared: Array, packed: Array) -> Array:
+    """Sum of ``weight E[(y − t · w̃)²] / σ²`` over each user's answers, (n,).
+
+    Args:
+        squared: Sum of ``weight y² / σ²``, (n,).
+        packed: E[t tᵀ], (n, P); the others as of :func:`_beliefs`.
+    """
+    size = pulled.shape[1]
+    return np.asarray(squared - 2.0 * (pulled * packed[:, :size]).sum(1) + (seen * packed) @ _twice(size))
 
 
 def own_noise(squares: Array, counts: Array, spread: float) -> tuple[Array, float, float]:
