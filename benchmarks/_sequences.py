@@ -23,13 +23,13 @@ from palate.datasets.views import item_table
 from palate.encoders.histories.behaviour import item_vectors
 from palate.encoders.histories.history import Log, liking
 from palate.encoders.items import encode
-from palate.entities import NEGATIVE_EVENTS, POSITIVE_EVENTS
 from palate.evaluation.baselines import Interactions
 from palate.model.fit import fit_taste
 from palate.posteriors.answers import Answers
 from palate.posteriors.likelihoods import Implicit
 from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import Companions
+from palate.vocabulary import AGAINST, FOR
 
 SETS = ("movielens-100k", "movietweetings", "kuairand-pure-cut", "online-retail")
 PEERS = Path(__file__).resolve().parents[1] / ".venv-peers-sequences" / "bin" / "python"
@@ -115,10 +115,10 @@ def _tables(rows: pl.DataFrame, items: pl.DataFrame, name: str) -> Dataset:
 
 def world(train: Dataset, test: Dataset) -> World:
     """Both parts in numbers; items with fewer than five good events in the training part are left out of both."""
-    good = pl.col("event").is_in(list(POSITIVE_EVENTS))
+    good = pl.col("event").is_in(list(FOR))
     counts = train.interactions.filter(good).group_by("item_id").agg(pl.col("user_id").n_unique().alias("n"))
     kept = counts.filter(pl.col("n") >= LEAST)["item_id"].sort()
-    known = pl.col("item_id").is_in(kept.implode()) & pl.col("event").is_in(list(POSITIVE_EVENTS | NEGATIVE_EVENTS))
+    known = pl.col("item_id").is_in(kept.implode()) & pl.col("event").is_in([*FOR, *AGAINST])
     before, after = (part.interactions.filter(known) for part in (train, test))
     users = pl.concat([before["user_id"], after["user_id"]]).unique().sort()
     size = (len(users), len(kept))

@@ -242,7 +242,7 @@ def _ask_concepts(stage: Stage) -> Callable[..., Any]:
 CALLS: dict[str, Call] = {
     "Dataset.load": Call(
         lambda _: Dataset.load,
-        {"path": "", "columns": "none dict", "strict": FLAG, "limits": "", "scale": NOTHING},
+        {"path": "", "columns": "none dict", "strict": FLAG, "limits": "", "scale": NOTHING, "events": "none dict"},
         lambda stage: {"path": stage.place("kept") / "data"},
     ),
     "Dataset.from_tables": Call(
@@ -256,6 +256,7 @@ CALLS: dict[str, Call] = {
             "strict": FLAG,
             "folder": f"none {FOLDER}",
             "scale": NOTHING,
+            "events": "none dict",
         },
         lambda stage: {"interactions": stage.data.interactions},
     ),
@@ -608,6 +609,7 @@ NEARLY = [
     (lambda stage: stage.data.coded("ratings"), "'rating'"),
     (lambda stage: stage.data.table("item"), "'items'"),
     (lambda stage: Dataset.from_tables(stage.data.interactions, columns={"userid": "user_id"}), "'user_id'"),
+    (lambda stage: Dataset.from_tables(stage.data.interactions, events={"got": "purchse"}), "'purchase'"),
     (lambda _: get_strategy("epik"), "epig"),
 ]
 

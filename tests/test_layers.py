@@ -21,7 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         frozenset,
         (
             {"_version", "arrays", "errors", "machine"},
-            {"random", "entities"},
+            {"random", "entities", "vocabulary"},
             {"records"},
             {"costs", "datasets", "store"},
             {"posteriors"},

@@ -565,9 +565,9 @@ def test_progress_is_told() -> None:
 
 
 def test_data_with_nothing_to_learn_from() -> None:
-    only_skips = Dataset.from_tables(pl.DataFrame({"user_id": ["a"], "item_id": ["x"], "event": ["skip"]}))
+    only_shown = Dataset.from_tables(pl.DataFrame({"user_id": ["a"], "item_id": ["x"], "event": ["impression"]}))
     with pytest.raises(DataError, match=r"has no event to fit: 0 of 1 rows\. Give at least one"):
-        Learner.fit(only_skips, encoder="none")
+        Learner.fit(only_shown, encoder="none")
     with pytest.raises(OptionError, match="likelihood 'poisson' is unknown"):
         Learner.fit(data(), encoder="none", likelihood="poisson")
     with pytest.raises(DataError, match=r"has no rating to fit: 0 of \d+ rows"):

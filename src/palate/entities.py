@@ -42,8 +42,8 @@ AUDIO = "audio"
 
 CATEGORY_SEPARATOR = "|"
 
-POSITIVE_EVENTS = frozenset({"click", "purchase", "like", "read", "play", "save", "share", "view"})
-NEGATIVE_EVENTS = frozenset({"dislike", "skip", "hide", "report"})
+SLATE = "slate"  # of interactions: id of what was shown together
+WEIGHT = "weight"  # of interactions: how much an event counts, 1 being one event
 
 
 class Form(StrEnum):

@@ -24,6 +24,7 @@ from palate.learner import Learner
 from palate.loop import checkpoint
 from palate.loop.checkpoint import Checkpoint, folder_of, open_log
 from palate.loop.memory import Memory, several
+from palate.loop.state import check_events
 from palate.model.fit import FitArguments, check_arguments, fit_model
 from palate.posteriors.likelihoods import Likelihood
 from palate.records import Attribute, Event, Record
@@ -172,12 +173,10 @@ class Recommender:
         """Keep events (:func:`palate.events`), all or none.
 
         Raises:
-            UnknownItem: If the model does not hold an item.
+            UnknownItem, DataError: If the model does not hold an item, or knows no such kind.
         """
         with self._writing() as memory:
-            given = several(events, Event)
-            memory.model.catalogue.positions([event.item_id for event in given])
-            return self._log.append(given)
+            return self._log.append(check_events(memory.fitted, several(events, Event)))
 
     def know(self, user_id: str, /, *, key: str = "", **attributes: Any) -> list[Record]:
         """Keep who a user is, by attributes such as age. A model that knows none leaves them to the next refit.

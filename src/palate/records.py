@@ -6,10 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
 
-from palate.entities import ITEM, NEGATIVE_EVENTS, POSITIVE_EVENTS, USER, Answer, AnswerKind, Form
-from palate.errors import AnswerError, DataError, OptionError, did_you_mean
+from palate.entities import ITEM, USER, Answer, AnswerKind, Form
+from palate.errors import AnswerError, DataError, OptionError
 from palate.errors.checks import key_of, keys_of, normalise_id, number_of, several, shown, time_of
+from palate.vocabulary import STANDARD, normal_word
 
+MAX_KIND = 40  # letters of an event
 MAX_TEXT_BYTES = 1 << 16  # of an attribute that is a text
 
 
@@ -18,8 +20,10 @@ class Event:
     """Something a user did with an item: a view, a click, a purchase. It moves the prior of their taste.
 
     Attributes:
-        kind: One of the known events, or empty where it has no name.
-        liking: What it says of liking, in [-1, 1]; by default 1, or -1 where the kind is a negative one.
+        kind: A documented event (:mod:`palate.vocabulary`), one that the model's data has added, or empty where it has
+            no name.
+        liking: What it says of liking, in [-1, 1], to be multiplied by the strength of its kind; by default the sign of
+            the kind: 1 for, -1 against, 0 where it was only shown. Of a kind that is not documented it must be given.
         at: Seconds since the epoch; ``None`` if unknown.
         key: As of an answer.
     """
@@ -34,8 +38,8 @@ class Event:
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
         object.__setattr__(self, "item_id", normalise_id(self.item_id, ITEM))
-        _check_event(self.kind)
-        liking = (-1.0 if self.kind in NEGATIVE_EVENTS else 1.0) if self.liking is None else number_of(self.liking)
+        object.__setattr__(self, "kind", _kind(self.kind))
+        liking = float(STANDARD.word(self.kind).sign) if self.liking is None else number_of(self.liking)
         if not abs(liking) <= 1.0:  # true for NaN too
             raise OptionError(f"liking {shown(self.liking)} is out of range. Give numbers from -1 to 1.")
         object.__setattr__(self, "liking", liking)
@@ -43,11 +47,11 @@ class Event:
         object.__setattr__(self, "key", key_of(self.key))
 
 
-def _check_event(kind: object) -> None:
-    if not isinstance(kind, str) or kind not in {"", *POSITIVE_EVENTS, *NEGATIVE_EVENTS}:
-        known = sorted(POSITIVE_EVENTS | NEGATIVE_EVENTS)
-        hint = f"{did_you_mean(kind, known)} Known events: {', '.join(known)}.".strip()
-        raise DataError(f"the event {shown(kind)} is unknown. {hint}")
+def _kind(kind: object) -> str:
+    """The kind in its one form, and a text that any store can hold."""
+    if not isinstance(kind, str) or len(kind) > MAX_KIND or not kind.isprintable() or kind != kind.strip():
+        raise DataError(f"the event {shown(kind)} is unknown. Give a word, such as click or purchase.")
+    return normal_word(kind)
 
 
 @dataclass(frozen=True, slots=True)

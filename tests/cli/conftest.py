@@ -53,6 +53,20 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> Cli:
 
 
 @pytest.fixture(scope="session")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Events of 60 users and 40 items, of what users of two tastes met: ``got`` what fits them, ``return`` the rest."""
+    rng = np.random.default_rng(0)
+    users, items = np.nonzero(rng.random((60, 40)) < 0.4)
+    events = np.where(users % 2 == items % 2, "got", "return")
+    folder = tmp_path_factory.mktemp("shops") / "shop"
+    folder.mkdir()
+    rows = zip(users.tolist(), items.tolist(), events.tolist(), strict=True)
+    lines = [f"u{user:02},i{item:02},{event}" for user, item, event in rows]
+    (folder / "interactions.csv").write_text("\n".join(["user_id,item_id,event", *lines]))
+    return folder
+
+
+@pytest.fixture(scope="session")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder: 60 users, 40 items, of which i09 has no rating; tastes are known."""
     world = planted_world(users=60, items=40, rng=np.random.default_rng(0))

@@ -71,7 +71,7 @@ def test_a_mapping_without_an_equals_sign(cli, tmp_path):
 def test_inspect_of_events_without_ratings_or_times(cli, tmp_path):
     (tmp_path / "interactions.csv").write_text("user_id,item_id,event\nu1,i1,view\nu2,i2,view\nu1,i2,click\n")
     shown = cli("data", "inspect", tmp_path).out
-    assert "view 2, click 1" in shown
+    assert "view 2 (for), click 1 (for)" in shown
     assert "there are no timestamps" in shown
 
 

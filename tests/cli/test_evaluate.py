@@ -12,7 +12,7 @@ def test_simulate(cli, planted, tmp_path):
     assert result.code == 0, result.err
     document = result.json
     assert document == json.loads((tmp_path / "s" / "simulate.json").read_text())
-    assert set(document) == {"palate", "command", "dataset", "protocol", "budgets", "strategies"}
+    assert set(document) == {"palate", "command", "dataset", "protocol", "metric", "left_out", "budgets", "strategies"}
     assert document["budgets"] == [0, 1, 2, 3, 4]
     assert set(document["strategies"]) == {"random", "popularity", "a-optimal", "answerable-random", "ceiling"}
     assert {"rmse.png", "ndcg.png", "report.html", "simulate.json"} <= {
@@ -40,6 +40,41 @@ def test_simulate_forms(cli, planted, tmp_path):
     shown = cli("simulate", planted, *options, "--out", tmp_path / "s").out
     assert "Whole list" in shown
     assert shown.splitlines()[-1].endswith("simulate.json")
+
+
+def test_a_log_of_events_is_simulated_and_judged(cli, shop, tmp_path):
+    """What makes no sense of events is left out with a word, in the document, on the screen and in the report."""
+    shown = cli("simulate", shop, *SMALL, "--event", "got=purchase", "--out", tmp_path / "s")
+    assert shown.code == 0, shown.err
+    document = json.loads((tmp_path / "s" / "simulate.json").read_text())
+    assert document["metric"] == "ndcg@10" and set(document["left_out"]) == {"rmse", "accuracy"}
+    for name, figures in document["strategies"].items():
+        assert "rmse" not in figures and len(figures["ndcg@10"]["mean"]) == 5, name
+        assert name == "ceiling" or figures["labels_saved"]["metric"] == "ndcg@10"
+    assert "NDCG@10 of what was chosen later after so many questions" in shown.out and "RMSE" not in shown.out
+    report = (tmp_path / "s" / "report.html").read_text()
+    assert "rmse, accuracy are left out: events say for or against" in report and "RMSE" not in report
+    assert {path.name for path in (tmp_path / "s").iterdir()} == {"simulate.json", "report.html", "ndcg.png"}
+    judged = cli(
+        "evaluate",
+        shop,
+        "--event",
+        "got=purchase",
+        "--split",
+        "random",
+        "--models",
+        "popularity,item-knn",
+        "--out",
+        tmp_path / "e",
+        "--json",
+    ).json
+    assert judged["events"]["got"] == 1.0 and judged["events"]["return"] < 0 and "ratings" not in judged
+    refused = cli(
+        "simulate", shop, *SMALL, "--event", "got=purchase", "--protocol", "cold-system", "--out", tmp_path / "c"
+    )
+    assert refused.err == "Error: cold-system plays ratings, and 'shop' has 0. Use new-users or new-items.\n"
+    unknown = cli("simulate", shop, *SMALL, "--out", tmp_path / "u")
+    assert unknown.code == 2 and "1 event is unknown: 'got' " in unknown.err
 
 
 def test_simulate_for_people_ends_with_the_headline(cli, planted, tmp_path):
@@ -82,10 +117,11 @@ def test_wrong_options_are_found_before_the_work(cli, tmp_path, options, message
     assert list(tmp_path.iterdir()) == []
 
 
-def test_data_without_ratings_cannot_be_simulated(cli, tmp_path):
-    (tmp_path / "interactions.csv").write_text("user_id,item_id,event\nu1,i1,view\nu2,i2,view\n")
+def test_data_without_ratings_and_events_cannot_be_simulated(cli, tmp_path):
+    (tmp_path / "interactions.csv").write_text("user_id,item_id,event\nu1,i1,impression\nu2,i2,impression\n")
     result = cli("simulate", tmp_path, "--out", tmp_path / "s")
     assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "has no ratings and no events to simulate answers from" in result.err
     assert not (tmp_path / "s").exists()
 
 

@@ -112,6 +112,32 @@ def test_likes(cli, tmp_path):
     )
 
 
+def test_a_model_of_events_takes_like_dislike_and_not_for_me(cli, shop, tmp_path):
+    model = tmp_path / "m"
+    fitted = cli("fit", shop, "--event", "got=purchase,return=return:0.4", "--out", model, "--encoder", "none")
+    assert "strengths got 1, return -0.4 (given)" in fitted.out
+    for item, answer, value in (
+        ("i01", "like", 1),
+        ("i02", "dislike", -1),
+        ("i04", "Not-for-me", -1),
+        ("i06", "0", -1),
+    ):
+        told = cli("tell", model, "--user", "ann", "--item", item, "--answer", answer, "--json")
+        assert told.code == 0 and told.json["value"] == value, told.err
+    listed = cli("recommend", model, "--user", "ann", "-k", 8, "--json").json["items"]
+    assert sum(int(one["item_id"][1:]) % 2 for one in listed) >= 7
+    wrong = cli("tell", model, "--user", "ann", "--item", "i08", "--answer", "5")
+    assert wrong.err == "Error: the rating 5 is off the scale. Give a number from -1 to 1.\n"
+    wrong = cli("tell", model, "--user", "ann", "--item", "i08", "--answer", "meh")
+    assert wrong.err.startswith("Error: the answer 'meh' is unknown. Give like, dislike, not-for-me, unknown, ")
+    talk = cli("interview", model, "--user", "bob", stdin="0\n1\nq\n").out
+    assert "1 like · 0 dislike · u don't know it" in talk and "Kept: dislike" in talk and "Kept: like" in talk
+    seen = cli("see", model, "--user", "ann", "--item", "i03", "--event", "got", "--json")
+    assert seen.code == 0 and Learner.load(model).memory.seen["ann"][0].liking == 1.0
+    unknown = cli("see", model, "--user", "ann", "--item", "i03", "--event", "gott")
+    assert unknown.err.startswith("Error: the event 'gott' is unknown. Did you mean 'got'? Known events: add-to-cart, ")
+
+
 def test_negative_ratings(cli, tmp_path):
     rng = np.random.default_rng(0)
     rows = [(f"u{u}", f"i{i}", float(rng.uniform(-10, 10))) for u in range(20) for i in range(8)]

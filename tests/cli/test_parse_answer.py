@@ -17,7 +17,12 @@ def model(kind: str = "gaussian", levels: tuple[float, ...] = (1, 2, 3, 4, 5)) -
     )
 
 
-STARS, LIKES, CHOICES, JESTER = model(), model("probit", (0, 1)), model("implicit", (1.0,)), model(levels=(-10, 10))
+STARS, LIKES, CHOICES, JESTER = (
+    model(),
+    model("probit", (0, 1)),
+    model("implicit", (-1.0, 1.0)),
+    model(levels=(-10, 10)),
+)
 
 
 @pytest.mark.parametrize(
@@ -33,6 +38,11 @@ STARS, LIKES, CHOICES, JESTER = model(), model("probit", (0, 1)), model("implici
         ("dislike", LIKES, 0.0),
         ("0", LIKES, 0.0),
         ("like", CHOICES, 1.0),
+        ("dislike", CHOICES, -1.0),
+        ("not-for-me", CHOICES, -1.0),
+        ("0", CHOICES, -1.0),
+        ("-0.5", CHOICES, -0.5),
+        ("Not-for-me", LIKES, 0.0),
     ],
 )
 def test_answers_as_people_type_them(text, given, expected):
@@ -47,8 +57,10 @@ def test_answers_as_people_type_them(text, given, expected):
         ("nan", STARS, "the answer 'nan' is unknown."),
         ("1e999", STARS, "the answer '1e999' is unknown."),
         ("like", STARS, "the answer 'like' is unknown. Give a number from 1 to 5"),
-        ("love", LIKES, "the answer 'love' is unknown. Give like, dislike, unknown, no-opinion, skip."),
-        ("dislike", CHOICES, "the answer 'dislike' is unknown. Give like, unknown"),
+        ("love", LIKES, "the answer 'love' is unknown. Give like, dislike, not-for-me, unknown, no-opinion, skip."),
+        ("love", CHOICES, "the answer 'love' is unknown. Give like, dislike, not-for-me, unknown"),
+        ("2", CHOICES, "the rating 2 is off the scale. Give a number from -1 to 1."),
+        ("not-for-me", STARS, "the answer 'not-for-me' is unknown. Give a number from 1 to 5"),
         ("x" * 10_000, STARS, f"the answer '{'x' * 40}' is unknown."),
     ],
 )
@@ -71,7 +83,7 @@ HALVES = tuple(half / 2 for half in range(1, 11))
         (model(levels=tuple(range(1, 11))), dict(zip("1234567890", range(1, 11), strict=True))),
         (model(levels=(1.0, 5.0)), {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5}),
         (LIKES, {"1": 1, "0": 0}),
-        (CHOICES, {"1": 1}),
+        (CHOICES, {"1": 1, "0": -1}),
     ],
     ids=["stars", "from zero", "votes", "half stars", "to ten", "continuous stars", "likes", "choices"],
 )

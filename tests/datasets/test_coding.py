@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.datasets import Dataset
-from palate.errors import OptionError
+from palate.errors import DataError, OptionError
+from palate.vocabulary import Vocabulary
 
 
 def test_numbers_follow_sorted_ids_and_items_without_ratings_count() -> None:
@@ -35,12 +36,66 @@ def test_of_a_repeated_pair_the_last_in_time_is_kept() -> None:
     assert coded.duplicates == 2
 
 
-def test_events_are_one_or_nought() -> None:
-    table = pl.DataFrame({"user_id": ["a"] * 3, "item_id": [1, 2, 3], "event": ["click", "skip", "seen"]})
-    coded = Dataset.from_tables(table).coded("event")
-    assert coded.values.tolist() == [1.0, 0.0]
+def test_events_are_for_or_against_and_what_was_shown_has_no_value() -> None:
+    words = ["click", "skip", "Impression", None, "wish list"]
+    table = pl.DataFrame({"user_id": ["a"] * 5, "item_id": [1, 2, 3, 4, 5], "event": words})
+    coded = Dataset.from_tables(table, events={"wish_list": "like:0.4"}).coded("event")
+    assert coded.values.tolist() == [1.0, -1.0, 1.0, 1.0]
+    strengths = coded.strengths(Vocabulary({"wish-list": "like:0.4"}))
+    np.testing.assert_allclose(strengths, [0.5, -0.3, 1.0, 0.4])
+    assert coded.item_ids == ["1", "2", "3", "4", "5"]
     with pytest.raises(OptionError, match=r"values 'votes' are unknown\. Use rating or event"):
         Dataset.from_tables(table).coded("votes")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("events", "kept"),
+    [
+        (["purchase", "refund"], "refund"),  # of equally strong ones the last
+        (["purchase", "refund", "view"], "refund"),  # a view is weaker
+        (["refund", "purchase"], "purchase"),
+        (["dislike", "view", "click"], "dislike"),
+        (["view", "skip"], "skip"),
+        (["view", "purchase", "impression"], "purchase"),
+    ],
+)
+def test_of_a_pair_the_strongest_event_counts_and_of_equally_strong_ones_the_last(events: list[str], kept: str) -> None:
+    n = len(events)
+    table = pl.DataFrame({"user_id": ["a"] * n, "item_id": ["x"] * n, "event": events, "timestamp": range(n)})
+    for rows in (table, table.reverse()):
+        coded = Dataset.from_tables(rows).coded("event")
+        assert coded.words is not None and [coded.names[word] for word in coded.words] == [kept]
+
+
+def test_a_weight_counts_up_to_one_event() -> None:
+    table = pl.DataFrame(
+        {
+            "user_id": ["a"] * 4,
+            "item_id": [1, 2, 3, 4],
+            "event": ["play"] * 3 + ["skip"],
+            "weight": [0.5, 7.0, None, 0.25],
+        }
+    )
+    data = Dataset.from_tables(table)
+    assert data.coded("event").values.tolist() == [0.5, 1.0, 1.0, -0.25]
+    bad = pl.DataFrame({"user_id": ["a"] * 3, "item_id": [1, 2, 3], "weight": [0.0, -1.0, float("inf")]})
+    reasons = [
+        str(reject) for reject in Dataset.from_tables(pl.concat([bad, bad.with_columns(weight=1.0)])).rejects.rows
+    ]
+    assert ["weight 0.0 is not above 0" in reasons[0], "weight inf is not a finite number" in reasons[-1]] == [
+        True,
+        True,
+    ]
+
+
+def test_unknown_events_are_an_error_that_lists_them_with_their_counts() -> None:
+    table = pl.DataFrame(
+        {"user_id": ["a"] * 4, "item_id": [1, 2, 3, 4], "event": ["purchased", "purchased", "zap", "view"]}
+    )
+    with pytest.raises(
+        DataError, match=r"^2 events are unknown: 'purchased' 2, 'zap' 1\. Did you mean 'purchase'\? Say "
+    ):
+        Dataset.from_tables(table).coded("event")
 
 
 ROWS = st.tuples(

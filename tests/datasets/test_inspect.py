@@ -50,7 +50,7 @@ def test_counts_by_hand() -> None:
         "sorted": False,
     }
     assert report["ratings"] == {"levels": 2, "lowest": 1.0, "highest": 4.0, "mean": 2.5, "histogram": {"1": 1, "4": 1}}
-    assert report["events"] == {"click": 1}
+    assert (report["events"], report["signs"]) == ({"click": 1}, {"click": "for"})
     assert report["joins"] == {
         "items_without_row": 1,
         "interactions_without_item_row": 1,
@@ -121,6 +121,19 @@ def test_columns_that_no_model_looks_at_are_listed() -> None:
     items = pl.DataFrame({"item_id": ["1", "2"], "title": ["x", "y"], "price": [1, 2], "author": ["p", "q"]})
     report = inspect(data_of(items, weight=[1, 2, 3], rating=[1, 2, 3]), now=NOW)
     assert report["unused"] == {"interactions": ["weight"], "items": ["price", "author"]}
+
+
+def test_events_have_their_sign_and_unknown_ones_and_loose_impressions_are_said() -> None:
+    events = ["refund", "impression", "purchased", "click", "impression"]
+    table = pl.DataFrame({"user_id": ["a"] * 5, "item_id": [1, 2, 3, 4, 5], "event": events})
+    table = table.with_columns(slate=pl.Series([None, "s1", None, None, " "]))
+    report = inspect(Dataset.from_tables(table), now=NOW)
+    signs = {"refund": "against", "impression": "shown", "purchased": "unknown", "click": "for"}
+    assert report["signs"] == signs and report["unused"]["interactions"] == []
+    fact = "1 events are unknown, and no fit takes them: 'purchased' 1. Say what they mean in events.toml"
+    assert fact in report["suspicious"]
+    loose = "1 of 2 impressions have no slate: that they were shown counts, and what they were shown with is not known"
+    assert report["notes"] == [loose]
 
 
 def test_one_user_with_the_work_of_a_crowd() -> None:

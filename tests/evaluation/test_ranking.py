@@ -143,7 +143,9 @@ def test_nothing_to_compare_is_an_error():
     nothing = test.where(np.zeros(len(test.users), dtype=bool))
     with pytest.raises(OptionError, match=r"^there is no model to evaluate. Name at least one, such as popularity.$"):
         evaluate({}, train, validation, test)
-    with pytest.raises(DataError, match=r"^the training part has 0 interactions. Choose another split or give more"):
+    with pytest.raises(
+        DataError, match=r"^the training part has 0 interactions that are for. Choose another split or give more"
+    ):
         evaluate({"popularity": [Popularity()]}, nothing, None, test)
     with pytest.raises(DataError, match=r"^the test part has 0 items that its users have not seen before."):
         evaluate({"popularity": [Popularity()]}, train, None, train)

@@ -11,7 +11,7 @@ from palate.acquisition import STRATEGIES
 from palate.datasets import Dataset, planted_world
 from palate.entities import RATING
 from palate.errors import DataError, OptionError
-from palate.evaluation.play import Played, average, ceiling, play
+from palate.evaluation.play import Judge, Played, average, ceiling, play
 from palate.evaluation.simulate import SimulationOptions, labels_saved, questions_needed, simulate
 from palate.evaluation.world import World, items_world, users_world
 from tests.registry import EVERY
@@ -214,9 +214,50 @@ def test_wrong_options(changes: dict[str, object], message: str) -> None:
         options(**changes)
 
 
-def test_data_without_ratings_cannot_answer(data: Dataset) -> None:
-    silent = replace(data, interactions=data.interactions.with_columns(pl.lit(None, pl.Float64).alias(RATING)))
-    with pytest.raises(DataError, match=r"^data set 'planted' has no ratings to simulate answers from\."):
+def events_of(data: Dataset) -> Dataset:
+    """The ratings as events for and against."""
+    word = pl.when(pl.col(RATING) >= 4).then(pl.lit("like")).when(pl.col(RATING) <= 2).then(pl.lit("dislike"))
+    rows = data.interactions.with_columns(event=word, rating=pl.lit(None, pl.Float64))
+    return replace(data, interactions=rows.drop_nulls("event"))
+
+
+def test_what_was_done_later_is_the_answer_and_lists_are_of_the_whole_catalogue(data: Dataset) -> None:
+    world = users_world(events_of(data), encoder="none", seed=0, max_users=2000)
+    assert set(np.unique(world.ratings[world.answerable])) == {-1.0, 1.0}
+    of_all = world.held_out.open
+    assert of_all is not None and not (of_all & world.answerable).any() and (of_all | world.answerable).all()
+    judged = Judge(world.taste, world.held_out, world.scale)(world.start)
+    assert set(judged) == set(METRICS) - {"rmse", "accuracy"}
+    score = (
+        world.taste.items.level + world.start.mean @ world.taste.items.factors.T
+    )  # the same for all: nothing is known
+    row = int(np.flatnonzero(judged["recall@10"])[0])
+    first = [item for item in np.argsort(-score[row], kind="stable") if of_all[row, item]][:10]
+    wanted = of_all[row] & (world.ratings[row] > 0)
+    assert judged["precision@10"][row] == pytest.approx(wanted[first].mean())
+    assert judged["recall@10"][row] == pytest.approx(wanted[first].sum() / wanted.sum())
+
+
+def test_asking_well_beats_asking_at_random_of_events_too(data: Dataset) -> None:
+    document = simulate(events_of(data), options(strategies=("lookahead",), pool="answered", seeds=(0, 1), budget=8))
+    gain = (
+        document["strategies"]["ceiling"]["ndcg@10"]["mean"][-1]
+        - document["strategies"]["random"]["ndcg@10"]["mean"][0]
+    )
+    assert gain > 0.02
+    assert document["strategies"]["lookahead"]["ndcg@10_minus"]["random"]["mean"][-1] > 0
+    assert 0.0 < document["strategies"]["lookahead"]["share_of_gain"][-1] <= 1.5
+
+
+def test_new_items_are_played_from_events(data: Dataset) -> None:
+    document = simulate(events_of(data), options(protocol="new-items"))
+    assert document["metric"] == "ndcg@10" and "rmse" not in document["strategies"]["a-optimal"]
+
+
+def test_data_without_ratings_and_events_cannot_answer(data: Dataset) -> None:
+    shown = data.interactions.with_columns(rating=pl.lit(None, pl.Float64), event=pl.lit("impression"))
+    silent = replace(data, interactions=shown)
+    with pytest.raises(DataError, match=r"^data set 'planted' has no ratings and no events to simulate answers from\."):
         simulate(silent, options())
 
 

@@ -62,11 +62,6 @@ def test_likes_of_two_levels_are_the_upper_one_and_of_more_the_mean_and_above() 
     assert more.interactions["rating"].to_list() == [0.0, 1.0, 1.0]
 
 
-def test_events_meant_well_count_and_others_are_left_out() -> None:
-    rows = dataset(event=["view", "skip", "dislike", "bought twice", None], rating=[None, None, None, None, 3.0])
-    assert batch.as_events(rows).interactions["event"].to_list() == ["view", "view", "view"]
-
-
 def test_scale_of_few_and_of_many_levels() -> None:
     assert Scale.of(np.array([1.0, 5.0, 4.0, 4.0, 2.0])) == Scale((1.0, 2.0, 4.0, 5.0), 4.0)
     assert Scale.of(np.array([3.0, 3.0])) == Scale((3.0,), 3.0)

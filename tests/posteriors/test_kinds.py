@@ -156,7 +156,7 @@ def test_many_users_at_once_are_one_after_the_other() -> None:
 
 def test_events_know_no_dislikes() -> None:
     taste = a_taste("implicit")
-    with pytest.raises(OptionError, match=r"^a model of events knows no dislikes\. Fit ratings, or ask to rate or to"):
+    with pytest.raises(OptionError, match=r"^a model of events has no level of liking\. Fit ratings, or ask"):
         taste.observe_pair(taste.start, 0, 1, 1.0)
 
 

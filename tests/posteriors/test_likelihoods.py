@@ -154,7 +154,7 @@ def test_of_events_there_are_answers_to_some_forms_alone(form: Form) -> None:
     Probit().check_forms([form])
     if form in (Form.RATE, Form.GROUP, Form.PAGE, Form.RECALL, Form.PICK, Form.SLATE):
         return Implicit().check_forms([form])
-    with pytest.raises(OptionError, match=rf"^a model of events knows no dislikes: a {form.value} cannot be asked\."):
+    with pytest.raises(OptionError, match=rf"^a model of events has no level of liking: a {form.value} cannot"):
         Implicit().check_forms([Form.RATE, form])
 
 

@@ -9,7 +9,19 @@ import typer
 
 from palate.cli.console import errors, facts, line, output, plain, print_json, progress, table
 from palate.cli.files import load_data, replacing
-from palate.cli.options import Columns, Data, Json, Scale, Strict, UnusedSeed, column_names, local_path, writable
+from palate.cli.options import (
+    Columns,
+    Data,
+    Events,
+    Json,
+    Scale,
+    Strict,
+    UnusedSeed,
+    column_names,
+    event_words,
+    local_path,
+    writable,
+)
 
 REJECTS = "rejects.csv"  # no reader takes a file of that name for data
 
@@ -35,6 +47,7 @@ def inspect(
     path: Data,
     columns: Columns = None,
     scale: Scale = None,
+    event: Events = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: UnusedSeed = 0,
@@ -46,7 +59,8 @@ def inspect(
 
     with progress() as report:
         report("reading", 0, None)
-        data = Dataset.load(path, columns=column_names(columns), strict=strict, scale=scale)
+        named, meant = column_names(columns), event_words(event)
+        data = Dataset.load(path, columns=named, strict=strict, scale=scale, events=meant)
         found = describe(data)
         report("looking for taste", 0, None)
         if said := no_taste_in(data):
@@ -61,6 +75,7 @@ def convert(
     out: Annotated[Path, typer.Argument(metavar="OUT", parser=local_path, help="Data folder to write.")],
     columns: Columns = None,
     scale: Scale = None,
+    event: Events = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: UnusedSeed = 0,
@@ -72,7 +87,7 @@ def convert(
     from palate.datasets.convert import write_folder
 
     writable(out)
-    data = load_data(path, columns=columns, strict=strict, scale=scale)
+    data = load_data(path, columns=columns, events=event, strict=strict, scale=scale)
     with progress() as report:
         report("writing", 0, None)
         write_folder(data, out)
@@ -100,7 +115,7 @@ def _show(found: dict[str, Any]) -> None:
                 ("Density", f"{found['density']:.2%} of all pairs"),
                 ("Dates", _dates(found["dates"])),
                 ("Ratings", _ratings(counts["ratings"], found["ratings"])),
-                *([("Events", _tally(found["events"]))] if found["events"] else []),
+                *([("Events", _tally(found["events"], found["signs"]))] if found["events"] else []),
                 ("Items table", f"{counts['item_rows']:,} rows, {counts['categories']:,} categories"),
                 ("", f"{joins['items_without_row']:,} items without a row, {joins['items_never_seen']:,} never seen"),
                 ("Users table", f"{counts['user_rows']:,} rows"),
@@ -134,8 +149,8 @@ def _ratings(count: int, ratings: dict[str, Any]) -> str:
     return f"{count:,} in {ratings['levels']:,} levels, {span}"
 
 
-def _tally(events: dict[str, int]) -> str:
-    return ", ".join(f"{plain(name)} {count:,}" for name, count in list(events.items())[:12])
+def _tally(events: dict[str, int], signs: dict[str, str]) -> str:
+    return ", ".join(f"{plain(name)} {count:,} ({signs[name]})" for name, count in list(events.items())[:12])
 
 
 def _histogram(histogram: dict[str, int]) -> Any:

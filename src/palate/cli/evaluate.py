@@ -12,7 +12,7 @@ from rich.table import Table
 from palate.cli.console import json_text, line, output, print_json, progress, table
 from palate.cli.files import load_data, write_files
 from palate.cli.headline import headline, proposed
-from palate.cli.options import Columns, Data, Encoder, Json, Out, Scale, Seed, Strict, Targets, listed, writable
+from palate.cli.options import Columns, Data, Encoder, Events, Json, Out, Scale, Seed, Strict, Targets, listed, writable
 from palate.errors import OptionError
 
 MOST_STAGES = 5  # columns of the table that fit a terminal; the report has all
@@ -46,6 +46,7 @@ def simulate(
     ] = None,
     columns: Columns = None,
     scale: Scale = None,
+    event: Events = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
@@ -72,7 +73,7 @@ def simulate(
         named, budget, seed_list, protocol=protocol, pool=pool, encoder=encoder, targets=targets
     )
     writable(out)
-    data = load_data(path, columns=columns, strict=strict, scale=scale)
+    data = load_data(path, columns=columns, events=event, strict=strict, scale=scale)
     with progress() as report:
         document = play(data, options, progress=lambda done, of: report("simulating", done, of))
     ours = proposed(document, DEFAULT)
@@ -140,18 +141,20 @@ def simulation_files(document: Mapping[str, Any], ours: str, **more: Any) -> dic
 
 
 def strategy_table(document: Mapping[str, Any], ours: str) -> Table:
-    """RMSE at some stages, share of questions answered, and labels saved, a row a strategy."""
+    """RMSE, or of events NDCG@10, at some stages, share of questions answered, and labels saved, a row a strategy."""
     from palate.evaluation.report import STAGES
 
     budgets = document["budgets"]
     stages = [budget for budget in sorted({*STAGES, budgets[-1]}) if budget in budgets]
     stages = [stages[0], *stages[1:][1 - MOST_STAGES :]]
+    metric = document.get("metric", "rmse")
+    what = "RMSE of held-out ratings" if metric == "rmse" else "NDCG@10 of what was chosen later"
     rows = [
-        [name, *(_number(figures["rmse"]["mean"][stage]) for stage in stages), *_costs(name, figures)]
+        [name, *(_number(figures[metric]["mean"][stage]) for stage in stages), *_costs(name, figures)]
         for name, figures in document["strategies"].items()
     ]
     columns = ["!Strategy", *(f">{stage}" for stage in stages), ">Answered", ">Saved"]
-    return table(columns, rows, title="RMSE of held-out ratings after so many questions", strong=ours)
+    return table(columns, rows, title=f"{what} after so many questions", strong=ours)
 
 
 def _costs(name: str, figures: Mapping[str, Any]) -> list[str]:
@@ -179,6 +182,7 @@ def evaluate(
     encoder: Encoder = "none",
     columns: Columns = None,
     scale: Scale = None,
+    event: Events = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
@@ -190,7 +194,7 @@ def evaluate(
     from palate.evaluation.evaluate import evaluate as judge
 
     writable(out)
-    data = load_data(path, columns=columns, strict=strict, scale=scale)
+    data = load_data(path, columns=columns, events=event, strict=strict, scale=scale)
     named = listed(models) or None
     with progress() as report:
 

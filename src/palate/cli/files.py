@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from palate.cli.console import errors, line, progress
-from palate.cli.options import column_names
+from palate.cli.options import column_names, event_words
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
@@ -20,14 +20,20 @@ if TYPE_CHECKING:
 
 
 def load_data(
-    path: Path, *, columns: Iterable[str] | None = None, strict: bool = False, scale: str | None = None
+    path: Path,
+    *,
+    columns: Iterable[str] | None = None,
+    events: Iterable[str] | None = None,
+    strict: bool = False,
+    scale: str | None = None,
 ) -> Dataset:
     """The data set; how it was taken and what could not be read is said on standard error."""
     from palate.datasets.tables import Dataset
 
     with progress() as report:
         report("reading", 0, None)
-        return _said(Dataset.load(path, columns=column_names(columns), strict=strict, scale=scale))
+        named, meant = column_names(columns), event_words(events)
+        return _said(Dataset.load(path, columns=named, strict=strict, scale=scale, events=meant))
 
 
 def load_new_items(path: Path, *, columns: Iterable[str] | None = None, strict: bool = False) -> Dataset:

@@ -15,6 +15,7 @@ from palate.cli.options import (
     Columns,
     Data,
     Encoder,
+    Events,
     Json,
     Scale,
     Seed,
@@ -29,6 +30,7 @@ from palate.cli.options import Model as ModelFolder
 if TYPE_CHECKING:
     from palate.learner import Learner
     from palate.model.adapt_text import Adaptation
+    from palate.vocabulary import Vocabulary
 
 
 def fit(
@@ -60,6 +62,7 @@ def fit(
     ] = None,
     columns: Columns = None,
     scale: Scale = None,
+    event: Events = None,
     strict: Strict = False,
     as_json: Json = False,
     seed: Seed = 0,
@@ -74,7 +77,7 @@ def fit(
 
     refuse_data_folder(writable(out), path)
     started = time.perf_counter()
-    data = load_data(path, columns=columns, strict=strict, scale=scale)
+    data = load_data(path, columns=columns, events=event, strict=strict, scale=scale)
     with progress() as report, trusting(*(trust_remote_code or ())):
         recommender = Recommender.create(
             out,
@@ -121,6 +124,11 @@ def _report(learner: Learner, out: Path, started: float, as_json: bool) -> None:
     line(output(), f"Next: palate interview {out} --user you")
 
 
+def _strengths(events: dict[str, dict[str, Any]]) -> str:
+    said = (f"{name} {one['strength']:g}{'' if one['learnt'] else ' (given)'}" for name, one in events.items())
+    return f"strengths {', '.join(said)}"
+
+
 def fit_summary(learner: Learner) -> dict[str, Any]:
     """What a fit found, for ``--json``."""
     model = learner.model
@@ -129,12 +137,21 @@ def fit_summary(learner: Learner) -> dict[str, Any]:
         "items": len(model.catalogue),
         "answers": int(model.answers.nnz),
         "likelihood": model.taste.likelihood.kind,
+        "events": strengths_of(model.vocabulary),
         "scale": {"low": model.scale.low, "high": model.scale.high, "given": model.scale.is_given},
         "dim": model.taste.items.dim,
         "encoder": model.encoder[0] or "none",
         "content": {block.name: block.encoder for block in model.catalogue.blocks},
         "adaptation": None if model.adaptation is None else asdict(model.adaptation),
         "sha256": model.fingerprint,
+    }
+
+
+def strengths_of(vocabulary: Vocabulary) -> dict[str, dict[str, Any]]:
+    """The strengths that the fit went by, below 0 where an event is against, and where they come from."""
+    return {
+        name: {"strength": vocabulary.liking(name), "learnt": not vocabulary.word(name).given}
+        for name in {**vocabulary.learnt, **vocabulary.added}
     }
 
 
@@ -147,6 +164,7 @@ def _fit_facts(summary: dict[str, Any], adaptation: Adaptation | None) -> list[t
         ("Model", summary["path"]),
         ("Learned from", size + (f", and {summary['labels']:,} kept" if summary["labels"] else "")),
         ("Answers", f"{summary['likelihood']}, {summary['scale']['low']:g} to {summary['scale']['high']:g}{origin}"),
+        *([("Events", _strengths(summary["events"]))] if summary["events"] else []),
         ("Taste dimensions", str(summary["dim"]) if summary["dim"] else sentence(summary["answers"])),
         ("Content", ", ".join(f"{name} by {encoder}" for name, encoder in summary["content"].items()) or "none"),
         *([] if adaptation is None else [("Adapted", adaptation.sentence())]),

@@ -26,14 +26,16 @@ def headline(document: Mapping[str, Any], strategy: str) -> str:
     budget, everyone = document["protocol"]["budget"], document["strategies"]
     random, ours = everyone["random"], everyone[strategy]
     about = f"{document['dataset']['name']}, {_subjects(document['protocol'])}"
-    quality, needed = random["rmse"]["mean"][-1], ours["labels_saved"]["questions"]
+    metric = document.get("metric", "rmse")
+    named = "an RMSE" if metric == "rmse" else "an NDCG@10"
+    quality, needed = random[metric]["mean"][-1], ours["labels_saved"]["questions"]
     if needed is None:
-        reached = f"{strategy} has an RMSE of {ours['rmse']['mean'][-1]:.3f}, a random asker {quality:.3f}"
+        reached = f"{strategy} has {named} of {ours[metric]['mean'][-1]:.3f}, a random asker {quality:.3f}"
         return f"{about}: after {budget} questions {reached}."
     asked = random["labels_saved"]["questions"]
+    end = "to predict held-out ratings with" if metric == "rmse" else "for lists of what they chose later with"
     return (
-        f"{about}: Palate needed {needed:.1f} questions and a random asker {asked:.1f} "
-        f"to predict held-out ratings with an RMSE of {quality:.3f}."
+        f"{about}: Palate needed {needed:.1f} questions and a random asker {asked:.1f} {end} {named} of {quality:.3f}."
     )
 
 

@@ -24,6 +24,7 @@ from palate.cli.parse_answer import given_answer, named_in
 from palate.cli.question_forms import Forms, about, forms_of, said_in_words
 from palate.errors import OptionError
 from palate.errors.checks import shown
+from palate.vocabulary import normal_word
 
 if TYPE_CHECKING:
     import numpy as np
@@ -163,17 +164,19 @@ def see(
     model: Model,
     user: User,
     item: Annotated[list[str], typer.Option(metavar="ID,...", help="What it happened to, in order of time.")],
-    event: Annotated[str, typer.Option(metavar="KIND", help="What it was, such as click or purchase.")] = "",
+    event: Annotated[str, typer.Option(metavar="KIND", help="What it was, such as click, purchase or return.")] = "",
     at: Annotated[str, typer.Option(metavar="TIME", help="When: ISO 8601, or seconds since the epoch.")] = "",
     key: Annotated[str, typer.Option(metavar="KEY", help="Makes a repeat harmless; made up if not given.")] = "",
     as_json: Json = False,
     seed: UnusedSeed = 0,
 ) -> None:
-    """Keep what a user did: views, clicks, purchases. The next ask and recommend see it."""
+    """Keep what a user did: views, clicks, purchases, returns. The next ask and recommend see it."""
     from palate.records import events
 
-    given = events(user, listed(item), kind=event, at=_seconds(at), key=key)
+    items, time = listed(item), _seconds(at)
     with opened(model) as recommender:
+        sign = recommender.learner.model.vocabulary.word(normal_word(event)).sign
+        given = events(user, items, kind=event, liking=float(sign), at=time, key=key)
         last = recommender.last_seq
         records = recommender.see(given)
         notes = ["no-history"] if recommender.learner.model.history_prior is None else []

@@ -14,6 +14,7 @@ import typer
 from palate.entities import USER
 from palate.errors import OptionError
 from palate.errors.checks import normalise_id
+from palate.vocabulary import Vocabulary
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # two letters or more before the colon: C: is a drive
 
@@ -63,6 +64,15 @@ def column_names(values: Iterable[str] | None) -> dict[str, str]:
     return {ours.strip(): theirs.strip() for ours, _, theirs in (part.partition("=") for part in parts)}
 
 
+def event_words(values: Iterable[str] | None) -> dict[str, str]:
+    """``bought=purchase,wished=like:0.5`` as a mapping.
+
+    Raises:
+        OptionError: If a part has no ``=``, or a word means nothing.
+    """
+    return dict(Vocabulary.parse(listed(values)).added)
+
+
 def user_id(text: str) -> str:
     """The one normal form of a user's id."""
     return normalise_id(text, USER)
@@ -84,6 +94,12 @@ Columns = Annotated[
 Scale = Annotated[
     str | None,
     typer.Option(metavar="LOW:HIGH", help="Ends of the rating scale, such as 0:4; else those that the data has."),
+]
+Events = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--event", metavar="NAME=WORD,...", help="What the data's own events mean: bought=purchase,wished=like:0.5."
+    ),
 ]
 Exclude = Annotated[list[str] | None, typer.Option(metavar="ID,...", help="Items never to show.")]
 Allow = Annotated[list[str] | None, typer.Option(metavar="ID,...", help="Only these items.")]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 
 KEYS = "1234567890"  # as on a keyboard
+NOT_FOR_ME = "not-for-me"  # a no, where answers are yes or no
 WORDS = {"unknown": AnswerKind.UNKNOWN, "no-opinion": AnswerKind.NO_OPINION, "skip": AnswerKind.SKIPPED}
 
 
@@ -24,13 +25,15 @@ def parse_answer(text: str, model: Model) -> float | AnswerKind:
     """A rating, or one of the answers that are none.
 
     Args:
-        text: A number on the scale, ``unknown``, ``no-opinion``, ``skip``, or, where the model knows likes and not
-            ratings, ``like`` or ``dislike``.
+        text: A number on the scale, ``unknown``, ``no-opinion``, ``skip``, or, where the model knows likes or events
+            and not ratings, ``like`` (1), or ``dislike`` or ``not-for-me`` (0).
     Raises:
         AnswerError: If it is none of these.
     """
     word = text.strip().lower()
-    named: dict[str, float | AnswerKind] = {**WORDS, **model.taste.likelihood.words}
+    named: dict[str, float | AnswerKind] = {**WORDS, **_words(model)}
+    if model.taste.likelihood.words:
+        named |= keys_of(model)
     if word in named:
         return named[word]
     try:
@@ -104,8 +107,14 @@ def _yes_or_no(word: str) -> float:
 
 
 def _expected(model: Model) -> str:
-    words = ", ".join(model.taste.likelihood.words)
+    words = ", ".join(_words(model))
     return words or f"a number from {model.scale.low:g} to {model.scale.high:g}"
+
+
+def _words(model: Model) -> dict[str, float]:
+    """Answers that have a name."""
+    words = dict(model.taste.likelihood.words)
+    return {**words, NOT_FOR_ME: words["dislike"]} if "dislike" in words else words
 
 
 def keys_of(model: Model) -> dict[str, float]:
@@ -116,7 +125,7 @@ def keys_of(model: Model) -> dict[str, float]:
     """
     scale = model.scale
     if model.taste.likelihood.words:
-        return {f"{value:g}": value for value in model.taste.likelihood.words.values()}
+        return {f"{max(value, 0.0):g}": value for value in model.taste.likelihood.words.values()}
     levels = list(scale.levels)
     if len(levels) == 2:  # a continuous scale, of which only the ends are kept
         levels = [float(level) for level in range(math.ceil(scale.low), math.floor(scale.high) + 1)]
@@ -135,7 +144,7 @@ def _step(place: int, levels: tuple[float, ...]) -> float:
 def legend(keys: dict[str, float], model: Model) -> str:
     """What the digit keys mean, for the screen."""
     if model.taste.likelihood.words:
-        return " · ".join(f"{value:g} {word}" for word, value in model.taste.likelihood.words.items())
+        return " · ".join(f"{max(value, 0.0):g} {word}" for word, value in model.taste.likelihood.words.items())
     if all(float(key) == value for key, value in keys.items()):
         return f"{' '.join(keys)} rate"
     steps = [f"{key} = {value:g}" for key, value in keys.items()]

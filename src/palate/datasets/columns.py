@@ -23,10 +23,12 @@ from palate.entities import (
     IMAGE,
     ITEM,
     RATING,
+    SLATE,
     TEXT,
     TIMESTAMP,
     TITLE,
     USER,
+    WEIGHT,
 )
 from palate.errors import DataError, IdError
 from palate.errors.checks import normalise_id
@@ -95,7 +97,7 @@ def check_rating(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
         return numbers, None
     wrong, finite = values.filter(bad), numbers.filter(bad).is_finite().fill_null(value=False)
     fault = ("is not a finite number", f"is not below {LARGEST_RATING:g} in size")
-    return numbers, _reasons(bad, lambda row: f"rating {shorten(wrong[row])} {fault[finite[row]]}")
+    return numbers, _reasons(bad, lambda row: f"{values.name} {shorten(wrong[row])} {fault[finite[row]]}")
 
 
 def check_time(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
@@ -119,9 +121,26 @@ def check_time(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
 
 
 def check_event(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
-    """Lower-case words; empty cells are null."""
-    words = _as_text(values).str.strip_chars().str.to_lowercase()
+    """Words in their one form (:func:`palate.vocabulary.normal_word`); empty cells are null."""
+    words = _as_text(values).str.strip_chars().str.to_lowercase().str.replace_all(r"[\s_]+", "-")
     return words.to_frame().select(pl.when(pl.col(words.name) != "").then(pl.col(words.name))).to_series(), None
+
+
+def check_weight(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
+    """Finite numbers above 0; empty cells are null, which counts as 1."""
+    numbers, reasons = check_rating(values.rename(WEIGHT))
+    low = (numbers <= 0.0).fill_null(value=False)
+    if reasons is None and not low.any():
+        return numbers, None
+    wrong = values.filter(low)
+    too_low = _reasons(low, lambda row: f"weight {shorten(wrong[row])} is not above 0")
+    return numbers, too_low if reasons is None else reasons.zip_with(reasons.is_not_null(), too_low)
+
+
+def check_slate(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
+    """Ids of what was shown together, as text; empty cells are null."""
+    ids = _as_text(values).str.strip_chars()
+    return ids.to_frame().select(pl.when(pl.col(ids.name) != "").then(pl.col(ids.name))).to_series(), None
 
 
 def check_text(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
@@ -148,7 +167,15 @@ def check_path(folder: Path | None) -> Check:
 
 def interaction_checks() -> Mapping[str, Check]:
     """The checks of an interactions table, by column."""
-    return {USER: check_id, ITEM: check_id, RATING: check_rating, EVENT: check_event, TIMESTAMP: check_time}
+    return {
+        USER: check_id,
+        ITEM: check_id,
+        RATING: check_rating,
+        EVENT: check_event,
+        TIMESTAMP: check_time,
+        SLATE: check_slate,
+        WEIGHT: check_weight,
+    }
 
 
 def item_checks(folder: Path | None) -> Mapping[str, Check]:

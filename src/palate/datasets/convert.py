@@ -13,6 +13,7 @@ from palate.datasets import rating_scale
 from palate.datasets.readers.folder import ENDINGS, INTERACTION_STEMS
 from palate.datasets.tables import Dataset
 from palate.errors import DataError
+from palate.vocabulary import FILE
 
 NAMES = ("interactions", "items", "users")
 
@@ -20,6 +21,8 @@ NAMES = ("interactions", "items", "users")
 def write_folder(data: Dataset, out: str | os.PathLike[str]) -> Path:
     """Write ``interactions.parquet``, ``items.parquet`` and ``users.parquet``, replacing those that are there; and
     ``palate.toml`` where the scale is given.
+
+    Where the data has words for events of its own, ``events.toml`` too.
 
     Every file is written beside its place and then renamed, so a reader sees the old file or the new one. The same
     data give the same folder however often it is written. Media are not copied: paths in ``image`` and ``audio`` hold
@@ -60,5 +63,10 @@ def _write(data: Dataset, folder: Path) -> None:
         if data.scale is not None:
             (temporary / rating_scale.FILE).write_text(rating_scale.toml(data.scale), encoding="utf-8")
             os.replace(temporary / rating_scale.FILE, folder / rating_scale.FILE)
+        if data.vocabulary.added:
+            (temporary / FILE).write_text(data.vocabulary.toml(), encoding="utf-8")
+            os.replace(temporary / FILE, folder / FILE)
+        else:
+            (folder / FILE).unlink(missing_ok=True)  # of data that was here before
     finally:
         shutil.rmtree(temporary)

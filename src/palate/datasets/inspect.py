@@ -11,7 +11,20 @@ import polars as pl
 from palate.datasets import times
 from palate.datasets.files.names import KNOWN
 from palate.datasets.tables import Dataset
-from palate.entities import CATEGORY, CATEGORY_SEPARATOR, EVENT, ITEM, RATING, TEXT, TIMESTAMP, TITLE, USER
+from palate.entities import (
+    CATEGORY,
+    CATEGORY_SEPARATOR,
+    EVENT,
+    ITEM,
+    RATING,
+    SLATE,
+    TEXT,
+    TIMESTAMP,
+    TITLE,
+    USER,
+    WEIGHT,
+)
+from palate.vocabulary import FILE, IMPRESSION, SAYS
 
 DAY = 86_400.0
 MOST_LEVELS = 21  # more different ratings than this are counted in bins
@@ -28,8 +41,9 @@ def inspect(data: Dataset, *, now: float | None = None) -> dict[str, Any]:
     Args:
         now: Seconds since the epoch against which timestamps are in the future; the clock by default.
     Returns:
-        ``counts``, ``density``, ``dates``, ``ratings``, ``events``, ``duplicates``, ``joins``, ``unused`` (columns
-        that are kept and that no model looks at), ``rejects``, and ``notes`` and ``suspicious``, lists of sentences.
+        ``counts``, ``density``, ``dates``, ``ratings``, ``events``, ``signs`` (of each event: for, against, shown or
+        unknown), ``duplicates``, ``joins``, ``unused`` (columns that are kept and that no model looks at), ``rejects``,
+        and ``notes`` and ``suspicious``, lists of sentences.
     """
     now = times.now() if now is None else now
     return {
@@ -39,11 +53,12 @@ def inspect(data: Dataset, *, now: float | None = None) -> dict[str, Any]:
         "dates": _dates(data.interactions),
         "ratings": _ratings(data.interactions[RATING].drop_nulls()),
         "events": _tally(data.interactions[EVENT].drop_nulls()),
+        "signs": _signs(data),
         "duplicates": _duplicates(data.interactions),
         "joins": _joins(data),
         "unused": _unused(data),
         "rejects": {"total": data.rejects.total, "first": [str(reject) for reject in data.rejects.rows[:NAMED]]},
-        "notes": list(data.notes),
+        "notes": [*data.notes, *_without_slate(data)],
         "suspicious": suspicious(data, now),
         "sha256": data.fingerprint(),
     }
@@ -55,6 +70,7 @@ def suspicious(data: Dataset, now: float) -> list[str]:
         _one_only,
         _repeated,
         _ratings_odd,
+        _events_odd,
         _texts_odd,
         lambda d: _times_odd(d, now),
         _crowded,
@@ -142,8 +158,10 @@ def _joins(data: Dataset) -> dict[str, int]:
 
 def _unused(data: Dataset) -> dict[str, list[str]]:
     """Columns by table; of users every column counts."""
+    of_events = set() if data.interactions[EVENT].drop_nulls().len() else {SLATE, WEIGHT}
+    used = {*KNOWN["interactions"]} - of_events
     return {
-        "interactions": [name for name in data.interactions.columns if name not in KNOWN["interactions"]],
+        "interactions": [name for name in data.interactions.columns if name not in used],
         "items": [name for name in data.items.columns if name not in KNOWN["items"]],
     }
 
@@ -169,6 +187,31 @@ def _ratings_odd(data: Dataset) -> list[str]:
     if len(huge):
         found.append(f"{len(huge):,} ratings are over {OUTLIER:g} times as large as 99 % of the others: another unit?")
     return found
+
+
+def _signs(data: Dataset) -> dict[str, str]:
+    """What each event says, most frequent first."""
+    words = data.vocabulary.words
+    return {
+        name: SAYS[words[name].sign] if name in words else "unknown"
+        for name in _tally(data.interactions[EVENT].drop_nulls())
+    }
+
+
+def _events_odd(data: Dataset) -> list[str]:
+    counts = _tally(data.interactions[EVENT].drop_nulls())
+    unknown = {name: count for name, count in counts.items() if name not in data.vocabulary.words}
+    if not unknown:
+        return []
+    listed = ", ".join(f"{name!r} {count:,}" for name, count in list(unknown.items())[: 2 * NAMED])
+    return [f"{len(unknown):,} events are unknown, and no fit takes them: {listed}. Say what they mean in {FILE}"]
+
+
+def _without_slate(data: Dataset) -> list[str]:
+    rows = data.interactions.filter(pl.col(EVENT) == IMPRESSION)
+    loose = rows[SLATE].null_count() if SLATE in rows.columns else rows.height
+    fact = f"{loose:,} of {rows.height:,} impressions have no slate"
+    return [f"{fact}: that they were shown counts, and what they were shown with is not known"] if loose else []
 
 
 def _texts_odd(data: Dataset) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -32,6 +32,7 @@ from palate.datasets.readers.formats import read_path
 from palate.entities import AUDIO, CATEGORY, CATEGORY_SEPARATOR, IMAGE, TEXT, TITLE
 from palate.errors import DataError
 from palate.errors.checks import flag, instance, normalise_words, one_of, path_of, shown
+from palate.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -49,6 +50,7 @@ class Dataset:
         kind: The kind of table that came in, in which :meth:`table` gives back.
         folder: Where the paths in image and audio start; None where the data came without a folder.
         scale: Lowest and highest rating that there can be, where they are given.
+        vocabulary: What the events mean.
     """
 
     interactions: pl.DataFrame
@@ -60,6 +62,7 @@ class Dataset:
     folder: Path | None = None
     notes: tuple[str, ...] = ()
     scale: Ends | None = None
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
 
     @staticmethod
     def load(
@@ -69,6 +72,7 @@ class Dataset:
         strict: bool = False,
         limits: Limits = DEFAULT_LIMITS,
         scale: Sequence[float] | str | None = None,
+        events: Mapping[str, str] | None = None,
     ) -> Dataset:
         """Read a folder or file: a Palate data folder or a public format, told apart by file names.
 
@@ -79,20 +83,26 @@ class Dataset:
             limits: Bounds on the files.
             scale: Lowest and highest rating that there can be, ``(0, 4)`` or ``"0:4"``; None: as ``palate.toml`` in the
                 folder says, or, without one, those that the data has.
+            events: What events mean that are not documented: ``{"bought": "purchase", "wished": "like:0.5"}``. They add
+                to those of ``events.toml`` in the folder.
         Raises:
             DataError: If no known format fits, a column is missing, no row can be read, or a rating is off the scale.
             LimitError: If a file is over a limit.
-            OptionError: If ``columns`` names a column that Palate does not know, or the scale is none.
+            OptionError: If ``columns`` names a column that Palate does not know, the scale is none, or an event means
+                nothing.
         """
         given = ends_of(scale)
         path = path_of(path, "the path of the data")
         instance(limits, Limits, "limits", "palate.datasets.files.limits.Limits(...)")
         assembly = Assembly(limits, Rejects(strict=flag(strict, "strict")), check_mapping(columns))
+        vocabulary = Vocabulary() if events is None else Vocabulary(events)
+        vocabulary = Vocabulary.read(path).with_added(vocabulary)
         with boundary(path.name):
             tables = read_path(path, assembly)
         whole = Path(os.path.abspath(path))  # "." has no name
         name = whole.parent.name if whole.name == "original" else whole.name
-        return _dataset(tables, assembly, name)._on_scale(given or read_scale(path))
+        data = replace(_dataset(tables, assembly, name), vocabulary=vocabulary)
+        return data._on_scale(given or read_scale(path))
 
     @staticmethod
     def from_tables(
@@ -105,6 +115,7 @@ class Dataset:
         strict: bool = False,
         folder: str | os.PathLike[str] | None = None,
         scale: Sequence[float] | str | None = None,
+        events: Mapping[str, str] | None = None,
     ) -> Dataset:
         """Take tables of any kind that Narwhals reads (pandas, Polars, PyArrow ...).
 
@@ -115,10 +126,13 @@ class Dataset:
             strict: Raise at the first row that cannot be read; otherwise such rows are counted in ``rejects``.
             folder: Where the paths in image and audio start. Bytes need none.
             scale: As in :meth:`load`.
+            events: What events mean that are not documented, as in :meth:`load`.
         Raises:
             DataError: If something is no table, a column is missing, no row can be read, or a rating is off the scale.
-            OptionError: If ``columns`` names a column that Palate does not know, or the scale is none.
+            OptionError: If ``columns`` names a column that Palate does not know, the scale is none, or an event means
+                nothing.
         """
+        vocabulary = Vocabulary() if events is None else Vocabulary(events)
         given, name = ends_of(scale), normalise_words(name, "the name of the data")
         assembly = Assembly(rejects=Rejects(strict=flag(strict, "strict")), mapping=check_mapping(columns))
         root = None if folder is None else Path(os.path.abspath(path_of(folder, "folder")))
@@ -129,7 +143,8 @@ class Dataset:
                 assembly.users(_pieces(users, "users") if users is not None else None),
                 root,
             )
-        return _dataset(tables, assembly, name, _kind(interactions))._on_scale(given)
+        data = replace(_dataset(tables, assembly, name, _kind(interactions)), vocabulary=vocabulary)
+        return data._on_scale(given)
 
     def _on_scale(self, ends: Ends | None) -> Dataset:
         return replace(self, scale=check_within(self.interactions, ends))
@@ -181,7 +196,7 @@ class Dataset:
 
     def coded(self, values: Literal["rating", "event"] = "rating") -> Coded:
         """Interactions as arrays (:func:`palate.datasets.coding.code`)."""
-        return code(self.interactions, self.items, values)
+        return code(self.interactions, self.items, values, self.vocabulary)
 
 
 def load_items(path: str | os.PathLike[str], *, columns: Mapped | None = None, strict: bool = False) -> Dataset:

@@ -7,31 +7,17 @@ from dataclasses import replace
 
 import polars as pl
 
+from palate.datasets.coding import LIKING
 from palate.datasets.tables import Dataset
-from palate.entities import (
-    AUDIO,
-    CATEGORY,
-    EVENT,
-    IMAGE,
-    ITEM,
-    NEGATIVE_EVENTS,
-    POSITIVE_EVENTS,
-    RATING,
-    TEXT,
-    TIMESTAMP,
-    TITLE,
-    USER,
-)
+from palate.entities import AUDIO, CATEGORY, EVENT, IMAGE, ITEM, RATING, TEXT, TIMESTAMP, TITLE, USER
 from palate.records import Attribute, Event
 
-LIKING = "liking told"  # of interactions: what an event said of liking, where it was told and not in the data
 
-
-def as_events(data: Dataset) -> Dataset:
-    """Every row as an event meant well, but those of a negative kind, which are left out."""
-    kept = data.interactions.filter(pl.col(EVENT).is_null() | ~pl.col(EVENT).is_in(list(NEGATIVE_EVENTS)))
-    known = pl.when(pl.col(EVENT).is_in(list(POSITIVE_EVENTS))).then(pl.col(EVENT)).otherwise(pl.lit("view"))
-    return replace(data, interactions=kept.with_columns(known.alias(EVENT)))
+def impressions(data: Dataset) -> Dataset:
+    """The rows that were only shown: the user met the item, and said nothing."""
+    shown = [name for name, word in data.vocabulary.words.items() if word.sign == 0]
+    told = pl.col(LIKING).is_null() | (pl.col(LIKING) == 0.0) if LIKING in data.interactions.columns else pl.lit(True)
+    return data.filter(pl.col(EVENT).is_in(shown) & pl.col(RATING).is_null() & told)
 
 
 def as_likes(data: Dataset) -> Dataset:
@@ -74,7 +60,7 @@ def with_events(data: Dataset, events: Sequence[Event]) -> Dataset:
         {
             USER: [event.user_id for event in kept],
             ITEM: [event.item_id for event in kept],
-            EVENT: [event.kind or ("view" if (event.liking or 0.0) >= 0 else "dislike") for event in kept],
+            EVENT: [event.kind or None for event in kept],
             TIMESTAMP: [event.at for event in kept],
             LIKING: [event.liking for event in kept],
         },

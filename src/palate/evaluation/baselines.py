@@ -33,7 +33,8 @@ class Interactions:
 
     Attributes:
         users, items: Positions, shape (N,).
-        values: Ratings or weights, shape (N,); the baselines count every row alike.
+        values: How much a row counts, in [-1, 1], below 0 where it is against, shape (N,); the baselines count every
+            row that is for alike, and are given no other.
         timestamps: Seconds since the epoch, NaN where unknown, shape (N,).
         n_users, n_items: The size of the world, users and items without a row included.
     """
@@ -44,6 +45,11 @@ class Interactions:
     timestamps: FloatArray
     n_users: int
     n_items: int
+
+    @property
+    def liked(self) -> Interactions:
+        """The rows that are for."""
+        return self.where(self.values > 0.0)
 
     def where(self, rows: npt.NDArray[np.bool_]) -> Interactions:
         """Some rows of the same world; ``rows`` has shape (N,)."""

@@ -17,7 +17,6 @@ from palate.datasets import splits
 from palate.datasets.coding import Coded
 from palate.datasets.splits import Split
 from palate.datasets.tables import Dataset
-from palate.datasets.views import as_events
 from palate.entities import RATING
 from palate.errors import OptionError
 from palate.evaluation import metrics
@@ -26,7 +25,10 @@ from palate.evaluation.baselines import Interactions, default_grids
 from palate.evaluation.ranking import evaluate_ranking
 from palate.learner import Learner
 from palate.model.model import Model
+from palate.model.strengths import learn_strengths
+from palate.posteriors.likelihoods import Implicit
 from palate.random import derive_rng
+from palate.vocabulary import Vocabulary
 
 SPLITS = ("global-time", "leave-last-out", "random", "stratified-user", "stratified-item")
 _DAMPING = 5.0  # average ratings assumed in advance for the item means that stand beside
@@ -52,14 +54,14 @@ def evaluate(
             ``left_out`` with the reason.
         encoder: Of the items' text, for predicted ratings.
     Returns:
-        ``evaluate.json``: what :func:`evaluate_ranking` gives, ``dataset``, ``split``, ``left_out`` and, where the data
-        has ratings, ``ratings``.
+        ``evaluate.json``: what :func:`evaluate_ranking` gives, ``dataset``, ``split``, ``left_out``, ``events`` (the
+        strengths learnt of the training part, below 0 where an event is against) and, where the data has ratings,
+        ``ratings``.
     """
-    events = as_events(data)
-    parts = _split(events, split, seed)
-    coded = events.coded("event")
-    train, test = _interactions(parts.train, coded), _interactions(parts.test, coded)
-    validation = None if parts.validation is None else _interactions(parts.validation, coded)
+    parts, coded = _split(data, split, seed), data.coded("event")
+    vocabulary = learn_strengths(parts.train.coded("event"), data.vocabulary, Implicit(), seed=seed)
+    train, test = (_interactions(part, coded, vocabulary) for part in (parts.train, parts.test))
+    validation = None if parts.validation is None else _interactions(parts.validation, coded, vocabulary)
     grids, left_out = default_grids(train)
     grids = {"palate": own.grid(), **grids}
     if models is not None:
@@ -79,6 +81,7 @@ def evaluate(
         "split": split,
         "seeds": [seed],
         "left_out": left_out,
+        "events": {name: vocabulary.liking(name) for name in vocabulary.learnt},
         **document,
     }
 
@@ -106,13 +109,18 @@ def _split(data: Dataset, name: str, seed: int) -> Split:
     raise OptionError(f"split {name!r} is unknown. Use one of {', '.join(SPLITS)}.")
 
 
-def _interactions(part: Dataset, whole: Coded) -> Interactions:
+def _interactions(part: Dataset, whole: Coded, vocabulary: Vocabulary) -> Interactions:
     """A part in the numbers of the whole."""
     coded = part.coded("event")
     users = np.searchsorted(np.array(whole.user_ids), np.array(coded.user_ids))
     items = np.searchsorted(np.array(whole.item_ids), np.array(coded.item_ids))
     return Interactions(
-        users[coded.users], items[coded.items], coded.values, coded.timestamps, len(whole.user_ids), len(whole.item_ids)
+        users[coded.users],
+        items[coded.items],
+        coded.strengths(vocabulary),
+        coded.timestamps,
+        len(whole.user_ids),
+        len(whole.item_ids),
     )
 
 

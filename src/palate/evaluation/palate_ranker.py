@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,7 @@ from palate.posteriors.taste import Taste
 
 @dataclass(frozen=True)
 class Palate:
-    """The taste model on events.
+    """The taste model on events, those against too.
 
     Attributes:
         confidence: Precision of an event.
@@ -26,17 +27,18 @@ class Palate:
         dim: Taste dimensions at the start.
     """
 
+    hears_signs: ClassVar = True
     confidence: float = 18.0
     background: float = 6.0
     dim: int = 32
 
     def fit(self, train: Interactions, *, rng: np.random.Generator) -> Factors:
         shape = (train.n_users, train.n_items)
-        answers = Answers.build(
-            train.users.astype(np.int32), train.items.astype(np.int32), np.ones(len(train.users)), shape
-        )
+        answers = Answers.build(train.users.astype(np.int32), train.items.astype(np.int32), train.values, shape)
         likelihood = Implicit(self.confidence, self.background)
-        fitted = fit(answers, likelihood=likelihood, options=FitOptions(self.dim, sweeps=25), rng=rng)
+        values, weights = likelihood.observed(answers.values.data)
+        heard = Answers(answers.matrix(values), weights)
+        fitted = fit(heard, likelihood=likelihood, options=FitOptions(self.dim, sweeps=25), rng=rng)
         taste = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), likelihood)
         users = taste.believe(answers.values).mean
         level: NDArray[np.float64] = np.concatenate([np.ones((len(users), 1)), users], 1)

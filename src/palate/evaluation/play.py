@@ -102,7 +102,9 @@ class Judge:
     """Quality on the test ratings of each subject.
 
     Lists rank a subject's test items by expected answer; relevant is what was rated at or above ``like``. Ranking the
-    whole catalogue instead would count an unrated item as disliked. Subjects with nothing relevant have no list.
+    whole catalogue instead would count an unrated item as disliked. Of events there is little but what was liked, so
+    there a list ranks the whole catalogue, less what can be asked, and no figure of single ratings is given. Subjects
+    with nothing relevant have no list.
     """
 
     def __init__(self, taste: Taste, held_out: HeldOut, scale: Scale) -> None:
@@ -110,21 +112,38 @@ class Judge:
         present = held_out.present
         self._relevant = present & (held_out.values >= scale.like)
         self._positives = self._relevant.sum(1)
-        self._length = np.minimum(present.sum(1), K)
+        shown = present if held_out.open is None else held_out.open
+        self._length = np.minimum(shown.sum(1), K)
         has_list = (self._positives > 0).astype(np.float64)
         ratings = present.sum(1).astype(np.float64)
-        self.weights = dict.fromkeys(PER_RATING, ratings) | dict.fromkeys(PER_LIST, has_list)
+        per_rating = PER_RATING if held_out.open is None else ()
+        self.weights = dict.fromkeys(per_rating, ratings) | dict.fromkeys(PER_LIST, has_list)
         self._ideal = np.maximum(IDEAL[np.minimum(self._positives, K)], 1e-12)
 
     def __call__(self, belief: Belief) -> dict[str, Array]:
+        if self._held_out.open is not None:
+            return self._of_all(belief, self._held_out.open)
         present, expected = self._held_out.present, self._taste.expected(belief, self._held_out.columns)
         squared = np.where(present, (expected - self._held_out.values) ** 2, 0.0).sum(1)
         right = present & ((expected >= self._cut) == (self._held_out.values >= self._like))
-        return {"rmse": squared, "accuracy": right.sum(1).astype(np.float64), **self._lists(expected)}
+        return {"rmse": squared, "accuracy": right.sum(1).astype(np.float64), **self._lists(self._hits(expected))}
 
-    def _lists(self, predicted: Array) -> dict[str, Array]:
+    def _of_all(self, belief: Belief, shown: Mask) -> dict[str, Array]:
+        """Lists of the whole catalogue."""
+        items = self._taste.items
+        score = np.where(shown, items.level + belief.mean @ items.factors.T, -np.inf)
+        ranked = np.argsort(-score, axis=1, kind="stable")[:, :K]
+        relevant = np.zeros(shown.shape, dtype=bool)
+        rows, places = np.nonzero(self._relevant)
+        relevant[rows, self._held_out.columns[rows, places]] = True
+        return self._lists(np.take_along_axis(relevant, ranked, 1))
+
+    def _hits(self, predicted: Array) -> Mask:
+        """Whether each place of the list of test items is relevant, (n, K)."""
         ranked = np.argsort(-np.where(self._held_out.present, predicted, -np.inf), axis=1, kind="stable")[:, :K]
-        hits = np.take_along_axis(self._relevant, ranked, 1)
+        return np.take_along_axis(self._relevant, ranked, 1)
+
+    def _lists(self, hits: Mask) -> dict[str, Array]:
         found, has_list = hits.sum(1), self._positives > 0
         parts = {
             "ndcg@10": hits @ DISCOUNTS[: hits.shape[1]] / self._ideal,

@@ -1,6 +1,8 @@
 """Warm recommendation quality: every model tuned, fitted and judged on the same rows in one run.
 
-Protocol. All interactions are positives. Each model's settings are chosen by NDCG@k on validation rows only.
+Protocol. Interactions are for or against; a list is judged by those for. A model that hears no signs is fitted on those
+for alone (``hears_signs``: :mod:`palate.evaluation.palate_ranker`). Each model's settings are chosen by NDCG@k on
+validation rows only.
 
 - With validation rows (such as random 8:1:1): fit on the training rows alone, as RecBole does.
 - Without (such as Microsoft Recommenders' 75/25): choose on a fifth of the training rows, drawn anew three times, then
@@ -117,13 +119,13 @@ def judge(
 
 
 def _task(train: Interactions, validation: Interactions | None, test: Interactions, k: int, seed: int) -> _Task:
-    seen, relevant = matrix_of(train), matrix_of(test)
+    seen, relevant = matrix_of(train), matrix_of(test.liked)
     folds = _inner_folds(train, derive_rng(seed, "inner"))
     if validation is not None:
         folds = [(train, validation)]
         seen = sparse.csr_array(seen.maximum(matrix_of(validation)))
-    if not len(train.users):
-        raise DataError("the training part has 0 interactions. Choose another split or give more data.")
+    if not len(train.liked.users):
+        raise DataError("the training part has 0 interactions that are for. Choose another split or give more data.")
     if not _unseen(relevant, seen).nnz:
         raise DataError("the test part has 0 items that its users have not seen before. Choose another split.")
     return _Task(train, folds, seen, relevant, k, seed)
@@ -144,9 +146,13 @@ def _quality(model: Model, folds: Sequence[Fold], k: int, seed: int) -> float:
     """Mean NDCG over the folds and their users."""
     figures = []
     for train, held in folds:
-        scorer = model.fit(train, rng=derive_rng(seed, "tune"))
-        figures.append(_mean(judge(scorer, matrix_of(train), matrix_of(held), k)[0]["ndcg"]))
+        scorer = model.fit(_heard(model, train), rng=derive_rng(seed, "tune"))
+        figures.append(_mean(judge(scorer, matrix_of(train), matrix_of(held.liked), k)[0]["ndcg"]))
     return float(np.mean(figures))
+
+
+def _heard(model: Model, train: Interactions) -> Interactions:
+    return train if getattr(model, "hears_signs", False) else train.liked
 
 
 def _judge(grid: Sequence[Model], task: _Task) -> _Judged:
@@ -154,7 +160,7 @@ def _judge(grid: Sequence[Model], task: _Task) -> _Judged:
     started = time.perf_counter()
     model = tune(grid, task.folds, k=task.k, seed=task.seed)
     tuned = time.perf_counter()
-    scorer = model.fit(task.train, rng=derive_rng(task.seed, "fit"))
+    scorer = model.fit(_heard(model, task.train), rng=derive_rng(task.seed, "fit"))
     fitted = time.perf_counter()
     metrics, lists = judge(scorer, task.seen, task.relevant, task.k)
     coverage = catalogue_coverage(lists, task.train.n_items)

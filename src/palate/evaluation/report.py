@@ -22,6 +22,14 @@ PROTOCOLS = {
     "cold-system": "Nobody is known at first. In each round every user gets questions, the answers join the data and "
     "the model is fitted again; quality is over all users.",
 }
+MEASURES = {
+    "rmse": "RMSE of held-out ratings after so many questions, lower is better",
+    "ndcg@10": "NDCG@10 of what was chosen later after so many questions, higher is better",
+}
+OF_EVENTS = (
+    "Answers are what users did later: like where that is for an item, dislike where it is against, don't know it "
+    "where there is nothing. Lists are of the whole catalogue, less what can be asked."
+)
 METRICS = ("ndcg", "precision", "recall", "f1", "hit_rate", "mrr")
 
 
@@ -85,6 +93,8 @@ def _done(simulation: Mapping[str, Any]) -> Iterator[Markup]:
         ]
     )
     yield tag("p", PROTOCOLS[protocol["name"]], " Intervals are 95 %, from resampling users.", cls="soft")
+    for reason in dict.fromkeys(simulation.get("left_out", {}).values()):
+        yield tag("p", f"{OF_EVENTS} {', '.join(simulation['left_out'])} are left out: {reason}.", cls="soft")
 
 
 def _curves(simulation: Mapping[str, Any], proposed: str) -> Iterator[Markup]:
@@ -97,10 +107,11 @@ def _strategies(simulation: Mapping[str, Any], proposed: str) -> Iterator[Markup
     stages = [budget for budget in STAGES if budget in budgets]
     places = [budgets.index(stage) for stage in stages]
     strategies = simulation["strategies"]
+    metric = simulation.get("metric", "rmse")
     yield table(
-        "RMSE of held-out ratings after so many questions, lower is better; 95 % interval below",
+        f"{MEASURES[metric]}; 95 % interval below",
         ["Strategy", *(str(stage) for stage in stages)],
-        ([name, *(_at(figures["rmse"], at, 4) for at in places)] for name, figures in strategies.items()),
+        ([name, *(_at(figures[metric], at, 4) for at in places)] for name, figures in strategies.items()),
         strong=proposed,
     )
     yield table(

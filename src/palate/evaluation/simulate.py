@@ -19,12 +19,13 @@ from palate.entities import USER
 from palate.errors import DataError, OptionError
 from palate.evaluation.cold_system import SYSTEM, play_cold_system
 from palate.evaluation.intervals import by_person, ratio_interval
-from palate.evaluation.play import Played, average, ceiling, play
-from palate.evaluation.world import WORLDS, World
+from palate.evaluation.play import PER_RATING, Played, average, ceiling, play
+from palate.evaluation.world import WORLDS, World, answered
 from palate.random import derive_rng
 
 REFERENCES = ("random", "popularity", "answerable-random", "ceiling")
 RANDOM_PLAYS = 5  # averaged: the luck of one random asker would be in every comparison
+WITHOUT_RATINGS = "events say for or against, and have no rating to predict"
 _TIMED_USERS = 60
 
 
@@ -83,14 +84,21 @@ def simulate(
             protocol if None.
     Returns:
         The document of ``simulate.json``: curves by metric with 95 % intervals (bootstrap over people, paired), the
-        difference to random and popularity, the answers saved, the time to ask.
+        difference to random and popularity, the answers saved, the time to ask. Of ratings all goes by the RMSE, of
+        events by NDCG@10: the answers are what was done later, and ``left_out`` says which figures they cannot have.
     Raises:
-        DataError: If the data has no ratings or too few people.
+        DataError: If the data has no ratings and no events, or too few people.
+        OptionError: If it has events alone, and the protocol needs ratings.
     """
-    if data.coded().values.size == 0:
+    coded = answered(data)
+    if coded.values.size == 0:
         raise DataError(
-            f"data set {data.name!r} has no ratings to simulate answers from. Give data with a rating column."
+            f"data set {data.name!r} has no ratings and no events to simulate answers from. Give data with a rating or "
+            "an event column."
         )
+    of_events = coded.words is not None
+    if of_events and options.protocol == "cold-system":
+        raise OptionError(f"cold-system plays ratings, and {data.name!r} has 0. Use new-users or new-items.")
     names = (*REFERENCES[:2], *(name for name in options.strategies if name not in REFERENCES), *REFERENCES[2:])
     played: dict[str, list[Played]] = {name: [] for name in names}
     people: list[list[str]] = []
@@ -117,6 +125,8 @@ def simulate(
         "command": _command(data, options),
         "dataset": about(data),
         "protocol": protocol,
+        "metric": "ndcg@10" if of_events else "rmse",
+        "left_out": dict.fromkeys(PER_RATING, WITHOUT_RATINGS) if of_events else {},
         "budgets": list(range(options.budget + 1)),
         "strategies": {name: _summary(name, totals, timings.get(name)) for name in names},
     }
@@ -204,6 +214,17 @@ def _level(name: str, total: Array, weight: Array) -> Array:
     return np.sqrt(mean) if name == "rmse" else mean
 
 
+def metric_of(played: Played) -> str:
+    """What strategies are compared by: the RMSE or, where there are no ratings, NDCG@10."""
+    return "rmse" if "rmse" in played.sums else "ndcg@10"
+
+
+def _loss(name: str, total: Array, weight: Array) -> Array:
+    """The metric, or less it where more is better."""
+    level = _level(name, total, weight)
+    return level if name == "rmse" else -level
+
+
 def _summary(name: str, totals: dict[str, Played], timing: dict[str, float] | None) -> dict[str, Any]:
     own = totals[name]
     summary: dict[str, Any] = {}
@@ -215,7 +236,7 @@ def _summary(name: str, totals: dict[str, Played], timing: dict[str, float] | No
     asked = np.maximum(np.arange(own.answered.shape[1]), 1) * own.plays.sum()
     summary["answered"] = (own.answered.sum(0) / asked).tolist()
     others = [other for other in (*REFERENCES[:2], DEFAULT) if other != name and other in totals]
-    summary["rmse_minus"] = {other: _difference(own, totals[other]) for other in others}
+    summary[f"{metric_of(own)}_minus"] = {other: _difference(own, totals[other]) for other in others}
     summary["share_of_gain"] = _share_of_gain(own, totals["random"], totals["ceiling"])
     summary["by_activity"] = _by_activity(own, totals["ceiling"])
     if name != "ceiling":
@@ -226,31 +247,33 @@ def _summary(name: str, totals: dict[str, Played], timing: dict[str, float] | No
 
 
 def _difference(own: Played, other: Played) -> dict[str, object]:
-    """RMSE of a strategy less that of a reference, paired by person: below 0 is better."""
-    weight = own.weights["rmse"]
+    """The metric of a strategy less that of a reference, paired by person: of the RMSE below 0 is better."""
+    metric = metric_of(own)
     return ratio_interval(
-        [own.sums["rmse"], other.sums["rmse"], weight],
-        lambda a, b, w: _level("rmse", a, w) - _level("rmse", b, w),
+        [own.sums[metric], other.sums[metric], own.weights[metric]],
+        lambda a, b, w: _level(metric, a, w) - _level(metric, b, w),
         rng=derive_rng(0, "bootstrap"),
     ).as_dict()
 
 
 def _share_of_gain(own: Played, start: Played, best: Played) -> list[float]:
-    """Of the fall in RMSE that all answers together bring, the share had so far."""
-    weight = own.weights["rmse"].sum()
-    curve = _level("rmse", own.sums["rmse"].sum(0), weight)
-    lowest = _level("rmse", best.sums["rmse"].sum(0), weight)
-    highest = _level("rmse", start.sums["rmse"].sum(0), weight)[0]
+    """Of what all answers together bring, the share had so far."""
+    metric = metric_of(own)
+    weight = own.weights[metric].sum()
+    curve = _loss(metric, own.sums[metric].sum(0), weight)
+    lowest = _loss(metric, best.sums[metric].sum(0), weight)
+    highest = _loss(metric, start.sums[metric].sum(0), weight)[0]
     share: list[float] = ((highest - curve) / max(highest - lowest[-1], 1e-12)).tolist()
     return share
 
 
 def _by_activity(own: Played, everything: Played) -> dict[str, list[float]]:
-    """RMSE of the least, the middling and the most active third, by how much each person can answer."""
+    """The metric of the least, the middling and the most active third, by how much each person can answer."""
+    metric = metric_of(own)
     order = np.argsort(everything.answered[:, -1] / np.maximum(everything.plays, 1), kind="stable")
     thirds = zip(("least", "middle", "most"), np.array_split(order, 3), strict=True)
     return {
-        name: _level("rmse", own.sums["rmse"][rows].sum(0), own.weights["rmse"][rows].sum()).tolist()
+        name: _level(metric, own.sums[metric][rows].sum(0), own.weights[metric][rows].sum()).tolist()
         for name, rows in thirds
     }
 
@@ -271,25 +294,24 @@ def questions_needed(curves: Array, target: Array) -> Array:
 
 
 def labels_saved(random: Played, own: Played, budget: int | None = None) -> dict[str, object]:
-    """How many times fewer questions than random for the RMSE that random has at ``budget`` (the last one)."""
+    """How many times fewer questions than random for what random has at ``budget`` (the last one)."""
+    metric = metric_of(own)
 
     def ratio(a: Array, b: Array, weight: Array) -> Array:
-        reference, curve = _level("rmse", a, weight), _level("rmse", b, weight)
+        reference, curve = _loss(metric, a, weight), _loss(metric, b, weight)
         target = reference[:, -1 if budget is None else budget]
         needed = questions_needed(curve, target)
         return questions_needed(reference, target) / np.maximum(needed, 1e-9)
 
     def needed(a: Array, b: Array, weight: Array) -> Array:
-        return questions_needed(
-            _level("rmse", b, weight), _level("rmse", a, weight)[:, -1 if budget is None else budget]
-        )
+        return questions_needed(_loss(metric, b, weight), _loss(metric, a, weight)[:, -1 if budget is None else budget])
 
-    tables = [random.sums["rmse"], own.sums["rmse"], own.weights["rmse"]]
+    tables = [random.sums[metric], own.sums[metric], own.weights[metric]]
     saved = ratio_interval(tables, ratio, rng=derive_rng(0, "bootstrap"))
     questions = ratio_interval(tables, needed, rng=derive_rng(0, "bootstrap"))
     never = not np.isfinite(questions.mean)
     interval = {"ratio": None if never else float(saved.mean), "low": float(saved.low), "high": float(saved.high)}
-    return {"metric": "rmse", **interval, "questions": None if never else float(questions.mean)}
+    return {"metric": metric, **interval, "questions": None if never else float(questions.mean)}
 
 
 def _command(data: Dataset, options: SimulationOptions) -> str:

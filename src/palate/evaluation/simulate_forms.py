@@ -83,9 +83,7 @@ def simulate_forms(
         OptionError: If the naming goes by time and the data has none.
     """
     if data.coded().values.size == 0:
-        raise DataError(
-            f"data set {data.name!r} has no ratings to simulate answers from. Give data with a rating column."
-        )
+        raise DataError(f"data set {data.name!r} has no ratings to simulate answers from. Leave --forms out.")
     names = tuple(dict.fromkeys((REFERENCE, *options.forms)))
     runs: dict[str, list[Timed]] = {name: [] for name in names}
     people, fitted = [], 0

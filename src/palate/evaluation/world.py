@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from palate.acquisition.candidates import Candidates
 from palate.arrays import Array
+from palate.datasets.coding import Coded
 from palate.datasets.splits import new_items, new_users
 from palate.datasets.tables import Dataset
-from palate.entities import ITEM, USER
+from palate.entities import ITEM, RATING, USER
 from palate.errors import DataError
 from palate.learner import Learner
 from palate.loop.ask_about_item import exchanged, items_as_users
@@ -36,19 +37,23 @@ class HeldOut:
         columns: Candidate of each, (n, T).
         values: Its rating, (n, T).
         present: False where padded, (n, T).
+        open: What a list may show, (n, I), where it is made of all candidates: of events, which do not say what else
+            somebody would have been for. None where it is made of the test alone.
     """
 
     columns: NDArray[np.intp]
     values: Array
     present: NDArray[np.bool_]
+    open: NDArray[np.bool_] | None = None
 
     @classmethod
-    def build(cls, ratings: Array, test: NDArray[np.bool_]) -> HeldOut:
-        """From ratings (n, I) and what of them is test."""
+    def build(cls, ratings: Array, test: NDArray[np.bool_], *, events_only: bool = False) -> HeldOut:
+        """From ratings (n, I) and what of them is test. What else there is of events can be asked, and is not shown."""
         longest = max(1, int(test.sum(1).max(initial=0)))
         columns = np.argsort(~test, axis=1, kind="stable")[:, :longest]
         present = np.take_along_axis(test, columns, 1)
-        return cls(columns, np.where(present, np.take_along_axis(ratings, columns, 1), 0.0), present)
+        of_all = np.isnan(ratings) | test if events_only else None
+        return cls(columns, np.where(present, np.take_along_axis(ratings, columns, 1), 0.0), present, of_all)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,14 @@ class World:
         return replace(self, ratings=ratings)
 
 
+def answered(data: Dataset) -> Coded:
+    """What people would answer: their ratings or, where there is none, like (1) or dislike (-1) as they did later."""
+    if data.interactions[RATING].null_count() < data.interactions.height:
+        return data.coded()
+    coded = data.coded("event")
+    return replace(coded, values=np.sign(coded.values))
+
+
 def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> World:
     """A quarter of the users is new: the model is fitted on the others. Who they are, if the data says so, is known."""
     rng = derive_rng(seed, "new-users")
@@ -109,7 +122,7 @@ def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
         ratings=ratings,
         times=times,
         answerable=answerable,
-        held_out=HeldOut.build(ratings, test),
+        held_out=HeldOut.build(ratings, test, events_only=model.taste.likelihood.events_only),
         scale=model.scale,
         fitted_users=len(model.user_ids),
         learner=learner,
@@ -135,7 +148,7 @@ def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
         ratings=by_item,
         times=times,
         answerable=answerable,
-        held_out=HeldOut.build(by_item, test),
+        held_out=HeldOut.build(by_item, test, events_only=model.taste.likelihood.events_only),
         scale=model.scale,
         fitted_users=len(model.user_ids),
         learner=None,
@@ -147,7 +160,7 @@ def everybody(
 ) -> tuple[Dataset, list[str], Array, NDArray[np.bool_], HeldOut]:
     """All users as if nobody were known: the data, the users, their ratings (n, I), what can be asked, the test."""
     data = _at_most(_complete(data), max_users, derive_rng(seed, "cold-system"))
-    coded = data.coded()
+    coded = answered(data)
     ratings = np.full((len(coded.user_ids), len(coded.item_ids)), np.nan)
     ratings[coded.users, coded.items] = coded.values
     answerable, test = _halves(ratings, coded.user_ids)
@@ -176,7 +189,7 @@ def _at_most(data: Dataset, max_users: int, rng: np.random.Generator) -> Dataset
 
 def _matrix(test: Dataset, rows: str, columns: str, model: Model) -> tuple[list[str], Array, Array]:
     """Ratings of the test side and when, (n, I) in the order of the model's other side, NaN where there is none."""
-    coded = test.coded()
+    coded = answered(test)
     order = model.catalogue.ids if columns == ITEM else model.user_ids
     place = {name: position for position, name in enumerate(order)}
     names = {USER: (coded.users, coded.user_ids), ITEM: (coded.items, coded.item_ids)}

@@ -23,7 +23,7 @@ from palate.loop import replay
 from palate.loop.company import Company, liked
 from palate.loop.learned import Learnt, as_others_say, changes, changes_of, learning_of, sums_of
 from palate.loop.source import Parts, Source
-from palate.loop.state import UserState, check_form
+from palate.loop.state import UserState, check_events, check_form, check_value
 from palate.loop.states import Held, States, is_same
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import is_pseudo, weight_of
@@ -209,11 +209,12 @@ class Memory:
         return before + since
 
     def _since(self, seen: tuple[Event, ...]) -> History:
+        vocabulary = self.fitted.vocabulary
         return History(
             self.fitted.catalogue.positions([event.item_id for event in seen]),
-            np.array([event.liking for event in seen], dtype=np.float64),
+            np.array([(event.liking or 0.0) * vocabulary.strength(event.kind) for event in seen], dtype=np.float64),
             np.array([np.nan if event.at is None else event.at for event in seen], dtype=np.float64),
-            kind_codes([event.kind for event in seen]),
+            kind_codes([event.kind for event in seen], vocabulary),
         )
 
     def _parts(self, user_id: str) -> Parts:
@@ -273,7 +274,7 @@ class Memory:
             raise _strange(answer, Answer)
         self.fitted.catalogue.positions(answer.items)
         if answer.form is Form.RATE and answer.value is not None:
-            self.fitted.scale.check(answer.value)
+            check_value(self.fitted, answer.value)
         if answer.form is not Form.RATE:
             check_form(self.fitted, answer)
         if is_pseudo(answer):
@@ -328,10 +329,9 @@ class Memory:
         """With events more. A repeat of a key changes nothing.
 
         Raises:
-            UnknownItem: If the model does not hold an item; then none is taken.
+            UnknownItem, DataError: If the model does not hold an item, or knows no such kind; then none is taken.
         """
-        given = [with_key(event) for event in several(events, Event)]
-        self.fitted.catalogue.positions([event.item_id for event in given])
+        given = [with_key(event) for event in check_events(self.fitted, several(events, Event))]
         return self._with(given, seen=self._added(self.seen, given))
 
     def know(self, attributes: Iterable[Attribute]) -> Memory:

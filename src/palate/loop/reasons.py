@@ -27,7 +27,8 @@ def pulls(model: Model, state: UserState) -> Array:
     rated = np.array(state.rated, dtype=np.intp)
     items = model.taste.items
     noise = model.taste.likelihood.answer_noise(items.answer_noise[rated])
-    pulls = model.taste.likelihood.pull(np.array(state.values), items.level[rated], noise)
+    likelihood, values = model.taste.likelihood, np.array(state.values)
+    pulls = likelihood.pull(values, items.level[rated], noise / likelihood.weight(values))
     of_ratings = (items.factors[rated] * pulls[:, None]) @ state.belief.covariance
     return np.concatenate([of_ratings, _of_namings(model, state)]) if state.named else of_ratings
 
@@ -66,10 +67,11 @@ def _popular(model: Model, item: int) -> str:
     """What people thought of an item, in words."""
     count = model.catalogue.counts[item]
     people = "person" if count == 1 else "people"
-    if model.taste.likelihood.events_only:
-        return f"chosen by {count:,.0f} {people}"
     levels = model.catalogue.levels[item]
     liked = float(levels[model.scale.edges(len(levels)) >= model.scale.like].sum())
+    if model.taste.likelihood.events_only:
+        chosen = round(float(count) * liked)
+        return f"chosen by {chosen:,} {'person' if chosen == 1 else 'people'}"
     share = "most" if liked > 0.5 else f"{liked:.0%}"
     return f"liked by {share} of the {count:,.0f} {people} who rated it"
 

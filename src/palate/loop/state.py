@@ -15,6 +15,26 @@ from palate.model.model import Model
 from palate.posteriors.attribute_coding import Told
 from palate.posteriors.attributes import combined, no_wider
 from palate.posteriors.belief import Belief
+from palate.records import Event
+
+
+def check_value(model: Model, value: float) -> None:
+    """Raises AnswerError if a rating is off the scale, or one of an event says nothing."""
+    model.scale.check(value)
+    if model.taste.likelihood.events_only and value == 0.0:
+        raise AnswerError("the answer 0 says neither for nor against. Give like (1) or dislike (-1).")
+
+
+def check_events(model: Model, events: list[Event]) -> list[Event]:
+    """The events, if the model can take them.
+
+    Raises:
+        UnknownItem, DataError: If it does not hold an item, or knows no such kind.
+    """
+    model.catalogue.positions([event.item_id for event in events])
+    for event in events:
+        model.vocabulary.word(event.kind)
+    return events
 
 
 def check_form(model: Model, answer: Answer) -> None:

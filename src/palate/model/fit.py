@@ -10,25 +10,19 @@ from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
 import polars as pl
+import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.arrays import Array, Progress
-from palate.datasets.coding import Coded
+from palate.datasets.coding import Coded, check_words
 from palate.datasets.tables import Dataset
-from palate.datasets.views import as_events, as_likes, item_table, texts_of, with_events, without_media
+from palate.datasets.views import as_likes, impressions, item_table, texts_of, with_events, without_media
 from palate.encoders.blocks import fuse
 from palate.encoders.histories.history import HISTORIES, HistoryName, kind_codes
 from palate.encoders.items import encode_all
 from palate.encoders.media.media import OnCorrupt
 from palate.encoders.protocol import Encoder, Modality, check_encoder
-from palate.entities import (
-    EVENT,
-    ITEM,
-    RATING,
-    TIMESTAMP,
-    USER,
-    Answer,
-)
+from palate.entities import ITEM, RATING, USER, Answer
 from palate.errors import DataError, OptionError
 from palate.errors.checks import count, flag, instance, one_of, shown
 from palate.model.adapt_text import Adapt, adapt_text, check_adapt
@@ -48,6 +42,7 @@ from palate.model.labels import joined
 from palate.model.model import Model
 from palate.model.scale import Scale, level_shares
 from palate.model.slates import learn_none_logit
+from palate.model.strengths import learn_strengths
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.answers import Answers
 from palate.posteriors.fit import FitOptions, Fitted, fit
@@ -57,6 +52,7 @@ from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import fit_companions
 from palate.records import Event
+from palate.vocabulary import Vocabulary
 
 MOST_DIM = 1024
 LIKELIHOODS = ("auto", *get_args(Kind))
@@ -144,13 +140,17 @@ def fit_model(
     chosen = choose_likelihood(data, likelihood)
     check_adapt(adapt, encoder, chosen)
     values: Literal["rating", "event"] = "event" if chosen.events_only else "rating"
-    coded = (as_events(whole) if chosen.events_only else as_likes(whole) if chosen.is_binary else whole).coded(values)
+    check_words(whole.interactions, whole.vocabulary)
+    coded = (as_likes(whole) if chosen.is_binary else whole).coded(values)
     if len(coded.values) == 0:
         raise DataError(
             f"data set {data.name!r} has no {values} to fit: 0 of {data.interactions.height} rows. Give at least one."
         )
-    shape = (len(coded.user_ids), len(coded.item_ids))
-    scale = Scale.of(coded.values, None if chosen.events_only else data.scale)
+    shape, vocabulary = (len(coded.user_ids), len(coded.item_ids)), whole.vocabulary
+    if chosen.events_only:
+        vocabulary = learn_strengths(coded, vocabulary, chosen, seed=seed)
+        coded = replace(coded, values=coded.strengths(vocabulary))
+    scale = Scale.of_events() if chosen.events_only else Scale.of(coded.values, data.scale)
     chosen = chosen.on_scale(scale.low, scale.high)
     answers = Answers.build(coded.users, coded.items, coded.values, shape)
     table = item_table(data, coded.item_ids)
@@ -182,18 +182,21 @@ def fit_model(
         sizes=None if fused is None else fused.sizes,
     )
     counts = np.bincount(heard.rated.indices, minlength=shape[1]).astype(np.float64)
-    catalogue = Catalogue.holding(without_media(table), fused, counts, level_shares(heard.rated, scale))
-    events = events_of(whole, coded.user_ids, coded.item_ids) if values == "rating" else None
+    told = heard.rated.sign() if chosen.events_only else heard.rated
+    catalogue = Catalogue.holding(without_media(table), fused, counts, level_shares(told, scale))
+    shown = impressions(whole)
+    done = whole if values == "rating" else shown  # what is an answer is no history too
+    events = events_of(done, coded.user_ids, coded.item_ids, vocabulary)
     attributes = attributes_of(data, taste, answers.values, coded.user_ids, seed)
-    kinds = _kinds(whole, coded) if chosen.events_only else None
-    taught = events if not seen or not event_rows(data).is_empty() else None
+    kinds = _kinds(coded, vocabulary)
+    taught = events if not chosen.events_only and (not seen or not event_rows(data).is_empty()) else None
     log, early = log_of(answers.values, taught, coded.timestamps, coded.users, kinds, seed)
     behaviour = learn_behaviour(history, log, taste, catalogue.content, shape[0], seed, progress)
     model = Model(
         catalogue=catalogue,
         taste=taste,
         prior=prior,
-        answerability=Answerability.fit(heard.rated, rng=np.random.default_rng(seed)),
+        answerability=Answerability.fit(_met(heard.rated, shown, coded), rng=np.random.default_rng(seed)),
         history_prior=None,
         user_ids=coded.user_ids,
         answers=answers.values,
@@ -209,6 +212,7 @@ def fit_model(
         companions=fit_companions(log, *shape, rng=np.random.default_rng(seed)) if companions else None,
         adaptation=adaptation,
         labels=heard.labels,
+        vocabulary=vocabulary,
     )
     none_logit = learn_none_logit(model, labels)
     return replace(model, history_prior=history_prior(model, log, early, progress), none_logit=none_logit)
@@ -231,6 +235,7 @@ def fit_taste(
         content: Encodings of the items, (I, E).
         sizes: Columns of each block of it, where there are several or items lack one: that is NaN then.
     """
+    answers = _observed(answers, likelihood)
     rated = np.unique(answers.values.indices)  # the others would only repeat what the prior says, and slow it down
     encodings = np.zeros((answers.values.shape[1], 0)) if content is None else content.astype(np.float64)
     fitted = fit(
@@ -243,6 +248,14 @@ def fit_taste(
         progress=progress,
     )
     return Taste.build(_items(fitted, rated, encodings), likelihood), fitted.prior, fitted.user_noise
+
+
+def _observed(answers: Answers, likelihood: Likelihood) -> Answers:
+    """Answers as the fit takes them."""
+    values, weights = likelihood.observed(answers.values.data)
+    if weights is not None and answers.weights is not None:
+        weights = weights * answers.weights
+    return Answers(answers.matrix(values), answers.weights if weights is None else weights)
 
 
 def choose_likelihood(data: Dataset, likelihood: str | Likelihood) -> Likelihood:
@@ -273,11 +286,19 @@ def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array) -> Items:
     return Items.build(means, covariances, noise, form)
 
 
-def _kinds(data: Dataset, coded: Coded) -> NDArray[np.int64]:
-    """Kind of event of each coded row, the last of its pair."""
-    rows = as_events(data).interactions.select(USER, ITEM, EVENT, TIMESTAMP)
-    ordered = rows.sort(pl.col(TIMESTAMP).fill_null(float("-inf")), maintain_order=True)
-    last = ordered.unique([USER, ITEM], keep="last", maintain_order=True)
-    users, items = (pl.Series(ids, dtype=pl.String) for ids in (coded.user_ids, coded.item_ids))
-    asked = pl.DataFrame({USER: users.gather(coded.users), ITEM: items.gather(coded.items)})
-    return kind_codes(asked.join(last, on=[USER, ITEM], how="left", maintain_order="left")[EVENT].to_list())
+def _met(answers: sparse.csr_matrix, shown: Dataset, coded: Coded) -> sparse.csr_matrix:
+    """Who has met what, (U, I): what was answered, and what was shown."""
+    if shown.interactions.is_empty():
+        return answers
+    rows, columns = ({name: place for place, name in enumerate(ids)} for ids in (coded.user_ids, coded.item_ids))
+    users = shown.interactions[USER].replace_strict(rows, return_dtype=pl.Int64).to_numpy()
+    items = shown.interactions[ITEM].replace_strict(columns, return_dtype=pl.Int64).to_numpy()
+    met = sparse.csr_matrix((np.ones(len(users)), (users, items)), shape=answers.shape)
+    met = sparse.csr_matrix(abs(answers) + met)
+    met.sum_duplicates()
+    return met
+
+
+def _kinds(coded: Coded, vocabulary: Vocabulary) -> NDArray[np.int64] | None:
+    """Kind of event of each coded row; None of ratings."""
+    return None if coded.words is None else kind_codes(coded.names, vocabulary)[coded.words]

@@ -10,21 +10,13 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.arrays import Array, Progress
+from palate.datasets.coding import LIKING
 from palate.datasets.tables import Dataset
-from palate.datasets.views import LIKING
 from palate.encoders.histories.behaviour import Behaviour, item_vectors
 from palate.encoders.histories.behaviour_fit import fit_behaviour
 from palate.encoders.histories.events import Events
 from palate.encoders.histories.history import HistoryText, Log, kind_codes, liking
-from palate.entities import (
-    EVENT,
-    ITEM,
-    NEGATIVE_EVENTS,
-    POSITIVE_EVENTS,
-    RATING,
-    TIMESTAMP,
-    USER,
-)
+from palate.entities import EVENT, ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from palate.errors import OptionError
 from palate.model.model import Model
 from palate.posteriors.attribute_coding import Number
@@ -32,17 +24,20 @@ from palate.posteriors.attributes import Attributes, fit_attributes
 from palate.posteriors.history_prior import fit_history
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.taste import Taste
+from palate.vocabulary import NO_NAME, STANDARD, Vocabulary
 
 TAUGHT_BY = 20_000  # users, drawn, who teach what attributes say of taste: it takes few, and a D × D matrix of each
 
 
 def event_rows(data: Dataset) -> pl.DataFrame:
     """The interactions that are events and no ratings."""
-    known = pl.col(EVENT).is_in(list(POSITIVE_EVENTS | NEGATIVE_EVENTS))
-    return data.interactions.filter(pl.col(RATING).is_null() & known)
+    told = pl.col(LIKING).is_not_null() if LIKING in data.interactions.columns else pl.lit(False)
+    return data.interactions.filter(pl.col(RATING).is_null() & (pl.col(EVENT).is_not_null() | told))
 
 
-def events_of(data: Dataset, user_ids: list[str], item_ids: list[str]) -> Events | None:
+def events_of(
+    data: Dataset, user_ids: list[str], item_ids: list[str], vocabulary: Vocabulary = STANDARD
+) -> Events | None:
     """Rows without a rating as histories: they move the prior of taste, the ratings move the taste."""
     rows = event_rows(data)
     if rows.is_empty():
@@ -50,8 +45,8 @@ def events_of(data: Dataset, user_ids: list[str], item_ids: list[str]) -> Events
     coded = rows.select(
         pl.col(USER).replace_strict(user_ids, list(range(len(user_ids))), return_dtype=pl.Int32).alias("user"),
         pl.col(ITEM).replace_strict(item_ids, list(range(len(item_ids))), return_dtype=pl.Int32).alias("item"),
-        _likings(rows).alias("liking"),
-        pl.Series("kind", kind_codes(rows[EVENT].to_list())),
+        _likings(rows, vocabulary).alias("liking"),
+        pl.Series("kind", kind_codes(rows[EVENT].to_list(), vocabulary)),
         pl.col(TIMESTAMP).fill_null(float("nan")).alias("time"),
     ).sort("user", maintain_order=True)
     start = np.concatenate([[0], np.cumsum(np.bincount(coded["user"].to_numpy(), minlength=len(user_ids)))])
@@ -63,10 +58,15 @@ def events_of(data: Dataset, user_ids: list[str], item_ids: list[str]) -> Events
     )
 
 
-def _likings(rows: pl.DataFrame) -> pl.Series:
-    """What events say of liking: as they were told, or by their kind."""
-    by_kind = pl.Series(liking(np.full(rows.height, np.nan), rows[EVENT].to_list()))
-    return rows[LIKING].fill_null(by_kind) if LIKING in rows.columns else by_kind
+def _likings(rows: pl.DataFrame, vocabulary: Vocabulary) -> pl.Series:
+    """What events say of liking: the strength of their kind, with its sign or as they were told, times the weight."""
+    kinds = rows[EVENT].fill_null(NO_NAME)
+    names = kinds.unique(maintain_order=True).to_list()
+    sign = kinds.replace_strict(names, [float(vocabulary.word(name).sign) for name in names])
+    strength = kinds.replace_strict(names, [vocabulary.strength(name) for name in names])
+    if WEIGHT in rows.columns:
+        sign = sign * rows[WEIGHT].fill_null(1.0).clip(upper_bound=1.0)
+    return strength * (rows[LIKING].fill_null(sign) if LIKING in rows.columns else sign)
 
 
 def log_of(
@@ -85,7 +85,7 @@ def log_of(
         return log, np.ones(len(log), dtype=np.bool_)
     order = np.argsort(users, kind="stable")  # that of the answers' entries
     rows = np.repeat(np.arange(answers.shape[0]), np.diff(answers.indptr))
-    weight = liking(answers.data, [None] * len(rows)) if kinds is None else np.ones(len(rows))
+    weight = liking(answers.data, [None] * len(rows)) if kinds is None else answers.data
     codes = np.zeros(len(rows), dtype=np.int64) if kinds is None else kinds[order]
     log = Log(rows, answers.indices.astype(np.int64), weight, timestamps[order], codes)
     return log, log.early(answers.shape[0], np.random.default_rng(seed))

@@ -38,6 +38,7 @@ from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 from palate.ranking.item_knn import Companions
+from palate.vocabulary import Vocabulary
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +67,7 @@ class Model:
         adaptation: What came of adapting the text encoder; None where that was not asked for.
         none_logit: Logit of clicking nothing in a slate; None where no answers say how often that is.
         labels: By user and position, the rows that labels put in the place of those of the data in this fit.
+        vocabulary: What events mean, with the strengths that the fit has learnt.
         fitted: As the fit left it, where items have learnt since; None: this is it.
     """
 
@@ -88,6 +90,7 @@ class Model:
     companions: Companions | None = None
     adaptation: Adaptation | None = None
     none_logit: float | None = None
+    vocabulary: Vocabulary = field(default_factory=Vocabulary)
     labels: Labels = field(default_factory=dict)
     fitted: Model | None = None
 

@@ -35,6 +35,7 @@ from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import Companions
 from palate.store.model_folder import strict
 from palate.store.model_folder.folder import Arrays
+from palate.vocabulary import Vocabulary
 
 _NO_TIME = -1e20  # NaN is no number to keep, and before 1970 times are negative
 _PRIOR = ("mean", "covariance", "coefficients", "centre", "axes", "energy", "signal")
@@ -60,6 +61,7 @@ def parts_of(model: Model) -> Parts:
         "fitted": model.prior.items if isinstance(model.prior, FusedPrior) else None,
         "history": model.history,
         "none_logit": model.none_logit,
+        "events": model.vocabulary.as_dict(),
         "data": model.fingerprint,
     }
     arrays = {
@@ -234,13 +236,13 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
     has = _has(arrays["blocks"], (n_items, len(blocks))) if "blocks" in arrays else None
     if taste.get("content") is not None:
         _check(sum(sizes), encoding, "columns of blocks")
+    likelihood = Likelihood.named(**config["likelihood"])
+    scale = Scale(tuple(config["scale"]["levels"]), config["scale"]["like"], config["scale"].get("is_given", False))
     return Model(
         catalogue=Catalogue(
             tables["items"], taste.get("content"), taste["counts"], taste["levels"], blocks, sizes, has
         ),
-        taste=Taste(
-            items, Likelihood.named(**config["likelihood"]), Belief(taste["start.mean"], taste["start.covariance"])
-        ),
+        taste=Taste(items, likelihood, Belief(taste["start.mean"], taste["start.covariance"])),
         prior=_prior(taste, "prior", size) if has is None else _fused(taste, config, sizes, size),
         answerability=Answerability(taste["rate"], taste["loadings"], taste["exposure_noise"], _least(taste)),
         history_prior=_prior(taste, "history", dim) if "history.mean" in taste else None,
@@ -248,7 +250,7 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
         answers=_matrix(answers, "answers", shape),
         user_noise=_user_noise(answers, shape[0]),
         events=events,
-        scale=Scale(tuple(config["scale"]["levels"]), config["scale"]["like"], config["scale"].get("is_given", False)),
+        scale=Scale.of_events() if likelihood.events_only else scale,  # older models of events know no dislikes
         encoder=(config["encoder"]["name"], config["encoder"]["revision"]),
         fingerprint=config["data"],
         attributes=_attributes(taste, tables, dim) if "coding" in tables else None,
@@ -259,6 +261,7 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
         adaptation=_adaptation(config.get("adaptation")),
         none_logit=_none_logit(config.get("none_logit")),
         labels=_labels(tables["labels"], n_items) if "labels" in tables else {},
+        vocabulary=Vocabulary(**config.get("events", {})),  # older models know none
     )
 
 

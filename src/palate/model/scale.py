@@ -45,6 +45,11 @@ class Scale:
         return (below[-1] + self.like) / 2 if below and self.like in self.levels else self.like
 
     @classmethod
+    def of_events(cls) -> Scale:
+        """Of events: against (-1) to for (1), liked if it is for."""
+        return cls((-1.0, 1.0), 0.0, True)
+
+    @classmethod
     def of(cls, values: Array, ends: tuple[float, float] | None = None) -> Scale:
         """The scale of these ratings, (N,), which lie within its ends where these are given.
 

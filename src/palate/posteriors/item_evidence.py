@@ -122,7 +122,7 @@ class Learning:
         self, values: Array, predicted: Array, weights: Array, noise: Array, apart: NDArray[np.bool_]
     ) -> tuple[Array, Array]:
         """How far answers lie from what the fit predicts, and their own noise; with their weak zero where it is due."""
-        precision = weights / self.likelihood.answer_noise(noise)
+        precision = weights * self.likelihood.weight(values) / self.likelihood.answer_noise(noise)
         total = precision + self.likelihood.background * apart
         target = predicted + self.likelihood.pull(values, predicted, np.ones_like(values))
         return precision * target / total - predicted, 1.0 / total

@@ -29,6 +29,7 @@ Kind = Literal["gaussian", "probit", "implicit"]
 Predicted = Callable[[], tuple[Array, Array]]  # mean and variance of ``t · w̃`` of each answer, (N,) each
 Lazy = Array | Callable[[], Array]  # where it takes time to compute: only some kinds need it
 Value = TypeVar("Value", Array, float)
+_LEAST = 1e-12  # strength of an event; one of none at all says nothing, and is not divided by
 
 
 class Entries(NamedTuple):
@@ -56,7 +57,8 @@ class Likelihood(ABC):
         is_linear: Whether an answer is ``t · w̃`` plus Gaussian noise: beliefs are exact and hang on no order, what an
             answer tells does not hang on what it is, and the noise of repeated ones averages out.
         is_binary: Whether an answer is yes or no, so that the expected answer is a chance.
-        events_only: Whether there is no dislike: only what was used is told, and what was not counts as a weak zero.
+        events_only: Whether answers are events, for (above 0) or against (below), and an item without one counts as a
+            weak zero.
         power: An answer of the reliability ρ weighs ``ρ ** power``: a like tells ρ² as much of a taste that says
             nothing either way.
         forms: Of question that it has an answer to.
@@ -109,7 +111,7 @@ class Likelihood(ABC):
         strange = [form for form in forms if form not in self.forms]
         if strange:
             raise OptionError(
-                f"a model of events knows no dislikes: a {strange[0].value} cannot be asked. "
+                f"a model of events has no level of liking: a {strange[0].value} cannot be asked. "
                 "Fit ratings, or rate, group or page."
             )
 
@@ -120,6 +122,14 @@ class Likelihood(ABC):
     @abstractmethod
     def entries(self, values: Array, predicted: Predicted) -> Entries:
         """What the fit makes of answers, (N,)."""
+
+    def observed(self, values: Array) -> tuple[Array, Array | None]:
+        """Answers as the batch fit takes them, and as how much of one each counts, None for all one; (N,)."""
+        return values, None
+
+    def weight(self, values: Array) -> Array:
+        """How much an answer counts, against a whole one; (...)."""
+        return np.ones_like(values)
 
     @abstractmethod
     def update(self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array) -> Belief:
@@ -188,8 +198,8 @@ class _Linear(Likelihood):
         return self._error(values, level) / noise
 
     def _error(self, values: Array, predicted: Array) -> Array:
-        """Answers less what was predicted: one in the place of a weak zero counts as if further from it."""
-        return values * self.confidence / (self.confidence - self.background) - predicted
+        """Answers less what was predicted."""
+        return values - predicted
 
     def expected(self, mean: Array, variance: Lazy, noise: Array) -> Array:
         return mean
@@ -254,17 +264,21 @@ class Gaussian(_Linear):
 
 @dataclass(frozen=True)
 class Implicit(_Linear):
-    """Events, each of which swaps an item's weak zero for a strong one; the weights are tuned on MovieLens-100K
-    (``benchmarks/ranking.py``).
+    """Events for (1) and against (-1) an item, each of which takes the place of its weak zero.
+
+    One for, of the strength s, takes a share s of that place: precision and pull lie as far between those of the weak
+    zero and those of a whole event. One against takes all of it, and the strength says how far below zero it lies: who
+    turns an item down has met it, as they have what they like, and a whole -1 would push away all they are likely to
+    meet (docs/lab-notes.md). The weights are tuned on MovieLens-100K (``benchmarks/ranking.py``).
     """
 
     kind = "implicit"
     events_only = True
     # an event is a tap, a naming or a click a choice; there is nothing else to say
     forms = frozenset((Form.RATE, Form.GROUP, Form.PAGE, Form.RECALL, Form.PICK, Form.SLATE))
-    words: ClassVar = {"like": 1.0}
+    words: ClassVar = {"like": 1.0, "dislike": -1.0}
     unit = "strength of preference"
-    _did = ("chose", "chose")
+    _did = ("turned down", "chose")
 
     confidence: float = 18.0
     background: float = 6.0
@@ -275,6 +289,25 @@ class Implicit(_Linear):
                 f"an event has the precision {shown(self.confidence)}, an item without one {shown(self.background)}. "
                 "Give the event a number above the other, and that 0 or more."
             )
+
+    def observed(self, values: Array) -> tuple[Array, Array | None]:
+        return self._target(values), self.weight(values)
+
+    def weight(self, values: Array) -> Array:
+        return np.where(values < 0.0, 1.0, np.maximum(values, _LEAST))
+
+    def _target(self, values: Array) -> Array:
+        return np.where(values > 0.0, 1.0, values)
+
+    def _error(self, values: Array, predicted: Array) -> Array:
+        """One in the place of a weak zero counts as if further from it."""
+        return self._target(values) * self.confidence / (self.confidence - self.background) - predicted
+
+    def in_words(self, value: float) -> str:
+        return self._said[value > 0.0]
+
+    def as_deed(self, value: float) -> str:
+        return self._did[value > 0.0]
 
 
 class Probit(Likelihood):

@@ -94,7 +94,7 @@ class Taste:
             np.asarray(values, dtype=np.float64),
         )
         noise = self.answer_noise(items, of_user)
-        return self.likelihood.update(belief, factors, level, values, noise / weight)
+        return self.likelihood.update(belief, factors, level, values, noise / (weight * self.likelihood.weight(values)))
 
     def observe_again(self, belief: Belief, item: int, values: Sequence[float], *, of_user: float = 1.0) -> Belief:
         """The belief after several answers about one item, of a user of whom it holds no other answer about it.
@@ -136,10 +136,12 @@ class Taste:
         """Level of all items, (I,), or some, above where liking begins.
 
         Raises:
-            OptionError: Where the model knows events only, which say nothing of disliking.
+            OptionError: Where the model knows events only, whose strength has no level from which an item is liked.
         """
         if self.likelihood.events_only:
-            raise OptionError("a model of events knows no dislikes. Fit ratings, or ask to rate or to tap in a group.")
+            raise OptionError(
+                "a model of events has no level of liking. Fit ratings, or ask to rate or to tap in a group."
+            )
         return self.items.level[items] - self.likelihood.threshold(cut)
 
     def observe_pair(
@@ -243,7 +245,7 @@ class Taste:
         if not self.likelihood.is_linear:
             return self._filter(answers, start)
         of_entries = np.repeat(np.broadcast_to(of_users, answers.shape[0]), np.diff(answers.indptr))
-        noise = self.answer_noise(answers.indices, of_entries)
+        noise = self.answer_noise(answers.indices, of_entries) / self.likelihood.weight(answers.data)
         answered, weights = used_columns(
             sparse.csr_matrix((1.0 / noise, answers.indices, answers.indptr), answers.shape)
         )

@@ -283,7 +283,7 @@ def test_a_model_of_events_asks_what_events_can_answer() -> None:
     found = offers(of, [Form.RATE, Form.GROUP], rng=np.random.default_rng(0))
     assert all(np.isfinite(offer.gain).all() for offer in found)
     with pytest.raises(
-        OptionError, match=r"^a model of events knows no dislikes: a pair cannot be asked\. Fit ratings"
+        OptionError, match=r"^a model of events has no level of liking: a pair cannot be asked\. Fit ratings"
     ):
         Implicit(20.0, 5.0).check_forms([Form.RATE, Form.PAIR])
 

@@ -6,8 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.encoders.histories.history import HistoryText, Log, RecencyMean, encode_histories, liking, names_of
+from palate.encoders.histories.history import (
+    KINDS,
+    HistoryText,
+    Log,
+    RecencyMean,
+    encode_histories,
+    kind_codes,
+    liking,
+    names_of,
+)
 from palate.errors import DataError, OptionError
+from palate.vocabulary import Vocabulary
 
 NAN = float("nan")
 VECTORS = np.eye(3, dtype=np.float32)
@@ -96,9 +106,12 @@ def test_a_given_mean_and_reach_hold_for_people_who_come_later() -> None:
     np.testing.assert_allclose(liking([5, 4, 0.5], [""] * 3, mean=3.5, reach=2.0), [0.75, 0.25, -1])
 
 
-def test_kinds_of_event_are_signs_and_a_rating_goes_first() -> None:
-    np.testing.assert_array_equal(liking([NAN] * 3, ["click", "skip", "purchase"]), [1, -1, 1])
-    np.testing.assert_allclose(liking([1, NAN, 3], ["click", "hide", None]), [-1, -1, 1])
+def test_kinds_of_event_are_strengths_with_a_sign_and_a_rating_goes_first() -> None:
+    np.testing.assert_array_equal(liking([NAN] * 4, ["click", "skip", "purchase", "impression"]), [0.5, -0.3, 1, 0])
+    np.testing.assert_allclose(liking([1, NAN, 3], ["click", "hide", None]), [-1, -0.8, 1])
+    own = Vocabulary({"wished": "like:0.4"}, {"click": 0.1})
+    np.testing.assert_allclose(liking([NAN] * 2, ["wished", "click"], vocabulary=own), [0.4, 0.1])
+    assert [KINDS[code] for code in kind_codes(["wished", None, "refund"], own)] == ["like", "", "refund"]
 
 
 def test_one_rating_level_says_nothing() -> None:
@@ -108,7 +121,7 @@ def test_one_rating_level_says_nothing() -> None:
 
 def test_rows_that_say_nothing_known_are_refused() -> None:
     with pytest.raises(
-        DataError, match=r"^row 2 has no rating and the event 'glance'\. Known events: click, dislike, "
+        DataError, match=r"^row 2 has no rating and the event 'glance'\. Known events: add-to-cart, click, "
     ):
         liking([1, NAN, NAN], ["", "view", "glance"])
     with pytest.raises(DataError, match=r"^row 1 has no rating and the event None\."):

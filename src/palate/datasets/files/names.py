@@ -11,14 +11,14 @@ from typing import Literal
 
 from palate.datasets.files.boundary import one_line
 from palate.datasets.files.raw import LINE, Piece, shorten
-from palate.entities import AUDIO, CATEGORY, EVENT, IMAGE, ITEM, RATING, TEXT, TIMESTAMP, TITLE, USER
+from palate.entities import AUDIO, CATEGORY, EVENT, IMAGE, ITEM, RATING, SLATE, TEXT, TIMESTAMP, TITLE, USER, WEIGHT
 from palate.errors import DataError, OptionError, did_you_mean
 from palate.errors.checks import mapping, shown
 
 TableName = Literal["interactions", "items", "users"]
 
 KNOWN: Mapping[TableName, tuple[str, ...]] = {
-    "interactions": (USER, ITEM, RATING, EVENT, TIMESTAMP),
+    "interactions": (USER, ITEM, RATING, EVENT, TIMESTAMP, SLATE, WEIGHT),
     "items": (ITEM, TITLE, TEXT, CATEGORY, IMAGE, AUDIO),
     "users": (USER,),
 }

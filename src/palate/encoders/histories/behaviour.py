@@ -161,6 +161,7 @@ class Behaviour:
             expected |= {"centre": (len(arrays["centre"]),), "unit": (len(arrays["centre"]),)}
         except (KeyError, IndexError, TypeError) as error:
             raise ModelFolderError(f"the behaviour model lacks {error}. Save the model again.") from error
+        arrays = causal.with_new_kinds(arrays)
         found = {name: array.shape for name, array in arrays.items()}
         if found != expected or size < causal.HEAD or size % causal.HEAD:
             wrong = sorted(name for name in {*found, *expected} if found.get(name) != expected.get(name)) or ["norm"]

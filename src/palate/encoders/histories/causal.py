@@ -7,7 +7,7 @@ Distances and not places: what a history of three events means does not depend o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,6 +45,17 @@ def shapes(size: int, layers: int, length: int, n_inputs: int, n_items: int) -> 
             f"{layer}.down": (4 * size, size),
             f"{layer}.down.bias": (size,),
         }
+    return found
+
+
+def with_new_kinds(arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Weights of a model that knows fewer kinds of event; the new ones are as before training."""
+    found = dict(arrays)
+    for name in ("kind.scale", "kind.shift"):
+        missing = len(KINDS) - len(found[name]) if name in found and found[name].ndim == 2 else 0
+        if missing > 0:
+            new = start({name: (missing, found[name].shape[1])}, np.random.default_rng(0))[name]
+            found[name] = np.concatenate([found[name], new])
     return found
 
 

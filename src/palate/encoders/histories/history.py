@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from palate.encoders.protocol import Encoder
-from palate.entities import ITEM, NEGATIVE_EVENTS, POSITIVE_EVENTS, TEXT, TITLE
+from palate.entities import ITEM, TEXT, TITLE
 from palate.errors import DataError, OptionError
+from palate.vocabulary import NO_NAME, STANDARD, Vocabulary
 
 if TYPE_CHECKING:
     import polars as pl
@@ -26,7 +27,11 @@ if TYPE_CHECKING:
 
 HistoryName = Literal["mean", "factors", "text", "behaviour"]
 HISTORIES: tuple[HistoryName, ...] = get_args(HistoryName)
-KINDS = ("", *sorted(POSITIVE_EVENTS | NEGATIVE_EVENTS))  # of events; the first stands for a rating, or no kind
+# Of events; the first stands for a rating, or no kind. A saved model knows them by their number: new ones come last.
+KINDS = (
+    *(NO_NAME, "click", "dislike", "hide", "like", "play", "purchase", "read", "report", "save", "share", "skip"),
+    *("view", "add-to-cart", "impression", "refund", "return", "unsubscribe"),
+)
 _TITLES = 20  # of the newest events, in the text of a history
 _CHUNK = 512  # people whose texts are encoded at once
 _NAME = 60  # characters of an item without a title, there
@@ -170,17 +175,14 @@ def _sentence(liked: list[str], disliked: list[str]) -> str:
     return ". ".join(f"{name}: {'; '.join(titles[:_TITLES])}" for name, titles in named if titles)
 
 
-def kind_codes(kinds: Sequence[str | None]) -> NDArray[np.int64]:
-    """Positions in :data:`KINDS`, (N,).
+def kind_codes(kinds: Sequence[str | None], vocabulary: Vocabulary = STANDARD) -> NDArray[np.int64]:
+    """Positions in :data:`KINDS`, (N,); of an added word that of the documented one which it means.
 
     Raises:
         DataError: If a kind is unknown.
     """
-    codes = {name: code for code, name in enumerate(KINDS)}
-    try:
-        return np.array([codes[kind or ""] for kind in kinds], dtype=np.int64)
-    except KeyError as error:
-        raise DataError(f"the event {error.args[0]!r} is unknown. Known events: {', '.join(KINDS[1:])}.") from None
+    codes = {name: KINDS.index(vocabulary.word(name).kind) for name in {kind or NO_NAME for kind in kinds}}
+    return np.array([codes[kind or NO_NAME] for kind in kinds], dtype=np.int64)
 
 
 def liking(
@@ -189,12 +191,13 @@ def liking(
     *,
     mean: float | None = None,
     reach: float | None = None,
+    vocabulary: Vocabulary = STANDARD,
 ) -> NDArray[np.float64]:
     """How much each event says that its item is liked.
 
     A rating counts as its distance from the mean rating, in units of the largest such distance. A row without a rating
-    counts as +1 for a positive kind of event and -1 for a negative one (:mod:`palate.entities`). If all ratings are
-    equal they say nothing, and count as 0.
+    counts as the strength of its kind of event, below 0 where that is against (:mod:`palate.vocabulary`). If all
+    ratings are equal they say nothing, and count as 0.
 
     Args:
         ratings: Shape (N,), NaN where the row has no rating.
@@ -202,6 +205,7 @@ def liking(
         mean: Rating that counts as 0. ``None``: the mean of these ratings.
         reach: Distance from the mean that counts as 1; what lies beyond counts as 1 too. ``None``: the largest one of
             these ratings. For people who come later, give the mean and reach of the data that the model was fitted on.
+        vocabulary: What events mean.
     Returns:
         Shape (N,), in [-1, 1].
     Raises:
@@ -217,20 +221,21 @@ def liking(
         raise OptionError(f"the reach of a rating is {reach!r}. Give a number above 0.")
     rated = ~np.isnan(values)
     result = np.empty(len(values))
-    result[~rated] = _signs(kinds[~rated], np.flatnonzero(~rated))
+    result[~rated] = _likings(kinds[~rated], np.flatnonzero(~rated), vocabulary)
     result[rated] = _centred(values[rated], mean, reach)
     return result
 
 
-def _signs(kinds: NDArray[np.object_], rows: NDArray[np.intp]) -> NDArray[np.float64]:
+def _likings(kinds: NDArray[np.object_], rows: NDArray[np.intp], vocabulary: Vocabulary) -> NDArray[np.float64]:
     names, codes = np.unique([kind if isinstance(kind, str) else "" for kind in kinds.tolist()], return_inverse=True)
-    signs = np.array([(name in POSITIVE_EVENTS) - (name in NEGATIVE_EVENTS) for name in names.tolist()], dtype=float)
-    unknown = np.flatnonzero(signs == 0)
+    known = sorted(filter(None, vocabulary))
+    unknown = np.flatnonzero(~np.isin(names, known))
     if unknown.size:
         row = int(np.flatnonzero(np.isin(codes, unknown))[0])
-        known = ", ".join(sorted(POSITIVE_EVENTS | NEGATIVE_EVENTS))
-        raise DataError(f"row {rows[row]} has no rating and the event {kinds[row]!r}. Known events: {known}.")
-    return signs[codes]
+        raise DataError(
+            f"row {rows[row]} has no rating and the event {kinds[row]!r}. Known events: {', '.join(known)}."
+        )
+    return np.array([vocabulary.liking(name) for name in names.tolist()], dtype=np.float64)[codes]
 
 
 def _centred(values: NDArray[np.float64], mean: float | None, reach: float | None) -> NDArray[np.float64]:
