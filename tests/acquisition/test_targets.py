@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from scipy.stats import norm
 
 from palate.acquisition import Given, Population
 from palate.acquisition.belief.a_optimal import a_optimal
-from palate.acquisition.targets import draw_tastes, popularity_targets, slate_targets, uniform_targets
+from palate.acquisition.targets import draw_tastes, popularity_targets, slate_targets, spread_tastes, uniform_targets
 from palate.errors import OptionError
 from palate.posteriors.belief import Belief
 from palate.testing.strategies import make_world
@@ -109,3 +110,23 @@ def test_the_population_of_the_targets_is_everybody() -> None:
     assert isinstance(candidates.population, Population)
     some = replace(candidates, counts=np.zeros(12))
     np.testing.assert_array_equal(popularity_targets(some), popularity_targets(candidates))
+
+
+def test_spread_tastes_are_draws_whose_mean_is_nearer() -> None:
+    """Mean and covariance are the belief's, and over many beliefs each taste is drawn from it; some are known."""
+    rng = rng_of()
+    root = rng.normal(size=(4, 4)) @ np.diag([2.0, 1.0, 0.3, 0.0])
+    belief = Belief(np.arange(4.0), root @ root.T)
+    drawn, spread = ([make(belief, 256, rng=rng) for _ in range(60)] for make in (draw_tastes, spread_tastes))
+    far = [np.abs(np.mean(tastes, 1) - belief.mean).mean() for tastes in (drawn, spread)]
+    assert far[1] < 0.2 * far[0]
+    np.testing.assert_allclose(np.cov(np.concatenate(spread).T), belief.covariance, atol=0.05)
+    first = np.array([tastes[0] for tastes in spread])  # one of each, on which nothing is evened out
+    assert np.abs(first.mean(0) - belief.mean).max() < 4 * np.sqrt(belief.covariance.max() / 60)
+
+
+def test_spread_tastes_of_a_point_at_the_edge_are_finite() -> None:
+    with mock.patch("scipy.stats.qmc.Sobol") as sobol:
+        sobol.return_value.random.return_value = np.array([[0.0, 1.0], [0.5, 0.5]])
+        found = spread_tastes(Belief(np.zeros(2), np.eye(2)), 2, rng=rng_of())
+    assert np.abs(found[0]).min() > 5.0 and np.isfinite(found).all() and not found[1].any()

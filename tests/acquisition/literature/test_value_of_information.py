@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -28,7 +29,7 @@ from palate.acquisition.literature.value_of_information import (
 )
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Gaussian, Kind
+from palate.posteriors.likelihoods import Gaussian, Kind, Likelihood
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 from tests.acquisition.three_items import belief_of, make, rng_of
@@ -179,6 +180,23 @@ def test_an_answer_that_says_nothing_of_the_list_is_worth_nothing() -> None:
     assert by_list[0] < 0.1 * by_list[1]  # what is left is chance agreement of the draws
     assert evoi(belief, candidates, rng=rng_of())[0] == 0.0
     assert evoi(belief, candidates, rng=rng_of())[1] > 0.1
+
+
+@pytest.mark.parametrize("kind", ["gaussian", "probit"])
+def test_what_is_asked_for_the_list_is_worth_nearly_what_the_best_is(kind: Kind) -> None:
+    """By the same value over thirty times as many tastes."""
+    rng = rng_of()
+    means = rng.normal(0.0, 0.4, (60, 9))
+    items = Items.build(means, np.zeros((60, 9, 9)), np.ones(60))
+    population = Population(
+        sparse.csr_matrix((1, 60)), np.array([0.0, 1.0]), Taste.build(items, Likelihood.named(kind))
+    )
+    candidates = Candidates.of_all(population, np.zeros((60, 2)), targets=np.full(60, 1 / 60))
+    belief = Belief(np.zeros(8), np.diag(np.linspace(0.3, 2.0, 8)))
+    with mock.patch("palate.acquisition.literature.value_of_information._SPREAD", 8_192):
+        worth = evoi_ndcg(belief, candidates, rng=rng)
+    asked = [evoi_ndcg(belief, candidates, rng=rng_of(seed)).argmax() for seed in range(20)]
+    assert np.mean(worth[asked]) > 0.975 * worth.max()
 
 
 def test_expected_loss_of_one_item_is_the_mean_best_list_less_the_best_mean_list() -> None:
