@@ -15,7 +15,9 @@ import polars as pl
 
 from palate import Dataset
 from palate.datasets.fetch import fetch
+from palate.datasets.splits import random_split
 from palate.errors import DataError
+from palate.random import derive_rng
 
 POLIS = (
     "scoop-hivemind.biodiversity",
@@ -79,6 +81,14 @@ def _rated(name: str) -> Dataset:
     columns = ["user_id", "item_id", pl.col("rating").cast(pl.Float64)]
     users = pl.read_parquet(folder / "users.parquet") if (folder / "users.parquet").exists() else None
     return Dataset.from_tables(ratings.select(columns), pl.read_parquet(folder / "items.parquet"), users, name=name)
+
+
+def nine_tenths(data: Dataset, seed: int) -> tuple[Dataset, Dataset]:
+    """To fit on, and a tenth of the interactions to tell, by chance."""
+    parts = random_split(data, rng=derive_rng(seed, "nine tenths"))
+    assert parts.validation is not None
+    rows = [parts.train.interactions, parts.validation.interactions]
+    return replace(parts.train, interactions=pl.concat(rows)), parts.test
 
 
 def at_stages(document: dict[str, Any], stages: Sequence[int]) -> dict[str, Any]:
