@@ -11,13 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 
 from palate import Dataset
 from palate.datasets.fetch import fetch
 from palate.datasets.splits import random_split
 from palate.errors import DataError
-from palate.random import derive_rng
 
 POLIS = (
     "scoop-hivemind.biodiversity",
@@ -83,9 +83,9 @@ def _rated(name: str) -> Dataset:
     return Dataset.from_tables(ratings.select(columns), pl.read_parquet(folder / "items.parquet"), users, name=name)
 
 
-def nine_tenths(data: Dataset, seed: int) -> tuple[Dataset, Dataset]:
+def nine_tenths(data: Dataset, *, rng: np.random.Generator) -> tuple[Dataset, Dataset]:
     """To fit on, and a tenth of the interactions to tell, by chance."""
-    parts = random_split(data, rng=derive_rng(seed, "nine tenths"))
+    parts = random_split(data, rng=rng)
     assert parts.validation is not None
     rows = [parts.train.interactions, parts.validation.interactions]
     return replace(parts.train, interactions=pl.concat(rows)), parts.test

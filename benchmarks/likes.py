@@ -160,7 +160,7 @@ def held_out_fit(number: int, likelihood: str) -> dict[str, float]:
 
 
 def _fitted(number: int, likelihood: str) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:
-    train, test = nine_tenths(as_likes(MOVIES), number)
+    train, test = nine_tenths(as_likes(MOVIES), rng=derive_rng(number, "split"))  # as `palate evaluate --seed`
     model = Learner.fit(train, encoder="none", likelihood=likelihood, seed=number).model
     return model, *held_out_rows(model, test)
 

@@ -52,7 +52,7 @@ def fit(name: str, seed: int) -> dict[str, float]:
 
 
 def _fitted(name: str, seed: int) -> tuple[Model, np.ndarray, np.ndarray, np.ndarray]:
-    train, test = nine_tenths(load(name), seed)
+    train, test = nine_tenths(load(name), rng=derive_rng(seed, "nine tenths"))
     model = Learner.fit(train, encoder="none", dim=DIM, likelihood="gaussian", seed=seed).model
     return model, *held_out_rows(model, test)
 
