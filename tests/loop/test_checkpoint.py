@@ -252,6 +252,7 @@ def set_table(name: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Chan
     return lambda config, arrays, tables: tables.update({name: change(tables[name])})
 
 
+LABEL = {"user_id": ["a"], "item": [1], "value": [4.0], "weight": [1.0]}
 PROMISE = r"the model folder .*model does not hold what its config promises: {}.*\. Save the model again\."
 WRONG: list[tuple[str, Change, str]] = [
     ("more items", set_config(items=121), r"the rows of items is 120, config\.json says 121\. Save the model again\."),
@@ -313,6 +314,17 @@ WRONG: list[tuple[str, Change, str]] = [
     ("answers to no item", set_array("answers.items", lambda a: a + 120, "answers"), PROMISE.format("ValueError")),
     ("answers of no user", set_array("answers.start", lambda a: a[:-1], "answers"), PROMISE.format("ValueError")),
     ("items without ids", set_table("items", lambda t: t.drop("item_id")), PROMISE.format("ColumnNotFoundError")),
+    (
+        "labels of no item",
+        set_table("labels", lambda t: pl.DataFrame({**LABEL, "item": [120]}, schema=t.schema)),
+        r"the range of labels is False, config\.json says True\.",
+    ),
+    (
+        "labels of no weight",
+        set_table("labels", lambda t: pl.DataFrame({**LABEL, "weight": [0.0]}, schema=t.schema)),
+        r"the range of labels is False",
+    ),
+    ("labels without users", set_table("labels", lambda t: t.drop("user_id")), r"the types of labels is"),
     (
         "a history of no item",
         add_table("histories", pl.DataFrame({"user_id": ["a"], "liking": [1.0]})),

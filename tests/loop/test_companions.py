@@ -96,6 +96,14 @@ def test_they_survive_the_folder_and_a_damaged_one_is_refused(learner: Learner, 
     save_folder(tmp_path / "wrong", config=kept.config, arrays=kept.arrays, tables=kept.tables)
     with pytest.raises(ModelFolderError, match="does not hold what its config promises"):
         Learner.load(tmp_path / "wrong")
+    kept = load_folder(tmp_path)
+    of_others = learner.see(events("other", ["i7", "i9"]))
+    for name in ("liked", "setting"):  # as older versions saved them: what people come to like is not counted
+        del kept.arrays["companions"][name]
+    save_folder(tmp_path / "old", config=kept.config, arrays=kept.arrays, tables=kept.tables)
+    old = Learner.load(tmp_path / "old").see(events("other", ["i7", "i9"]))
+    assert old.companions("nobody", k=40)[0].score == learner.companions("nobody", k=40)[0].score
+    assert of_others.companions("nobody", k=40) != learner.companions("nobody", k=40)
 
 
 def test_a_model_without_says_how_to_get_them() -> None:

@@ -102,7 +102,9 @@ def _label_table(model: Model) -> pl.DataFrame:
 
 def _labels(table: pl.DataFrame, n_items: int) -> Told:
     _check(dict(table.schema), _LABELS, "types of labels")
-    _check(bool(table["item"].is_between(0, n_items - 1).all()), True, "range of items of labels")
+    known = table[USER].is_not_null() & table["item"].is_between(0, n_items - 1).fill_null(False)
+    sound = table["value"].is_finite().fill_null(True) & (table["weight"] > 0.0).fill_null(table["value"].is_null())
+    _check(bool((known & sound).all()), True, "range of labels")
     told: dict[str, dict[int, Rows]] = {}
     for user, item, value, weight in table.iter_rows():
         row = () if value is None else ((value, weight),)
