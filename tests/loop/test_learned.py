@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from immutables import Map
 
-from palate import Answer, AnswerKind, Learner, Recommender, rate
+from palate import Answer, AnswerKind, Learner, Recommender, events, rate
 from palate.loop.memory import Memory
 from palate.model.model import Model
 from palate.posteriors.items import Items, Spread
@@ -197,3 +197,26 @@ def test_a_folder_of_an_older_version_does_not_count_its_labels_twice(tmp_path: 
     with Recommender.open(tmp_path / "model") as again:
         places = map(again.learner.model.catalogue.position, ["i001", "i002"])
         assert list(places)[1:] == list(again.learner.memory.learnt.sums)
+
+
+def test_events_teach_a_model_of_events_as_a_refit_would_take_them(tmp_path: Path) -> None:
+    with Recommender.create(tmp_path / "model", data("events"), encoder="none", dim=3) as of:
+        catalogue = of.learner.model.catalogue
+        more, less = catalogue.ids[int(np.argmin(catalogue.counts))], catalogue.ids[int(np.argmax(catalogue.counts))]
+        places = catalogue.positions([more, less])
+        before = of.learner.model.taste.items.level[places]
+        for number in range(40):
+            of.see(events(f"s{number}", [more, more], kind="view"))
+            of.see(events(f"t{number}", [more], kind="impression"))
+            of.see(events(f"s{number}", [less], kind="dislike"))
+        learnt, since = of.learner.model, of.learner.memory.seen
+        of.refit()
+        refitted = of.learner.model
+        assert refitted is of.learner.memory.fitted
+        np.testing.assert_array_equal(refitted.catalogue.counts, learnt.catalogue.counts)
+        np.testing.assert_allclose(refitted.catalogue.levels, learnt.catalogue.levels, atol=1e-12)
+        for model in (learnt, refitted):
+            assert (np.sign(model.taste.items.level[places] - before) == [1.0, -1.0]).all()
+        assert learnt.catalogue.counts[places[0]] == catalogue.counts[places[0]] + 40
+        ratings = learner("both").see(events("s0", [more], kind="like"))  # a history there, and no answer
+        assert since and not ratings.memory.learnt.sums

@@ -70,13 +70,12 @@ def changes(model: Model, of: Source, *, to_end: bool = True) -> tuple[list[Chan
     if not rows and not to_end:
         return [], None
     state = begun(model, of.row, of.history, of.known, standing)
-    beliefs: dict[int | None, Belief] = {}
+    start, beliefs = state.belief, dict[int | None, Belief]()
     for one in standing:
         beliefs[_item(model, one)] = state.belief
         if not to_end and rows.keys() <= beliefs.keys():
             break
         state = moved(model, state, one)
-    start = state.start
     new = [
         Change(item, *both, beliefs.get(item, start), of.row is None or not model.catalogue.counts[item], state.noise)
         for item, both in rows.items()
@@ -99,12 +98,25 @@ def _differing(model: Model, of: Source, standing: Sequence[Counted]) -> dict[in
     of_data = {} if of.row is None else _rows(model, of.row)
     said = {_item(model, one): one.rows(model.taste.likelihood) for one in standing}
     labels = model.labels.get(of.user_id, {})
+    done = _done(model, of, of_data)
+    did = {**of_data, **done}
     rows: dict[int, tuple[Rows, Rows]] = {}
-    for item in said.keys() | labels.keys():
+    for item in said.keys() | labels.keys() | done.keys():
         if item is not None:
-            there = of_data.get(item, ())
-            rows[item] = said.get(item, there), labels.get(item, there)
+            rows[item] = said.get(item, did.get(item, ())), labels.get(item, of_data.get(item, ()))
     return {item: (now, fitted) for item, (now, fitted) in rows.items() if now != fitted}
+
+
+def _done(model: Model, of: Source, of_data: Mapping[int, Rows]) -> dict[int, Rows]:
+    """The events since that a fit would take as answers: of each item the strongest, of equal ones the last."""
+    strongest = {item: rows[0][0] for item, rows in of_data.items()}
+    done: dict[int, Rows] = {}
+    for event in of.seen if model.taste.likelihood.events_only else ():
+        item = model.catalogue.position(event.item_id)
+        value = (event.liking or 0.0) * model.vocabulary.strength(event.kind)
+        if value and abs(value) >= abs(strongest.get(item, 0.0)):
+            strongest[item], done[item] = value, ((value, 1.0),)
+    return done
 
 
 def _rows(model: Model, row: int) -> dict[int, Rows]:

@@ -120,7 +120,7 @@ class Memory:
         told, seen, known = parts
         attributes = {**self.fitted.described(user_id), **{one.name: one.value for one in known}}
         row = self.fitted.rows.get(user_id)
-        return Source(user_id, row, self._history(row, seen), attributes, told)
+        return Source(user_id, row, self._history(row, seen), attributes, told, seen)
 
     @property
     def users(self) -> list[str]:

@@ -21,3 +21,4 @@ class Source(NamedTuple):
     history: History | None
     known: Mapping[str, Told]
     answers: Sequence[Answer]
+    seen: Sequence[Event] = ()

@@ -82,7 +82,8 @@ class Learning:
         return 1 + size + size * (size + 1) // 2
 
     def codes(self, values: Array) -> NDArray[np.intp]:
-        """The bin of each answer."""
+        """The bin of each answer; events are for or against."""
+        values = np.sign(values) if self.likelihood.events_only else values
         return np.minimum(np.searchsorted(self.levels, values), len(self.levels) - 1)
 
     def sums(self, said: Sequence[Said]) -> Sums:
