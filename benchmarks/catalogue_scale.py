@@ -169,6 +169,7 @@ def synthetic_learner(items: int, dim: int) -> Any:
         history_prior=None,
         user_ids=[],
         answers=sparse.csr_matrix((0, items)),
+        user_noise=np.ones(0),
         events=None,
         scale=Scale((1.0, 2.0, 3.0, 4.0, 5.0), 4.0),
         encoder=("", ""),
