@@ -24,7 +24,8 @@ from palate.entities import ITEM, RATING, USER, Answer, AnswerKind
 from palate.evaluation.play import Judge, Played, unmoved
 from palate.evaluation.world import HeldOut, everybody
 from palate.learner import Learner
-from palate.model.fit import choose_likelihood, fit_taste
+from palate.model.choose import choose_likelihood
+from palate.model.fit import fit_taste
 from palate.model.scale import Scale, level_shares
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.answers import Answers

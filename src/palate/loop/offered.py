@@ -52,7 +52,7 @@ def context_of(
         allowed=allowed,
         seconds=seconds,
         cut=model.like_cut,
-        step=model.scale.step,
+        step=model.level_step,
         concepts=concepts,
         open_concepts=open_concepts,
         preview_noise=model.preview_noise,

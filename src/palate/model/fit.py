@@ -22,11 +22,12 @@ from palate.encoders.histories.history import HISTORIES, HistoryName, kind_codes
 from palate.encoders.items import encode_all
 from palate.encoders.media.media import OnCorrupt
 from palate.encoders.protocol import Encoder, Modality, check_encoder
-from palate.entities import ITEM, RATING, USER, Answer
+from palate.entities import ITEM, USER, Answer
 from palate.errors import DataError, OptionError
 from palate.errors.checks import count, flag, instance, one_of, shown
 from palate.model.adapt_text import Adapt, adapt_text, check_adapt
 from palate.model.catalogue import Catalogue
+from palate.model.choose import choose_likelihood
 from palate.model.fit_users import (
     attributes_of,
     check_history,
@@ -47,7 +48,7 @@ from palate.posteriors.answerability import Answerability
 from palate.posteriors.answers import Answers
 from palate.posteriors.fit import FitOptions, Fitted, fit
 from palate.posteriors.items import Items, Spread
-from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Likelihood, Probit
+from palate.posteriors.likelihoods import Kind, Likelihood
 from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import fit_companions
@@ -247,7 +248,7 @@ def fit_taste(
         rng=np.random.default_rng(seed),
         progress=progress,
     )
-    return Taste.build(_items(fitted, rated, encodings), likelihood), fitted.prior, fitted.user_noise
+    return Taste.build(_items(fitted, rated, encodings), fitted.likelihood), fitted.prior, fitted.user_noise
 
 
 def _observed(answers: Answers, likelihood: Likelihood) -> Answers:
@@ -256,20 +257,6 @@ def _observed(answers: Answers, likelihood: Likelihood) -> Answers:
     if weights is not None and answers.weights is not None:
         weights = weights * answers.weights
     return Answers(answers.matrix(values), answers.weights if weights is None else weights)
-
-
-def choose_likelihood(data: Dataset, likelihood: str | Likelihood) -> Likelihood:
-    """The likelihood itself, that of a name, or (``auto``) the one that suits the data."""
-    if isinstance(likelihood, Likelihood):
-        return likelihood
-    if likelihood != "auto":
-        return Likelihood.named(likelihood)
-    ratings = data.interactions[RATING].drop_nulls()
-    if ratings.is_empty():
-        return Implicit()
-    # other two levels keep their unit, since answers come on the data's scale
-    are_likes = set(ratings.unique()) == {0.0, 1.0}
-    return Probit() if are_likes else Gaussian()
 
 
 def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array) -> Items:

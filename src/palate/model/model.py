@@ -241,6 +241,14 @@ class Model:
         return self.taste.likelihood.threshold(self.scale.cut)
 
     @property
+    def level_step(self) -> float:
+        """Smallest distance of two levels of answers, as beliefs see it; 0 where the scale is continuous."""
+        threshold, scale = self.taste.likelihood.threshold, self.scale
+        if not scale.step or self.taste.likelihood.is_binary:
+            return scale.step
+        return scale.step * (threshold(scale.high) - threshold(scale.low)) / (scale.high - scale.low)
+
+    @property
     def preview_noise(self) -> float:
         """Variance of what somebody makes of a preview, on top of a rating's.
 

@@ -77,6 +77,11 @@ class Answers:
         columns = np.flatnonzero(np.diff(places.indptr))
         return ByItem(columns, np.append(places.indptr[columns], places.nnz), places.indices, places.data)
 
+    def of_users(self, rows: slice) -> Answers:
+        """Those of some users."""
+        entries = np.isin(self.rows, np.arange(self.values.shape[0])[rows])
+        return Answers(self.values[rows], None if self.weights is None else self.weights[entries])
+
     def of_items(self, items: NDArray[np.intp]) -> Answers:
         """Those to some items; no other may have an answer."""
         return self if len(items) == self.values.shape[1] else Answers(self.values[:, items], self.weights)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.arrays import Array, Mask
+from palate.posteriors.ordered import log_slopes
 from palate.posteriors.probit import assumed_density
 from palate.posteriors.statistics import pack
 
@@ -91,6 +92,17 @@ class Belief:
         mean = level + np.einsum("...d,...d->...", self.mean, factors)
         first, second = assumed_density(mean, variance, np.asarray(liked), noise, known)
         return self._moved(along, first, second, True)
+
+    def update_interval(
+        self, factors: Array, level: Array | float, low: Array, high: Array, noise: Array | float
+    ) -> Belief:
+        """The belief after ``level + w · z`` and a noise lie in an interval, by assumed-density filtering."""
+        along = np.einsum("...de,...e->...d", self.covariance, factors)
+        total = np.einsum("...d,...d->...", along, factors) + noise
+        deviation = np.sqrt(total)
+        mean = level + np.einsum("...d,...d->...", self.mean, factors)
+        _, first, second = log_slopes((low - mean) / deviation, (high - mean) / deviation)
+        return self._moved(along, first / deviation, second / total, True)
 
     def _moved(self, along: Array, first: Array, second: Array, where: Array | bool) -> Belief:
         """Mean moved by ``first`` and covariance by ``second`` along a direction; a symmetric step stays so."""

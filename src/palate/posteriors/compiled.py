@@ -105,13 +105,13 @@ class Sums:
     squares: Array
 
 
-def halves(answers: Answers, dim: int, likelihood: Likelihood) -> Callable[[Users, Given], tuple[Statistics, Users]]:
+def halves(answers: Answers, dim: int) -> Callable[[Users, Given, Likelihood], tuple[Statistics, Users]]:
     """The users' half of each sweep over these answers: compiled where they are many."""
     row = 4 * (dim + 1) * (dim + 2)  # bytes
     if answers.values.nnz * row < 8 * FROM_NUMBERS:
-        return partial(numpy_half, answers, likelihood=likelihood, chunk_size=max(1, _NUMPY_BYTES // row))
+        return partial(numpy_half, answers, chunk_size=max(1, _NUMPY_BYTES // row))
     chunks = [Chunk.build(*some) for some in answers.chunks(max(1, _CHUNK_BYTES // row))]
-    return partial(user_half, chunks, likelihood=likelihood)
+    return partial(user_half, chunks)
 
 
 def user_half(chunks: list[Chunk], users: Users, given: Given, likelihood: Likelihood) -> tuple[Statistics, Users]:

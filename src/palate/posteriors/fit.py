@@ -29,10 +29,11 @@ from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.prior import Prior
 from palate.posteriors.statistics import Statistics, blocks, unpack
-from palate.posteriors.user_half import Given, Users
+from palate.posteriors.user_half import Given, Users, predictions
 
 _LARGEST_ANSWER = 1e152  # the squares of larger ones overflow
 _LARGEST_ENCODING = 1e100  # the sums of squares of larger ones overflow
+_ASKED = 50_000  # answers, about, from which what a likelihood learns is learnt
 _SPREAD = 20.0  # n₀ of the users' noise at the start
 _DROP_EVERY, _GONE = 5, 0.05  # sweeps after which dimensions go that carry less than this share of the same
 _EXTRA, _ITERATIONS = 8, 6  # of the subspace that holds the principal directions
@@ -70,6 +71,7 @@ class Fitted:
         prior: The prior of items.
         bounds: Evidence lower bound after each sweep, in nats, of answers with mean 0 and variance 1.
         user_noise: ν, by which the noise of each user's answers is multiplied, (U,); 1 for probit and implicit.
+        likelihood: With what was learnt of it.
     """
 
     factors: Array
@@ -78,6 +80,7 @@ class Fitted:
     prior: Prior
     bounds: tuple[float, ...]
     user_noise: Array
+    likelihood: Likelihood
 
 
 def fit(
@@ -109,15 +112,17 @@ def fit(
         )
     content = np.zeros((answers.values.shape[1], 0)) if content is None else content
     _check_encodings(content, sizes)
+    likelihood = likelihood.learnt_from(answers.values.data)
     unit = Unit.of(answers.values.data) if likelihood.learns_scale else Unit(0.0, 1.0)
     answers = unit.taken_off(answers)
     items = _start(answers, likelihood, options.dim, content, rng, sizes)
     users = Users.start(answers.values.shape[0], options.dim, likelihood)
-    half = halves(answers, options.dim, likelihood)
+    half, some = halves(answers, options.dim), slice(None, None, max(1, answers.values.nnz // _ASKED))
+    asked = answers.of_users(some)
     bounds: list[float] = []
     for sweep in range(options.sweeps):
         before = items, users
-        total, users = half(users, _given(items, likelihood))
+        total, users = half(users, _given(items, likelihood), likelihood)
         items, total, forward = rescaled(items, total)
         users = users.transform(forward)
         items, bound = item_half(items, total, likelihood, content)
@@ -125,6 +130,8 @@ def fit(
         edge = _edge(total, items.noise, likelihood)
         if sweep % _DROP_EVERY == _DROP_EVERY - 1 and isinstance(items.prior, LinearPrior):
             items, users = _reduced(items, users, _GONE * edge)
+        predicted = predictions(asked, users.of(some), _given(items, likelihood))
+        likelihood = likelihood.learnt_from(asked.values.data, predicted)
         if progress is not None:
             progress(sweep + 1, options.sweeps)
         if sweep > 2:
@@ -135,10 +142,10 @@ def fit(
             if rise < least:
                 break
     if isinstance(items.prior, FusedPrior):
-        total, users = half(users, _given(items, likelihood))
+        total, users = half(users, _given(items, likelihood), likelihood)
         items = _settled(items, total, likelihood, content)
     items, users = _reduced(items, users, options.prune * edge)
-    return unit.put_back(items, tuple(bounds), users)
+    return unit.put_back(items, tuple(bounds), users, likelihood)
 
 
 def _given(items: ItemBeliefs, likelihood: Likelihood) -> Given:
@@ -177,7 +184,7 @@ class Unit:
     def taken_off(self, answers: Answers) -> Answers:
         return Answers(answers.matrix((answers.values.data - self.centre) / self.size), answers.weights)
 
-    def put_back(self, items: ItemBeliefs, bounds: tuple[float, ...], users: Users) -> Fitted:
+    def put_back(self, items: ItemBeliefs, bounds: tuple[float, ...], users: Users, likelihood: Likelihood) -> Fitted:
         """The fit in the unit of the answers, and the noise of items that of a user whose noise is 1 on average."""
         factors, prior = items.factors * self.size, items.prior.transform(self.size * np.eye(items.factors.shape[1]))
         mean = prior.mean.copy()
@@ -186,7 +193,7 @@ class Unit:
         prior = replace(prior, mean=mean)  # type: ignore[type-var]  # a prior is a dataclass with a mean
         average = float(users.precision.mean())
         noise, user_noise = items.noise * self.size**2 / average, average / users.precision
-        return Fitted(factors, items.covariances * self.size**2, noise, prior, bounds, user_noise)
+        return Fitted(factors, items.covariances * self.size**2, noise, prior, bounds, user_noise, likelihood)
 
 
 def _check_encodings(content: Array, sizes: Sequence[int] | None) -> None:
@@ -220,9 +227,9 @@ def _start(
     if likelihood.learns_scale:
         factors[:, 0] = sums / (counts + 5)
     # as large as real factors are: from a tenth of the answers' deviation, small data falls back to no taste at all
-    factors[:, 1:] = 0.3 * _principal(
-        answers.matrix(answers.values.data - factors[answers.values.indices, 0]), dim, rng
-    )
+    middle = 0.0 if likelihood.events_only or likelihood.learns_scale else answers.values.data.mean()
+    residuals = answers.values.data - middle - factors[answers.values.indices, 0]
+    factors[:, 1:] = 0.3 * _principal(answers.matrix(residuals), dim, rng)
     covariance = np.diag(np.concatenate([[0.25], np.full(dim, 0.09)]))
     covariances = np.tile(0.01 * np.eye(dim + 1), (n_items, 1, 1))
     given = factors.mean(0), covariance, content

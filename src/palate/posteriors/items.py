@@ -145,6 +145,15 @@ class Items:
         """Some of them."""
         return Items(self.level[items], self.factors[items], self.spread.take(items), self.noise[items])
 
+    def predict_pairs(self, belief: Belief, users: NDArray[np.int32], items: NDArray[np.intp]) -> tuple[Array, Array]:
+        """The same of some pairs of user and item, of many users, (N,) each."""
+        factors, mean = self.factors[items], belief.mean[users]
+        second = augmented_moments(belief.mean, belief.covariance)[users]
+        spread = self.spread.take(items).covariances(self.dim + 1)
+        variance = np.einsum("nd,nde,ne->n", factors, belief.covariance[users], factors, optimize=True)
+        variance = variance + np.einsum("nab,nab->n", spread, second) + self.noise[items]
+        return self.level[items] + np.einsum("nd,nd->n", mean, factors), variance
+
     def predict(self, belief: Belief) -> tuple[Array, Array]:
         """Mean and variance of a new answer to each item, each (I,) or (n, I): ``v = wᵀSw + tr(C E[t tᵀ]) + σ²``."""
         mean = self.level + belief.score(self.factors)

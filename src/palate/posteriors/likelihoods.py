@@ -13,19 +13,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from itertools import pairwise
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from scipy.special import ndtr
 
-from palate.arrays import Array
+from palate.arrays import TINY, Array
 from palate.entities import Form
 from palate.errors import OptionError
-from palate.errors.checks import number_of, one_of, shown
-from palate.posteriors import probit
+from palate.errors.checks import number_of, one_of, several, shown
+from palate.posteriors import ordered, probit
 from palate.posteriors.belief import Belief
 
-Kind = Literal["gaussian", "probit", "implicit"]
+Kind = Literal["gaussian", "probit", "implicit", "ordered"]
 Predicted = Callable[[], tuple[Array, Array]]  # mean and variance of ``t · w̃`` of each answer, (N,) each
 Lazy = Array | Callable[[], Array]  # where it takes time to compute: only some kinds need it
 Value = TypeVar("Value", Array, float)
@@ -119,6 +120,14 @@ class Likelihood(ABC):
         """The same for answers from ``low`` to ``high``, where it has ends and none are given."""
         return self
 
+    def learnt_from(self, values: Array, predicted: Predicted | None = None) -> Likelihood:
+        """The same with what it learns of the answers, (N,): its cut points, where it has any.
+
+        Args:
+            predicted: What a fit believes of them; None before it.
+        """
+        return self
+
     @abstractmethod
     def entries(self, values: Array, predicted: Predicted) -> Entries:
         """What the fit makes of answers, (N,)."""
@@ -146,6 +155,13 @@ class Likelihood(ABC):
     @abstractmethod
     def expected(self, mean: Array, variance: Lazy, noise: Array) -> Array:
         """Expected answer: a rating, the chance of a like, the strength of an event; the noise is in the variance."""
+
+    def level_chances(self, levels: Array, mean: Array, variance: Array) -> Array:
+        """P(answer) of each of K levels, ascending, the noise being in the variance, (..., K).
+
+        An answer on a scale is the level nearest to it.
+        """
+        return ordered.chances((levels[1:] + levels[:-1]) / 2.0, mean, variance)
 
     def answer_variance(self, mean: Array, variance: Array) -> Array:
         """Variance of an answer; the noise is in the variance."""
@@ -336,6 +352,9 @@ class Probit(Likelihood):
     def update(self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array) -> Belief:
         return belief.update_probit(factors, level, values, noise)
 
+    def level_chances(self, levels: Array, mean: Array, variance: Array) -> Array:
+        return ordered.chances(np.zeros(len(levels) - 1), mean, variance)
+
     def pull(self, values: Array, level: Array, noise: Array) -> Array:
         return (2.0 * values - 1.0) / noise
 
@@ -352,6 +371,105 @@ class Probit(Likelihood):
         return probit.information(mean, variance, noise)
 
 
+@dataclass(frozen=True)
+class Ordered(Likelihood):
+    """Stars whose steps are uneven: a level says between which cut points ``t · w̃`` and a noise of variance 1 lie.
+
+    Attributes:
+        levels: Ascending, (K,).
+        cuts: Where the next one begins, (K − 1,). A fit learns both.
+    """
+
+    kind = "ordered"
+    is_linear = False
+    is_binary = False
+    power = 2
+    answers = ()
+    unit = "expected rating, {low:g} to {high:g}"
+    _said = ("{:g}", "{:g}")
+    _did = ("gave {:g} to", "gave {:g} to")
+
+    levels: tuple[float, ...] = ()
+    cuts: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        _set_numbers(self, "levels", "cuts")
+        if len(self.cuts) != max(len(self.levels) - 1, 0):
+            raise OptionError(
+                f"{len(self.levels)} levels have {len(self.cuts)} cut points. Give one fewer, or neither."
+            )
+
+    def learnt_from(self, values: Array, predicted: Predicted | None = None) -> Ordered:
+        levels = np.unique(values) if predicted is None else np.array(self.levels)
+        codes = np.searchsorted(levels, values)
+        if predicted is None:
+            cuts = ordered.first_cuts(codes, len(levels))
+        else:
+            cuts = ordered.fitting_cuts(codes, len(levels), *predicted())
+        return Ordered(levels=tuple(levels.tolist()), cuts=tuple(cuts.tolist()))
+
+    def _ends(self, values: Array) -> tuple[Array, Array]:
+        """Cut points below and above each answer; one between levels counts as the nearer."""
+        middle = (np.array(self.levels)[1:] + np.array(self.levels)[:-1]) / 2.0
+        edges = np.concatenate([[-np.inf], self.cuts, [np.inf]])
+        codes = np.searchsorted(middle, values, side="right")
+        return edges[codes], edges[codes + 1]
+
+    def entries(self, values: Array, predicted: Predicted) -> Entries:
+        mean, variance = predicted()
+        bound, slope, curvature = ordered.expected_log(*self._ends(values), mean, variance)
+        target = mean + slope / curvature
+        return Entries(curvature, target, bound + 0.5 * curvature * ((target - mean) ** 2 + variance))
+
+    def update(self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array) -> Belief:
+        return belief.update_interval(factors, level, *self._ends(values), noise)
+
+    def level_chances(self, levels: Array, mean: Array, variance: Array) -> Array:
+        return ordered.chances(np.array(self.cuts), mean, variance)
+
+    def pull(self, values: Array, level: Array, noise: Array) -> Array:
+        return (self.threshold(values) - level) / noise
+
+    def expected(self, mean: Array, variance: Lazy, noise: Array) -> Array:
+        return np.asarray(ordered.chances(np.array(self.cuts), mean, _now(variance)) @ np.array(self.levels))
+
+    def answer_variance(self, mean: Array, variance: Array) -> Array:
+        chances, levels = ordered.chances(np.array(self.cuts), mean, variance), np.array(self.levels)
+        return np.asarray(chances @ levels**2 - (chances @ levels) ** 2)
+
+    def slope(self, mean: Array, variance: Array, noise: Array) -> Array:
+        return np.asarray(ordered.chance_slopes(np.array(self.cuts), mean, variance) @ np.array(self.levels))
+
+    def curvature(self, mean: Array, variance: Array, noise: Array, reliability: float = 1.0) -> Array:
+        """Fisher information; an unreliable answer is any level as likely."""
+        cuts, total = np.array(self.cuts), noise + variance
+        chances = reliability * ordered.chances(cuts, mean, total) + (1.0 - reliability) / (len(cuts) + 1)
+        slopes = reliability * ordered.chance_slopes(cuts, mean, total)
+        return np.asarray((slopes**2 / np.maximum(chances, TINY)).sum(-1))
+
+    def information(self, mean: Array, variance: Array, noise: Array) -> Array:
+        return ordered.information(np.array(self.cuts), mean, variance, noise)
+
+    def threshold(self, answer: Value) -> Value:
+        levels, cuts = np.array(self.levels), np.array(self.cuts)
+        middle = (levels[1:] + levels[:-1]) / 2.0
+        if len(cuts) < 2:  # no step to go on by beyond the one cut point
+            found = cuts[0] + (answer - middle[0]) if len(cuts) else 0.0 * answer
+        else:
+            inside = np.interp(answer, middle, cuts)
+            per = (cuts[-1] - cuts[0]) / (middle[-1] - middle[0])
+            found = inside + per * (np.minimum(answer - middle[0], 0.0) + np.maximum(answer - middle[-1], 0.0))
+        return found
+
+
+def _set_numbers(of: object, *names: str) -> None:
+    for name in names:
+        given = tuple(number_of(one) for one in several(getattr(of, name), name, "[1, 2, 3]"))
+        if any(upper <= lower for lower, upper in pairwise(given)) or not np.isfinite(given).all():
+            raise OptionError(f"{name} are {shown(list(given))}. Give finite numbers, ascending.")
+        object.__setattr__(of, name, given)
+
+
 def _beyond(x: Array) -> Array:
     """``E[max(x + ε, 0)]`` for a standard normal ε."""
     return np.asarray(x * ndtr(x) + np.exp(-0.5 * x * x) / np.sqrt(2.0 * np.pi))
@@ -361,4 +479,4 @@ def _now(value: Lazy) -> Array:
     return value() if callable(value) else value
 
 
-_KINDS: dict[str, type[Likelihood]] = {one.kind: one for one in (Gaussian, Probit, Implicit)}
+_KINDS: dict[str, type[Likelihood]] = {one.kind: one for one in (Gaussian, Probit, Implicit, Ordered)}

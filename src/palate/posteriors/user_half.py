@@ -75,7 +75,7 @@ def chunk_statistics(chunk: Answers, users: Users, given: Given, likelihood: Lik
     Args:
         users: As of the sweep before: what a like says hangs on what was believed of both sides.
     """
-    entries = likelihood.entries(chunk.values.data, _predicted(chunk, users, given))
+    entries = likelihood.entries(chunk.values.data, predictions(chunk, users, given))
     of_answer, rows = np.ones(len(entries.targets)) if chunk.weights is None else chunk.weights, chunk.rows
     own = entries.weights * of_answer
     of_item = given.precision[chunk.values.indices]
@@ -124,7 +124,7 @@ def _beliefs(
     return np.einsum("nde,ne->nd", covariances, pull), covariances, -log_determinants
 
 
-def _predicted(chunk: Answers, users: Users, given: Given) -> Callable[[], tuple[Array, Array]]:
+def predictions(chunk: Answers, users: Users, given: Given) -> Callable[[], tuple[Array, Array]]:
     """Mean and variance of ``t · w̃`` of each answer, (N,) each, where somebody asks."""
 
     def of_entries() -> tuple[Array, Array]:

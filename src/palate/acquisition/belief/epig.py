@@ -35,7 +35,7 @@ def epig(belief: Belief, candidates: Candidates, *, rng: np.random.Generator, n_
     References:
         Bickford Smith et al., Prediction-oriented Bayesian active learning, AISTATS 2023. arXiv:2304.08151
     """
-    information = _of_ratings if candidates.likelihood.is_linear else _of_likes
+    information = _of_likes if candidates.likelihood.is_binary else _of_ratings
     uniform = rng.random(n_targets)
     # one after the other: (n, I, targets) at once would not fit
     return for_each(belief, candidates, lambda one, few: information(one, few, _draw(few.targets, uniform)))

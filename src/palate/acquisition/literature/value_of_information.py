@@ -40,9 +40,11 @@ def gains(scores: Array, noise: Array, candidates: Candidates) -> Array:
 
     ``2^g − 1``, the grade g in [0, 4] being the place of the answer on the scale; for likes the chance of one.
     """
-    if candidates.likelihood.is_binary:
-        return candidates.likelihood.expected(scores, noise, noise)
-    return np.asarray(2.0 ** (_GRADE * as_rewards(scores, candidates.population)) - 1.0)
+    likelihood = candidates.likelihood
+    expected = scores if likelihood.is_linear else likelihood.expected(scores, noise, noise)
+    if likelihood.is_binary:
+        return expected
+    return np.asarray(2.0 ** (_GRADE * as_rewards(expected, candidates.population)) - 1.0)
 
 
 def best_dcg(expected: Array) -> Array:
