@@ -37,10 +37,10 @@ def test_a_like_weighs_what_it_is_expected_to_tell(s: float, liked: float, v: fl
         return quad(lambda x: of(s + np.sqrt(v) * x) * norm.pdf(x), -9.0, 9.0, points=[0.0], limit=200)[0]
 
     curvature = mean(lambda u: ratio(u) * (ratio(u) + sign * u))
-    assert weights[0] == pytest.approx(curvature, rel=4e-4)
-    assert weights[0] * (targets[0] - s) == pytest.approx(sign * mean(ratio), rel=4e-4)
+    assert weights[0] == pytest.approx(curvature, rel=2e-3)
+    assert weights[0] * (targets[0] - s) == pytest.approx(sign * mean(ratio), rel=2e-3)
     squares = 0.5 * weights[0] * ((targets[0] - s) ** 2 + v)
-    assert bound[0] - squares == pytest.approx(mean(lambda u: norm.logcdf(sign * u)), rel=4e-4)
+    assert bound[0] - squares == pytest.approx(mean(lambda u: norm.logcdf(sign * u)), rel=2e-3)
 
 
 def never() -> np.ndarray:
@@ -144,7 +144,7 @@ def test_answers_in_words(likelihood: Likelihood, value: float, said: str, did: 
 
 
 def test_an_unknown_likelihood_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"^likelihood 'poisson' is unknown\. Use gaussian, probit or implicit\.$"):
+    with pytest.raises(OptionError, match=r"^likelihood 'poisson' is unknown\. Use gaussian, probit, implicit or ordered\.$"):
         Likelihood.named("poisson")
 
 
@@ -175,7 +175,7 @@ def test_events_without_weight_are_refused(event: object, none: float, said: str
 
 @pytest.mark.parametrize("kind", [None, 3, ["probit"], "normal"])
 def test_a_name_that_is_none_is_refused(kind: object) -> None:
-    with pytest.raises(OptionError, match=r"is unknown\. Use gaussian, probit or implicit\.$"):
+    with pytest.raises(OptionError, match=r"is unknown\. Use gaussian, probit, implicit or ordered\.$"):
         Likelihood.named(kind)  # type: ignore[arg-type]
 
 

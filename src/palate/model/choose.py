@@ -22,6 +22,7 @@ FEWEST = 2_000  # answers below which the kind of data decides
 MOST_LIKES, MOST_STARS = 100_000, 20_000  # answers that are looked at, of users drawn: a few seconds either way
 MOST_LEVELS = 12  # more are no stars
 HELD_OUT = 0.2
+_STANDARD_ERRORS = 2.0
 _OPTIONS = FitOptions(dim=8, sweeps=20)
 
 
@@ -29,8 +30,8 @@ def choose_likelihood(data: Dataset, likelihood: str | Likelihood) -> Likelihood
     """The likelihood itself, that of a name, or (``auto``) the one that suits the data.
 
     Events alone are implicit, ratings of 0 and 1 are likes (probit), others gaussian; but the other one that could hear
-    them is taken (gaussian likes; ordered stars) where it tells answers held out better, both by their likelihood and
-    by the squared error of the expected answer.
+    them is taken (gaussian likes; ordered stars) where answers held out are more likely under it than chance explains,
+    and no worse expected (:meth:`Told.better_than`).
     """
     if isinstance(likelihood, Likelihood):
         return likelihood
@@ -54,15 +55,18 @@ class Told:
     """How well answers held out are told.
 
     Attributes:
-        likelihood: Mean log likelihood of their levels, in nats.
-        error: Mean squared error of the expected answers.
+        logs: Log likelihood of the level of each, in nats, (N,).
+        errors: Squared error of what was expected of each, (N,).
     """
 
-    likelihood: float
-    error: float
+    logs: Array
+    errors: Array
 
     def better_than(self, other: Told) -> bool:
-        return self.likelihood > other.likelihood and self.error <= other.error
+        """Whether they are more likely, by two standard errors and more, and no worse expected."""
+        gain = self.logs - other.logs
+        by_chance = _STANDARD_ERRORS * float(gain.std()) / np.sqrt(len(gain))
+        return bool(gain.mean() > by_chance and self.errors.mean() <= other.errors.mean())
 
 
 def told(coded: Coded, likelihood: Likelihood, most: int) -> Told:
@@ -87,7 +91,7 @@ def told(coded: Coded, likelihood: Likelihood, most: int) -> Told:
     codes = np.searchsorted(levels, values[test])
     log = np.log(np.maximum(chances[np.arange(len(codes)), codes], 1e-12))
     expected = fitted.likelihood.on_scale(levels[0], levels[-1]).expected(mean, variance, noise)
-    return Told(float(log.mean()), float(((expected - values[test]) ** 2).mean()))
+    return Told(log, (expected - values[test]) ** 2)
 
 
 def _drawn(coded: Coded, most: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:

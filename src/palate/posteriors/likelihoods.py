@@ -400,7 +400,9 @@ class Ordered(Likelihood):
             )
 
     def learnt_from(self, values: Array, predicted: Predicted | None = None) -> Ordered:
-        levels = np.unique(values) if predicted is None else np.array(self.levels)
+        if predicted is None and self.levels:
+            return self
+        levels = np.array(self.levels) if self.levels else np.unique(values)
         codes = np.searchsorted(levels, values)
         if predicted is None:
             cuts = ordered.first_cuts(codes, len(levels))

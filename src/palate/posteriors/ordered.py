@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import entr, log_ndtr, ndtr, ndtri
 
 from palate.arrays import Array
-from palate.posteriors.probit import normal_nodes
+from palate.posteriors.probit import NORMAL_NODES
 
 _LEAST = 1e-6  # curvature of an answer, so that its target stays finite
 _HALVINGS = 40
@@ -39,7 +39,7 @@ def expected_log(low: Array, high: Array, mean: Array, variance: Array) -> tuple
     """E[log P], E[∂ log P] and E[−∂² log P] of an interval, ``s ~ N(mean, variance)``, by Gauss-Hermite quadrature."""
     deviation = np.sqrt(variance)
     value, slope, curvature = np.zeros((3, *np.shape(mean)))
-    for node, weight in normal_nodes(deviation):
+    for node, weight in NORMAL_NODES:
         at = mean + node * deviation
         log, first, second = log_slopes(low - at, high - at)
         value, slope, curvature = value + weight * log, slope + weight * first, curvature - weight * second
@@ -67,15 +67,14 @@ def information(cuts: Array, mean: Array, variance: Array, noise: Array) -> Arra
     """Between a level and s, in nats."""
     deviation = np.sqrt(np.maximum(variance, 0.0))
     given = sum(
-        weight * entr(chances(cuts, mean + node * deviation, noise)).sum(-1) for node, weight in normal_nodes(deviation)
+        weight * entr(chances(cuts, mean + node * deviation, noise)).sum(-1) for node, weight in NORMAL_NODES
     )
     return np.asarray(np.maximum(entr(chances(cuts, mean, variance + noise)).sum(-1) - given, 0.0))
 
 
 def first_cuts(codes: NDArray[np.intp], n_levels: int) -> Array:
     """Cut points that give the levels the shares they have, of a latent value of variance 1 and noise 1, (K − 1,)."""
-    below = np.cumsum(np.bincount(codes, minlength=n_levels))[:-1] / len(codes)
-    return np.asarray(np.sqrt(2.0) * ndtri(below))
+    return np.asarray(np.sqrt(2.0) * ndtri(_below(codes, n_levels)))
 
 
 def fitting_cuts(codes: NDArray[np.intp], n_levels: int, mean: Array, variance: Array) -> Array:
@@ -85,8 +84,7 @@ def fitting_cuts(codes: NDArray[np.intp], n_levels: int, mean: Array, variance: 
         codes: Level of each answer, (N,).
         mean, variance: Of what each is about, the noise of 1 not in it, (N,).
     """
-    below = np.cumsum(np.bincount(codes, minlength=n_levels))[:-1] / len(codes)
-    deviation = np.sqrt(1.0 + variance)
+    below, deviation = _below(codes, n_levels), np.sqrt(1.0 + variance)
     low = np.full(n_levels - 1, float((mean - 9.0 * deviation).min()))
     high = np.full(n_levels - 1, float((mean + 9.0 * deviation).max()))
     for _ in range(_HALVINGS):
@@ -94,3 +92,9 @@ def fitting_cuts(codes: NDArray[np.intp], n_levels: int, mean: Array, variance: 
         share = ndtr((middle[:, None] - mean) / deviation).mean(1)
         low, high = np.where(share < below, middle, low), np.where(share < below, high, middle)
     return np.asarray(0.5 * (low + high))
+
+
+def _below(codes: NDArray[np.intp], n_levels: int) -> Array:
+    """Share of the answers up to each level but the last, (K − 1,); half an answer more of each, so that none is 0."""
+    counts = np.bincount(codes, minlength=n_levels) + 0.5
+    return np.asarray(np.cumsum(counts)[:-1] / counts.sum())
