@@ -15,7 +15,7 @@ from palate.acquisition.oracle_choice import Action, Channel, Decision, decide, 
 from palate.costs import Budget, Price
 from palate.errors import OptionError
 from palate.posteriors.belief import Belief
-from palate.posteriors.likelihoods import Kind
+from palate.posteriors.likelihood import Kind
 from palate.testing.strategies import make_world
 
 

@@ -29,7 +29,7 @@ from palate.model.explain import ItemReport, explain_item
 from palate.model.fit import check_arguments, fit_model
 from palate.model.model import Model
 from palate.model.new_items import extend
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.random import generator
 from palate.records import Attribute, Event
 

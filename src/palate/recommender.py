@@ -26,7 +26,8 @@ from palate.loop.checkpoint import Checkpoint, folder_of, open_log
 from palate.loop.memory import Memory, several
 from palate.loop.state import check_events
 from palate.model.fit import FitArguments, check_arguments, fit_model
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors import likelihoods
+from palate.posteriors.likelihood import Likelihood
 from palate.records import Attribute, Event, Record
 from palate.store.model_folder.manifest import CONFIG
 from palate.store.protocol import LabelStore, active
@@ -328,7 +329,7 @@ def _is_plain(value: object) -> bool:
 
 
 def _as_dict(value: Likelihood | Encoder) -> dict[str, Any]:
-    return value.as_dict() if isinstance(value, Likelihood) else {"given": value.name}
+    return likelihoods.as_dict(value) if isinstance(value, Likelihood) else {"given": value.name}
 
 
 def _read(value: Any) -> Any:
@@ -339,7 +340,7 @@ def _read(value: Any) -> Any:
     """
     if isinstance(value, dict) and "given" in value:
         raise not_here(value["given"])
-    return Likelihood.named(**value) if isinstance(value, dict) else value
+    return likelihoods.named(**value) if isinstance(value, dict) else value
 
 
 def _stamp(folder: Path) -> tuple[int, int]:

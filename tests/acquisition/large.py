@@ -10,7 +10,8 @@ import scipy.sparse as sparse
 from palate.acquisition import Candidates
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items, Spread
-from palate.posteriors.likelihoods import Gaussian, Likelihood
+from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.population import Population
 from palate.posteriors.taste import Taste
 

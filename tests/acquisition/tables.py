@@ -9,8 +9,9 @@ import numpy as np
 import scipy.sparse as sparse
 
 from palate.acquisition import Candidates, Given, Population
+from palate.posteriors import likelihoods
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Kind, Likelihood
+from palate.posteriors.likelihood import Kind
 from palate.posteriors.taste import Taste
 
 NONE = -9.0
@@ -43,7 +44,7 @@ def offered(
     items = Items.build(means, np.zeros((n_items, size, size)), np.full(n_items, noise))
     cells = np.nonzero(table != NONE)
     answers = sparse.csr_matrix((table[cells], cells), shape=table.shape)
-    population = Population(answers, np.array(levels), Taste.build(items, Likelihood.named(kind)))
+    population = Population(answers, np.array(levels), Taste.build(items, likelihoods.named(kind)))
     shares = (table[:, :, None] == np.array(levels)).sum(0) / np.maximum(population.counts, 1.0)[:, None]
     candidates = Candidates.of_all(population, shares, targets=np.full(n_items, 1.0 / n_items))
     asked = Given(np.array(rated, dtype=np.intp), np.array(given, dtype=np.float64))

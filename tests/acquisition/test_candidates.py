@@ -7,7 +7,8 @@ import pytest
 from scipy.stats import norm
 
 from palate.posteriors.belief import Belief
-from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood
+from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 

@@ -8,9 +8,10 @@ import numpy as np
 import scipy.sparse as sparse
 
 from palate.acquisition import Candidates, Given, Population
+from palate.posteriors import likelihoods
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Kind, Likelihood
+from palate.posteriors.likelihood import Kind
 from palate.posteriors.taste import Taste
 
 # Their scores hang on draws that fall otherwise for candidates in another order.
@@ -29,7 +30,7 @@ def make(kind: Kind = "gaussian", *, asked: list[int] | None = None, answers: li
     levels = np.array([1.0, 5.0]) if kind != "probit" else np.array([0.0, 1.0])
     matrix = sparse.csr_matrix((values, cells), shape=RATINGS.shape)
     content = np.array([[1.0, 0.0], [3.0, 4.0], [-1.0, 0.0]], dtype=np.float32)
-    population = Population(matrix, levels, Taste.build(items, Likelihood.named(kind)), content)
+    population = Population(matrix, levels, Taste.build(items, likelihoods.named(kind)), content)
     offered = Candidates.of_all(population, np.zeros((3, 2)), targets=np.full(3, 1 / 3))
     return replace(offered, given=Given(np.array(asked or [], dtype=np.intp), np.array(answers or [])))
 

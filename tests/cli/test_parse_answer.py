@@ -8,12 +8,12 @@ from palate.cli.parse_answer import in_words, keys_of, legend, parse_answer
 from palate.entities import AnswerKind
 from palate.errors import AnswerError
 from palate.model.scale import Scale
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors import likelihoods
 
 
 def model(kind: str = "gaussian", levels: tuple[float, ...] = (1, 2, 3, 4, 5)) -> SimpleNamespace:
     return SimpleNamespace(
-        taste=SimpleNamespace(likelihood=Likelihood.named(kind)), scale=Scale(tuple(map(float, levels)), levels[-1])
+        taste=SimpleNamespace(likelihood=likelihoods.named(kind)), scale=Scale(tuple(map(float, levels)), levels[-1])
     )
 
 

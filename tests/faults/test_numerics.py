@@ -18,7 +18,8 @@ from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
 from palate.posteriors.fit import FitOptions, Fitted, fit
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Probit
+from palate.posteriors.likelihood import Kind
+from palate.posteriors.likelihoods import Gaussian, Implicit, Probit
 from palate.posteriors.taste import Taste
 from palate.records import events
 from palate.testing.strategies import make_world

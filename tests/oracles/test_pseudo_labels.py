@@ -14,9 +14,9 @@ from palate.oracles.pseudo_labels import (
     is_pseudo,
     weight_of,
 )
+from palate.posteriors import likelihoods
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items, Spread
-from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.taste import Taste
 
 IDS = ["a", "b", "c", "d", "e", "f"]
@@ -49,7 +49,7 @@ def taste(kind="gaussian", n=40, dim=3, rng=None) -> Taste:
     items = Items(
         rng.normal(size=n), rng.normal(size=(n, dim)), Spread("isotropic", np.zeros((n, 1))), np.linspace(0.2, 2.0, n)
     )
-    return Taste.build(items, Likelihood.named(kind))
+    return Taste.build(items, likelihoods.named(kind))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from scipy.stats import multivariate_normal
 from palate.errors import DataError
 from palate.posteriors.block_prior import Design, FusedPrior
 from palate.posteriors.fit import FitOptions, fit
-from palate.posteriors.likelihoods import Kind
+from palate.posteriors.likelihood import Kind
 from palate.posteriors.linear_prior import LinearPrior
 from tests.posteriors.test_fit import ITEMS as RATED
 from tests.posteriors.test_fit import LIKELIHOODS, planted, small

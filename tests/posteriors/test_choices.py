@@ -15,7 +15,8 @@ from palate.posteriors import choices
 from palate.posteriors.belief import Belief
 from palate.posteriors.choices import Choice, Options
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood, Probit
+from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Probit
 from palate.posteriors.taste import Taste
 
 Array = NDArray[np.float64]

@@ -12,7 +12,8 @@ from palate import machine
 from palate.posteriors import compiled, symmetric, user_half
 from palate.posteriors.answers import Answers
 from palate.posteriors.fit import FitOptions, fit
-from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood, Probit
+from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Probit
 from palate.posteriors.statistics import Statistics, augmented_moments, pack
 from palate.posteriors.user_half import Given, Users
 

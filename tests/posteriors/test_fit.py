@@ -18,7 +18,8 @@ from palate.posteriors.answers import Answers
 from palate.posteriors.fit import FitOptions, Fitted, fit
 from palate.posteriors.item_half import ItemBeliefs, rescaled
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Likelihood, Probit
+from palate.posteriors.likelihood import Kind, Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Probit
 from palate.posteriors.statistics import augmented_moments, pack, second_moments, unpack
 from palate.posteriors.taste import Taste
 from palate.posteriors.user_half import Users, user_half

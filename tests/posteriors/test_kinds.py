@@ -13,11 +13,12 @@ from scipy.stats import norm
 from palate.costs import Seconds
 from palate.entities import Form
 from palate.errors import OptionError
+from palate.posteriors import likelihoods
 from palate.posteriors.answerability import Answerability, compared, known_chance, like_chance, not_named
 from palate.posteriors.belief import Belief
 from palate.posteriors.concepts import Concepts
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.probit import assumed_density, expected_curvature
 from palate.posteriors.taste import Taste
@@ -42,7 +43,7 @@ def a_taste(kind: str = "gaussian", items: int = 4, dim: int = 2) -> Taste:
     means = draw.normal(size=(items, dim + 1))
     means[:, 0] += 3.5
     covariances = np.tile(0.05 * np.eye(dim + 1), (items, 1, 1))
-    likelihood = Likelihood.named(kind) if kind != "implicit" else Implicit(20.0, 5.0)  # type: ignore[arg-type]
+    likelihood = likelihoods.named(kind) if kind != "implicit" else Implicit(20.0, 5.0)  # type: ignore[arg-type]
     return Taste.build(Items.build(means, covariances, np.full(items, 0.8)), likelihood)
 
 

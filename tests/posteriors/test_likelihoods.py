@@ -14,7 +14,8 @@ from palate.entities import Form
 from palate.errors import OptionError
 from palate.posteriors import likelihoods
 from palate.posteriors.belief import Belief
-from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood, Probit
+from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Probit
 
 SOURCE = Path(likelihoods.__file__).parents[1]
 ALL = [Gaussian(), Probit(), Implicit(20.0, 5.0)]
@@ -123,11 +124,11 @@ def test_liking_begins_at_zero_where_the_taste_is_seen_through_a_threshold() -> 
 
 @EACH
 def test_it_is_made_again_from_what_a_model_folder_keeps(likelihood: Likelihood) -> None:
-    assert Likelihood.named(**likelihood.as_dict()) == likelihood
+    assert likelihoods.named(**likelihoods.as_dict(likelihood)) == likelihood
 
 
 def test_kinds_are_told_apart() -> None:
-    assert len({Likelihood.named(kind, confidence=1.0, background=0.0) for kind in ("gaussian", "probit")}) == 2
+    assert len({likelihoods.named(kind, confidence=1.0, background=0.0) for kind in ("gaussian", "probit")}) == 2
 
 
 @pytest.mark.parametrize(
@@ -144,8 +145,8 @@ def test_answers_in_words(likelihood: Likelihood, value: float, said: str, did: 
 
 
 def test_an_unknown_likelihood_is_refused() -> None:
-    with pytest.raises(OptionError, match=r"^likelihood 'poisson' is unknown\. Use gaussian, probit, implicit or ordered\.$"):
-        Likelihood.named("poisson")
+    with pytest.raises(OptionError, match=r"^likelihood 'poisson' is unknown\. Use gaussian, "):
+        likelihoods.named("poisson")
 
 
 @pytest.mark.parametrize("form", Form)
@@ -176,7 +177,7 @@ def test_events_without_weight_are_refused(event: object, none: float, said: str
 @pytest.mark.parametrize("kind", [None, 3, ["probit"], "normal"])
 def test_a_name_that_is_none_is_refused(kind: object) -> None:
     with pytest.raises(OptionError, match=r"is unknown\. Use gaussian, probit, implicit or ordered\.$"):
-        Likelihood.named(kind)  # type: ignore[arg-type]
+        likelihoods.named(kind)  # type: ignore[arg-type]
 
 
 # ---- nobody else asks which kind it is ------------------------------------------------------------------------------

@@ -15,12 +15,12 @@ from palate.datasets import Dataset
 from palate.entities import RATING
 from palate.errors import OptionError
 from palate.model.choose import Told, choose_likelihood, told
-from palate.posteriors import ordered
+from palate.posteriors import likelihoods, ordered
 from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
 from palate.posteriors.fit import FitOptions, fit
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Gaussian, Likelihood, Ordered, Probit
+from palate.posteriors.likelihoods import Gaussian, Ordered, Probit
 from palate.posteriors.taste import Taste
 from tests.worlds import data
 
@@ -166,4 +166,4 @@ def test_a_learner_of_stars_goes_through_the_whole_loop(tmp_path: object) -> Non
 )
 def test_levels_and_cuts_that_do_not_fit(weights: dict[str, object]) -> None:
     with pytest.raises(OptionError, match="Give "):
-        Likelihood.named("ordered", **weights)  # type: ignore[arg-type]
+        likelihoods.named("ordered", **weights)  # type: ignore[arg-type]

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.posteriors.answers import Answers
-from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Probit
+from palate.posteriors.likelihood import Kind
+from palate.posteriors.likelihoods import Gaussian, Implicit, Probit
 from palate.posteriors.statistics import Statistics, augmented_moments, pack, second_moments, unpack
 from palate.posteriors.user_half import Given, Users, chunk_statistics
 

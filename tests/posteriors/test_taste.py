@@ -13,7 +13,8 @@ from scipy.stats import norm
 from palate.errors import OptionError
 from palate.posteriors.belief import Belief, quadratic
 from palate.posteriors.items import Form, Items, Spread
-from palate.posteriors.likelihoods import Gaussian, Implicit, Kind, Probit
+from palate.posteriors.likelihood import Kind
+from palate.posteriors.likelihoods import Gaussian, Implicit, Probit
 from palate.posteriors.taste import Taste
 
 ITEMS, DIM = 9, 3

@@ -11,7 +11,7 @@ from palate.arrays import Array, Positions
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.population import Given, Population
 from palate.posteriors.statistics import pack, unpack
 

@@ -31,7 +31,7 @@ from palate.posteriors.answerability import Answerability
 from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items, Spread
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 

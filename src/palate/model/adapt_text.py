@@ -29,7 +29,7 @@ from palate.encoders.text.lora_fit import Lesson, LoraOptions, fit_lora, require
 from palate.errors import OptionError
 from palate.errors.checks import shown
 from palate.posteriors.held_out_items import Heard, listen, rmse_difference
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.supervised_directions import Evidence, supervised
 from palate.random import derive_rng
 

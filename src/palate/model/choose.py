@@ -11,10 +11,12 @@ from palate.arrays import Array
 from palate.datasets.coding import Coded
 from palate.datasets.tables import Dataset
 from palate.entities import RATING
+from palate.posteriors import likelihoods
 from palate.posteriors.answers import Answers
 from palate.posteriors.fit import FitOptions, fit
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood, Ordered, Probit
+from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Ordered, Probit
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 
@@ -36,7 +38,7 @@ def choose_likelihood(data: Dataset, likelihood: str | Likelihood) -> Likelihood
     if isinstance(likelihood, Likelihood):
         return likelihood
     if likelihood != "auto":
-        return Likelihood.named(likelihood)
+        return likelihoods.named(likelihood)
     levels = data.interactions[RATING].drop_nulls().unique().sort()
     if levels.is_empty():
         return Implicit()

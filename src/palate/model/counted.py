@@ -10,7 +10,7 @@ import numpy as np
 from palate.acquisition.oracle_choice import Action
 from palate.entities import Answer, Form
 from palate.oracles.pseudo_labels import is_pseudo, weight_of
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 
 Rows = tuple[tuple[float, float], ...]  # value and weight of each
 Told = Mapping[str, Mapping[int, Rows]]  # by user and position of the item

@@ -48,7 +48,7 @@ from palate.posteriors.answerability import Answerability
 from palate.posteriors.answers import Answers
 from palate.posteriors.fit import FitOptions, Fitted, fit
 from palate.posteriors.items import Items, Spread
-from palate.posteriors.likelihoods import Kind, Likelihood
+from palate.posteriors.likelihood import Kind, Likelihood
 from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import fit_companions

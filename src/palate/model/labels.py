@@ -14,7 +14,7 @@ from palate.entities import Answer, Form
 from palate.errors import DataError
 from palate.model.counted import Counted, Rows, Told, counted
 from palate.posteriors.answers import Answers
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 
 
 @dataclass(frozen=True, slots=True)

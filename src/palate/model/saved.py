@@ -23,13 +23,13 @@ from palate.model.catalogue import Catalogue
 from palate.model.counted import Rows, Told
 from palate.model.model import Model
 from palate.model.scale import Scale
+from palate.posteriors import likelihoods
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.attribute_coding import Coding, Number
 from palate.posteriors.attributes import Attributes
 from palate.posteriors.belief import Belief
 from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.items import Items, Spread
-from palate.posteriors.likelihoods import Likelihood
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.taste import Taste
 from palate.ranking.item_knn import Companions
@@ -52,7 +52,7 @@ def parts_of(model: Model) -> Parts:
         "items": len(model.catalogue),
         "users": len(model.user_ids),
         "dim": model.taste.items.dim,
-        "likelihood": model.taste.likelihood.as_dict(),
+        "likelihood": likelihoods.as_dict(model.taste.likelihood),
         "covariance": model.taste.items.spread.form,
         "scale": {"levels": list(model.scale.levels), "like": model.scale.like, "is_given": model.scale.is_given},
         "encoder": {"name": model.encoder[0], "revision": model.encoder[1]},
@@ -238,7 +238,7 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
     has = _has(arrays["blocks"], (n_items, len(blocks))) if "blocks" in arrays else None
     if taste.get("content") is not None:
         _check(sum(sizes), encoding, "columns of blocks")
-    likelihood = Likelihood.named(**config["likelihood"])
+    likelihood = likelihoods.named(**config["likelihood"])
     scale = Scale(tuple(config["scale"]["levels"]), config["scale"]["like"], config["scale"].get("is_given", False))
     return Model(
         catalogue=Catalogue(

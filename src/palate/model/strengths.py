@@ -24,7 +24,7 @@ from palate.datasets.coding import Coded
 from palate.posteriors.answers import Answers
 from palate.posteriors.fit import FitOptions, fit
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 from palate.vocabulary import Vocabulary

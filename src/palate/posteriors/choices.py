@@ -33,7 +33,7 @@ from palate.errors import OptionError
 from palate.errors.checks import number_of, shown
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.statistics import pack, unpack
 
 EXACT, DRAWN = 1_000, 3_000  # options of a large catalogue that count in full, and that stand for all the rest

@@ -18,7 +18,7 @@ import numpy as np
 from palate.arrays import Array
 from palate.machine import on_threads
 from palate.posteriors.answers import Answers, ByItem
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.statistics import Statistics, pack, unpack
 from palate.posteriors.symmetric import shares, sound
 from palate.posteriors.user_half import Given, Users, own_noise

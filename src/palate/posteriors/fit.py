@@ -25,7 +25,7 @@ from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.collapsed_prior import settle
 from palate.posteriors.compiled import halves
 from palate.posteriors.item_half import FLOOR, ItemBeliefs, item_half, rescaled
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.prior import Prior
 from palate.posteriors.statistics import Statistics, blocks, unpack

@@ -21,7 +21,7 @@ from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.collapsed_prior import settle
 from palate.posteriors.fit import FitOptions, fit
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.statistics import augmented_moments, pack, unpack
 from palate.posteriors.supervised_directions import Evidence
 from palate.posteriors.taste import Taste

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items, Spread
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.statistics import augmented_moments, pack, unpack
 
 Sums = NDArray[np.int64]

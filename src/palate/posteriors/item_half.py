@@ -9,7 +9,7 @@ from scipy.optimize import brentq
 from scipy.special import digamma
 
 from palate.arrays import Array
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.prior import Prior
 from palate.posteriors.statistics import Statistics
 from palate.posteriors.symmetric import solve, turned

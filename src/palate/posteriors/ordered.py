@@ -66,9 +66,7 @@ def chance_slopes(cuts: Array, mean: Array, variance: Array) -> Array:
 def information(cuts: Array, mean: Array, variance: Array, noise: Array) -> Array:
     """Between a level and s, in nats."""
     deviation = np.sqrt(np.maximum(variance, 0.0))
-    given = sum(
-        weight * entr(chances(cuts, mean + node * deviation, noise)).sum(-1) for node, weight in NORMAL_NODES
-    )
+    given = sum(weight * entr(chances(cuts, mean + node * deviation, noise)).sum(-1) for node, weight in NORMAL_NODES)
     return np.asarray(np.maximum(entr(chances(cuts, mean, variance + noise)).sum(-1) - given, 0.0))
 
 

@@ -19,7 +19,7 @@ from palate.posteriors import choices
 from palate.posteriors.belief import Belief
 from palate.posteriors.choices import Choice, Options
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.statistics import outer_products, unpack, used_columns
 
 _ANSWERS = 4  # of one user whose moments are made at once: 130 kB at 64 dimensions

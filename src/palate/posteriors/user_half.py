@@ -10,7 +10,7 @@ from scipy.special import digamma, gammaln
 
 from palate.arrays import Array
 from palate.posteriors.answers import Answers
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.statistics import Statistics, augmented_moments, inverse, pack, unpack
 from palate.posteriors.symmetric import moments_over_noise, turned
 

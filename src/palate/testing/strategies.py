@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from palate.acquisition.candidates import Candidates
     from palate.acquisition.strategy import Score
     from palate.posteriors.belief import Belief
-    from palate.posteriors.likelihoods import Kind
+    from palate.posteriors.likelihood import Kind
 
 USERS, ITEMS, DIMENSIONS, LEVELS, FITTED = 3, 12, 4, 5, 40
 TOLERANCE = 1e-9  # relative; sums in another order
@@ -45,7 +45,7 @@ def make_world(kind: Kind = "gaussian", seed: int = 0, *, rated: bool = True) ->
     from palate.posteriors.answerability import Answerability
     from palate.posteriors.belief import Belief
     from palate.posteriors.items import Items
-    from palate.posteriors.likelihoods import Likelihood
+    from palate.posteriors.likelihoods import named
     from palate.posteriors.population import Given, Population
     from palate.posteriors.taste import Taste
 
@@ -54,7 +54,7 @@ def make_world(kind: Kind = "gaussian", seed: int = 0, *, rated: bool = True) ->
     several = Belief(rng.normal(size=(USERS, DIMENSIONS)), root @ root.transpose(0, 2, 1) + 0.1 * np.eye(DIMENSIONS))
     spread = rng.uniform(0.01, 0.2, (ITEMS, 1, 1)) * np.eye(DIMENSIONS + 1)
     items = Items.build(rng.normal(size=(ITEMS, DIMENSIONS + 1)), spread, np.ones(ITEMS))
-    likelihood = Likelihood.named(kind)
+    likelihood = named(kind)
     scale = np.arange(2 if likelihood.is_binary else LEVELS, dtype=float)
     ratings = _ratings(len(scale), rng) if rated else np.full((FITTED, ITEMS), -1.0)
     known = ratings >= 0

@@ -20,9 +20,11 @@ from palate.acquisition.belief.lookahead import lookahead
 from palate.acquisition.belief.popularity import popularity
 from palate.acquisition.belief.random import random
 from palate.acquisition.belief.variance import variance
+from palate.posteriors import likelihoods
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Gaussian, Implicit, Likelihood, Probit
+from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.likelihoods import Gaussian, Implicit, Probit
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import World, make_world
 
@@ -34,7 +36,7 @@ def pair(kind: str = "gaussian", *, mean: float = 0.4) -> tuple[Belief, Candidat
     belief = Belief(np.array([mean, -0.3]), np.array([[0.9, 0.3], [0.3, 0.5]]))
     means = np.array([[0.2, 1.1, 0.4], [-0.3, 0.8, -1.2]])
     items = Items.build(means, np.tile(0.05 * np.eye(3), (2, 1, 1)), np.array([1.0, 1.0 if kind == "probit" else 0.7]))
-    likelihood = IMPLICIT if kind == "implicit" else Likelihood.named(kind)
+    likelihood = IMPLICIT if kind == "implicit" else likelihoods.named(kind)
     return belief, offered(items, likelihood)
 
 

@@ -27,9 +27,11 @@ from palate.acquisition.literature.value_of_information import (
     loss_of_user,
     value_of_answers,
 )
+from palate.posteriors import likelihoods
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Gaussian, Kind, Likelihood
+from palate.posteriors.likelihood import Kind
+from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.taste import Taste
 from palate.testing.strategies import make_world
 from tests.acquisition.three_items import belief_of, make, rng_of
@@ -189,7 +191,7 @@ def test_what_is_asked_for_the_list_is_worth_nearly_what_the_best_is(kind: Kind)
     means = rng.normal(0.0, 0.4, (60, 9))
     items = Items.build(means, np.zeros((60, 9, 9)), np.ones(60))
     population = Population(
-        sparse.csr_matrix((1, 60)), np.array([0.0, 1.0]), Taste.build(items, Likelihood.named(kind))
+        sparse.csr_matrix((1, 60)), np.array([0.0, 1.0]), Taste.build(items, likelihoods.named(kind))
     )
     candidates = Candidates.of_all(population, np.zeros((60, 2)), targets=np.full(60, 1 / 60))
     belief = Belief(np.zeros(8), np.diag(np.linspace(0.3, 2.0, 8)))

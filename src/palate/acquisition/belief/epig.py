@@ -10,7 +10,7 @@ from palate.acquisition.per_user import for_each
 from palate.arrays import Array, Positions
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.probit import both_yes, yes_chance
 
 _LARGEST = 1.0 - 1e-12  # correlation of two answers, each of which has its own noise

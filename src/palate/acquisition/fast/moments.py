@@ -10,7 +10,7 @@ from palate.acquisition.fast.scorer import Scorer
 from palate.arrays import Array
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
-from palate.posteriors.likelihoods import Likelihood
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.population import Population
 
 FROM_ITEMS = 20_000  # below it numpy takes a few milliseconds, and Numba need not be imported
