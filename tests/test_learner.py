@@ -313,7 +313,7 @@ def test_a_question_says_what_it_is_worth() -> None:
 
 def test_the_unit_of_the_ratings_moves_no_question() -> None:
     small = data().interactions.with_columns(pl.col("rating") * 1e-6)
-    tiny = Learner.fit(replace(data(), interactions=small), encoder="words", dim=6)
+    tiny = Learner.fit(replace(data(), interactions=small), encoder="words", dim=6, likelihood="gaussian")
     plain = learner().ask("newcomer", k=3, rng=rng())
     asked = tiny.ask("newcomer", k=3, rng=rng())
     assert [question.item_id for question in asked] == [question.item_id for question in plain]

@@ -90,8 +90,9 @@ class Learner:
             audio: Of their sounds, likewise.
             categories: Whether the items' categories count on their own, beside their words in the text.
             on_corrupt: ``raise`` at an image or sound that cannot be read, or ``skip`` it: its item goes without.
-            likelihood: ``gaussian`` ratings, ``probit`` likes, ``implicit`` events, or ``auto``: implicit where there
-                is no rating, probit where ratings are 0 and 1, gaussian otherwise. Or the thing itself, where its
+            likelihood: ``gaussian`` ratings, ``ordered`` stars of uneven steps, ``probit`` likes, ``implicit`` events,
+                or ``auto``: implicit where there is no rating, probit where ratings are 0 and 1, gaussian otherwise,
+                unless another tells answers held out better. Or the thing itself, where its
                 weights are to be others: ``Implicit(confidence=24.0, background=8.0)``.
             dim: Taste dimensions at the start; those the data does not support are dropped.
             history: What encodes histories: the recency-weighted ``mean`` of content; that of ``factors``; the encoder

@@ -130,7 +130,7 @@ def test_top_k_is_a_stable_full_sort_without_the_seen(seed, k):
     ranked = metrics.top_k(scores, sparse.csr_array(seen.astype(float)), k)
     for row, out in enumerate(ranked.tolist()):
         order = sorted((i for i in range(9) if not seen[row, i]), key=lambda i: -scores[row, i])
-        assert out == (order + [-1] * 9)[:k]
+        assert out == (order + [-1] * k)[:k]
     assert np.array_equal(scores, before)
 
 

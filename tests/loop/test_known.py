@@ -48,7 +48,8 @@ def described(kind: str = "ratings") -> Dataset:
 @cache
 def fitted(kind: str = "ratings") -> Learner:
     with words():
-        return Learner.fit(described(kind), encoder="words", dim=6)
+        likelihood = "gaussian" if kind in ("ratings", "both") else "auto"  # as of the learner without attributes
+        return Learner.fit(described(kind), encoder="words", dim=6, likelihood=likelihood)
 
 
 def rating(item: str, value: float, user: str = "newcomer") -> Answer:

@@ -153,7 +153,7 @@ def test_categories_of_one_item_or_of_all_tell_nothing_apart() -> None:
 
 
 def test_text_alone_is_fitted_as_one_block() -> None:
-    model = Learner.fit(data(), encoder="words", dim=6).model
+    model = Learner.fit(data(), encoder="words", dim=6, likelihood="gaussian").model
     assert isinstance(model.prior, FusedPrior) and model.catalogue.has is not None and model.catalogue.has.all()
     content = fuse([(FusionBlock("text", "words", "1"), Words().encode(data().item_texts()))])
     assert content is not None

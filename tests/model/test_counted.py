@@ -116,10 +116,10 @@ def test_pseudo_labels_move_a_fit_by_their_weight_and_are_nobodys_ratings() -> N
 
     def level(source: str) -> tuple[float, float]:
         labels = [rate(user, item, 1.0, source=source) for user in strangers]
-        after = Learner.fit(data("ratings"), encoder="none", dim=4, labels=labels).model
+        after = Learner.fit(data("ratings"), encoder="none", dim=4, labels=labels, likelihood="gaussian").model
         return float(after.taste.items.level[5]), float(after.catalogue.counts[5])
 
-    before = Learner.fit(data("ratings"), encoder="none", dim=4).model
+    before = Learner.fit(data("ratings"), encoder="none", dim=4, likelihood="gaussian").model
     (real, n), (light, m) = level("person"), level("pseudo:model@0.05")
     start = float(before.taste.items.level[5])
     assert (n, m) == (before.catalogue.counts[5] + 60, before.catalogue.counts[5])

@@ -126,7 +126,7 @@ def test_another_revision_of_the_encoder_is_refused(monkeypatch: pytest.MonkeyPa
 def test_items_nobody_rated_are_as_their_text_says_and_honestly_unsure() -> None:
     hidden = set(world().item_ids[::5])
     rows = data().interactions.filter(~pl.col("item_id").is_in(list(hidden)))
-    of = Learner.fit(replace(data(), interactions=rows), encoder="words", dim=6)
+    of = Learner.fit(replace(data(), interactions=rows), encoder="words", dim=6, likelihood="gaussian")
     new = of.model.catalogue.positions(sorted(hidden))
     assert len(of.model.catalogue) == 120 and (of.model.catalogue.counts[new] == 0).all()
     items, belief = of.model.taste.items, of.model.taste.believe(of.model.answers)

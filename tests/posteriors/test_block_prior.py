@@ -169,8 +169,9 @@ def test_the_bound_never_falls_where_content_says_much_and_is_as_high_as_the_pla
         ).bounds
         for sizes in (None, (48,), (20, 28))
     ]
+    first = 0 if LIKELIHOODS[kind].is_linear else 1  # of likes it is no bound, and the first step goes far
     for rising in bounds[1:]:
-        assert np.diff(rising).min() >= -1e-8 * np.abs(rising).max()
+        assert np.diff(rising)[first:].min() >= -1e-8 * np.abs(rising).max()
     assert bounds[1][-1] == pytest.approx(bounds[0][-1], rel=1e-3)
 
 

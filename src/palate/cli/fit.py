@@ -44,7 +44,8 @@ def fit(
     ] = False,
     skip_corrupt: SkipCorrupt = False,
     likelihood: Annotated[
-        str, typer.Option(metavar="KIND", help="gaussian ratings, probit likes, implicit events, or auto.")
+        str,
+        typer.Option(metavar="KIND", help="gaussian ratings, ordered stars, probit likes, implicit events, or auto."),
     ] = "auto",
     dim: Annotated[int, typer.Option(min=1, max=256, help="Taste dimensions to begin with.")] = 16,
     history: Annotated[

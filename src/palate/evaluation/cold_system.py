@@ -67,7 +67,7 @@ def play_cold_system(
     progress: Callable[[int, int], None] | None,
 ) -> tuple[dict[str, Played], list[str], dict[str, Any]]:
     """Every strategy from nothing: what was played, the users, facts for the protocol."""
-    likelihood = choose_likelihood(data, "auto")
+    likelihood = choose_likelihood(data, "auto").learnt_from(data.coded().values)
     data, users, ratings, answerable, held_out = everybody(data, seed=seed, max_users=max_users)
     content, _ = encode(item_table(data, data.coded().item_ids), encoder, None)
     scale = Scale.of(ratings[answerable])

@@ -135,6 +135,9 @@ class Taste:
     def like_level(self, cut: float, items: NDArray[np.intp] | int | slice = slice(None)) -> Array:
         """Level of all items, (I,), or some, above where liking begins.
 
+        Args:
+            cut: Where it begins, as of an answer or, where a threshold stands between, of what is answered about
+                (:attr:`palate.model.model.Model.like_cut`).
         Raises:
             OptionError: Where the model knows events only, whose strength has no level from which an item is liked.
         """
@@ -142,7 +145,7 @@ class Taste:
             raise OptionError(
                 "a model of events has no level of liking. Fit ratings, or ask to rate or to tap in a group."
             )
-        return self.items.level[items] - self.likelihood.threshold(cut)
+        return self.items.level[items] - cut
 
     def observe_pair(
         self,
