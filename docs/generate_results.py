@@ -361,7 +361,7 @@ def fit_cost(results: dict[str, Any]) -> str:
             f"{row['best_seconds']:.2f}",
             f"{row['median_seconds']:.2f}",
             f"{row['best_cpu_seconds']:.2f}",
-            f"{min(row['times_ours']):.2f} to {max(row['times_ours']):.2f}",
+            f"{row['best_cpu_seconds'] / results['sweeps']['now']['best_cpu_seconds']:.2f}",
         ]
         for who, row in results["sweeps"].items()
     ]
@@ -385,8 +385,8 @@ def fit_cost(results: dict[str, Any]) -> str:
             f"{results['ratings']:,} generated ratings of {results['users']:,} users and {results['items']:,} items, "
             f"{results['dimensions']} dimensions, {results['cores']} cores, the load of the machine "
             f"{results['load_before']:.1f} before and {results['load_after']:.1f} after. implicit is its ALS with "
-            "Cholesky's factor. All take their turn in each round; the last column is a round's median over palate's.",
-            table(["a sweep", "seconds, best", "median", "processor seconds, best", "times palate's"], sweeps),
+            "Cholesky's factor. Where the load is above the cores, processor seconds, summed over them, say more.",
+            table(["a sweep", "seconds, best", "median", "processor seconds, best", "over palate's"], sweeps),
             "Whole fits of so many sweeps, the start included:",
             table(["who", "sweeps", "seconds", "processor seconds", "MiB at most"], whole),
             f"The belief of one user, {first['items']:,} items, {first['dimensions']} dimensions:",
