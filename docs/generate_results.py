@@ -522,6 +522,37 @@ def choices(results: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def signs(results: dict[str, Any]) -> str:
+    """NDCG@10 with signs and without, a row a log, list and way of hearing; and the strengths learnt."""
+    ways = list(results["rows"][0]["catalogue"])
+    rows = [
+        [
+            row["set"],
+            of,
+            way,
+            _interval(found["ndcg@10"], 4),
+            "–" if found["more"] is None else _interval(found["more"], 4),
+        ]
+        for row in results["rows"]
+        for of in ("catalogue", "put before them")
+        for way, found in ((way, row[of][way]) for way in ways)
+    ]
+    learnt = "; ".join(
+        f"{row['set']}: {', '.join(f'`{word}` {_middle(values):g}' for word, values in row['strengths'].items())}"
+        for row in results["rows"]
+    )
+    told = (
+        "Lists of the whole catalogue, and of what was held out alone, for and against; more than without signs is "
+        "paired by user."
+    )
+    shown = table(["log", "list of", "heard", "NDCG@10", "more than without signs"], rows)
+    return f"{told}\n\n{shown}\n\nStrengths learnt, the middle of all seeds: {learnt}."
+
+
+def _middle(values: Sequence[float]) -> float:
+    return sorted(values)[len(values) // 2]
+
+
 def _namings(results: dict[str, Any], after: Sequence[int]) -> str:
     rows = []
     for name, found in results["sets"].items():
@@ -685,6 +716,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "attributes": ("Who a new person is: age, gender, occupation", attributes),
     "question_kinds": ("Kinds of question at equal seconds, MovieLens-100K", question_kinds),
     "choices": ("Namings, picks, clicks and taps", choices),
+    "events": ("Events, for and against", signs),
     "stopping": ("When to stop", stopping),
     "text_classification": ("Labels for a text classifier", text_classification),
     "textbook": ("The textbook's loop", textbook),

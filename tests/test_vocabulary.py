@@ -90,3 +90,9 @@ def test_an_event_that_is_told_has_the_sign_of_its_kind() -> None:
         Event("ann", "i", "wished")
     with pytest.raises(DataError, match=r"^the event 'www.* is unknown\. Give a word"):
         Event("ann", "i", "w" * 41, 1.0)
+
+
+def test_the_page_shows_the_strengths_that_there_are() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "events.md").read_text(encoding="utf-8")
+    shown = {word: float(strength) for word, strength in re.findall(r"`([a-z-]+)` \| ([\d.]+) \|", page)}
+    assert shown == {**FOR, **AGAINST}
