@@ -10,7 +10,8 @@ import pytest
 
 from palate import Dataset, Learner
 from palate.errors import DataError, OptionError
-from palate.records import events
+from palate.records import events, rate
+from tests.worlds import learner
 
 
 def _data(kind: str) -> Dataset:
@@ -64,3 +65,37 @@ def test_texts_of_histories_of_items_without_text_are_no_prior() -> None:
     )
     learner = Learner.fit(Dataset.from_tables(rows, pl.DataFrame({"item_id": list("xyz")})), history="text")
     assert learner.model.history_prior is None
+
+
+# ---- models of events -----------------------------------------------------------------------------------------------
+
+
+def test_what_is_done_since_is_an_answer_where_answers_are_events() -> None:
+    of = learner("events", "none")
+    catalogue, strength = of.model.catalogue, of.model.vocabulary.strength
+    bought, returned = catalogue.ids[3], catalogue.ids[8]
+    after = of.see([*events("ann", bought, kind="purchase"), *events("ann", returned, kind="refund")])
+    expected = of.model.taste.start
+    for item, value in ((3, strength("purchase")), (8, -strength("refund"))):
+        expected = of.model.taste.observe(expected, item, value)
+    np.testing.assert_allclose(after.state("ann").belief.mean, expected.mean)
+    np.testing.assert_allclose(after.state("ann").belief.covariance, expected.covariance)
+    shown = {one.item_id: one.score for one in after.recommend("ann", 120)}
+    assert not {bought, returned} & shown.keys()
+    assert shown != {one.item_id: one.score for one in of.recommend("ann", 120) if one.item_id in shown}
+    # an answer counts over what was done, and one more event of the same kind changes nothing
+    told = after.tell(rate("ann", bought, -1.0))
+    assert dict(zip(told.state("ann").rated, told.state("ann").values, strict=True))[3] == -1.0
+    assert told.state("ann").rated.count(3) == 1
+    again = after.see(events("ann", bought, kind="purchase"))
+    np.testing.assert_allclose(again.state("ann").belief.mean, after.state("ann").belief.mean)
+
+
+def test_what_a_user_of_the_data_does_since_takes_the_place_of_what_they_did() -> None:
+    of = learner("events", "none")
+    user = of.model.user_ids[0]
+    item = of.state(user).rated[0]
+    after = of.see(events(user, of.model.catalogue.ids[item], kind="refund")).state(user)
+    strongest = max(of.model.vocabulary.strength("refund"), abs(of.state(user).values[0]))
+    value = dict(zip(after.rated, after.values, strict=True))[item]
+    assert after.rated.count(item) == 1 and abs(value) == strongest

@@ -179,7 +179,9 @@ def see(
         given = events(user, items, kind=event, liking=float(sign), at=time, key=key)
         last = recommender.last_seq
         records = recommender.see(given)
-        notes = ["no-history"] if recommender.learner.model.history_prior is None else []
+        fitted = recommender.learner.model
+        is_heard = fitted.taste.likelihood.events_only or fitted.history_prior is not None
+        notes = [] if is_heard else ["no-history"]
     if as_json:
         found = [
             {"item_id": one.item_id, "key": record.content.key, "seq": record.seq, "repeated": record.seq <= last}

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from palate.arrays import Array
 from palate.entities import Answer, Form
 from palate.loop.company import Company
-from palate.loop.replay import begun, moved, what_counts
+from palate.loop.replay import begun, data_of, done_since, moved, what_counts, with_done
 from palate.loop.source import Parts, Source
 from palate.loop.state import UserState
 from palate.model.counted import Counted, Rows, counted
@@ -66,10 +66,11 @@ def changes(model: Model, of: Source, *, to_end: bool = True) -> tuple[list[Chan
         to_end: Whether the state is wanted; it is None otherwise.
     """
     standing = what_counts(model, of.row, of.answers)
-    rows = _differing(model, of, standing)
+    done = done_since(model, of, standing)
+    rows = _differing(model, of, standing, done)
     if not rows and not to_end:
         return [], None
-    state = begun(model, of.row, of.history, of.known, standing)
+    state = begun(model, of, standing, done)
     start, beliefs = state.belief, dict[int | None, Belief]()
     for one in standing:
         beliefs[_item(model, one)] = state.belief
@@ -80,7 +81,7 @@ def changes(model: Model, of: Source, *, to_end: bool = True) -> tuple[list[Chan
         Change(item, *both, beliefs.get(item, start), of.row is None or not model.catalogue.counts[item], state.noise)
         for item, both in rows.items()
     ]
-    return new, state if to_end else None
+    return new, with_done(model, state, done) if to_end else None
 
 
 def changes_of(model: Model, user_id: str, state: UserState, answer: Answer) -> list[Change]:
@@ -93,36 +94,19 @@ def changes_of(model: Model, user_id: str, state: UserState, answer: Answer) -> 
     return [Change(item, rows, (), state.belief, is_apart, state.noise)]
 
 
-def _differing(model: Model, of: Source, standing: Sequence[Counted]) -> dict[int, tuple[Rows, Rows]]:
+def _differing(
+    model: Model, of: Source, standing: Sequence[Counted], done: Mapping[int, float]
+) -> dict[int, tuple[Rows, Rows]]:
     """By item, what the user says now and what the fit was told, where that is not the same."""
-    of_data = {} if of.row is None else _rows(model, of.row)
+    of_data = {item: ((value, 1.0),) for item, value in data_of(model, of.row).items()}
     said = {_item(model, one): one.rows(model.taste.likelihood) for one in standing}
     labels = model.labels.get(of.user_id, {})
-    done = _done(model, of, of_data)
-    did = {**of_data, **done}
+    did = {**of_data, **{item: ((value, 1.0),) for item, value in done.items()}}
     rows: dict[int, tuple[Rows, Rows]] = {}
     for item in said.keys() | labels.keys() | done.keys():
         if item is not None:
             rows[item] = said.get(item, did.get(item, ())), labels.get(item, of_data.get(item, ()))
     return {item: (now, fitted) for item, (now, fitted) in rows.items() if now != fitted}
-
-
-def _done(model: Model, of: Source, of_data: Mapping[int, Rows]) -> dict[int, Rows]:
-    """The events since that a fit would take as answers: of each item the strongest, of equal ones the last."""
-    strongest = {item: rows[0][0] for item, rows in of_data.items()}
-    done: dict[int, Rows] = {}
-    for event in of.seen if model.taste.likelihood.events_only else ():
-        item = model.catalogue.position(event.item_id)
-        value = (event.liking or 0.0) * model.vocabulary.strength(event.kind)
-        if value and abs(value) >= abs(strongest.get(item, 0.0)):
-            strongest[item], done[item] = value, ((value, 1.0),)
-    return done
-
-
-def _rows(model: Model, row: int) -> dict[int, Rows]:
-    entries = slice(*model.answers.indptr[row : row + 2])
-    items, values = model.answers.indices[entries].tolist(), model.answers.data[entries].tolist()
-    return {item: ((value, 1.0),) for item, value in zip(items, values, strict=True)}
 
 
 def _item(model: Model, one: Counted) -> int | None:

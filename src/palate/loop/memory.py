@@ -171,6 +171,7 @@ class Memory:
         if not learnt.sums:
             return {}
         items = {self.fitted.catalogue.position(item) for answer in held.parts[0] for item in answer.items}
+        items.update(self.fitted.catalogue.positions([event.item_id for event in held.parts[1]]).tolist())
         row = self.fitted.rows.get(user_id)
         items.update(() if row is None else self.fitted.answers[row].indices.tolist())
         both = {item: learnt.sums[item] for item in items if item in learnt.sums}
@@ -182,9 +183,7 @@ class Memory:
         same = held.others.keys() == others.keys() and all(map(np.array_equal, held.others.values(), others.values()))
         if held.state is not None and same:
             return held.state
-        source = self._source(user_id, held.parts)
-        model = as_others_say(self.fitted, others)
-        return replay.replay(model, source.row, source.history, source.known, source.answers)
+        return replay.replay(as_others_say(self.fitted, others), self._source(user_id, held.parts))
 
     def view(self, user_id: str) -> Model:
         """The model under which a user's state is made: the items that they answered as others have taught them."""

@@ -11,15 +11,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from palate.encoders.histories.events import History
 from palate.entities import Answer, AnswerKind, Form
 from palate.loop.hear_choices import clicked, named, picked
+from palate.loop.source import Source
 from palate.loop.state import UserState, fresh_state
 from palate.model.counted import Counted, counted
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import is_pseudo, weight_of
 from palate.posteriors.answerability import compared, like_chance, not_named
-from palate.posteriors.attribute_coding import Told
 from palate.posteriors.belief import Belief
 from palate.posteriors.taps import observe_taps
 
@@ -29,25 +28,56 @@ def told(model: Model, state: UserState, answer: Answer) -> UserState:
     return _HEAR[answer.form](model, state, answer)
 
 
-def replay(
-    model: Model, row: int | None, history: History | None, known: Mapping[str, Told], answers: Sequence[Answer]
-) -> UserState:
+def replay(model: Model, of: Source) -> UserState:
     """The state from the data and all answers told since, as far as they count (:func:`palate.model.counted.counted`),
-    in the order of the last one to each question.
+    in the order of the last one to each question; and, where answers are events, from what the user did since.
     """
-    standing = what_counts(model, row, answers)
-    state = begun(model, row, history, known, standing)
+    standing = what_counts(model, of.row, of.answers)
+    done = done_since(model, of, standing)
+    state = begun(model, of, standing, done)
     for one in standing:
         state = moved(model, state, one)
-    return state
+    return with_done(model, state, done)
 
 
-def begun(
-    model: Model, row: int | None, history: History | None, known: Mapping[str, Told], standing: Sequence[Counted]
-) -> UserState:
-    """The state before these answers: without what the data says in their place."""
-    given = [one.answer.item_id for one in standing if one.answer.form is Form.RATE]
-    return fresh_state(model, row, history, known, frozenset(map(model.catalogue.position, given)))
+def begun(model: Model, of: Source, standing: Sequence[Counted], done: Mapping[int, float]) -> UserState:
+    """The state before these answers and events: without what the data says in their place."""
+    given = {model.catalogue.position(one.answer.item_id) for one in standing if one.answer.form is Form.RATE}
+    return fresh_state(model, of.row, of.history, of.known, frozenset(given | done.keys()))
+
+
+def done_since(model: Model, of: Source, standing: Sequence[Counted]) -> dict[int, float]:
+    """The events since that a fit would take as answers, by item: the strongest, of equal ones the last.
+
+    None where answers are ratings, and none of an item that the user gave an answer about.
+    """
+    if not model.taste.likelihood.events_only or not of.seen:
+        return {}
+    given = {one.answer.item_id for one in standing if one.answer.form is Form.RATE}
+    strongest, done = data_of(model, of.row), dict[int, float]()
+    for event in of.seen:
+        item = model.catalogue.position(event.item_id)
+        value = (event.liking or 0.0) * model.vocabulary.strength(event.kind)
+        if value and event.item_id not in given and abs(value) >= abs(strongest.get(item, 0.0)):
+            strongest[item] = done[item] = value
+    return done
+
+
+def data_of(model: Model, row: int | None) -> dict[int, float]:
+    """What a user of the data said there, by item."""
+    if row is None:
+        return {}
+    entries = slice(*model.answers.indptr[row : row + 2])
+    return dict(zip(model.answers.indices[entries].tolist(), model.answers.data[entries].tolist(), strict=True))
+
+
+def with_done(model: Model, state: UserState, done: Mapping[int, float]) -> UserState:
+    """The state after events that are answers; who did something need not be asked about it, nor shown it."""
+    belief = state.belief
+    for item, value in done.items():
+        belief = model.taste.observe(belief, item, value)
+    rated, values = (*state.rated, *done), (*state.values, *done.values())
+    return replace(state, belief=belief, rated=rated, values=values, asked=state.asked | done.keys())
 
 
 def moved(model: Model, state: UserState, one: Counted) -> UserState:
@@ -57,7 +87,7 @@ def moved(model: Model, state: UserState, one: Counted) -> UserState:
 
 def what_counts(model: Model, row: int | None, answers: Sequence[Answer]) -> list[Counted]:
     """What counts of the answers that a user told since the fit, the row of the data being theirs."""
-    of_data = {} if row is None else dict(zip(model.answers[row].indices, model.answers[row].data, strict=True))
+    of_data = data_of(model, row)
     return counted(answers, lambda item: of_data.get(model.catalogue.position(item)))
 
 
