@@ -35,7 +35,7 @@ from palate.oracles.naming import Naming
 from palate.posteriors.answerability import known_chance
 from palate.random import derive_rng
 
-SETS = {"movielens-100k": (12, 1), "movielens-latest-small": (1, 0), "jester": (3, 0)}
+SETS = {"movielens-100k": (12, 2), "movielens-latest-small": (1, 0), "goodbooks": (1, 0), "jester": (3, 2)}
 # at most so many seeds, and of mixtures, which take long: their first ones
 MOST_USERS = 1_000  # of a set, a quarter of them new
 METRICS = ("rmse", "ndcg@10", LIST)
