@@ -26,7 +26,7 @@ from palate.evaluation.simulate import SimulationOptions, simulate
 from palate.random import derive_rng
 
 USERS, ITEMS, TASTES, LIKES = 1_000, 500, 6, 40_000
-SPLITS, QUESTIONS = 3, 20
+SPLITS, QUESTIONS, PEOPLE_SEEDS = 3, 20, 4
 SWEEPS, BURN = 200, 200
 MOVIES = "movielens-100k (4 and more)"
 _NEAREST = 1e-6  # of a chance to 0 and 1, where a Gaussian fit goes beyond
@@ -39,7 +39,7 @@ def run(seeds: int) -> dict[str, Any]:
         "planted": _of_seeds([_planted(seed) for seed in range(seeds)]),
         "held_out": [_held_out(split) for split in range(SPLITS)],
         "new_people": [
-            _new_people(name, max(seeds // 5, 1)) for name in (MOVIES, *(f"polis/{one}" for one in POLIS[:3]))
+            _new_people(name, PEOPLE_SEEDS) for name in (MOVIES, *(f"polis/{one}" for one in POLIS[:3]))
         ],
     }
 
