@@ -38,9 +38,7 @@ def run(seeds: int) -> dict[str, Any]:
         "before": COMMIT,
         "planted": _of_seeds([_planted(seed) for seed in range(seeds)]),
         "held_out": [_held_out(split) for split in range(SPLITS)],
-        "new_people": [
-            _new_people(name, PEOPLE_SEEDS) for name in (MOVIES, *(f"polis/{one}" for one in POLIS[:3]))
-        ],
+        "new_people": [_new_people(name, PEOPLE_SEEDS) for name in (f"polis/{one}" for one in POLIS[:2])],
     }
 
 

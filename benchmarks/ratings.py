@@ -17,7 +17,7 @@ from palate.evaluation.metrics import gaussian_negative_log_likelihood, interval
 from palate.model.model import Model
 from palate.random import derive_rng
 
-SETS = ("movielens-100k", "movielens-latest-small", "jester", "coat")
+SETS = ("movielens-100k", "coat")
 DIM, SWEEPS, BURN = 16, 200, 100
 
 
