@@ -65,9 +65,9 @@ def _prompted(console: Console, terminal: int) -> str:
 def _line(console: Console, terminal: int, cooked: list[Any]) -> str:
     """A line, which can be corrected as it is typed; the terminal is then as it was."""
     raw = termios.tcgetattr(terminal)
-    console.print("   > ", end="")
-    termios.tcsetattr(terminal, termios.TCSADRAIN, cooked)
+    termios.tcsetattr(terminal, termios.TCSADRAIN, cooked)  # before the prompt, which invites typing
     try:
+        console.print("   > ", end="")
         line = os.read(terminal, 4096)
     finally:
         termios.tcsetattr(terminal, termios.TCSADRAIN, raw)
