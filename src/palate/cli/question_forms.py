@@ -83,6 +83,13 @@ def legend_for(question: Question, model: Model) -> str:
     return "1 yes · 0 no" if question.form is not Form.GROUP else f"the number of each you like · {DONE} done"
 
 
+def said_and_about(answer: Answer, model: Model) -> str:
+    """An answer as a person would say it, what it is about, and the id; what was named is not named twice."""
+    said, is_named = said_in_words(answer, model), answer.form is Form.RECALL and answer.value is not None
+    about_it = "" if is_named else f" for {about(model.catalogue, answer)}"
+    return f"{said}{about_it} ({answer.item_id})"
+
+
 def said_in_words(answer: Answer, model: Model) -> str:
     """An answer as a person would say it."""
     if answer.value is None or answer.form is Form.RATE:

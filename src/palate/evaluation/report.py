@@ -12,7 +12,7 @@ STAGES = (0, 2, 5, 10, 20, 40)
 DASH = "–"
 CAPTIONS = {
     "rmse.png": "Error of predicted ratings, over ratings that were held out, against questions asked.",
-    "ndcg.png": "How well the first ten places of the list match what users rated well or chose, against questions asked.",
+    "ndcg.png": "How well the first ten places of the list match what users liked, against questions asked.",
     "share-of-gain.png": "How much has been learned of what all answers together would teach, against questions asked.",
 }
 SAME_SPLIT = "Their ratings are split in two, alike for every strategy: what may be asked, and what is predicted."
