@@ -25,7 +25,7 @@ from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.collapsed_prior import settle
 from palate.posteriors.compiled import halves
 from palate.posteriors.item_half import FLOOR, ItemBeliefs, item_half, rescaled
-from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.likelihood import Likelihood, Predicted
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.prior import Prior
 from palate.posteriors.statistics import Statistics, blocks, unpack
@@ -121,7 +121,7 @@ def fit(
     asked = answers.of_users(some)
     bounds: list[float] = []
     for sweep in range(options.sweeps):
-        before = items, users
+        before = None if likelihood.is_linear else (items, users)
         total, users = half(users, _given(items, likelihood), likelihood)
         items, total, forward = rescaled(items, total)
         users = users.transform(forward)
@@ -130,13 +130,12 @@ def fit(
         edge = _edge(total, items.noise, likelihood)
         if sweep % _DROP_EVERY == _DROP_EVERY - 1 and isinstance(items.prior, LinearPrior):
             items, users = _reduced(items, users, _GONE * edge)
-        predicted = predictions(asked, users.of(some), _given(items, likelihood))
-        likelihood = likelihood.learnt_from(asked.values.data, predicted)
+        likelihood = likelihood.learnt_from(asked.values.data, _expected(asked, users.of(some), items, likelihood))
         if progress is not None:
             progress(sweep + 1, options.sweeps)
         if sweep > 2:
             rise, least = bounds[-1] - bounds[-2], options.tolerance * abs(bounds[-1])
-            if not likelihood.is_linear and rise < -least:
+            if before is not None and rise < -least:
                 items, users = before
                 bounds.pop()
             if rise < least:
@@ -150,6 +149,11 @@ def fit(
 
 def _given(items: ItemBeliefs, likelihood: Likelihood) -> Given:
     return Given.build(items.factors, items.covariances, items.noise, likelihood, items.spread)
+
+
+def _expected(asked: Answers, users: Users, items: ItemBeliefs, likelihood: Likelihood) -> Predicted:
+    """What is believed of these users' answers, made where somebody asks."""
+    return lambda: predictions(asked, users, _given(items, likelihood))()
 
 
 def _settled(items: ItemBeliefs, total: Statistics, likelihood: Likelihood, content: Array) -> ItemBeliefs:
