@@ -459,6 +459,31 @@ def new_items(results: dict[str, Any]) -> str:
     return table(columns, rows)
 
 
+def learning_items(results: dict[str, Any]) -> str:
+    """What items learn between fits, beside a refit."""
+    rows = [
+        [row["set"], row["raters"], str(stage)]
+        + [f"{row['rmse'][name][place]:.4f}" for name in ("unchanged", "learnt", "refitted")]
+        + [f"{row['lost']['mean'][place]:+.2%} ({row['lost']['low'][place]:+.2%} to {row['lost']['high'][place]:+.2%})"]
+        for row in results["new_items"]
+        for place, stage in enumerate(row["stages"])
+    ]
+    bad, seconds = results["bad_item"], results["list_after_an_answer_seconds"]
+    rating, share = bad["expected rating"], bad["share of lists"]
+    return "\n\n".join(
+        [
+            "RMSE on new items after so many answers about each; lost is against a refit, below 0 is better. The raters "
+            "are people of the data, or strangers who have told nothing else.",
+            table(["data", "raters", "answers", "unchanged", "learnt", "refitted", "lost"], rows),
+            f"An old item that a hundred strangers give the lowest rating: expected {rating['before']:.2f} before, "
+            f"{rating['learnt']:.2f} after, {rating['refitted']:.2f} once refitted; in {share['before']:.0%}, "
+            f"{share['learnt']:.0%} and {share['refitted']:.0%} of the lists of 20.",
+            f"From an answer to somebody else's list at {seconds['items']:,} items of {seconds['dimensions']} dimensions: "
+            f"{seconds['median']:.2f} s, at most {seconds['worst']:.2f} s.",
+        ]
+    )
+
+
 def cold_system(results: dict[str, Any]) -> str:
     """RMSE and NDCG over all people, round by round."""
     rows = []
@@ -711,6 +736,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "media_encoding": ("How fast images and sounds are encoded", media_encoding),
     "encoding_scale": ("A large catalogue encoded and fitted", encoding_scale),
     "strategies": ("Which strategy: new people, sixteen sets", strategies),
+    "learning_items": ("Items that learn between fits", learning_items),
     "new_items": ("Whom to ask about a new item", new_items),
     "cold_system": ("A whole system from nothing", cold_system),
     "attributes": ("Who a new person is: age, gender, occupation", attributes),
