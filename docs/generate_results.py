@@ -472,14 +472,14 @@ def learning_items(results: dict[str, Any]) -> str:
     rating, share = bad["expected rating"], bad["share of lists"]
     return "\n\n".join(
         [
-            "RMSE on new items after so many answers about each; lost is against a refit, below 0 is better. The raters "
-            "are people of the data, or strangers who have told nothing else.",
+            "RMSE on new items after so many answers about each; lost is against a refit, below 0 is better. The "
+            "raters are people of the data, or strangers who have told nothing else.",
             table(["data", "raters", "answers", "unchanged", "learnt", "refitted", "lost"], rows),
             f"An old item that a hundred strangers give the lowest rating: expected {rating['before']:.2f} before, "
             f"{rating['learnt']:.2f} after, {rating['refitted']:.2f} once refitted; in {share['before']:.0%}, "
             f"{share['learnt']:.0%} and {share['refitted']:.0%} of the lists of 20.",
-            f"From an answer to somebody else's list at {seconds['items']:,} items of {seconds['dimensions']} dimensions: "
-            f"{seconds['median']:.2f} s, at most {seconds['worst']:.2f} s.",
+            f"From an answer to somebody else's list at {seconds['items']:,} items of {seconds['dimensions']} "
+            f"dimensions: {seconds['median']:.2f} s, at most {seconds['worst']:.2f} s.",
         ]
     )
 
