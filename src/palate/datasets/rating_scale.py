@@ -14,6 +14,7 @@ from palate.errors.checks import number_of, several, shown
 
 FILE = "palate.toml"  # ``scale = [0, 4]``
 Ends = tuple[float, float]
+_MAX_BYTES = 1 << 16
 _WAY = "Give the lowest and the highest rating, such as (1, 5) or, on the command line, 1:5."
 
 
@@ -44,13 +45,15 @@ def read(folder: Path) -> Ends | None:
     path = folder / FILE
     if not path.is_file():
         return None
+    if path.stat().st_size > _MAX_BYTES:
+        raise DataError(f"{FILE} has {path.stat().st_size:,} bytes, of at most {_MAX_BYTES:,}. It is one line.")
     try:
         found = tomllib.loads(path.read_text(encoding="utf-8"))
         strange = sorted(set(found) - {"scale"})
         if strange:
             raise OptionError(f"it has {shown(strange[0])}. It may have scale alone, such as scale = [1, 5].")
         return ends_of(found.get("scale"))
-    except (OSError, ValueError, OptionError) as error:  # a TOML error is a ValueError
+    except (OSError, ValueError, RecursionError, OptionError) as error:  # a TOML error is a ValueError
         raise DataError(f"{FILE} cannot be used: {error}") from None
 
 
