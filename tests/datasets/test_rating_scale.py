@@ -74,12 +74,15 @@ def test_what_is_no_scale(scale: object, tmp_path: Path) -> None:
         Dataset.load(five(tmp_path / "a"), scale=scale)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "toml", ["scale = [4, 0]", "scale = 4", "scales = [0, 4]", "scale = [0, 4", "scale = ['a', 'b']"]
-)
+TOML = ["scale = [4, 0]", "scale = 4", "scales = [0, 4]", "scale = [0, 4", "scale = ['a', 'b']", "a = " + "[" * 50_000]
+
+
+@pytest.mark.parametrize("toml", TOML, ids=range(len(TOML)))
 def test_a_file_that_says_no_scale(toml: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"^palate\.toml cannot be used: "):
         Dataset.load(five(tmp_path / "a", toml))
+    with pytest.raises(DataError, match=r"^palate\.toml has 70,000 bytes, of at most 65,536\."):
+        Dataset.load(five(tmp_path / "a", "#" * 70_000))
 
 
 def test_levels_that_nobody_gave_are_levels_at_the_ends_alone() -> None:
