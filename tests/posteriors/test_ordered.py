@@ -167,3 +167,9 @@ def test_a_learner_of_stars_goes_through_the_whole_loop(tmp_path: object) -> Non
 def test_levels_and_cuts_that_do_not_fit(weights: dict[str, object]) -> None:
     with pytest.raises(OptionError, match="Give "):
         likelihoods.named("ordered", **weights)  # type: ignore[arg-type]
+
+
+def test_a_continuous_scale_has_no_ordered_levels() -> None:
+    values = np.linspace(-10.0, 10.0, 60)
+    with pytest.raises(OptionError, match=r"^the answers have 60 levels, of at most 50 ordered\. Fit gaussian\.$"):
+        Ordered().learnt_from(values)

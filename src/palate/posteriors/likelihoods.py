@@ -25,6 +25,7 @@ from palate.posteriors import ordered, probit
 from palate.posteriors.belief import Belief
 from palate.posteriors.likelihood import Entries, Lazy, Likelihood, Predicted, Value
 
+_MOST_LEVELS = 50  # each takes an array of all items
 _LEAST = 1e-12  # strength of an event; one of none at all says nothing, and is not divided by
 
 
@@ -232,6 +233,10 @@ class Ordered(Likelihood):
         if predicted is None and self.levels:
             return self
         levels = np.array(self.levels) if self.levels else np.unique(values)
+        if len(levels) > _MOST_LEVELS:
+            raise OptionError(
+                f"the answers have {len(levels):,} levels, of at most {_MOST_LEVELS} ordered. Fit gaussian."
+            )
         codes = np.searchsorted(levels, values)
         if predicted is None:
             cuts = ordered.first_cuts(codes, len(levels))
