@@ -50,6 +50,7 @@ ROOMS: dict[str, tuple[frozenset[str], ...]] = {
     ),
     "datasets": (frozenset({"files"}), frozenset({"readers"})),
     "encoders": (frozenset({"text", "media"}), frozenset({"audio", "image"}), frozenset({"histories"})),
+    "ranking": (frozenset({"experts"}),),
     "store": (frozenset({"model_folder"}),),
 }
 

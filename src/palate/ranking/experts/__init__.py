@@ -1,0 +1,1 @@
+"""Evidence that an item is met next, of one kind a module."""

@@ -1,0 +1,146 @@
+"""How much an item is like what somebody met, by its content: evidence for items that few have acted on.
+
+    s_i = Σ_j∈h x_j · x_i,        evidence E(s) = log(1 + s⁺ / (0.1 · mean s⁺))
+
+``x`` are rows of length one: TF-IDF of an item's words, or the encoder's vectors. What others did tells more than words
+once enough have acted, so each likeness comes twice: as it is, and times ``1 / (1 + count / 5)``, which fades as an
+item becomes known. How much either counts is for the weights of the list to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+
+from palate.arrays import Array, Mask, Vectors
+from palate.errors import DataError
+
+EVEN = 0.1  # likeness that every item has, as a share of the mean
+FEW = 5.0  # people who acted on an item, at which its content counts half
+MOST = 20_000  # items that share a word, beyond which it is left out: it says little, and a list of it is long
+_CELLS = 2**24  # of people times items held at once
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Likeness:
+    """Items as rows of length one, and the likeness of two: their product. Of either form.
+
+    Attributes:
+        rows: TF-IDF, (I, C); None where it is by vectors.
+        vectors: (I, R); zeros of an item without any.
+    """
+
+    rows: sparse.csr_array | None
+    vectors: Vectors | None = None
+
+    @classmethod
+    def of_words(cls, rows: sparse.csr_array) -> Likeness:
+        """By shared words, (I, C), without those of more than :data:`MOST` items."""
+        spread = np.bincount(rows.indices, minlength=rows.shape[1])
+        if spread.max(initial=0) > MOST:
+            kept: Mask = np.asarray(spread <= MOST)[rows.indices]
+            ends = np.concatenate([[0], np.cumsum(kept)])[rows.indptr]
+            rows = sparse.csr_array((rows.data[kept], rows.indices[kept], ends), shape=rows.shape)
+        return cls(rows)
+
+    @classmethod
+    def of_vectors(cls, vectors: Vectors) -> Likeness:
+        """By the cosine of vectors, (I, R), from their mean; NaN where an item has none."""
+        known = ~np.isnan(vectors).any(1)
+        centred = np.where(known[:, None], vectors - vectors[known].mean(0) if known.any() else 0.0, 0.0)
+        lengths = np.linalg.norm(centred, axis=1, keepdims=True)
+        return cls(None, np.asarray(centred / np.maximum(lengths, 1e-9), dtype=np.float32))
+
+    def __len__(self) -> int:
+        return int(self._items.shape[0])
+
+    @property
+    def _items(self) -> sparse.csr_array | Vectors:
+        found = self.rows if self.vectors is None else self.vectors
+        if found is None:
+            raise DataError("a likeness has neither words nor vectors. Give one of them.")
+        return found
+
+    def sums(self, histories: sparse.csr_array) -> Vectors:
+        """s⁺ of all items, (n, I), for n histories, (n, I)."""
+        items = self._items
+        total = (histories.astype(np.float32) @ items) @ items.T
+        dense = total.toarray() if isinstance(total, sparse.csr_array) else total
+        return np.asarray(np.maximum(dense, 0.0), dtype=np.float32)
+
+    def share(self, items: Sequence[int] | NDArray[np.intp], item: int) -> Array:
+        """What each of some items adds to s of another, (n,)."""
+        one, some = self._items[[item]], self._items[np.asarray(items, dtype=np.intp)]
+        found = some @ one.T
+        dense = found.toarray() if isinstance(found, sparse.csr_array) else found
+        return np.asarray(np.maximum(dense[:, 0], 0.0), dtype=np.float64)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContentExpert:
+    """One expert of the list.
+
+    Attributes:
+        name: ``words`` or ``vectors``; with `` of the new`` where it fades as an item becomes known.
+        likeness: Of items.
+        fading: By what the evidence of each item is multiplied, (I,); None: nothing.
+    """
+
+    name: str
+    likeness: Likeness
+    fading: Vectors | None = None
+
+    def evidence(self, histories: sparse.csr_array) -> Vectors:
+        """E(s), (n, I) float32, for histories of 0 and 1, (n, I); 0 where nothing is known."""
+        n, n_items = histories.shape
+        found = np.empty((n, n_items), dtype=np.float32)
+        step = max(1, _CELLS // max(n_items, 1))
+        for start in range(0, n, step):
+            found[start : start + step] = _evidence(self.likeness.sums(histories[start : start + step]))
+        return found if self.fading is None else found * self.fading
+
+    def share(self, items: Sequence[int] | NDArray[np.intp], item: int) -> Array:
+        """What each item of a history adds to s of one, (n,), at least 0."""
+        return self.likeness.share(items, item)
+
+    def counting(self, counts: Array) -> ContentExpert:
+        """The same where so many have acted on each item, (I,)."""
+        return self if self.fading is None else replace(self, fading=_fading(counts))
+
+
+def fit_content(
+    counts: Array, *, rows: sparse.csr_array | None = None, vectors: Vectors | None = None
+) -> tuple[ContentExpert, ...]:
+    """The experts that there is content for: by words, by vectors, each as it is and fading; none without content.
+
+    Args:
+        counts: How many acted on each item, (I,), as far as the fit may know.
+        rows: TF-IDF, (I, C) of length one (:class:`palate.encoders.text.words.Words`).
+        vectors: Of an encoder, (I, R); NaN where an item has none.
+    Raises:
+        DataError: If the content is of another number of items.
+    """
+    likenesses = {}
+    if rows is not None and rows.nnz:
+        likenesses["words"] = Likeness.of_words(rows)
+    if vectors is not None and np.isfinite(vectors).all(1).any():
+        likenesses["vectors"] = Likeness.of_vectors(vectors)
+    found = []
+    for name, likeness in likenesses.items():
+        if len(likeness) != len(counts):
+            raise DataError(f"there is content of {len(likeness)} items and counts of {len(counts)}. Give both of all.")
+        found += [ContentExpert(name, likeness), ContentExpert(f"{name} of the new", likeness, _fading(counts))]
+    return tuple(found)
+
+
+def _fading(counts: Array) -> Vectors:
+    return (1.0 / (1.0 + np.asarray(counts) / FEW)).astype(np.float32)
+
+
+def _evidence(sums: Vectors) -> Vectors:
+    even = np.float32(EVEN) * sums.mean(1, keepdims=True)
+    return np.asarray(np.log1p(np.divide(sums, even, out=np.zeros_like(sums), where=even > 0)), dtype=np.float32)
