@@ -1,0 +1,177 @@
+"""People held back from what is counted: what they met first, and what they liked later."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.arrays import Array, Mask
+from palate.ranking.histories import Histories
+
+CUTS = (0.5, 0.65, 0.8)  # shares of the log after which people count as having come late
+PREFIXES = (0, 1, 3, 6, 12, 25, 50)  # items of a history
+PEOPLE = 1_000  # of a cut at most
+KNOWN_PEOPLE = 2_000  # of the fit at most
+_FEW = 30  # late comers with a history and something later; a cut with fewer says too little
+_SHARE = 0.2  # of people, or of the rows of known people, that are drawn
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Met:
+    """Who met what, N pairs of user and item, each once, by user and in the order of time.
+
+    Attributes:
+        users, items: Positions, (N,).
+        liked: Whether they liked it, (N,).
+        values: What they said of it, (N,).
+        timestamps: Seconds since the epoch, NaN where unknown, (N,).
+        n_users, n_items: U and I.
+    """
+
+    users: NDArray[np.int64]
+    items: NDArray[np.int64]
+    liked: Mask
+    values: Array
+    timestamps: Array
+    n_users: int
+    n_items: int
+
+    @classmethod
+    def of(
+        cls,
+        users: NDArray[np.int64],
+        items: NDArray[np.int64],
+        liked: Mask,
+        values: Array,
+        timestamps: Array,
+        shape: tuple[int, int],
+    ) -> Met:
+        """Of rows in any order; of a pair that repeats the last one counts, of equal times the later row."""
+        last = np.full(len(users), np.nan)
+        np.copyto(last, timestamps)
+        order = np.lexsort((np.arange(len(users)), np.nan_to_num(last, nan=-np.inf), users))
+        keys = users[order] * shape[1] + items[order]
+        kept = order[np.sort(len(keys) - 1 - np.unique(keys[::-1], return_index=True)[1])]
+        return cls(users[kept], items[kept], liked[kept], values[kept], last[kept], *shape)
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @property
+    def is_dated(self) -> bool:
+        """Whether every row has a time."""
+        return len(self) > 0 and not np.isnan(self.timestamps).any()
+
+    def take(self, rows: Mask) -> Met:
+        return replace(
+            self,
+            users=self.users[rows],
+            items=self.items[rows],
+            liked=self.liked[rows],
+            values=self.values[rows],
+            timestamps=self.timestamps[rows],
+        )
+
+    @property
+    def starts(self) -> NDArray[np.intp]:
+        """Where the rows of each user begin, and the end, (U + 1,)."""
+        return np.searchsorted(self.users, np.arange(self.n_users + 1))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Task:
+    """C cases: of somebody what they met first, and what they liked later of the items that were known before.
+
+    Attributes:
+        counted: What may be counted for it.
+        histories: What was met.
+        later: What was liked later.
+        weights: How much each case counts, (C,), 1 altogether.
+    """
+
+    counted: Met
+    histories: Histories
+    later: Histories
+    weights: Array
+
+    @property
+    def known(self) -> Mask:
+        """Whether an item is met in what is counted, (I,)."""
+        return np.bincount(self.counted.items, minlength=self.counted.n_items) > 0
+
+
+def new_people(met: Met, rng: np.random.Generator) -> list[Task]:
+    """Those who came late, at several cuts of the log; without times, or of too few, people drawn.
+
+    Of each the first 0, 1, 3, … items are the history, and counts are of what was before they came.
+    """
+    tasks = []
+    if met.is_dated:
+        first = np.full(met.n_users, np.inf)
+        np.minimum.at(first, met.users, met.timestamps)
+        for cut in np.quantile(met.timestamps, CUTS):
+            before, people = met.timestamps <= cut, np.flatnonzero(np.isfinite(first) & (first > cut))
+            task = _of_people(met, before, rng.permutation(people)[:PEOPLE])
+            if task is not None and (task.histories.sizes == 1).sum() >= _FEW:
+                tasks.append(task)
+    if len(tasks) > 1:
+        return tasks
+    several = rng.permutation(np.flatnonzero(np.bincount(met.users, minlength=met.n_users) > 1))
+    fifth = -(-len(several) // 5)
+    for part in (several[:fifth], several[fifth : 2 * fifth]):
+        task = _of_people(met, ~np.isin(met.users, part), np.sort(part)[:PEOPLE])
+        tasks += [] if task is None else [task]
+    return tasks
+
+
+def known_people(met: Met, rng: np.random.Generator) -> list[Task]:
+    """People of whom a fifth of what they met is hidden, twice: the rest is their history, and is counted."""
+    tasks = []
+    for _ in range(2):
+        hidden = rng.random(len(met)) < _SHARE
+        counted = met.take(~hidden)
+        people = rng.permutation(np.unique(met.users[hidden & met.liked]))[:KNOWN_PEOPLE]
+        task = _task(met, counted, [(user, None) for user in np.sort(people)], hidden)
+        tasks += [] if task is None else [task]
+    return tasks
+
+
+def _of_people(met: Met, before: Mask, people: NDArray[np.int64]) -> Task | None:
+    counted = met.take(before & ~np.isin(met.users, people))
+    return _task(met, counted, [(user, n) for n in PREFIXES for user in people])
+
+
+def _task(met: Met, counted: Met, cases: list[tuple[int, int | None]], hidden: Mask | None = None) -> Task | None:
+    """Cases of (user, length of the history); without a length, what is hidden is later."""
+    known = np.bincount(counted.items, minlength=met.n_items) > 0
+    starts = met.starts
+    seen: list[NDArray[np.intp]] = []
+    later: list[NDArray[np.intp]] = []
+    sizes: list[int] = []
+    for user, n in cases:
+        rows = np.arange(starts[user], starts[user + 1])
+        rows = rows[known[met.items[rows]]]
+        if hidden is not None:
+            first, after = rows[~hidden[rows]], rows[hidden[rows]]
+        else:
+            assert n is not None
+            first, after = rows[:n], rows[n:]
+            if len(first) < n:
+                continue
+        after = after[met.liked[after]]
+        if len(after):
+            seen.append(first)
+            later.append(after)
+            sizes.append(-1 if n is None else n)
+    if not seen:
+        return None
+    every, counts = np.unique(sizes, return_counts=True)
+    weights = 1.0 / counts[np.searchsorted(every, sizes)] / len(every)
+    return Task(counted, _histories(met, seen), _histories(met, later), weights)
+
+
+def _histories(met: Met, rows: list[NDArray[np.intp]]) -> Histories:
+    found = Histories.of(rows, met.n_items)
+    return replace(found, items=met.items[found.items], values=met.values[found.items])

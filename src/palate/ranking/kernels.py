@@ -1,0 +1,103 @@
+"""The inner loops of the weights of a list, compiled."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True, fastmath=True)
+def loss_and_gradient(
+    features: Any, offset: Any, extra: Any, relevant: Any, start: Any, at: Any, weight: Any, knots: Any
+) -> Any:
+    """Loss of weights, and its gradient.
+
+    Half the mean −log of each relevant item's chance, half −log of the chance that one draw is relevant.
+
+    Args:
+        features: Of R candidates by K experts, (R, K).
+        offset: Added to each score, (R,).
+        extra: Logarithm of how many items a candidate stands for, (R,).
+        relevant: (R,).
+        start: Where the candidates of each of C cases begin, and the end, (C + 1,).
+        at: How much each knot counts for a case, (C, J).
+        weight: Of a case, (C,).
+        knots: (J, K).
+    """
+    n, size, width = len(weight), knots.shape[0], knots.shape[1]
+    value, gradient = 0.0, np.zeros((size, width))
+    pull, weights = np.zeros(width), np.zeros(width)
+    for case in range(n):
+        first, last = start[case], start[case + 1]
+        for k in range(width):
+            weights[k], pull[k] = 0.0, 0.0
+            for j in range(size):
+                weights[k] += at[case, j] * knots[j, k]
+        scores = np.empty(last - first)
+        top, positives, of_relevant = -np.inf, 0, 0.0
+        for row in range(first, last):
+            score = offset[row]
+            for k in range(width):
+                score += weights[k] * features[row, k]
+            if relevant[row]:
+                positives += 1
+                of_relevant += score
+            scores[row - first] = score + extra[row]
+            top = max(top, scores[row - first])
+        if positives == 0:
+            continue
+        total, hit = 0.0, 1e-30
+        for row in range(first, last):
+            chance = math.exp(scores[row - first] - top)
+            scores[row - first] = chance
+            total += chance
+            if relevant[row]:
+                hit += chance
+        each = math.log(total) + top - of_relevant / positives
+        value += weight[case] * 0.5 * (each + math.log(total) - math.log(hit))
+        for row in range(first, last):
+            slope = scores[row - first] / total
+            if relevant[row]:
+                slope -= 0.5 * scores[row - first] / hit + 0.5 / positives
+            for k in range(width):
+                pull[k] += slope * features[row, k]
+        for j in range(size):
+            for k in range(width):
+                gradient[j, k] += weight[case] * at[case, j] * pull[k]
+    return value, gradient
+
+
+@njit(cache=True)
+def list_ndcg(
+    features: Any, offset: Any, relevant: Any, start: Any, at: Any, knots: Any, ideal: Any, discount: Any
+) -> Any:
+    """NDCG of the list of each case, (C,); of equal scores the first candidate comes first."""
+    n, size, width, k_most = len(ideal), knots.shape[0], knots.shape[1], len(discount)
+    found = np.zeros(n)
+    for case in range(n):
+        weights = np.zeros(width)
+        for k in range(width):
+            for j in range(size):
+                weights[k] += at[case, j] * knots[j, k]
+        best, place, filled = np.empty(k_most), np.empty(k_most, dtype=np.int64), 0
+        for row in range(start[case], start[case + 1]):
+            score = offset[row]
+            for k in range(width):
+                score += weights[k] * features[row, k]
+            if filled == k_most and score <= best[filled - 1]:
+                continue
+            if filled < k_most:
+                filled += 1
+            spot = filled - 1
+            while spot > 0 and best[spot - 1] < score:
+                best[spot], place[spot] = best[spot - 1], place[spot - 1]
+                spot -= 1
+            best[spot], place[spot] = score, row
+        for spot in range(filled):
+            if relevant[place[spot]]:
+                found[case] += discount[spot]
+        found[case] /= ideal[case]
+    return found
