@@ -21,7 +21,8 @@ from palate import Dataset, Learner
 from palate.datasets import planted_world
 from palate.datasets.splits import random_split
 from palate.evaluation.intervals import bootstrap_mean
-from palate.evaluation.play import DISCOUNTS, IDEAL, K
+from palate.evaluation.metrics import expected_metrics, places
+from palate.evaluation.play import K
 from palate.model.model import Model
 from palate.random import derive_rng
 from palate.vocabulary import FOR, STANDARD
@@ -121,10 +122,8 @@ def _cells(part: Dataset, users: list[str], columns: dict[str, int], signs: tupl
 
 def _ndcg(score: Array, allowed: Array, relevant: Array) -> Array:
     """Of each row's list of what is allowed; NaN where nothing is relevant."""
-    best = np.argsort(-np.where(allowed, score, -np.inf), axis=1, kind="stable")[:, :K]
-    hits = np.take_along_axis(relevant & allowed, best, 1) @ DISCOUNTS[: best.shape[1]]
-    positives = (relevant & allowed).sum(1)
-    return np.where(positives > 0, hits / np.maximum(IDEAL[np.minimum(positives, K)], 1e-12), np.nan)
+    found = places(np.where(allowed, score, -np.inf), relevant & allowed, K)[1]
+    return expected_metrics(found, (relevant & allowed).sum(1))["ndcg"]
 
 
 def videos() -> Dataset:

@@ -19,6 +19,7 @@ from palate import Dataset, Learner
 from palate.datasets.splits import new_items
 from palate.evaluation.evaluate import held_out_rows, predict_rows
 from palate.evaluation.intervals import bootstrap_mean, paired_bootstrap, paired_rmse, rmse_interval
+from palate.evaluation.metrics import graded_ndcg
 from palate.random import derive_rng
 
 Array = np.ndarray
@@ -128,20 +129,12 @@ def _play(data: Dataset, options: dict[str, Any], seeds: int) -> Played:
 
 def _ndcg(rows: Array, mean: Array, gains: Array, k: int = 10) -> tuple[Array, Array]:
     """Users with two hidden items of different gain, and the NDCG@k of their order by the predicted mean."""
-
-    def discounted(order: Array) -> Array:
-        sorted_rows = rows[order]
-        start = np.searchsorted(sorted_rows, sorted_rows)
-        rank = np.arange(len(order)) - start
-        return np.bincount(sorted_rows, np.where(rank < k, gains[order] / np.log2(rank + 2), 0.0), minlength=size)
-
     size = rows.max() + 1
     low, high = np.full(size, np.inf), np.full(size, -np.inf)
     np.minimum.at(low, rows, gains)
     np.maximum.at(high, rows, gains)
     chosen = np.flatnonzero(high > low)
-    found, ideal = discounted(np.lexsort((-mean, rows))), discounted(np.lexsort((-gains, rows)))
-    return chosen, found[chosen] / ideal[chosen]
+    return chosen, graded_ndcg(mean, gains, rows, n_rows=size, k=k)[chosen]
 
 
 # ---- the sets -------------------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -166,15 +168,50 @@ def test_a_perfect_list_has_all_ones():
 
 
 @given(st.integers(0, 2**31), st.integers(1, 8))
-def test_ndcg_equals_scikit_learn(seed, k):
+def test_ndcg_equals_scikit_learn_with_ties_too(seed, k):
     rng = np.random.default_rng(seed)
-    scores = rng.permutation(8)[None].astype(float)  # without ties, which scikit-learn averages
-    gains = rng.integers(0, 4, size=(1, 8)).astype(float)
-    gains[0, 0] += 1.0
-    ranked = metrics.top_k(scores, None, k)
-    binary = metrics.list_metrics(ranked, sparse.csr_array(gains))["ndcg"][0]
-    assert metrics.graded_ndcg(ranked, sparse.csr_array(gains))[0] == pytest.approx(sk.ndcg_score(gains, scores, k=k))
-    assert binary == pytest.approx(sk.ndcg_score(gains > 0, scores, k=k))
+    scores = rng.integers(0, 4, size=8).astype(float)
+    gains = rng.integers(0, 4, size=8).astype(float)
+    gains[0] += 1.0
+    liked = gains[None] > 0
+    found = metrics.expected_metrics(metrics.places(scores[None], liked, k)[1], liked.sum(1))["ndcg"][0]
+    assert found == pytest.approx(sk.ndcg_score(liked, scores[None], k=k))
+    # two lists, each among entries of the other
+    rows = np.array([0, 1] * 8)
+    graded = metrics.graded_ndcg(np.repeat(scores, 2), np.repeat(gains, 2), rows, n_rows=3, k=k)
+    assert graded[:2] == pytest.approx(sk.ndcg_score(gains[None], scores[None], k=k))
+    assert np.isnan(graded[2])
+
+
+@given(st.integers(0, 2**31), st.integers(1, 7))
+def test_equal_scores_count_by_what_all_their_orders_give_on_average(seed, k):
+    rng = np.random.default_rng(seed)
+    scores = rng.integers(0, 3, size=5).astype(float)
+    scores[rng.random(5) < 0.1] = -np.inf
+    liked, seen = rng.random(5) < 0.5, rng.random(5) < 0.2
+    liked[0] = True
+    kept = np.where(seen, -np.inf, scores)
+    sums: dict[str, list[float]] = {}
+    for order in itertools.permutations(range(5)):
+        ranked = [item for item in sorted(order, key=lambda item: -kept[item]) if kept[item] > -np.inf]
+        row = np.array([(ranked + [-1] * k)[:k]])
+        for name, value in metrics.list_metrics(row, csr([liked.astype(float)])).items():
+            sums.setdefault(name, []).append(value[0])
+    mean = {name: np.mean(values) for name, values in sums.items()}
+    of_seen = csr([seen.astype(float)])
+    for relevant in (liked[None], csr([liked.astype(float)])):
+        ranked, found = metrics.places(scores[None], relevant, k, seen=of_seen)
+        one = metrics.expected_metrics(found, [liked.sum()])
+        assert {name: values[0] for name, values in one.items()} == pytest.approx(mean)
+        assert np.array_equal(ranked, metrics.top_k(scores[None], of_seen, k))
+
+
+def test_a_model_that_says_nothing_has_the_quality_of_chance():
+    liked = csr([[1.0, 1.0, *[0.0] * 998]])  # first in the table
+    _, found = metrics.places(np.zeros((1, 1000)), liked, 10)
+    got = metrics.expected_metrics(found, [2])
+    assert got["recall"][0] == pytest.approx(0.01)
+    assert got["hit_rate"][0] == pytest.approx(1 - (990 / 1000) * (989 / 999))
 
 
 @given(st.integers(0, 2**31))
@@ -182,11 +219,15 @@ def test_every_user_is_judged_alone(seed):
     rng = np.random.default_rng(seed)
     scores = rng.normal(size=(6, 10))
     relevant = sparse.csr_array((rng.random((6, 10)) < 0.3) * rng.integers(1, 5, size=(6, 10)).astype(float))
-    ranked = metrics.top_k(scores, None, 4)
-    together = {**metrics.list_metrics(ranked, relevant), "graded": metrics.graded_ndcg(ranked, relevant)}
+    scores[:, :5] = scores[0, 0]
+
+    def of(rows):
+        found = metrics.places(scores[rows], relevant[rows], 4)[1]
+        return metrics.expected_metrics(found, np.diff(relevant[rows].indptr))
+
+    together = of(np.arange(6))
     for user in range(6):
-        one = relevant[[user]]
-        alone = {**metrics.list_metrics(ranked[[user]], one), "graded": metrics.graded_ndcg(ranked[[user]], one)}
+        alone = of([user])
         for name, values in alone.items():
             assert values[0] == pytest.approx(together[name][user], nan_ok=True)
 
@@ -200,7 +241,7 @@ def test_the_order_of_stored_positives_does_not_matter():
 
 def test_a_negative_gain_is_refused():
     with pytest.raises(OptionError, match=r"^a gain is -1. Gains are at least 0: shift the ratings first.$"):
-        metrics.graded_ndcg(np.array([[0]]), csr([[-1.0, 1.0]]))
+        metrics.graded_ndcg([0.0, 0.0], [-1.0, 1.0], [0, 0], n_rows=1, k=2)
 
 
 def test_coverage_counts_each_item_once():

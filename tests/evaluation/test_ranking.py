@@ -9,7 +9,6 @@ import pytest
 from palate.errors import DataError, OptionError
 from palate.evaluation import ranking
 from palate.evaluation.baselines import Ease, Interactions, ItemKNN, Popularity, SameForAll, matrix_of
-from palate.evaluation.metrics import list_metrics, top_k
 from palate.evaluation.ranking import evaluate_ranking
 
 
@@ -123,7 +122,7 @@ def test_a_positive_seen_before_does_not_count():
 def test_users_in_blocks_give_the_same(monkeypatch):
     train, _, test = thirds(world())
     scorer = Ease(2.0).fit(train, rng=np.random.default_rng(0))
-    whole = list_metrics(top_k(scorer.score(np.arange(60)), matrix_of(train), 5), matrix_of(test))
+    whole = ranking.judge(scorer, matrix_of(train), matrix_of(test), 5)[0]
     monkeypatch.setattr(ranking, "USER_BLOCK", 7)
     found, lists = ranking.judge(scorer, matrix_of(train), matrix_of(test), 5)
     assert lists.shape == (60, 5)

@@ -153,6 +153,8 @@ def test_labels_saved_by_hand() -> None:
     assert labels_saved(random, random)["ratio"] == pytest.approx(1.0)
     assert labels_saved(random, bad)["ratio"] is None
     assert labels_saved(random, good, 1)["questions"] == pytest.approx(1.0 / 3.0)
+    useless = played([0.9, 1.0, 1.0, 0.95])  # a random asker who never gets better: nothing can be saved
+    assert set(labels_saved(useless, good).values()) == {"rmse", None}
 
 
 @pytest.mark.parametrize("protocol", ["new-users", "new-items", "cold-system"])

@@ -11,6 +11,7 @@ import scipy.sparse as sparse
 from palate.acquisition import Given, Strategy, best, values
 from palate.acquisition.targets import KNOWN, aimed_at
 from palate.arrays import Array, Mask
+from palate.evaluation.metrics import places
 from palate.evaluation.world import HeldOut, World
 from palate.model.scale import Scale
 from palate.posteriors.belief import Belief
@@ -132,18 +133,16 @@ class Judge:
         """Lists of the whole catalogue."""
         items = self._taste.items
         score = np.where(shown, items.level + belief.mean @ items.factors.T, -np.inf)
-        ranked = np.argsort(-score, axis=1, kind="stable")[:, :K]
         relevant = np.zeros(shown.shape, dtype=bool)
-        rows, places = np.nonzero(self._relevant)
-        relevant[rows, self._held_out.columns[rows, places]] = True
-        return self._lists(np.take_along_axis(relevant, ranked, 1))
+        rows, held = np.nonzero(self._relevant)
+        relevant[rows, self._held_out.columns[rows, held]] = True
+        return self._lists(places(score, relevant, K)[1].chance)
 
-    def _hits(self, predicted: Array) -> Mask:
-        """Whether each place of the list of test items is relevant, (n, K)."""
-        ranked = np.argsort(-np.where(self._held_out.present, predicted, -np.inf), axis=1, kind="stable")[:, :K]
-        return np.take_along_axis(self._relevant, ranked, 1)
+    def _hits(self, predicted: Array) -> Array:
+        """The chance that each place of the list of test items is relevant, (n, K)."""
+        return places(np.where(self._held_out.present, predicted, -np.inf), self._relevant, K)[1].chance
 
-    def _lists(self, hits: Mask) -> dict[str, Array]:
+    def _lists(self, hits: Array) -> dict[str, Array]:
         found, has_list = hits.sum(1), self._positives > 0
         parts = {
             "ndcg@10": hits @ DISCOUNTS[: hits.shape[1]] / self._ideal,

@@ -26,7 +26,7 @@ from scipy import sparse
 from palate.errors import DataError, OptionError
 from palate.evaluation.baselines import Interactions, Model, Scorer, matrix_of
 from palate.evaluation.intervals import Interval, bootstrap_mean
-from palate.evaluation.metrics import catalogue_coverage, list_metrics, top_k
+from palate.evaluation.metrics import catalogue_coverage, expected_metrics, places
 from palate.random import derive_rng
 
 FloatArray = npt.NDArray[np.float64]
@@ -113,8 +113,9 @@ def judge(
     parts, lists = [], []
     for start in range(0, wanted.shape[0], USER_BLOCK):
         users = np.arange(start, min(start + USER_BLOCK, wanted.shape[0]))
-        lists.append(top_k(scorer.score(users), seen[users], k))
-        parts.append(list_metrics(lists[-1], wanted[users]))
+        ranked, found = places(scorer.score(users), wanted[users], k, seen=seen[users])
+        lists.append(ranked)
+        parts.append(expected_metrics(found, np.diff(wanted[users].indptr)))
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, np.concatenate(lists)
 
 
@@ -184,17 +185,18 @@ def _row(result: _Judged, best: _Judged, task: _Task) -> dict[str, Any]:
     behind = {name: values - best.metrics[name] for name, values in result.metrics.items()}
     return {
         "settings": repr(result.model),
-        "metrics": _intervals(result.metrics, task),
+        "metrics": _intervals(result.metrics, task, 0.0),
         f"coverage@{task.k}": result.coverage,
-        "behind_best": _intervals(behind, task),
+        "behind_best": _intervals(behind, task, -1.0),
         "tune_seconds": round(result.tune_seconds, 3),
         "fit_seconds": round(result.fit_seconds, 3),
         "score_seconds": round(result.score_seconds, 3),
     }
 
 
-def _intervals(metrics: Mapping[str, FloatArray], task: _Task) -> dict[str, Any]:
-    intervals = bootstrap_mean(np.column_stack(list(metrics.values())), rng=derive_rng(task.seed, "bootstrap"))
+def _intervals(metrics: Mapping[str, FloatArray], task: _Task, least: float) -> dict[str, Any]:
+    values, rng = np.column_stack(list(metrics.values())), derive_rng(task.seed, "bootstrap")
+    intervals = bootstrap_mean(values, rng=rng, within=(least, 1.0))
     columns = [Interval(*figures).as_dict() for figures in zip(*intervals, strict=True)]
     return {f"{name}@{task.k}": column for name, column in zip(metrics, columns, strict=True)}
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from palate.arrays import Array, Mask, Positions
+from palate.evaluation.metrics import places
 from palate.evaluation.play import DISCOUNTS, IDEAL, K
 from palate.evaluation.world import World
 from palate.posteriors.belief import Belief
@@ -57,6 +58,6 @@ class ListJudge:
     def __call__(self, belief: Belief, exposure: Belief, allowed: Mask) -> dict[str, Array]:
         """By what is believed, of all but what was asked and answered; (n, I) is what was not asked."""
         may = allowed | ~self._world.answerable
-        shown = best_list(list_scores(self._world, belief, exposure, self._cut), may)
-        hits = np.take_along_axis(self._liked, np.maximum(shown, 0), 1) & (shown >= 0)
+        scores = np.where(may, list_scores(self._world, belief, exposure, self._cut), -np.inf)
+        hits = places(scores, self._liked, K)[1].chance
         return {LIST: hits @ DISCOUNTS[: hits.shape[1]] / self._ideal}

@@ -294,7 +294,10 @@ def questions_needed(curves: Array, target: Array) -> Array:
 
 
 def labels_saved(random: Played, own: Played, budget: int | None = None) -> dict[str, object]:
-    """How many times fewer questions than random for what random has at ``budget`` (the last one)."""
+    """How many times fewer questions than random for what random has at ``budget`` (the last one).
+
+    Every figure is None where random is no better by then than before its first question: nothing can be saved.
+    """
     metric = metric_of(own)
 
     def ratio(a: Array, b: Array, weight: Array) -> Array:
@@ -307,6 +310,9 @@ def labels_saved(random: Played, own: Played, budget: int | None = None) -> dict
         return questions_needed(_loss(metric, b, weight), _loss(metric, a, weight)[:, -1 if budget is None else budget])
 
     tables = [random.sums[metric], own.sums[metric], own.weights[metric]]
+    asked = _loss(metric, random.sums[metric].sum(0), random.weights[metric].sum())
+    if not asked[-1 if budget is None else budget] < asked[0] - 1e-12:
+        return {"metric": metric, "ratio": None, "low": None, "high": None, "questions": None}
     saved = ratio_interval(tables, ratio, rng=derive_rng(0, "bootstrap"))
     questions = ratio_interval(tables, needed, rng=derive_rng(0, "bootstrap"))
     never = not np.isfinite(questions.mean)
