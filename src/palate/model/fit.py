@@ -28,6 +28,7 @@ from palate.errors.checks import count, flag, instance, one_of, shown
 from palate.model.adapt_text import Adapt, adapt_text, check_adapt
 from palate.model.catalogue import Catalogue
 from palate.model.choose import choose_likelihood
+from palate.model.fit_list import likes_of, met_of
 from palate.model.fit_users import (
     attributes_of,
     check_history,
@@ -51,7 +52,9 @@ from palate.posteriors.items import Items, Spread
 from palate.posteriors.likelihood import Kind, Likelihood
 from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
+from palate.random import derive_rng
 from palate.ranking.item_knn import fit_companions
+from palate.ranking.list_model import fit_list
 from palate.records import Event
 from palate.vocabulary import Vocabulary
 
@@ -211,6 +214,11 @@ def fit_model(
         history=history,
         behaviour=behaviour,
         companions=fit_companions(log, *shape, rng=np.random.default_rng(seed)) if companions else None,
+        list_model=fit_list(
+            met_of(coded, chosen, scale, events),
+            likes=likes_of(chosen, scale, seed),
+            rng=derive_rng(seed, "list"),
+        ),
         adaptation=adaptation,
         labels=heard.labels,
         vocabulary=vocabulary,

@@ -38,6 +38,7 @@ from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 from palate.ranking.item_knn import Companions
+from palate.ranking.list_model import ListModel
 from palate.vocabulary import Vocabulary
 
 
@@ -64,6 +65,7 @@ class Model:
         history: What encodes histories (:mod:`palate.encoders.histories.history`).
         behaviour: The Transformer that does, where that is its name.
         companions: What comes with what, of the items fitted on; None where that was not asked for.
+        list_model: What somebody meets next; None of models saved by older versions.
         adaptation: What came of adapting the text encoder; None where that was not asked for.
         none_logit: Logit of clicking nothing in a slate; None where no answers say how often that is.
         labels: By user and position, the rows that labels put in the place of those of the data in this fit.
@@ -88,6 +90,7 @@ class Model:
     history: HistoryName = "mean"
     behaviour: Behaviour | None = None
     companions: Companions | None = None
+    list_model: ListModel | None = None
     adaptation: Adaptation | None = None
     none_logit: float | None = None
     vocabulary: Vocabulary = field(default_factory=Vocabulary)

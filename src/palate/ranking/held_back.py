@@ -75,6 +75,11 @@ class Met:
         )
 
     @property
+    def histories(self) -> Histories:
+        """What each user met, (U)."""
+        return Histories(self.items.astype(np.intp), self.starts, self.n_items)
+
+    @property
     def starts(self) -> NDArray[np.intp]:
         """Where the rows of each user begin, and the end, (U + 1,)."""
         return np.searchsorted(self.users, np.arange(self.n_users + 1))

@@ -45,6 +45,10 @@ class Histories:
         """How many items each person met, (n,)."""
         return np.diff(self.start)
 
+    def of_person(self, row: int) -> NDArray[np.intp]:
+        """Positions of what one of them met, oldest first, (m,)."""
+        return self.items[self.start[row] : self.start[row + 1]]
+
     def take(self, some: slice) -> Histories:
         """Those of some people in a row."""
         first, last, _ = some.indices(len(self))

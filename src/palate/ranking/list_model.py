@@ -74,6 +74,7 @@ class ListModel:
         new, known: Weights for people who are not in the fit, and for those who are.
         half_life: Of :data:`LATELY`, in days; None without times.
         new_chances, known_chances: How likely what is shown comes next.
+        met: What the people of the fit met, oldest first.
     """
 
     levels: Mapping[str, Array]
@@ -84,6 +85,7 @@ class ListModel:
     half_life: float | None
     new_chances: Chances
     known_chances: Chances
+    met: Histories
 
     @property
     def n_items(self) -> int:
@@ -142,7 +144,7 @@ def fit_list(met: Met, *, likes: Likes | None = None, rng: np.random.Generator) 
         levels[LATELY] = lately(log, met.n_items, half_life)
     pairs = Pairs.of(log, met.n_users, met.n_items) if counting & SHRINKAGES.keys() else None
     ease = fit_ease(log, met.n_users, met.n_items, _L2) if EASE in counting else None
-    return ListModel(levels, pairs, ease, of_new, of_known, half_life, new_chances, known_chances)
+    return ListModel(levels, pairs, ease, of_new, of_known, half_life, new_chances, known_chances, met.histories)
 
 
 def _names(half_life: float | None) -> tuple[str, ...]:

@@ -1,0 +1,92 @@
+"""What the one list is fitted on: who met what, and who would like what of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+from scipy.special import log_ndtr
+
+from palate.datasets.coding import Coded
+from palate.encoders.histories.events import Events
+from palate.model.scale import Scale
+from palate.posteriors.answers import Answers
+from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.items import Items
+from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.taste import Taste
+from palate.ranking.cases import Offset
+from palate.ranking.held_back import Met
+from palate.ranking.histories import Histories
+from palate.ranking.list_model import Likes
+
+_OPTIONS = FitOptions(dim=8, sweeps=6)  # of the taste without the people held back: it only says how much liking counts
+
+
+def met_of(coded: Coded, likelihood: Likelihood, scale: Scale, events: Events | None) -> Met:
+    """Who met what: of ratings all that is rated, and what was done and meant well; of events what was meant well.
+
+    Args:
+        coded: The answers, as they are fitted.
+        events: What was done beside answering; None if nothing.
+    """
+    shape = (len(coded.user_ids), len(coded.item_ids))
+    liked = coded.values > 0.0 if likelihood.events_only else coded.values >= scale.like
+    kept = liked if likelihood.events_only else np.ones(len(liked), dtype=bool)
+    rows = [(coded.users[kept], coded.items[kept], liked[kept], coded.values[kept], coded.timestamps[kept])]
+    if events is not None and not likelihood.events_only:
+        log = events.log
+        good = log.liking > 0.0
+        n = int(good.sum())
+        rows.append((log.users[good], log.items[good], np.ones(n, bool), np.full(n, np.nan), log.timestamps[good]))
+        rows.reverse()  # of a pair that is in both without a time the rating counts
+    users, items, good, values, times = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return Met.of(users.astype(np.int64), items.astype(np.int64), good, values, times, shape)
+
+
+def likes_of(likelihood: Likelihood, scale: Scale, seed: int) -> Likes | None:
+    """How likely each item is liked by people held back, as far as the others tell; None of events."""
+    if likelihood.events_only:
+        return None
+
+    def likes(counted: Met) -> Offset:
+        taste = _taste(counted, likelihood, seed)
+        return lambda histories: _log_like(taste, histories, scale)
+
+    return likes
+
+
+def _taste(counted: Met, likelihood: Likelihood, seed: int) -> Taste | None:
+    """None where nobody said anything."""
+    said = ~np.isnan(counted.values)
+    if not said.any():
+        return None
+    users, items = counted.users[said].astype(np.int32), counted.items[said].astype(np.int32)
+    answers = Answers.build(users, items, counted.values[said], (counted.n_users, counted.n_items))
+    values, weights = likelihood.observed(answers.values.data)
+    rated = np.unique(items).astype(np.intp)
+    found = fit(
+        Answers(answers.matrix(values), weights).of_items(rated),
+        likelihood=likelihood,
+        options=_OPTIONS,
+        rng=np.random.default_rng(seed),
+    )
+    factors = np.tile(found.factors.mean(0), (counted.n_items, 1))
+    covariances = np.tile(np.cov(found.factors.T, ddof=0) + found.covariances.mean(0), (counted.n_items, 1, 1))
+    noise = np.full(counted.n_items, float(np.median(found.noise)))
+    factors[rated], covariances[rated], noise[rated] = found.factors, found.covariances, found.noise
+    return Taste.build(Items.build(factors, covariances, noise), found.likelihood)
+
+
+def _log_like(taste: Taste | None, histories: Histories, scale: Scale) -> NDArray[np.float32]:
+    """(n, I)."""
+    n = len(histories)
+    if taste is None:
+        return np.zeros((n, histories.n_items), dtype=np.float32)
+    assert histories.values is not None
+    said = ~np.isnan(histories.values)
+    ends = np.concatenate([[0], np.cumsum(said)])[histories.start]
+    parts = (histories.values[said], histories.items[said], ends)
+    belief, items = taste.believe(sparse.csr_matrix(parts, shape=(n, histories.n_items))), taste.items
+    mean = taste.like_level(taste.likelihood.threshold(scale.cut)) + belief.score(items.factors)
+    return np.asarray(log_ndtr(mean / np.sqrt(belief.variance(items.factors) + items.answer_noise)), dtype=np.float32)
