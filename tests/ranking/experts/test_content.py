@@ -10,6 +10,7 @@ from palate.encoders.text.words import Words, words_of
 from palate.errors import DataError
 from palate.ranking.experts import content
 from palate.ranking.experts.content import FEW, Likeness, fit_content
+from palate.ranking.histories import Histories
 
 TITLES = ["red dragon", "blue dragon", "red hill", "blue hill", "green sea", ""]
 
@@ -21,11 +22,8 @@ def rows() -> sparse.csr_array:
     return words.rows(documents)
 
 
-def histories(*sets: list[int]) -> sparse.csr_array:
-    dense = np.zeros((len(sets), len(TITLES)))
-    for row, items in zip(dense, sets, strict=True):
-        row[items] = 1.0
-    return sparse.csr_array(dense)
+def histories(*sets: list[int]) -> Histories:
+    return Histories.of([np.array(items, dtype=np.intp) for items in sets], len(TITLES))
 
 
 def test_evidence_is_the_logarithm_of_the_summed_cosines():
@@ -42,11 +40,11 @@ def test_evidence_is_the_logarithm_of_the_summed_cosines():
 def test_what_items_add_sums_up_to_the_whole():
     vectors = np.random.default_rng(0).normal(size=(6, 3)).astype(np.float32)
     for likeness in (Likeness.of_words(rows()), Likeness.of_vectors(np.abs(vectors))):
-        sums = likeness.sums(histories([0, 3]))[0]
-        parts = np.array([likeness.share([0, 3], item) for item in range(6)])
+        sums = likeness.sums(histories([0, 3]).matrix(1.0))[0]
+        parts = np.array([likeness.shares(np.array([0, 3]), item) for item in range(6)])
         positive = parts.min(1) > 0
         assert parts[positive].sum(1) == pytest.approx(sums[positive], abs=1e-6)
-    assert Likeness.of_words(rows()).share([0, 4], 2).argmax() == 0  # the red one
+    assert Likeness.of_words(rows()).shares(np.array([0, 4]), 2).argmax() == 0  # the red one
 
 
 def test_evidence_fades_as_an_item_becomes_known():
@@ -58,19 +56,11 @@ def test_evidence_fades_as_an_item_becomes_known():
     assert words.counting(counts) is words
 
 
-def test_people_are_taken_in_parts_and_nothing_changes(monkeypatch):
-    words, _ = fit_content(np.zeros(6), rows=rows())
-    people = histories([0], [1, 2], [3], [4, 0], [2])
-    whole = words.evidence(people)
-    monkeypatch.setattr(content, "_CELLS", 7)
-    assert np.array_equal(words.evidence(people), whole)
-
-
 def test_a_word_of_very_many_items_is_left_out(monkeypatch):
     monkeypatch.setattr(content, "MOST", 1)
     found = Likeness.of_words(sparse.csr_array(np.array([[0.6, 0.8], [1.0, 0.0], [0.0, 0.0]])))
-    assert found.share([0], 1).tolist() == [0.0]
-    assert found.share([0], 0) == pytest.approx([0.64])
+    assert found.shares(np.array([0]), 1).tolist() == [0.0]
+    assert found.shares(np.array([0]), 0) == pytest.approx([0.64])
 
 
 def test_vectors_that_are_missing_or_all_the_same_say_nothing():

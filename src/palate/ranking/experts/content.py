@@ -9,7 +9,6 @@ item becomes known. How much either counts is for the weights of the list to say
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,11 +17,10 @@ from numpy.typing import NDArray
 
 from palate.arrays import Array, Mask, Vectors
 from palate.errors import DataError
+from palate.ranking.histories import Histories, evidence
 
-EVEN = 0.1  # likeness that every item has, as a share of the mean
 FEW = 5.0  # people who acted on an item, at which its content counts half
 MOST = 20_000  # items that share a word, beyond which it is left out: it says little, and a list of it is long
-_CELLS = 2**24  # of people times items held at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +48,7 @@ class Likeness:
     @classmethod
     def of_vectors(cls, vectors: Vectors) -> Likeness:
         """By the cosine of vectors, (I, R), from their mean; NaN where an item has none."""
-        known = ~np.isnan(vectors).any(1)
+        known: Mask = np.asarray(~np.isnan(vectors).any(1))
         centred = np.where(known[:, None], vectors - vectors[known].mean(0) if known.any() else 0.0, 0.0)
         lengths = np.linalg.norm(centred, axis=1, keepdims=True)
         return cls(None, np.asarray(centred / np.maximum(lengths, 1e-9), dtype=np.float32))
@@ -72,9 +70,9 @@ class Likeness:
         dense = total.toarray() if isinstance(total, sparse.csr_array) else total
         return np.asarray(np.maximum(dense, 0.0), dtype=np.float32)
 
-    def share(self, items: Sequence[int] | NDArray[np.intp], item: int) -> Array:
+    def shares(self, items: NDArray[np.intp], item: int) -> Array:
         """What each of some items adds to s of another, (n,)."""
-        one, some = self._items[[item]], self._items[np.asarray(items, dtype=np.intp)]
+        one, some = self._items[[item]], self._items[items]
         found = some @ one.T
         dense = found.toarray() if isinstance(found, sparse.csr_array) else found
         return np.asarray(np.maximum(dense[:, 0], 0.0), dtype=np.float64)
@@ -94,18 +92,13 @@ class ContentExpert:
     likeness: Likeness
     fading: Vectors | None = None
 
-    def evidence(self, histories: sparse.csr_array) -> Vectors:
-        """E(s), (n, I) float32, for histories of 0 and 1, (n, I); 0 where nothing is known."""
-        n, n_items = histories.shape
-        found = np.empty((n, n_items), dtype=np.float32)
-        step = max(1, _CELLS // max(n_items, 1))
-        for start in range(0, n, step):
-            found[start : start + step] = _evidence(self.likeness.sums(histories[start : start + step]))
-        return found if self.fading is None else found * self.fading
+    def evidence(self, histories: Histories) -> Vectors:
+        found = evidence(self.likeness.sums(histories.matrix(1.0)))
+        return found if self.fading is None else np.asarray(found * self.fading, dtype=np.float32)
 
-    def share(self, items: Sequence[int] | NDArray[np.intp], item: int) -> Array:
-        """What each item of a history adds to s of one, (n,), at least 0."""
-        return self.likeness.share(items, item)
+    def shares(self, items: NDArray[np.intp], item: int) -> Array:
+        """What each of the items met adds to the score of an item, (n,), at least 0."""
+        return self.likeness.shares(items, item)
 
     def counting(self, counts: Array) -> ContentExpert:
         """The same where so many have acted on each item, (I,)."""
@@ -139,8 +132,3 @@ def fit_content(
 
 def _fading(counts: Array) -> Vectors:
     return (1.0 / (1.0 + np.asarray(counts) / FEW)).astype(np.float32)
-
-
-def _evidence(sums: Vectors) -> Vectors:
-    even = np.float32(EVEN) * sums.mean(1, keepdims=True)
-    return np.asarray(np.log1p(np.divide(sums, even, out=np.zeros_like(sums), where=even > 0)), dtype=np.float32)
