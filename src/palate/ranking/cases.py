@@ -84,36 +84,6 @@ class Cases:
     def __len__(self) -> int:
         return len(self.weights)
 
-    def first(self, n: int) -> Cases:
-        """At most n cases of each length of history; of unequal lengths, at most 7 n."""
-        every, codes = np.unique(self.sizes, return_inverse=True)
-        n = max(n, 7 * n // len(every)) if len(every) < 50 else 7 * n
-        place = np.zeros(len(self), dtype=np.intp)
-        order = np.argsort(codes, kind="stable")
-        place[order] = np.arange(len(self)) - np.searchsorted(codes[order], codes[order])
-        kept = place < n if len(every) < 50 else np.arange(len(self)) < n
-        return self.take(kept)
-
-    def take(self, kept: Mask) -> Cases:
-        """Some of the cases; those of each length of history count as much together as before."""
-        if kept.all():
-            return self
-        rows = np.repeat(kept, np.diff(self.start))
-        every, codes = np.unique(self.sizes, return_inverse=True)
-        total, left = np.bincount(codes, self.weights), np.bincount(codes[kept], self.weights[kept], len(every))
-        weights = self.weights * np.divide(total, left, out=np.ones_like(total), where=left > 0)[codes]
-        return Cases(
-            self.features[rows],
-            self.offset[rows],
-            self.extra[rows],
-            self.relevant[rows],
-            self.next[rows],
-            np.concatenate([[0], np.cumsum(np.diff(self.start)[kept])]),
-            self.sizes[kept],
-            weights[kept] / weights[kept].sum(),
-            self.ideal[kept],
-        )
-
     def loss(self, at: Array, knots: Array) -> tuple[float, Array]:
         """Loss of weights (J, K) and its gradient; ``at`` is how much each knot counts for a case, (C, J)."""
         value, gradient = loss_and_gradient(

@@ -11,6 +11,7 @@ from palate.arrays import Array, Mask
 from palate.ranking.histories import Histories
 
 CUTS = (0.5, 0.65, 0.8)  # shares of the log after which people count as having come late
+WINDOW = 0.2  # share of the log after a cut, in which they come: a list is made for soon, not for years ahead
 PREFIXES = (0, 1, 3, 6, 12, 25, 50)  # items of a history
 PEOPLE = 1_000  # of a cut at most
 KNOWN_PEOPLE = 2_000  # of the fit at most
@@ -64,7 +65,7 @@ class Met:
         """Whether every row has a time."""
         return len(self) > 0 and not np.isnan(self.timestamps).any()
 
-    def take(self, rows: Mask) -> Met:
+    def take(self, rows: Mask | NDArray[np.intp]) -> Met:
         return replace(
             self,
             users=self.users[rows],
@@ -73,6 +74,11 @@ class Met:
             values=self.values[rows],
             timestamps=self.timestamps[rows],
         )
+
+    def shuffled(self, rng: np.random.Generator) -> Met:
+        """With what has the same time, or none, in an order by chance: that of a table says nothing."""
+        order = np.lexsort((rng.random(len(self)), np.nan_to_num(self.timestamps, nan=-np.inf), self.users))
+        return self.take(order)
 
     @property
     def histories(self) -> Histories:
@@ -112,12 +118,12 @@ def new_people(met: Met, rng: np.random.Generator) -> list[Task]:
 
     Of each the first 0, 1, 3, … items are the history, and counts are of what was before they came.
     """
-    tasks = []
+    met, tasks = met.shuffled(rng), []
     if met.is_dated:
         first = np.full(met.n_users, np.inf)
         np.minimum.at(first, met.users, met.timestamps)
-        for cut in np.quantile(met.timestamps, CUTS):
-            before, people = met.timestamps <= cut, np.flatnonzero(np.isfinite(first) & (first > cut))
+        for cut, end in np.quantile(met.timestamps, [(cut, min(cut + WINDOW, 1.0)) for cut in CUTS]):
+            before, people = met.timestamps <= cut, np.flatnonzero((first > cut) & (first <= end))
             task = _of_people(met, before, rng.permutation(people)[:PEOPLE])
             if task is not None and (task.histories.sizes == 1).sum() >= _FEW:
                 tasks.append(task)

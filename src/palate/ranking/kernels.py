@@ -15,7 +15,7 @@ def loss_and_gradient(
 ) -> Any:
     """Loss of weights, and its gradient.
 
-    Half the mean −log of each relevant item's chance, half −log of the chance that one draw is relevant.
+    The mean −log of the chance that one draw of the softmax of the scores is relevant.
 
     Args:
         features: Of R candidates by K experts, (R, K).
@@ -37,17 +37,15 @@ def loss_and_gradient(
             for j in range(size):
                 weights[k] += at[case, j] * knots[j, k]
         scores = np.empty(last - first)
-        top, positives, of_relevant = -np.inf, 0, 0.0
+        top, is_any = -np.inf, False
         for row in range(first, last):
-            score = offset[row]
+            score = offset[row] + extra[row]
             for k in range(width):
                 score += weights[k] * features[row, k]
-            if relevant[row]:
-                positives += 1
-                of_relevant += score
-            scores[row - first] = score + extra[row]
-            top = max(top, scores[row - first])
-        if positives == 0:
+            scores[row - first] = score
+            top = max(top, score)
+            is_any |= relevant[row]
+        if not is_any:
             continue
         total, hit = 0.0, 1e-30
         for row in range(first, last):
@@ -56,12 +54,9 @@ def loss_and_gradient(
             total += chance
             if relevant[row]:
                 hit += chance
-        each = math.log(total) + top - of_relevant / positives
-        value += weight[case] * 0.5 * (each + math.log(total) - math.log(hit))
+        value += weight[case] * (math.log(total) - math.log(hit))
         for row in range(first, last):
-            slope = scores[row - first] / total
-            if relevant[row]:
-                slope -= 0.5 * scores[row - first] / hit + 0.5 / positives
+            slope = scores[row - first] * (1.0 / total - (1.0 / hit if relevant[row] else 0.0))
             for k in range(width):
                 pull[k] += slope * features[row, k]
         for j in range(size):
