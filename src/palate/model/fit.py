@@ -53,8 +53,8 @@ from palate.posteriors.likelihood import Kind, Likelihood
 from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
+from palate.ranking.fit_list import fit_list
 from palate.ranking.item_knn import fit_companions
-from palate.ranking.list_model import fit_list
 from palate.records import Event
 from palate.vocabulary import Vocabulary
 

@@ -16,9 +16,9 @@ from palate.posteriors.items import Items
 from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.taste import Taste
 from palate.ranking.cases import Offset
+from palate.ranking.fit_list import Likes
 from palate.ranking.held_back import Met
 from palate.ranking.histories import Histories
-from palate.ranking.list_model import Likes
 
 _OPTIONS = FitOptions(dim=8, sweeps=6)  # of the taste without the people held back: it only says how much liking counts
 

@@ -11,32 +11,24 @@ Statistical Science 1(1), 1986.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from palate.arrays import Array
-from palate.encoders.histories.history import Log
-from palate.ranking.cases import Cases, Offset
-from palate.ranking.chances import Chances, fit_chances
+from palate.ranking.chances import Chances
 from palate.ranking.experts.company import DECAY, Company, Pairs
-from palate.ranking.experts.ease import Ease, fit_ease
-from palate.ranking.experts.levels import HALF_LIVES, Level, lately, popularity
-from palate.ranking.held_back import Met, Task, known_people, new_people
+from palate.ranking.experts.levels import Level
 from palate.ranking.histories import Expert, Histories
-from palate.ranking.weights import KNOWN, NEW, Weights, choose, fit_weights, polish
+from palate.ranking.weights import Weights
 
 EVER, LATELY = "popular", "popular lately"
-COMPANY, BROAD, LATE, EASE = "company", "company, shrunk more", "company of late", "ease"
-SHRINKAGES: Mapping[str, float] = {COMPANY: 10.0, BROAD: 100.0, LATE: 10.0}
+PLAIN, COMPANY, BROAD = "company, not shrunk", "company", "company, shrunk more"
+LATE = "company of late"
+SHRINKAGES: Mapping[str, float] = {PLAIN: 0.0, COMPANY: 10.0, BROAD: 100.0, LATE: 10.0}
 LEVELS = (EVER, LATELY)
-_FEW = 100  # cases; of fewer, weights are not learnt
-_L2 = 300.0  # of EASE
-Likes = Callable[[Met], Offset]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,7 +62,7 @@ class ListModel:
     Attributes:
         levels: Logarithms of popularity by name, (I,) each.
         pairs: What is met together; None where no expert needs it.
-        ease: None where it does not count.
+        experts: The others that count, by name: EASE, factors, content.
         new, known: Weights for people who are not in the fit, and for those who are.
         half_life: Of :data:`LATELY`, in days; None without times.
         new_chances, known_chances: How likely what is shown comes next.
@@ -79,7 +71,7 @@ class ListModel:
 
     levels: Mapping[str, Array]
     pairs: Pairs | None
-    ease: Ease | None
+    experts: Mapping[str, Expert]
     new: Weights
     known: Weights
     half_life: float | None
@@ -95,8 +87,8 @@ class ListModel:
         """By its name, if it counts."""
         if name in self.levels:
             return Level(self.levels[name].astype(np.float32))
-        if name == EASE and self.ease is not None:
-            return self.ease
+        if name in self.experts:
+            return self.experts[name]
         assert self.pairs is not None
         return Company(self.pairs.cosine(SHRINKAGES[name]), DECAY if name == LATE else 1.0)
 
@@ -118,107 +110,3 @@ class ListModel:
         """How likely each item is what comes next and is liked, from the scores S of all that may be shown, (I,)."""
         shares = np.exp(scores - scores.max())
         return (self.known_chances if known and n else self.new_chances).of(shares / shares.sum(), n)
-
-
-def fit_list(met: Met, *, likes: Likes | None = None, rng: np.random.Generator) -> ListModel:
-    """The list of everything that people met.
-
-    Args:
-        likes: Gives from what is counted the logarithm of the chance that somebody likes each item, which is added to
-            each score when weights are chosen; None where meeting is all that is known.
-        rng: Source of the people and the rows held back.
-    """
-    new, known = new_people(met, rng), known_people(met, rng)
-    half_life, level = _level(new, met.is_dated)
-    names, fitted = _names(half_life), []
-    for tasks, at in ((new, NEW), (known, KNOWN)):
-        folds = [_cases(task, half_life, likes, rng) for task in tasks]
-        values = _weights(folds, names, at, level)
-        chances = fit_chances(folds, at, values) if _are_enough(folds) else Chances.plain(at)
-        fitted.append((Weights(names, at, values), chances))
-    (of_new, new_chances), (of_known, known_chances) = fitted
-    counting = {name for weights in (of_new, of_known) for name in weights.counting}
-    log = log_of(met)
-    levels = {EVER: popularity(log, met.n_items)}
-    if half_life is not None and LATELY in counting:
-        levels[LATELY] = lately(log, met.n_items, half_life)
-    pairs = Pairs.of(log, met.n_users, met.n_items) if counting & SHRINKAGES.keys() else None
-    ease = fit_ease(log, met.n_users, met.n_items, _L2) if EASE in counting else None
-    return ListModel(levels, pairs, ease, of_new, of_known, half_life, new_chances, known_chances, met.histories)
-
-
-def _names(half_life: float | None) -> tuple[str, ...]:
-    return (EVER, *((LATELY,) if half_life is not None else ()), COMPANY, BROAD, LATE, EASE)
-
-
-def _level(tasks: list[Task], is_dated: bool) -> tuple[float | None, str]:
-    """The half-life, and the level, under which what people did of whom nothing is known is likeliest.
-
-    By likelihood: NDCG@10 of one list for all is noisy even with a thousand people.
-    """
-    if not is_dated or not tasks:
-        return None, EVER
-    costs = {half_life: _cost(tasks, half_life) for half_life in (None, *HALF_LIVES)}
-    best = min(HALF_LIVES, key=lambda half_life: costs[half_life])
-    return best, LATELY if costs[best] < costs[None] else EVER
-
-
-def _cost(tasks: list[Task], half_life: float | None) -> float:
-    """Mean −log chance of what is liked later under a softmax of a level times its best slope, for no history."""
-    parts = []
-    for task in tasks:
-        log, n_items, known = log_of(task.counted), task.counted.n_items, task.known
-        level = popularity(log, n_items) if half_life is None else lately(log, n_items, half_life)
-        rows = np.repeat(np.arange(len(task.later)), task.later.sizes)
-        rows, items = rows[first := (task.histories.sizes == 0)[rows]], task.later.items[first]
-        share = 1.0 / task.later.sizes[rows]
-        parts.append((level[known], float(share @ level[items] / share.sum())))
-    return float(
-        minimize_scalar(
-            lambda slope: sum(logsumexp(slope * level) - slope * mean for level, mean in parts),
-            bounds=(0.05, 5.0),
-            method="bounded",
-        ).fun
-    )
-
-
-def _are_enough(folds: list[Cases]) -> bool:
-    return sum(map(len, folds)) >= _FEW
-
-
-def _weights(folds: list[Cases], names: tuple[str, ...], at: tuple[float, ...], level: str) -> Array:
-    """(J, K); of too few cases those of popularity and company alike."""
-    is_level = np.array([name == level for name in names], dtype=np.float64)
-    if not _are_enough(folds):
-        values = np.tile(is_level + np.array([name == COMPANY for name in names]), (len(at), 1))
-    else:
-        levels = [place for place, name in enumerate(names) if name in LEVELS]
-        others = [place for place, name in enumerate(names) if name not in LEVELS]
-        columns = choose(folds, at, levels, others)
-        values = fit_weights(folds, at, np.array(columns))
-    if at is NEW:
-        values[0] = is_level
-    return polish(folds, at, values, range(int(at is NEW), len(at))) if _are_enough(folds) else values
-
-
-def _cases(task: Task, half_life: float | None, likes: Likes | None, rng: np.random.Generator) -> Cases:
-    experts = _experts(task.counted, half_life)
-    return Cases.of(task, list(experts.values()), None if likes is None else likes(task.counted), rng)
-
-
-def _experts(met: Met, half_life: float | None) -> dict[str, Expert]:
-    log = log_of(met)
-    pairs = Pairs.of(log, met.n_users, met.n_items)
-    found: dict[str, Expert] = {EVER: Level(popularity(log, met.n_items).astype(np.float32))}
-    if half_life is not None:
-        found[LATELY] = Level(lately(log, met.n_items, half_life).astype(np.float32))
-    near = pairs.cosine(SHRINKAGES[COMPANY])
-    found |= {COMPANY: Company(near), BROAD: Company(pairs.cosine(SHRINKAGES[BROAD])), LATE: Company(near, DECAY)}
-    found[EASE] = fit_ease(log, met.n_users, met.n_items, _L2)
-    return found
-
-
-def log_of(met: Met) -> Log:
-    """The same as a log of events that are all alike."""
-    n = len(met)
-    return Log(met.users, met.items, np.ones(n), met.timestamps, np.zeros(n, dtype=np.int64))

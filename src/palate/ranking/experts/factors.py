@@ -32,6 +32,7 @@ from palate.posteriors.symmetric import shares
 
 SWEEPS, STEPS = 12, 3  # turns, and steps of conjugate gradients in each: more change no list
 _EXACT = 64  # steps at most where a person is made of a history; after twenty nothing is left
+_WORTH_THREADS = 2_000_000  # numbers that are read in a step, of fewer starting threads takes longer
 _BLOCK = 4096  # people whose scores are made at once
 
 
@@ -71,7 +72,7 @@ class Factors:
     settings: FactorSettings
 
     def people(self, histories: sparse.csr_array) -> Vectors:
-        """x of who met what, (n, I) of 0 and 1 to (n, D); 0 without a history."""
+        """X of who met what, (n, I) of 0 and 1 to (n, D); 0 without a history."""
         found = np.zeros((histories.shape[0], self.items.shape[1]), np.float32)
         ones = np.ones(len(found), np.float32)
         _solve(sparse.csr_array(histories), self.items, np.zeros((0, 0), np.float32), ones, _EXACT, found)
@@ -143,9 +144,7 @@ def _runs(n: int) -> Iterator[slice]:
     return (slice(first, first + _BLOCK) for first in range(0, n, _BLOCK))
 
 
-def _solve(
-    rows: sparse.csr_array, others: Vectors, gram: Vectors, ridge: Vectors, steps: int, out: Vectors
-) -> None:
+def _solve(rows: sparse.csr_array, others: Vectors, gram: Vectors, ridge: Vectors, steps: int, out: Vectors) -> None:
     """Rows of one side given the other, into ``out``, shared among threads (:func:`factor_kernels.solve_rows`)."""
     from palate.ranking.experts.factor_kernels import solve_rows
 
@@ -155,4 +154,7 @@ def _solve(
     def part(first: int, last: int) -> None:
         solve_rows(start, rows.indices, others, gram, ridge, steps, first, last, out)
 
-    on_threads(part, bounds[:-1], bounds[1:])
+    if len(out) * (len(gram) + 1) + len(rows.indices) < _WORTH_THREADS:
+        part(0, len(out))
+    else:
+        on_threads(part, bounds[:-1], bounds[1:])

@@ -1,0 +1,182 @@
+"""The fit of the one list: experts, and their weights, from what everybody met."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import logsumexp
+
+from palate.arrays import Array
+from palate.encoders.histories.history import Log
+from palate.ranking.cases import Cases, Offset
+from palate.ranking.chances import Chances, fit_chances
+from palate.ranking.experts.company import DECAY, Company, Pairs
+from palate.ranking.experts.content import ContentExpert
+from palate.ranking.experts.ease import fit_ease
+from palate.ranking.experts.factor_panel import choose_factors
+from palate.ranking.experts.factors import Factors, FactorSettings, fit_factors
+from palate.ranking.experts.levels import HALF_LIVES, Level, lately, popularity
+from palate.ranking.held_back import Met, Task, known_people, new_people
+from palate.ranking.histories import Expert, Histories, evidence
+from palate.ranking.list_model import COMPANY, EVER, LATE, LATELY, SHRINKAGES, ListModel
+from palate.ranking.weights import KNOWN, NEW, Weights, fit_weights, polish
+
+EASE: Mapping[str, float] = {"ease": 100.0, "ease, held back more": 1000.0}
+FACTORS = ("factors of short histories", "factors of long histories")
+_FEW = 100  # cases; of fewer, weights are not learnt
+Likes = Callable[[Met], Offset]
+Contents = Callable[[Array], Sequence[ContentExpert]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FactorExpert:
+    """Factors as an expert."""
+
+    factors: Factors
+
+    def evidence(self, histories: Histories) -> NDArray[np.float32]:
+        return evidence(self.factors.score(histories.matrix()))
+
+    def shares(self, items: NDArray[np.intp], item: int) -> Array:
+        """What each of the items met adds to the score of an item, (n,)."""
+        return self.factors.share(items, item)
+
+
+def fit_list(
+    met: Met, *, likes: Likes | None = None, contents: Contents | None = None, rng: np.random.Generator
+) -> ListModel:
+    """The list of everything that people met.
+
+    Args:
+        likes: Gives from what is counted the logarithm of the chance that somebody likes each item, which is added to
+            each score when weights are chosen; None where meeting is all that is known.
+        contents: Gives experts by content from how many met each item; None without content.
+        rng: Source of the people and the rows held back, and of the factors' start.
+    """
+    new, known = new_people(met, rng), known_people(met, rng)
+    if min(_size(new), _size(known)) < _FEW:
+        return _plain(met)
+    half_life, level = _level(new, met.is_dated)
+    maker = _Maker(half_life, choose_factors([new[-1], known[-1]], rng), contents, rng)
+    of_new, new_chances = _learnt([maker.cases(task, likes) for task in new], maker.names(met), NEW, level)
+    of_known, known_chances = _learnt([maker.cases(task, likes) for task in known], maker.names(met), KNOWN, level)
+    counting = {*of_new.counting, *of_known.counting}
+    log = log_of(met)
+    levels = {EVER: popularity(log, met.n_items)}
+    if half_life is not None and LATELY in counting:
+        levels[LATELY] = lately(log, met.n_items, half_life)
+    pairs = Pairs.of(log, met.n_users, met.n_items) if counting & SHRINKAGES.keys() else None
+    experts = maker.others(met, counting)
+    return ListModel(levels, pairs, experts, of_new, of_known, half_life, new_chances, known_chances, met.histories)
+
+
+def _size(tasks: list[Task]) -> int:
+    return sum(len(task.weights) for task in tasks)
+
+
+def _plain(met: Met) -> ListModel:
+    """Popularity, and as much what is met together: where too few people can be held back to learn more."""
+    log, names = log_of(met), (EVER, COMPANY)
+    new = Weights(names, NEW, np.array([[1.0, 0.0], *[[1.0, 1.0]] * (len(NEW) - 1)]))
+    known = Weights(names, KNOWN, np.ones((len(KNOWN), 2)))
+    pairs = Pairs.of(log, met.n_users, met.n_items)
+    levels = {EVER: popularity(log, met.n_items)}
+    return ListModel(levels, pairs, {}, new, known, None, Chances.plain(NEW), Chances.plain(KNOWN), met.histories)
+
+
+def _level(tasks: list[Task], is_dated: bool) -> tuple[float | None, str]:
+    """The half-life, and the level, under which what people did of whom nothing is known is likeliest.
+
+    By likelihood: NDCG@10 of one list for all is noisy even with a thousand people.
+    """
+    if not is_dated:
+        return None, EVER
+    costs = {half_life: _cost(tasks, half_life) for half_life in (None, *HALF_LIVES)}
+    best = min(HALF_LIVES, key=lambda half_life: costs[half_life])
+    return best, LATELY if costs[best] < costs[None] else EVER
+
+
+def _cost(tasks: list[Task], half_life: float | None) -> float:
+    """Mean −log chance of what is liked later under a softmax of a level times its best slope, for no history."""
+    parts = []
+    for task in tasks:
+        log, n_items, known = log_of(task.counted), task.counted.n_items, task.known
+        level = popularity(log, n_items) if half_life is None else lately(log, n_items, half_life)
+        rows = np.repeat(np.arange(len(task.later)), task.later.sizes)
+        rows, items = rows[first := (task.histories.sizes == 0)[rows]], task.later.items[first]
+        share = 1.0 / task.later.sizes[rows]
+        parts.append((level[known], float(share @ level[items] / share.sum())))
+    return float(
+        minimize_scalar(
+            lambda slope: sum(logsumexp(slope * level) - slope * mean for level, mean in parts),
+            bounds=(0.05, 5.0),
+            method="bounded",
+        ).fun
+    )
+
+
+def _learnt(folds: list[Cases], names: tuple[str, ...], at: tuple[float, ...], level: str) -> tuple[Weights, Chances]:
+    """Weights and chances; of new people of whom nothing is known the level alone."""
+    values, free = fit_weights(folds, at), range(len(at))
+    if at is NEW:
+        values[0], free = [name == level for name in names], range(1, len(at))
+    values = polish(folds, at, values, free)
+    return Weights(names, at, values), fit_chances(folds, at, values)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Maker:
+    """Makes the experts of what is counted."""
+
+    half_life: float | None
+    settings: tuple[FactorSettings, FactorSettings]
+    contents: Contents | None
+    rng: np.random.Generator
+
+    def names(self, met: Met) -> tuple[str, ...]:
+        levels = (EVER,) if self.half_life is None else (EVER, LATELY)
+        return (*levels, *SHRINKAGES, *EASE, *FACTORS, *(one.name for one in self._content(met)))
+
+    def cases(self, task: Task, likes: Likes | None) -> Cases:
+        met, log = task.counted, log_of(task.counted)
+        pairs = Pairs.of(log, met.n_users, met.n_items)
+        experts: list[Expert] = [Level(popularity(log, met.n_items).astype(np.float32))]
+        if self.half_life is not None:
+            experts.append(Level(lately(log, met.n_items, self.half_life).astype(np.float32)))
+        experts += [
+            Company(pairs.cosine(shrinkage), DECAY if name == LATE else 1.0) for name, shrinkage in SHRINKAGES.items()
+        ]
+        experts += self.others(met, None).values()
+        return Cases.of(task, experts, None if likes is None else likes(met), self.rng)
+
+    def others(self, met: Met, counting: set[str] | None) -> dict[str, Expert]:
+        """Those that are more than counts, by name: all, or those that count."""
+        found: dict[str, Expert] = {}
+        for name, l2 in EASE.items():
+            if counting is None or name in counting:
+                found[name] = fit_ease(log_of(met), met.n_users, met.n_items, l2)
+        for name, settings in zip(FACTORS, self.settings, strict=True):
+            if counting is None or name in counting:
+                found[name] = FactorExpert(fit_factors(_matrix(met), settings, rng=self.rng))
+        return found | {one.name: one for one in self._content(met) if counting is None or one.name in counting}
+
+    def _content(self, met: Met) -> Sequence[ContentExpert]:
+        if self.contents is None:
+            return ()
+        return self.contents(np.bincount(met.items, minlength=met.n_items).astype(np.float64))
+
+
+def _matrix(met: Met) -> sparse.csr_array:
+    ones = np.ones(len(met))
+    return sparse.csr_array((ones, (met.users, met.items)), shape=(met.n_users, met.n_items))
+
+
+def log_of(met: Met) -> Log:
+    """The same as a log of events that are all alike."""
+    n = len(met)
+    return Log(met.users, met.items, np.ones(n), met.timestamps, np.zeros(n, dtype=np.int64))
