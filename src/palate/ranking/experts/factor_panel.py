@@ -1,13 +1,14 @@
 """Which of a few settings of the factors: those with the best lists for people held back.
 
-What is best for histories of a few items is not what is best for long ones, so there are two. A panel of twelve, spread
-over what was best on any data looked at, and the weights of the list do the rest: a search that climbed on from there
-took twenty times as long, and no list was better (docs/lab-notes.md).
+What is best for histories of a few items is not what is best for long ones, so there are two. The best of eight, spread
+over what was best on any data looked at, then of fewer and more factors; the weights of the list do the rest. A search
+that climbed on from there took ten times as long, and no list was better (docs/lab-notes.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import scipy.sparse as sparse
@@ -17,11 +18,13 @@ from palate.arrays import Array
 from palate.ranking.experts.factors import FactorSettings, fit_factors
 from palate.ranking.held_back import Task
 
+DIM, OTHERS = 64, (32, 128)
 PANEL = tuple(
-    FactorSettings(dim, ratio, ridge)
-    for dim in (32, 128)
-    for ratio, ridge in ((0.3, 0.006), (0.1, 0.006), (0.1, 0.02), (0.03, 0.02), (0.03, 0.06), (0.01, 0.06))
-)
+    FactorSettings(DIM, ratio, ridge)
+    for ratio, ridge in (
+        (0.3, 0.03), (0.3, 0.006), (0.1, 0.02), (0.1, 0.006), (0.03, 0.03), (0.03, 0.01), (0.01, 0.1), (0.01, 0.03)
+    )
+)  # fmt: skip
 _SHORT = 6  # items of a short history at most
 _CASES = 1_500  # of a task that are looked at, at most
 _CELLS = 4_000_000  # people times items at once
@@ -36,19 +39,31 @@ def choose_factors(tasks: Sequence[Task], rng: np.random.Generator) -> tuple[Fac
         rng: Source of the starts.
     """
     seed = int(rng.integers(2**31))
-    reached = np.zeros((len(PANEL), 2))
+    first = {settings: _qualities(tasks, settings, seed) for settings in PANEL}
+    found = []
+    for side in (0, 1):
+        best = max(PANEL, key=lambda settings: first[settings][side])
+        near = {best: first[best], **{one: _qualities(tasks, one, seed) for one in _of_other_sizes(best)}}
+        found.append(max(near, key=lambda settings: near[settings][side]))
+    return found[0], found[1]
+
+
+def _of_other_sizes(settings: FactorSettings) -> list[FactorSettings]:
+    return [replace(settings, dim=dim) for dim in OTHERS]
+
+
+def _qualities(tasks: Sequence[Task], settings: FactorSettings, seed: int) -> tuple[float, float]:
+    """Mean NDCG@10 for short histories, and for long ones."""
+    reached = np.zeros(2)
     for task in tasks:
         met = task.counted
         rows = sparse.csr_array((np.ones(len(met)), (met.users, met.items)), shape=(met.n_users, met.n_items))
-        for place, settings in enumerate(PANEL):
-            if settings.dim > min(rows.shape):  # no more directions than there are
-                continue
-            factors = fit_factors(rows, settings, rng=np.random.default_rng(seed))
-            sizes, found = _quality(task, factors.score)
-            short = (sizes > 0) & (sizes <= _SHORT)
-            reached[place] += [found[some].mean() if some.any() else 0.0 for some in (short, sizes > _SHORT)]
-    few, most = reached.argmax(0).tolist()
-    return PANEL[few], PANEL[most]
+        if settings.dim > min(rows.shape):  # no more directions than there are
+            settings = replace(settings, dim=min(rows.shape))
+        sizes, found = _quality(task, fit_factors(rows, settings, rng=np.random.default_rng(seed)).score)
+        short = (sizes > 0) & (sizes <= _SHORT)
+        reached += [found[some].mean() if some.any() else 0.0 for some in (short, sizes > _SHORT)]
+    return float(reached[0]), float(reached[1])
 
 
 def _quality(task: Task, score: Score) -> tuple[NDArray[np.intp], Array]:
