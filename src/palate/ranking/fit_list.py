@@ -58,7 +58,8 @@ def fit_list(
         contents: Gives experts by content from how many met each item; None without content.
         rng: Source of the people and the rows held back, and of the factors' start.
     """
-    new, known = new_people(met, rng), known_people(met, rng)
+    sample = met.sample(rng)
+    new, known = new_people(sample, rng), known_people(sample, rng)
     if min(_size(new), _size(known)) < _FEW:
         return _plain(met)
     half_life, level = _level(new, met.is_dated)

@@ -13,8 +13,9 @@ from palate.ranking.histories import Histories
 CUTS = (0.5, 0.65, 0.8)  # shares of the log after which people count as having come late
 WINDOW = 0.2  # share of the log after a cut, in which they come: a list is made for soon, not for years ahead
 PREFIXES = (0, 1, 3, 6, 12, 25, 50)  # items of a history
-PEOPLE = 1_000  # of a cut at most
-KNOWN_PEOPLE = 2_000  # of the fit at most
+PEOPLE, KNOWN_PEOPLE = 1_000, 2_000  # of a cut at most, and of the fit
+MOST_ROWS = 2_000_000  # of a log from which weights are learnt; of a larger one people are drawn
+_CELLS = 200_000_000  # people times items of a task, at most
 _FEW = 30  # late comers with a history and something later; a cut with fewer says too little
 _SHARE = 0.2  # of people, or of the rows of known people, that are drawn
 
@@ -75,6 +76,16 @@ class Met:
             timestamps=self.timestamps[rows],
         )
 
+    def sample(self, rng: np.random.Generator) -> Met:
+        """All of it, or what so many people met, drawn, that weights are learnt in minutes."""
+        if len(self) <= MOST_ROWS:
+            return self
+        people = rng.permutation(self.n_users)
+        sizes = np.diff(self.starts)[people]
+        drawn = np.zeros(self.n_users, dtype=bool)
+        drawn[people[: max(2, int(np.searchsorted(sizes.cumsum(), MOST_ROWS)))]] = True
+        return self.take(drawn[self.users])
+
     def shuffled(self, rng: np.random.Generator) -> Met:
         """With what has the same time, or none, in an order by chance: that of a table says nothing."""
         order = np.lexsort((rng.random(len(self)), np.nan_to_num(self.timestamps, nan=-np.inf), self.users))
@@ -124,7 +135,7 @@ def new_people(met: Met, rng: np.random.Generator) -> list[Task]:
         np.minimum.at(first, met.users, met.timestamps)
         for cut, end in np.quantile(met.timestamps, [(cut, min(cut + WINDOW, 1.0)) for cut in CUTS]):
             before, people = met.timestamps <= cut, np.flatnonzero((first > cut) & (first <= end))
-            task = _of_people(met, before, rng.permutation(people)[:PEOPLE])
+            task = _of_people(met, before, rng.permutation(people)[: _most(met, PEOPLE, len(PREFIXES))])
             if task is not None and (task.histories.sizes == 1).sum() >= _FEW:
                 tasks.append(task)
     if len(tasks) > 1:
@@ -132,7 +143,7 @@ def new_people(met: Met, rng: np.random.Generator) -> list[Task]:
     several = rng.permutation(np.flatnonzero(np.bincount(met.users, minlength=met.n_users) > 1))
     fifth = -(-len(several) // 5)
     for part in (several[:fifth], several[fifth : 2 * fifth]):
-        task = _of_people(met, ~np.isin(met.users, part), np.sort(part)[:PEOPLE])
+        task = _of_people(met, ~np.isin(met.users, part), part[: _most(met, PEOPLE, len(PREFIXES))])
         tasks += [] if task is None else [task]
     return tasks
 
@@ -143,10 +154,15 @@ def known_people(met: Met, rng: np.random.Generator) -> list[Task]:
     for _ in range(2):
         hidden = rng.random(len(met)) < _SHARE
         counted = met.take(~hidden)
-        people = rng.permutation(np.unique(met.users[hidden & met.liked]))[:KNOWN_PEOPLE]
+        people = rng.permutation(np.unique(met.users[hidden & met.liked]))[: _most(met, KNOWN_PEOPLE, 1)]
         task = _task(met, counted, [(user, None) for user in np.sort(people)], hidden)
         tasks += [] if task is None else [task]
     return tasks
+
+
+def _most(met: Met, people: int, cases: int) -> int:
+    """People of a task, each of several cases."""
+    return max(10, min(people, _CELLS // (met.n_items * cases)))
 
 
 def _of_people(met: Met, before: Mask, people: NDArray[np.int64]) -> Task | None:

@@ -21,7 +21,7 @@ from palate.encoders.histories.history import Log
 from palate.ranking.histories import Histories, evidence
 
 DECAY = 0.8  # of what was met, for every item met since
-_BLOCK = 1024  # rows held densely at once
+_CELLS = 2**24  # of items times items held densely at once
 _DENSE = 6_000  # items up to which products are made with a dense matrix: faster, 4 bytes a pair
 _PAIRS = 100_000_000  # kept at most: 8 bytes each
 _LEAST = 50  # neighbours of an item kept at least
@@ -102,12 +102,13 @@ def _nearest(
     together = (columns[rows] @ met).toarray()
     together[np.arange(len(rows)), rows] = 0.0
     if most < together.shape[1]:
-        cosine = together / (np.sqrt(count[rows, None] * count) + 10.0)
+        cosine = together / (np.sqrt(count[rows, None] * count) + 10.0).astype(np.float32)
         least = np.partition(cosine, together.shape[1] - most, axis=1)[:, together.shape[1] - most, None]
         together[cosine < least] = 0.0
     return sparse.csr_array(together)
 
 
 def _blocks(n: int) -> Iterator[NDArray[np.intp]]:
-    for first in range(0, n, _BLOCK):
-        yield np.arange(first, min(first + _BLOCK, n))
+    step = max(1, _CELLS // max(n, 1))
+    for first in range(0, n, step):
+        yield np.arange(first, min(first + step, n))
