@@ -13,7 +13,7 @@ from scipy.special import logsumexp
 
 from palate.arrays import Array
 from palate.encoders.histories.history import Log
-from palate.ranking.cases import Cases, Offset
+from palate.ranking.cases import DISCOUNT, Cases, K, Offset
 from palate.ranking.chances import Chances, fit_chances
 from palate.ranking.experts.company import DECAY, Company, Pairs
 from palate.ranking.experts.content import ContentExpert
@@ -91,15 +91,38 @@ def _plain(met: Met) -> ListModel:
 
 
 def _level(tasks: list[Task], is_dated: bool) -> tuple[float | None, str]:
-    """The half-life, and the level, under which what people did of whom nothing is known is likeliest.
+    """The half-life, and the level, for people of whom nothing is known.
 
-    By likelihood: NDCG@10 of one list for all is noisy even with a thousand people.
+    That under which what they did is likeliest; or that of the best lists, if these are better by more than chance.
+    NDCG@10 of one list for all is what counts, and noisy even with a thousand people.
     """
     if not is_dated:
         return None, EVER
     costs = {half_life: _cost(tasks, half_life) for half_life in (None, *HALF_LIVES)}
-    best = min(HALF_LIVES, key=lambda half_life: costs[half_life])
-    return best, LATELY if costs[best] < costs[None] else EVER
+    lists = {half_life: _lists(tasks, half_life) for half_life in costs}
+    likeliest = min(costs, key=lambda half_life: costs[half_life])
+    best = max(lists, key=lambda half_life: float(lists[half_life].mean()))
+    gain = lists[best] - lists[likeliest]
+    best = best if gain.mean() > 2.0 * gain.std() / np.sqrt(len(gain)) else likeliest
+    if best is not None:
+        return best, LATELY
+    return min(HALF_LIVES, key=lambda half_life: costs[half_life]), EVER
+
+
+def _lists(tasks: list[Task], half_life: float | None) -> Array:
+    """NDCG@10 of the list of a level for everybody of whom nothing is known."""
+    found = []
+    for task in tasks:
+        log, n_items = log_of(task.counted), task.counted.n_items
+        level = popularity(log, n_items) if half_life is None else lately(log, n_items, half_life)
+        shown = np.argsort(-np.where(task.known, level, -np.inf), kind="stable")[:K]
+        gains = np.zeros(n_items)
+        gains[shown] = DISCOUNT[: len(shown)]
+        rows = np.repeat(np.arange(len(task.later)), task.later.sizes)
+        reached = np.bincount(rows, gains[task.later.items], minlength=len(task.later))
+        ideal = DISCOUNT.cumsum()[np.minimum(task.later.sizes, K) - 1]
+        found.append((reached / ideal)[task.histories.sizes == 0])
+    return np.concatenate(found)
 
 
 def _cost(tasks: list[Task], half_life: float | None) -> float:
