@@ -162,7 +162,7 @@ def known_people(met: Met, rng: np.random.Generator) -> list[Task]:
 
 def _most(met: Met, people: int, cases: int) -> int:
     """People of a task, each of several cases."""
-    return max(10, min(people, _CELLS // (met.n_items * cases)))
+    return max(10, min(people, _CELLS // max(met.n_items * cases, 1)))
 
 
 def _of_people(met: Met, before: Mask, people: NDArray[np.int64]) -> Task | None:
