@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from palate.arrays import Array, Mask
 from palate.ranking.held_back import Task
 from palate.ranking.histories import Expert, Histories
-from palate.ranking.kernels import list_ndcg, loss_and_gradient
+from palate.ranking.kernels import list_quality, loss_and_gradient
 
-K = 10
+K, LENGTH = 10, 20  # places that NDCG and recall look at
 LATER = 50  # relevant items of a case at most
 TOP = 20  # candidates of each expert
 PLAIN = 60  # of the plain sum
 OTHERS = 50  # of the rest, drawn
 _CELLS = 4_000_000  # people times items at once
 DISCOUNT = 1.0 / np.log2(np.arange(2, K + 2))
+_PLACES = np.append(DISCOUNT, np.zeros(LENGTH - K))
 
 _Candidates = tuple[
     NDArray[np.float32], NDArray[np.float32], NDArray[np.float32], Mask, Mask, NDArray[np.intp]
@@ -41,7 +42,8 @@ class Cases:
         start: Where each case begins, and the end, (C + 1,).
         sizes: How much was known, (C,).
         weights: (C,), 1 altogether.
-        ideal: Best discounted gain, (C,).
+        ideal: Best discounted gain of ten, (C,).
+        most: Relevant items that a list of twenty has room for, (C,).
     """
 
     features: NDArray[np.float32]
@@ -53,6 +55,7 @@ class Cases:
     sizes: NDArray[np.intp]
     weights: Array
     ideal: Array
+    most: NDArray[np.intp]
 
     @classmethod
     def of(cls, task: Task, experts: Sequence[Expert], offset: Offset | None, rng: np.random.Generator) -> Cases:
@@ -79,6 +82,7 @@ class Cases:
             task.histories.sizes,
             task.weights,
             DISCOUNT.cumsum()[most - 1],
+            np.minimum(task.later.sizes, LENGTH),
         )
 
     def __len__(self) -> int:
@@ -103,9 +107,11 @@ class Cases:
             taken[case, : len(best)] = self.next[first:last][best]
         return shares, taken
 
-    def ndcg(self, at: Array, knots: Array) -> Array:
-        """NDCG@10 of each case, (C,)."""
-        found: Array = list_ndcg(self.features, self.offset, self.relevant, self.start, at, knots, self.ideal, DISCOUNT)
+    def quality(self, at: Array, knots: Array) -> Array:
+        """Mean of NDCG@10 and recall@20 of each case, (C,)."""
+        found: Array = list_quality(
+            self.features, self.offset, self.relevant, self.start, at, knots, self.ideal, self.most, _PLACES
+        )
         return found
 
 

@@ -66,10 +66,16 @@ def loss_and_gradient(
 
 
 @njit(cache=True)
-def list_ndcg(
-    features: Any, offset: Any, relevant: Any, start: Any, at: Any, knots: Any, ideal: Any, discount: Any
+def list_quality(
+    features: Any, offset: Any, relevant: Any, start: Any, at: Any, knots: Any, ideal: Any, most: Any, discount: Any
 ) -> Any:
-    """NDCG of the list of each case, (C,); of equal scores the first candidate comes first."""
+    """Mean of NDCG and recall of the list of each case, (C,); of equal scores the first candidate comes first.
+
+    Args:
+        ideal: Best discounted gain of a case, (C,).
+        most: Relevant items that its list has room for, (C,).
+        discount: Of each place for NDCG, as long as the list for recall.
+    """
     n, size, width, k_most = len(ideal), knots.shape[0], knots.shape[1], len(discount)
     found = np.zeros(n)
     for case in range(n):
@@ -93,6 +99,5 @@ def list_ndcg(
             best[spot], place[spot] = score, row
         for spot in range(filled):
             if relevant[place[spot]]:
-                found[case] += discount[spot]
-        found[case] /= ideal[case]
+                found[case] += 0.5 * discount[spot] / ideal[case] + 0.5 / most[case]
     return found
