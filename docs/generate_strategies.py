@@ -70,6 +70,9 @@ FORMULAS = """### In formulas
   quadrature with 12 nodes.
 - **lookahead**: `a-optimal-relative`, and the value of what an answer, or the lack of one, says of what can be asked
   next; 0 where everything can be answered.
+- **list-value**: what an answer is expected to add to $\\sum_{r \\le 10} u_{(r)} / \\log_2(r + 1)$ and, beside it,
+  $\\sum_j E[(u_j(y) - u_j)^2]$ over the 50 best items, each as a share of what the best question brings, with
+  $u_j = P(\\text{knows } j) P(\\text{likes } j)$. Three answers: "don't know it", above and below what is expected.
 """
 
 TAIL = """## In simulations only

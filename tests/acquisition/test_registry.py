@@ -23,7 +23,18 @@ from palate.testing.strategies import make_world
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 # the same numbers elsewhere, milliseconds, and words that name strategies too: the error of a draw, what was learnt
 NOT_OF_WORTH = {"agreement.json", "catalogue_scale.json", "choice_scale.json", "learning_items.json", "speed.json"}
-BELIEF = {"random", "popularity", "entropy", "variance", "bald", "a-optimal", "a-optimal-relative", "lookahead", "epig"}
+BELIEF = {
+    "random",
+    "popularity",
+    "entropy",
+    "variance",
+    "bald",
+    "a-optimal",
+    "a-optimal-relative",
+    "lookahead",
+    "list-value",
+    "epig",
+}
 EVERY: list[Strategy | PoolStrategy] = [*STRATEGIES.values(), *POOL_STRATEGIES.values()]
 
 

@@ -15,7 +15,7 @@ def test_simulate(cli, planted, tmp_path):
     assert set(document) == {"palate", "command", "dataset", "protocol", "metric", "left_out", "budgets", "strategies"}
     assert document["budgets"] == [0, 1, 2, 3, 4]
     assert set(document["strategies"]) == {"random", "popularity", "a-optimal", "answerable-random", "ceiling"}
-    assert {"rmse.png", "ndcg.png", "report.html", "simulate.json"} <= {
+    assert {"list.png", "found.png", "rmse.png", "report.html", "simulate.json"} <= {
         path.name for path in (tmp_path / "s").iterdir()
     }
     assert "<script" not in (tmp_path / "s" / "report.html").read_text()
@@ -47,14 +47,16 @@ def test_a_log_of_events_is_simulated_and_judged(cli, shop, tmp_path):
     shown = cli("simulate", shop, *SMALL, "--event", "got=purchase", "--out", tmp_path / "s")
     assert shown.code == 0, shown.err
     document = json.loads((tmp_path / "s" / "simulate.json").read_text())
-    assert document["metric"] == "ndcg@10" and set(document["left_out"]) == {"rmse", "accuracy"}
+    assert document["metric"] == "list-ndcg@10" and set(document["left_out"]) == {"rmse", "accuracy"}
     for name, figures in document["strategies"].items():
         assert "rmse" not in figures and len(figures["ndcg@10"]["mean"]) == 5, name
-        assert name == "ceiling" or figures["labels_saved"]["metric"] == "ndcg@10"
-    assert "NDCG@10 of what was chosen later after so many questions" in shown.out and "RMSE" not in shown.out
+        assert name == "ceiling" or figures["labels_saved"]["metric"] == "list-ndcg@10"
+    assert "NDCG@10 of the list, whole catalogue, after so many questions" in shown.out and "RMSE" not in shown.out
     report = (tmp_path / "s" / "report.html").read_text()
     assert "rmse, accuracy are left out: events say for or against" in report and "RMSE" not in report
-    assert {path.name for path in (tmp_path / "s").iterdir()} == {"simulate.json", "report.html", "ndcg.png"}
+    assert {path.name for path in (tmp_path / "s").iterdir()} - {"share-of-gain.png"} == {
+        *("simulate.json", "report.html", "list.png", "found.png"),
+    }
     judged = cli(
         "evaluate",
         shop,

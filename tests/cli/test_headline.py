@@ -5,14 +5,21 @@ import pytest
 from palate.cli.headline import headline, proposed
 
 
-def document(needed: float | None, protocol: str = "new-users") -> dict[str, object]:
+def document(
+    needed: float | None, protocol: str = "new-users", metric: str = "list-ndcg@10", popular: float | None = 7.0
+) -> dict[str, object]:
     def strategy(curve: list[float], questions: float | None) -> dict[str, object]:
-        return {"rmse": {"mean": curve}, "labels_saved": {"questions": questions}}
+        return {metric: {"mean": curve}, "labels_saved": {"questions": questions}}
 
     return {
         "dataset": {"name": "movies"},
         "protocol": {"name": protocol, "budget": 20},
-        "strategies": {"random": strategy([1.0, 0.9], 20.0), "ours": strategy([1.0, 0.95], needed)},
+        "metric": metric,
+        "strategies": {
+            "random": strategy([0.3, 0.4], 20.0),
+            "popularity": strategy([0.3, 0.45], popular),
+            "ours": strategy([0.3, 0.5], needed),
+        },
     }
 
 
@@ -21,12 +28,18 @@ def document(needed: float | None, protocol: str = "new-users") -> dict[str, obj
     [
         (
             document(5.04),
-            "movies, people never seen: Palate needed 5.0 questions and a random asker 20.0 "
-            "to predict held-out ratings with an RMSE of 0.900.",
+            "movies, people never seen: Palate needed 5.0 questions, questions about popular items 7.0 and a random "
+            "asker 20.0, for lists with an NDCG@10 of 0.400.",
+        ),
+        (
+            document(5.04, metric="rmse", popular=None),
+            "movies, people never seen: Palate needed 5.0 questions, questions about popular items more than 20 and a "
+            "random asker 20.0, to predict held-out ratings with an RMSE of 0.400.",
         ),
         (
             document(None, "new-items"),
-            "movies, items never rated: after 20 questions ours has an RMSE of 0.950, a random asker 0.900.",
+            "movies, items never rated: after 20 questions ours has an NDCG@10 of 0.500, questions about popular items "
+            "0.450, a random asker 0.400.",
         ),
     ],
 )

@@ -10,6 +10,7 @@ from palate.datasets.planted import planted_world
 from palate.errors import OptionError
 from palate.evaluation.bill import ITEMS, USERS, bill
 from palate.evaluation.play import play
+from palate.evaluation.shown_list import LIST
 from palate.evaluation.world import users_world
 
 
@@ -22,10 +23,13 @@ def test_the_lines_are_what_was_played() -> None:
     world = users_world(data, encoder="none", seed=0, max_users=USERS)
     played = play(world, get_strategy("variance"), pool="open", budget=3, rng=np.random.default_rng(0))
     error = np.sqrt(played.sums["rmse"].sum(0) / played.weights["rmse"].sum())
-    asks, costs, gains = lines_of("variance")
+    lists = played.sums[LIST].sum(0) / played.weights[LIST].sum()
+    asks, costs, list_gains, gains = lines_of("variance")
     assert costs == f"3 questions: 11 seconds, {played.answered[:, 3].sum() / 100:.1f} answers"
+    assert list_gains.startswith(f"list: {lists[0]:.2f} before, {lists[3]:.2f} after, ")
+    assert list_gains.endswith(lines_of("random")[2].split(", ")[1].replace(" after", " after as many at random"))
     assert gains.startswith(f"error: {error[0]:.2f} before, {error[3]:.2f} after, ")
-    assert gains.endswith(lines_of("random")[2].split(", ")[1].replace(" after", " after as many at random"))
+    assert gains.endswith(lines_of("random")[3].split(", ")[1].replace(" after", " after as many at random"))
     assert world.learner is not None
     titles = world.learner.model.catalogue.names
     assert all(title in titles for title in asks.removeprefix("asks first: ").split(", "))

@@ -29,6 +29,7 @@ class Candidates:
         targets: Probability that an item is one the user will be shown, (J,) or (n, J), summing to 1 over items: the
             ``q`` of targeted strategies.
         known: P(the user can answer), (I,) or (n, I).
+        shown_known: P(the user knows an item that may be shown), (J,) or (n, J).
         reach: The same times what an answer of theirs is worth, (I,) or (n, I)
             (:meth:`palate.posteriors.answerability.Answerability.reach`); all one where everything can be answered.
         answerability: How P(can answer) of one item moves with the answer about another; None where nothing moves it.
@@ -36,6 +37,7 @@ class Candidates:
         columns: Positions of the items in the population, (I,).
         population: Who the model was fitted on.
         given: What the user has been asked so far.
+        like_cut: Expected answer from which an item is liked, as beliefs see it.
     """
 
     items: Items
@@ -45,12 +47,14 @@ class Candidates:
     shown: Items
     targets: Array
     known: Array
+    shown_known: Array
     reach: Array
     answerability: Answerability | None
     exposure: Belief | None
     columns: Positions
     population: Population
     given: Given
+    like_cut: float
     # moments of the targets, and of which belief the relative one is
     _kept: dict[str, tuple[object, Array]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
@@ -65,10 +69,17 @@ class Candidates:
         *,
         targets: Array,
         counts: Array | None = None,
+        like_cut: float | None = None,
     ) -> Candidates:
-        """Everything there is, to a user who can answer everything and has been asked nothing."""
+        """Everything there is, to a user who can answer everything and has been asked nothing.
+
+        Args:
+            like_cut: The mean rating if None; of likes, 0.
+        """
         items = population.taste.items
         everything = np.ones(len(items))
+        if like_cut is None:
+            like_cut = 0.0 if population.taste.likelihood.is_binary else population.mean
         return cls(
             items=items,
             likelihood=population.taste.likelihood,
@@ -77,12 +88,14 @@ class Candidates:
             shown=items,
             targets=targets,
             known=everything,
+            shown_known=everything,
             reach=everything,
             answerability=None,
             exposure=None,
             columns=np.arange(len(items)),
             population=population,
             given=Given.nothing(),
+            like_cut=like_cut,
         )
 
     def aimed(
@@ -93,11 +106,15 @@ class Candidates:
         Args:
             answerable: Whether only what they can answer is on offer, so that P(can answer) is 1.
         """
-        known = np.ones((*exposure.mean.shape[:-1], len(self))) if answerable else answerability.probability(exposure)
+        known = answerability.probability(exposure)
+        shown_known = known
+        if answerable:
+            known = np.ones_like(known)
         return replace(
             self,
-            targets=answerability.targets(exposure),
+            targets=shown_known / shown_known.sum(-1, keepdims=True),
             known=known,
+            shown_known=shown_known,
             reach=known if answerable else answerability.reach(exposure),
             answerability=None if answerable else answerability,
             exposure=None if answerable else exposure,
@@ -117,6 +134,7 @@ class Candidates:
             self,
             targets=row(self.targets),
             known=row(self.known),
+            shown_known=row(self.shown_known),
             reach=row(self.reach),
             exposure=exposure,
             given=self.given.of(user) if self.given.columns.ndim == 2 else self.given,
@@ -151,7 +169,7 @@ class Candidates:
         """The same with each target against its own variance, ``Q = Σ_j (q_j / v_j) w_j w_jᵀ``."""
         of, moment = self._kept.get("relative", (None, np.zeros(0)))
         if of is not belief.covariance:
-            moment = self._moment(self.targets / self._variance_of_targets(belief))
+            moment = self._moment(self.targets / self.variance_of_shown(belief))
             self._kept["relative"] = (belief.covariance, moment)
         return moment
 
@@ -164,7 +182,8 @@ class Candidates:
             return np.asarray((factors * targets[:, None]).T @ factors)
         return unpack(targets @ pack(factors[:, :, None] * factors[:, None, :]))
 
-    def _variance_of_targets(self, belief: Belief) -> Array:
+    def variance_of_shown(self, belief: Belief) -> Array:
+        """Variance of an answer about what may be shown, (J,) or (n, J)."""
         fast = fast_variance(self.population, self.likelihood, self.shown, belief)
         if fast is not None:
             return fast

@@ -11,6 +11,7 @@ from palate.acquisition.belief.a_optimal_relative import a_optimal_relative
 from palate.acquisition.belief.bald import bald
 from palate.acquisition.belief.entropy import entropy
 from palate.acquisition.belief.epig import epig
+from palate.acquisition.belief.list_value import list_value
 from palate.acquisition.belief.lookahead import lookahead
 from palate.acquisition.belief.popularity import popularity
 from palate.acquisition.belief.random import random
@@ -28,6 +29,7 @@ DEFAULT = "lookahead"
 
 _belief = partial(Strategy.of, idea="The belief", status="recommended")
 _unweighed = partial(_belief, weighs_answerability=False)
+_LIST = "Howard 1966; Boutilier 2002"
 _HOWARD, _EPIG = "Howard 1966", "Bickford Smith et al. 2023"
 
 STRATEGIES: dict[str, Strategy] = {
@@ -41,6 +43,7 @@ STRATEGIES: dict[str, Strategy] = {
         _belief(a_optimal, "O(D²)", "Chaloner & Verdinelli 1995; Cohn et al. 1996", "squared rating"),
         _belief(a_optimal_relative, "O(D²)", f"{_EPIG}, first order"),
         _unweighed(lookahead, "O(I + D²)", f"{_HOWARD}; {_EPIG}", shortlist=48),
+        _unweighed(list_value, "O(J (D + E))", _LIST, shortlist=48, shortlist_by="known"),
         _belief(epig, "O(D J)", _EPIG, "nats"),
         *literature.ENTRIES,
         *pooled.ENTRIES,

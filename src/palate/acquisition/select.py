@@ -94,8 +94,10 @@ def _of_shortlist(
     rng: np.random.Generator,
 ) -> Array:
     if size == strategy.shortlist:
-        cheap = np.where(allowed, cheap_values(belief, candidates, rng=rng), -np.inf)
-        first = most_promising(cheap, size, rng=rng)
+        by_known = strategy.shortlist_by == "known"
+        cheap = candidates.known if by_known else cheap_values(belief, candidates, rng=rng)
+        first = most_promising(np.where(allowed, cheap, -np.inf), size, rng=rng)
+        first = first[allowed[first]] if allowed.any() else first
     else:
         first = shortlist(belief, candidates, size, allowed=allowed, rng=rng)
     worth = np.full(len(candidates), -np.inf)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -31,7 +31,8 @@ class Strategy:
         unit: Of the score.
         weighs_answerability: Whether the score is multiplied by the chance of an answer.
         is_random: Whether every candidate is as likely as every other.
-        shortlist: How many candidates are scored, the most promising by ``a-optimal-relative``; 0 for all.
+        shortlist: How many candidates are scored; 0 for all.
+        shortlist_by: Which: the most promising by ``a-optimal-relative``, or what the user most likely knows.
         extra: The optional dependencies it needs, as in ``pip install '.[hf]'``; None where there are none.
         pool: The general strategy this is made of, which chooses its batches itself; None where there is none.
         idea: The idea it belongs to, as ``palate strategies`` groups them.
@@ -48,6 +49,7 @@ class Strategy:
     weighs_answerability: bool = True
     is_random: bool = False
     shortlist: int = 0
+    shortlist_by: Literal["promise", "known"] = "promise"
     extra: str | None = None
     pool: PoolStrategy | None = None
     idea: str = ""

@@ -47,8 +47,8 @@ class Comparison:
     seeds: int
 
 
-FULL = Comparison(("variance", "bald", "a-optimal", "epig", "lookahead"), budget=40, seeds=3)
-QUICK = Comparison(("lookahead",), budget=20, seeds=1)
+FULL = Comparison(("bald", "a-optimal", "epig", "lookahead", "list-value"), budget=20, seeds=3)
+QUICK = Comparison(("lookahead", "list-value"), budget=20, seeds=1)
 
 
 def demo(

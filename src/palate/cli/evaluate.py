@@ -23,7 +23,7 @@ def simulate(
     path: Data,
     out: Out,
     strategies: Annotated[
-        list[str] | None, typer.Option(metavar="A,B", help="Which play, besides the references; five if not given.")
+        list[str] | None, typer.Option(metavar="A,B", help="Which play, besides the references; six if not given.")
     ] = None,
     budget: Annotated[int, typer.Option(min=1, help="Questions to each user.")] = 20,
     seeds: Annotated[int, typer.Option(min=1, help="How many splits; 20 for a claim, 3 for a look.")] = 3,
@@ -141,19 +141,25 @@ def simulation_files(document: Mapping[str, Any], ours: str, **more: Any) -> dic
 
 
 def strategy_table(document: Mapping[str, Any], ours: str) -> Table:
-    """RMSE, or of events NDCG@10, at some stages, share of questions answered, and labels saved, a row a strategy."""
+    """Quality of the list at some stages, RMSE at the end, share answered and labels saved, a row a strategy."""
     from palate.evaluation.report import STAGES
 
     budgets = document["budgets"]
     stages = [budget for budget in sorted({*STAGES, budgets[-1]}) if budget in budgets]
     stages = [stages[0], *stages[1:][1 - MOST_STAGES :]]
-    metric = document.get("metric", "rmse")
-    what = "RMSE of held-out ratings" if metric == "rmse" else "NDCG@10 of what was chosen later"
+    metric, of_lists = document["metric"], document["metric"] != "rmse"
+    what = "NDCG@10 of the list, whole catalogue," if of_lists else "RMSE of held-out ratings"
+    error = of_lists and not document["left_out"]  # of events there is none
     rows = [
-        [name, *(_number(figures[metric]["mean"][stage]) for stage in stages), *_costs(name, figures)]
+        [
+            name,
+            *(_number(figures[metric]["mean"][stage]) for stage in stages),
+            *([_number(figures["rmse"]["mean"][-1])] if error else []),
+            *_costs(name, figures),
+        ]
         for name, figures in document["strategies"].items()
     ]
-    columns = ["!Strategy", *(f">{stage}" for stage in stages), ">Answered", ">Saved"]
+    columns = ["!Strategy", *(f">{stage}" for stage in stages), *([">RMSE"] if error else []), ">Answered", ">Saved"]
     return table(columns, rows, title=f"{what} after so many questions", strong=ours)
 
 

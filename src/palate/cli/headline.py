@@ -17,26 +17,29 @@ def proposed(document: Mapping[str, Any], default: str) -> str:
 
 
 def headline(document: Mapping[str, Any], strategy: str) -> str:
-    """Questions Palate needed, questions a random asker needed, quality reached.
+    """Questions that Palate needed, that questions about popular items and random ones needed, and for what.
 
     Args:
         document: As :func:`palate.evaluation.simulate.simulate` gives it.
         strategy: Of Palate.
     """
     budget, everyone = document["protocol"]["budget"], document["strategies"]
-    random, ours = everyone["random"], everyone[strategy]
-    about = f"{document['dataset']['name']}, {_subjects(document['protocol'])}"
-    metric = document.get("metric", "rmse")
-    named = "an RMSE" if metric == "rmse" else "an NDCG@10"
-    quality, needed = random[metric]["mean"][-1], ours["labels_saved"]["questions"]
-    if needed is None:
-        reached = f"{strategy} has {named} of {ours[metric]['mean'][-1]:.3f}, a random asker {quality:.3f}"
-        return f"{about}: after {budget} questions {reached}."
-    asked = random["labels_saved"]["questions"]
-    end = "to predict held-out ratings with" if metric == "rmse" else "for lists of what they chose later with"
-    return (
-        f"{about}: Palate needed {needed:.1f} questions and a random asker {asked:.1f} {end} {named} of {quality:.3f}."
+    rivals = {"questions about popular items": everyone["popularity"], "a random asker": everyone["random"]}
+    about, ours = f"{document['dataset']['name']}, {_subjects(document['protocol'])}", everyone[strategy]
+    metric = document["metric"]
+    named, end = (
+        ("an RMSE", "to predict held-out ratings with") if metric == "rmse" else ("an NDCG@10", "for lists with")
     )
+    needed = [ours["labels_saved"]["questions"], *(one["labels_saved"]["questions"] for one in rivals.values())]
+    if needed[0] is None or needed[-1] is None:
+        reached = ", ".join(f"{name} {one[metric]['mean'][-1]:.3f}" for name, one in rivals.items())
+        return f"{about}: after {budget} questions {strategy} has {named} of {ours[metric]['mean'][-1]:.3f}, {reached}."
+    others = [
+        f"{name} {'more than ' + str(budget) if asked is None else format(asked, '.1f')}"
+        for name, asked in zip(rivals, needed[1:], strict=True)
+    ]
+    quality = everyone["random"][metric]["mean"][-1]
+    return f"{about}: Palate needed {needed[0]:.1f} questions, {' and '.join(others)}, {end} {named} of {quality:.3f}."
 
 
 def _subjects(protocol: Mapping[str, Any]) -> str:

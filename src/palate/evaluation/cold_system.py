@@ -21,7 +21,8 @@ from palate.datasets.tables import Dataset
 from palate.datasets.views import item_table
 from palate.encoders.items import encode
 from palate.entities import ITEM, RATING, USER, Answer, AnswerKind
-from palate.evaluation.play import Judge, Played, unmoved
+from palate.evaluation.judge import Judge
+from palate.evaluation.play import Played, unmoved
 from palate.evaluation.world import HeldOut, everybody
 from palate.learner import Learner
 from palate.model.choose import choose_likelihood
@@ -180,7 +181,8 @@ def _ask_pairs(
 def _everything(system: _System, budget: int) -> Played:
     taste = _refit(system, system.answerable)
     judge = Judge(taste, system.held_out, system.scale)
-    return unmoved(judge, _believe(taste, system, system.answerable), system.answerable, budget)
+    found = judge(_believe(taste, system, system.answerable))
+    return unmoved(found, judge.weights, system.answerable, budget)
 
 
 def _csr(system: _System, known: NDArray[np.bool_]) -> sparse.csr_matrix:
@@ -214,4 +216,5 @@ def _candidates(system: _System, taste: Taste, answers: sparse.csr_matrix) -> Ca
     counts = np.bincount(answers.indices, minlength=answers.shape[1]).astype(np.float64)
     levels = level_shares(answers, system.scale) if answers.nnz else np.zeros((len(counts), len(system.scale.levels)))
     population = Population(answers, system.scale.edges(levels.shape[1]), taste, system.content)
-    return Candidates.of_all(population, levels, targets=(counts + 1.0) / (counts + 1.0).sum())
+    cut = system.likelihood.threshold(system.scale.cut)
+    return Candidates.of_all(population, levels, targets=(counts + 1.0) / (counts + 1.0).sum(), like_cut=cut)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from palate.evaluation.shown_list import FOUND, LIST
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -35,12 +37,10 @@ REFERENCES = {  # and their dashes: an offset, then lengths of ink and gap
 }
 GREY = "#6B6B6B"
 TITLES = {  # of the picture and of its vertical axis
+    "list.png": ("Quality of the list after each question", "NDCG@10, whole catalogue (higher is better)"),
+    "found.png": ("What the list finds after each question", "Recall@20, whole catalogue (higher is better)"),
     "rmse.png": ("Error after each question", "RMSE (rating points, lower is better)"),
-    "ndcg.png": ("Quality of the list after each question", "NDCG@10 (0 to 1, higher is better)"),
-    "share-of-gain.png": (
-        "Share of the possible gain after each question",
-        "Fall of RMSE (% of what all answers would give)",
-    ),
+    "share-of-gain.png": ("Share of the possible gain after each question", "% of what all answers would give"),
 }
 DOTS_PER_INCH = 150
 LABEL_HEIGHT = 0.052  # of the axes: what a name at the end of a line takes
@@ -64,12 +64,14 @@ def draw_curves(simulation: Mapping[str, Any], *, proposed: str) -> dict[str, by
             every answerable rating is known, the same at each budget.
         proposed: The strategy to emphasise.
     Returns:
-        ``rmse.png``, ``ndcg.png`` and ``share-of-gain.png``; a picture whose figures are not there is left out.
+        ``list.png``, ``found.png``, ``rmse.png`` and ``share-of-gain.png``; a picture whose figures are not there is
+        left out. The last is of what strategies are compared by.
     """
     curves = {
+        "list.png": _curves(simulation, LIST),
+        "found.png": _curves(simulation, FOUND),
         "rmse.png": _curves(simulation, "rmse"),
-        "ndcg.png": _curves(simulation, "ndcg@10"),
-        "share-of-gain.png": list(_share_of_gain(_curves(simulation, "rmse"))),
+        "share-of-gain.png": list(_share_of_gain(_curves(simulation, simulation.get("metric", "rmse")))),
     }
     return {name: _png(_figure(simulation, drawn, proposed, *TITLES[name])) for name, drawn in curves.items() if drawn}
 
@@ -88,12 +90,12 @@ def _share_of_gain(curves: list[Curve]) -> Iterator[Curve]:
     if "random" not in by_name or "ceiling" not in by_name:
         return
     start, end = by_name["random"].mean[0], by_name["ceiling"].mean[-1]
-    if not start > end:
+    if start == end:
         return
     for curve in curves:
         if curve.strategy != "ceiling":
-            mean, low, high = (100.0 * (start - part) / (start - end) for part in (curve.mean, curve.high, curve.low))
-            yield Curve(curve.strategy, mean, low, high)
+            mean, *ends = (100.0 * (start - part) / (start - end) for part in (curve.mean, curve.low, curve.high))
+            yield Curve(curve.strategy, mean, *np.sort(ends, axis=0))
 
 
 def _figure(simulation: Mapping[str, Any], curves: list[Curve], proposed: str, title: str, unit: str) -> Figure:

@@ -1,6 +1,6 @@
 """Questions of several forms to new users, by the seconds they take: one play of a world, all users side by side.
 
-Every answer is made of real ratings, of the answerable half only. An item of which a user has no such rating is not
+Every answer is made of real ratings, of the half of the catalogue that can be asked. What a user has not rated is not
 known to them, a preview of it included: what somebody would have said of it nobody knows, so a preview can look worse
 here than it is, never better. Somebody with fewer than two ratings in a category has no view of it, and of two equal
 ratings neither is preferred. What the questions cost is the clock of :class:`palate.costs.Seconds`. A page
@@ -23,7 +23,7 @@ from palate.arrays import Array, Mask, Positions
 from palate.costs import Seconds
 from palate.entities import Form
 from palate.errors import OptionError
-from palate.evaluation.play import Judge
+from palate.evaluation.judge import Judge
 from palate.evaluation.shown_list import ListJudge
 from palate.evaluation.talk import Hearing, Talk
 from palate.evaluation.world import World
@@ -141,7 +141,7 @@ class _Record:
     @classmethod
     def begin(cls, clock: _Clock, stages: Sequence[float] | None) -> _Record:
         world, known = clock.talk.world, _Known.of(clock.talk)
-        judges = Judge(world.taste, world.held_out, world.scale), ListJudge(world, clock.talk.model.like_cut)
+        judges = Judge(world.taste, world.held_out, world.scale), ListJudge(world)
         record = cls(clock, judges, [], [], stages, [known for _ in stages or ()])
         record.add()
         return record
@@ -156,7 +156,7 @@ class _Record:
 
     def _judge(self, known: _Known, clock: Array) -> None:
         self.clocks.append(clock)
-        self.rows.append(self.judges[0](known.belief) | self.judges[1](known.belief, known.exposure, known.allowed))
+        self.rows.append(self.judges[0](known.belief) | self.judges[1](known.belief, known.exposure))
 
     def timed(self) -> Timed:
         for known, stage in zip(self.there, self.stages or (), strict=True):
@@ -173,18 +173,16 @@ class _Known:
 
     belief: Belief
     exposure: Belief
-    allowed: Mask
 
     @classmethod
     def of(cls, talk: Talk) -> _Known:
-        return cls(talk.belief, talk.exposure, talk.allowed.copy())
+        return cls(talk.belief, talk.exposure)
 
     def where(self, here: Mask, other: _Known) -> _Known:
         """This of some, (n,), and the other of the rest."""
         if here.all():
             return self
-        belief, exposure = self.belief.where(here, other.belief), self.exposure.where(here, other.exposure)
-        return _Known(belief, exposure, np.where(here[:, None], self.allowed, other.allowed))
+        return _Known(self.belief.where(here, other.belief), self.exposure.where(here, other.exposure))
 
 
 @dataclass(slots=True)

@@ -7,15 +7,21 @@ from typing import Any
 
 from palate.evaluation.curves import draw_curves
 from palate.evaluation.html import Cell, Markup, facts, page, picture, table, tag
+from palate.evaluation.shown_list import FOUND, LIST
 
 STAGES = (0, 2, 5, 10, 20, 40)
 DASH = "–"
 CAPTIONS = {
+    "list.png": "How well the ten items that a user would be shown, out of the whole catalogue, match what they "
+    "liked of what was held out, against questions asked.",
+    "found.png": "How much of what a user liked of it is among the first twenty, against questions asked.",
     "rmse.png": "Error of predicted ratings, over ratings that were held out, against questions asked.",
-    "ndcg.png": "How well the first ten places of the list match what users liked, against questions asked.",
     "share-of-gain.png": "How much has been learned of what all answers together would teach, against questions asked.",
 }
-SAME_SPLIT = "Their ratings are split in two, alike for every strategy: what may be asked, and what is predicted."
+SAME_SPLIT = (
+    "The catalogue is halved for each, alike for every strategy: about one half questions may be asked, of the other "
+    "the list is made."
+)
 PROTOCOLS = {
     "new-users": f"The model has never seen the test users. {SAME_SPLIT}",
     "new-items": f"Nobody has rated the test items. {SAME_SPLIT}",
@@ -23,12 +29,13 @@ PROTOCOLS = {
     "the model is fitted again; quality is over all users.",
 }
 MEASURES = {
+    LIST: "NDCG@10 of the list out of the whole catalogue after so many questions, higher is better",
+    FOUND: "Recall@20 of that list, higher is better",
     "rmse": "RMSE of held-out ratings after so many questions, lower is better",
-    "ndcg@10": "NDCG@10 of what was chosen later after so many questions, higher is better",
 }
 OF_EVENTS = (
     "Answers are what users did later: like where that is for an item, dislike where it is against, don't know it "
-    "where there is nothing. Lists are of the whole catalogue, less what can be asked."
+    "where there is nothing."
 )
 METRICS = ("ndcg", "precision", "recall", "f1", "hit_rate", "mrr")
 
@@ -107,13 +114,14 @@ def _strategies(simulation: Mapping[str, Any], proposed: str) -> Iterator[Markup
     stages = [budget for budget in STAGES if budget in budgets]
     places = [budgets.index(stage) for stage in stages]
     strategies = simulation["strategies"]
-    metric = simulation.get("metric", "rmse")
-    yield table(
-        f"{MEASURES[metric]}; 95 % interval below",
-        ["Strategy", *(str(stage) for stage in stages)],
-        ([name, *(_at(figures[metric], at, 4) for at in places)] for name, figures in strategies.items()),
-        strong=proposed,
-    )
+    for metric in MEASURES:
+        if all(metric in figures for figures in strategies.values()):
+            yield table(
+                f"{MEASURES[metric]}; 95 % interval below",
+                ["Strategy", *(str(stage) for stage in stages)],
+                [[name, *(_at(figures[metric], at, 4) for at in places)] for name, figures in strategies.items()],
+                strong=proposed,
+            )
     yield table(
         f"What the questions cost, over {budgets[-1]} questions",
         ["Strategy", "Answered", "Labels saved", "Median ms a question", "99th percentile"],
@@ -123,7 +131,7 @@ def _strategies(simulation: Mapping[str, Any], proposed: str) -> Iterator[Markup
     yield tag(
         "p",
         "Labels saved: questions that random needs for the quality it has in the end, divided by the questions this "
-        f"strategy needs for the same. {DASH} means that it never got there.",
+        f"strategy needs for the same. {DASH} means that it never got there, or that random never got better.",
         cls="soft",
     )
 

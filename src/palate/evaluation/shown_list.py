@@ -1,6 +1,6 @@
 """The list that each of n users would be shown, out of the whole catalogue: what they may know and would like.
 
-    score of an item = log P(the user knows it) + log P(they like it)
+    score of an item = P(the user knows it) P(they like it)
 
 It is judged by what they like of their test items: those are to be on it, and any other item on it is a miss, rated or
 not. So it is harsher than ranking the test items alone, and nearer to what somebody sees.
@@ -9,28 +9,25 @@ not. So it is harsher than ranking the test items alone, and nearer to what some
 from __future__ import annotations
 
 import numpy as np
-from scipy.special import log_ndtr
+from scipy.special import ndtr
 
 from palate.arrays import Array, Mask, Positions
+from palate.evaluation.judge import DISCOUNTS, IDEAL, K
 from palate.evaluation.metrics import places
-from palate.evaluation.play import DISCOUNTS, IDEAL, K
 from palate.evaluation.world import World
 from palate.posteriors.belief import Belief
 
-LIST = "list-ndcg@10"
+LIST, FOUND = "list-ndcg@10", "list-recall@20"
+LONGER = 20
 
 
-def list_scores(world: World, belief: Belief, exposure: Belief, cut: float) -> Array:
-    """Of every item for each of n users, (n, I).
-
-    Args:
-        cut: Expected rating from which an item is liked. Of events the strength is in place of the chance to like.
-    """
-    known, items, taste = np.log(world.answerability.probability(exposure)), world.taste.items, world.taste
+def list_scores(world: World, belief: Belief, exposure: Belief) -> Array:
+    """Of every item for each of n users, (n, I). Of events e^strength stands in place of the chance to like."""
+    known, items, taste = world.answerability.probability(exposure), world.taste.items, world.taste
     if taste.likelihood.events_only:
-        return np.asarray(known + items.level + belief.score(items.factors))
-    mean = taste.like_level(cut) + belief.score(items.factors)
-    return np.asarray(known + log_ndtr(mean / np.sqrt(belief.variance(items.factors) + items.answer_noise)))
+        return np.asarray(known * np.exp(items.level + belief.score(items.factors)))
+    mean = taste.like_level(world.like_cut) + belief.score(items.factors)
+    return np.asarray(known * ndtr(mean / np.sqrt(belief.variance(items.factors) + items.answer_noise)))
 
 
 def best_list(scores: Array, may: Mask) -> Positions:
@@ -44,20 +41,21 @@ def best_list(scores: Array, may: Mask) -> Positions:
 
 
 class ListJudge:
-    """NDCG@10 of the list of each user; nobody without a liked test item has one."""
+    """NDCG@10 and recall@20 of the list of each user; nobody without a liked test item has one."""
 
-    def __init__(self, world: World, cut: float) -> None:
-        self._world, self._cut = world, cut
+    def __init__(self, world: World) -> None:
+        self._world = world
         held_out, rows = world.held_out, np.arange(len(world.subjects))[:, None]
         self._liked = np.zeros(world.ratings.shape, dtype=bool)
         self._liked[rows, held_out.columns] = held_out.present & (held_out.values >= world.scale.like)
         positives = self._liked.sum(1)
-        self.weights = {LIST: (positives > 0).astype(np.float64)}
+        self.weights = dict.fromkeys((LIST, FOUND), (positives > 0).astype(np.float64))
         self._ideal = np.maximum(IDEAL[np.minimum(positives, K)], 1e-12)
+        self._positives = np.maximum(positives, 1)
 
-    def __call__(self, belief: Belief, exposure: Belief, allowed: Mask) -> dict[str, Array]:
-        """By what is believed, of all but what was asked and answered; (n, I) is what was not asked."""
-        may = allowed | ~self._world.answerable
-        scores = np.where(may, list_scores(self._world, belief, exposure, self._cut), -np.inf)
-        hits = places(scores, self._liked, K)[1].chance
-        return {LIST: hits @ DISCOUNTS[: hits.shape[1]] / self._ideal}
+    def __call__(self, belief: Belief, exposure: Belief) -> dict[str, Array]:
+        """By what is believed: of the half of the catalogue that nothing is asked about."""
+        scores = np.where(self._world.askable, -np.inf, list_scores(self._world, belief, exposure))
+        hits = places(scores, self._liked, LONGER)[1].chance
+        first = hits[:, :K]
+        return {LIST: first @ DISCOUNTS[: first.shape[1]] / self._ideal, FOUND: hits.sum(1) / self._positives}

@@ -19,7 +19,9 @@ from palate.entities import USER
 from palate.errors import DataError, OptionError
 from palate.evaluation.cold_system import SYSTEM, play_cold_system
 from palate.evaluation.intervals import by_person, ratio_interval
-from palate.evaluation.play import PER_RATING, Played, average, ceiling, play
+from palate.evaluation.judge import PER_RATING
+from palate.evaluation.play import Played, average, ceiling, play
+from palate.evaluation.shown_list import LIST
 from palate.evaluation.world import WORLDS, World, answered
 from palate.random import derive_rng
 
@@ -27,6 +29,7 @@ REFERENCES = ("random", "popularity", "answerable-random", "ceiling")
 RANDOM_PLAYS = 5  # averaged: the luck of one random asker would be in every comparison
 WITHOUT_RATINGS = "events say for or against, and have no rating to predict"
 _TIMED_USERS = 60
+_WITHOUT_END = 1e6  # times saved: in that resample no question was needed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class SimulationOptions:
         targets: What strategies aim at: ``known``, ``slate``, ``popularity`` or ``uniform``.
     """
 
-    strategies: tuple[str, ...] = ("variance", "bald", "a-optimal", "epig", "lookahead")
+    strategies: tuple[str, ...] = ("variance", "bald", "a-optimal", "epig", "lookahead", "list-value")
     budget: int = 20
     seeds: tuple[int, ...] = (0, 1, 2)
     protocol: str = "new-users"
@@ -84,8 +87,9 @@ def simulate(
             protocol if None.
     Returns:
         The document of ``simulate.json``: curves by metric with 95 % intervals (bootstrap over people, paired), the
-        difference to random and popularity, the answers saved, the time to ask. Of ratings all goes by the RMSE, of
-        events by NDCG@10: the answers are what was done later, and ``left_out`` says which figures they cannot have.
+        difference to random and popularity, the answers saved, the time to ask. All goes by the list that would be
+        shown, out of the whole catalogue (``list-ndcg@10``), of a cold system by the RMSE. Of events the answers are
+        what was done later, and ``left_out`` says which figures they cannot have.
     Raises:
         DataError: If the data has no ratings and no events, or too few people.
         OptionError: If it has events alone, and the protocol needs ratings.
@@ -125,7 +129,7 @@ def simulate(
         "command": _command(data, options),
         "dataset": about(data),
         "protocol": protocol,
-        "metric": "ndcg@10" if of_events else "rmse",
+        "metric": metric_of(totals[names[0]]),
         "left_out": dict.fromkeys(PER_RATING, WITHOUT_RATINGS) if of_events else {},
         "budgets": list(range(options.budget + 1)),
         "strategies": {name: _summary(name, totals, timings.get(name)) for name in names},
@@ -215,8 +219,13 @@ def _level(name: str, total: Array, weight: Array) -> Array:
 
 
 def metric_of(played: Played) -> str:
-    """What strategies are compared by: the RMSE or, where there are no ratings, NDCG@10."""
-    return "rmse" if "rmse" in played.sums else "ndcg@10"
+    """What strategies are compared by: the list that is shown; the RMSE where no list was made."""
+    return LIST if LIST in played.sums else "rmse"
+
+
+def _compared_by(played: Played) -> list[str]:
+    """Metrics of which a document has differences: that one, and the error or, of events, the list by strength."""
+    return list(dict.fromkeys([metric_of(played), "rmse" if "rmse" in played.sums else "ndcg@10"]))
 
 
 def _loss(name: str, total: Array, weight: Array) -> Array:
@@ -236,7 +245,8 @@ def _summary(name: str, totals: dict[str, Played], timing: dict[str, float] | No
     asked = np.maximum(np.arange(own.answered.shape[1]), 1) * own.plays.sum()
     summary["answered"] = (own.answered.sum(0) / asked).tolist()
     others = [other for other in (*REFERENCES[:2], DEFAULT) if other != name and other in totals]
-    summary[f"{metric_of(own)}_minus"] = {other: _difference(own, totals[other]) for other in others}
+    for metric in _compared_by(own):
+        summary[f"{metric}_minus"] = {other: _difference(metric, own, totals[other]) for other in others}
     summary["share_of_gain"] = _share_of_gain(own, totals["random"], totals["ceiling"])
     summary["by_activity"] = _by_activity(own, totals["ceiling"])
     if name != "ceiling":
@@ -246,9 +256,8 @@ def _summary(name: str, totals: dict[str, Played], timing: dict[str, float] | No
     return summary
 
 
-def _difference(own: Played, other: Played) -> dict[str, object]:
+def _difference(metric: str, own: Played, other: Played) -> dict[str, object]:
     """The metric of a strategy less that of a reference, paired by person: of the RMSE below 0 is better."""
-    metric = metric_of(own)
     return ratio_interval(
         [own.sums[metric], other.sums[metric], own.weights[metric]],
         lambda a, b, w: _level(metric, a, w) - _level(metric, b, w),
@@ -296,7 +305,8 @@ def questions_needed(curves: Array, target: Array) -> Array:
 def labels_saved(random: Played, own: Played, budget: int | None = None) -> dict[str, object]:
     """How many times fewer questions than random for what random has at ``budget`` (the last one).
 
-    Every figure is None where random is no better by then than before its first question: nothing can be saved.
+    Every figure is None where random is no better by then than before its first question: nothing can be saved. So is
+    the ratio where that quality is never reached, or was there before the first question.
     """
     metric = metric_of(own)
 
@@ -315,9 +325,17 @@ def labels_saved(random: Played, own: Played, budget: int | None = None) -> dict
         return {"metric": metric, "ratio": None, "low": None, "high": None, "questions": None}
     saved = ratio_interval(tables, ratio, rng=derive_rng(0, "bootstrap"))
     questions = ratio_interval(tables, needed, rng=derive_rng(0, "bootstrap"))
-    never = not np.isfinite(questions.mean)
-    interval = {"ratio": None if never else float(saved.mean), "low": float(saved.low), "high": float(saved.high)}
-    return {"metric": metric, **interval, "questions": None if never else float(questions.mean)}
+    needs = float(questions.mean)
+    if not np.isfinite(needs) or needs == 0.0:
+        return {"metric": metric, "ratio": None, "low": None, "high": None, "questions": None if needs else needs}
+    most = float(saved.high)
+    return {
+        "metric": metric,
+        "ratio": float(saved.mean),
+        "low": float(saved.low),
+        "high": most if most < _WITHOUT_END else None,
+        "questions": needs,
+    }
 
 
 def _command(data: Dataset, options: SimulationOptions) -> str:

@@ -67,7 +67,6 @@ class Talk:
         """
         n = len(world.subjects)
         views = user_views(world.ratings, world.answerable, model.concepts.inside.toarray())
-        anything = np.ones_like(world.answerable)
         concepts = np.ones((n, len(model.concepts)), dtype=bool)
         pages = np.full((n, LARGEST_GROUP), -1)
         names, namings = np.full((n, 1), -1), np.full(n, 0 if naming is None else most_namings)
@@ -75,7 +74,9 @@ class Talk:
             known, counts = np.where(world.answerable, world.ratings, np.nan), model.catalogue.counts
             names = naming_order(naming, known, like=world.scale.like, counts=counts, times=world.times, rng=rng)
         exposure = world.answerability.start(n)
-        return cls(world, model, world.start, exposure, anything, concepts, views, pages, names, namings, rng)
+        return cls(
+            world, model, world.start, exposure, world.askable.copy(), concepts, views, pages, names, namings, rng
+        )
 
     def setting(self, seconds: Seconds, rows: Positions) -> QuestionContext:
         """Of some users."""
@@ -222,7 +223,7 @@ class Talk:
 
     def slate(self) -> Positions:
         """The list that each user would be shown, of what they were not asked about or shown before, (n, 10)."""
-        return best_list(list_scores(self.world, self.belief, self.exposure, self.model.like_cut), self.allowed)
+        return best_list(list_scores(self.world, self.belief, self.exposure), self.allowed)
 
     def _best(self, items: Positions, may: Mask, ratings: Array) -> Mask:
         """Which of some of each user's items, (n, m), is rated highest, of equal ones any."""

@@ -18,7 +18,9 @@ from palate.entities import ITEM, RATING, USER
 from palate.errors import DataError
 from palate.learner import Learner
 from palate.loop.ask_about_item import exchanged, items_as_users
+from palate.loop.memory import Memory
 from palate.loop.offered import candidates_of
+from palate.model.fit import check_arguments, fit_model
 from palate.model.model import Model
 from palate.model.scale import Scale
 from palate.posteriors.answerability import Answerability
@@ -26,7 +28,7 @@ from palate.posteriors.belief import Belief
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 
-ANSWERABLE = 0.5  # share of a subject's ratings that can be asked; the rest is the test
+ASKABLE = 0.5  # share of what there is that each subject can be asked about; the list is of the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,30 +49,35 @@ class HeldOut:
     open: NDArray[np.bool_] | None = None
 
     @classmethod
-    def build(cls, ratings: Array, test: NDArray[np.bool_], *, events_only: bool = False) -> HeldOut:
-        """From ratings (n, I) and what of them is test. What else there is of events can be asked, and is not shown."""
+    def build(cls, ratings: Array, test: NDArray[np.bool_], *, open: NDArray[np.bool_] | None = None) -> HeldOut:
+        """From ratings (n, I), what of them is test and, of events, what may be shown."""
         longest = max(1, int(test.sum(1).max(initial=0)))
         columns = np.argsort(~test, axis=1, kind="stable")[:, :longest]
         present = np.take_along_axis(test, columns, 1)
-        of_all = np.isnan(ratings) | test if events_only else None
-        return cls(columns, np.where(present, np.take_along_axis(ratings, columns, 1), 0.0), present, of_all)
+        return cls(columns, np.where(present, np.take_along_axis(ratings, columns, 1), 0.0), present, open)
 
 
 @dataclass(frozen=True, slots=True)
 class World:
     """n subjects (new users, or new items) and I candidates to ask about (items, or users).
 
+    The candidates are halved for each subject, by chance: about one half they can be asked, rated or not; the other is
+    what a list may show, and its ratings are the test. So a question never spoils the list, and somebody who is asked
+    about what they know does answer.
+
     Attributes:
         subjects: Their ids, (n,).
         taste: Beliefs about the candidates, and how answers come about.
         start: Belief about each subject before any answer.
         candidates: As a strategy sees them.
-        answerability: Who can answer what, where only the answerable half can be asked.
+        answerability: Who can answer what.
         ratings: (n, I), NaN where there is none.
         times: When each was given, in seconds since the epoch, (n, I), NaN where nobody says.
-        answerable: (n, I).
-        held_out: The test.
+        askable: The half that can be asked, (n, I).
+        answerable: What of it has a rating, (n, I).
+        held_out: The ratings of the other half.
         scale: Of the ratings.
+        like_cut: Expected answer from which something is liked, as beliefs see it.
         fitted_users: Users the model was fitted on.
         learner: Of the fit, for timing; None where the sides are exchanged.
     """
@@ -82,9 +89,11 @@ class World:
     answerability: Answerability
     ratings: Array
     times: Array
+    askable: NDArray[np.bool_]
     answerable: NDArray[np.bool_]
     held_out: HeldOut
     scale: Scale
+    like_cut: float
     fitted_users: int
     learner: Learner | None
 
@@ -109,21 +118,23 @@ def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
     rng = derive_rng(seed, "new-users")
     data = _at_most(_complete(data), max_users, rng)
     split = new_users(data, share=0.25, rng=rng)
-    learner = Learner.fit(split.train, encoder=encoder, seed=seed)
+    learner = _fitted(split.train, encoder, seed)
     subjects, ratings, times = _matrix(split.test, USER, ITEM, learner.model)
-    answerable, test = _halves(ratings, subjects)
+    askable = _halves(ratings.shape[1], subjects, seed)
     model = learner.model
     return World(
         subjects=subjects,
         taste=model.taste,
         start=stacked([learner.state(user).start for user in subjects]),
         candidates=candidates_of(model),
-        answerability=model.answerability.shared(ANSWERABLE),
+        answerability=model.answerability,
         ratings=ratings,
         times=times,
-        answerable=answerable,
-        held_out=HeldOut.build(ratings, test, events_only=model.taste.likelihood.events_only),
+        askable=askable,
+        answerable=askable & ~np.isnan(ratings),
+        held_out=_held_out(ratings, askable, model),
         scale=model.scale,
+        like_cut=model.like_cut,
         fitted_users=len(model.user_ids),
         learner=learner,
     )
@@ -134,9 +145,9 @@ def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
     rng = derive_rng(seed, "new-items")
     data = _at_most(_complete(data), max_users, rng)
     split = new_items(data, share=0.2, rng=rng)
-    model = Learner.fit(split.train, encoder=encoder, seed=seed).model
+    model = _fitted(split.train, encoder, seed).model
     subjects, by_item, times = _matrix(split.test, ITEM, USER, model)
-    answerable, test = _halves(by_item, subjects)
+    askable = _halves(by_item.shape[1], subjects, seed)
     rows = model.catalogue.positions(subjects)
     offered = exchanged(model, model.population.beliefs, model.answers)
     return World(
@@ -144,12 +155,14 @@ def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
         taste=offered.population.taste,
         start=items_as_users(model, rows),
         candidates=offered,
-        answerability=Answerability.fit(model.answers.T.tocsr(), rng=rng).shared(ANSWERABLE),
+        answerability=Answerability.fit(model.answers.T.tocsr(), rng=rng),
         ratings=by_item,
         times=times,
-        answerable=answerable,
-        held_out=HeldOut.build(by_item, test, events_only=model.taste.likelihood.events_only),
+        askable=askable,
+        answerable=askable & ~np.isnan(by_item),
+        held_out=_held_out(by_item, askable, model),
         scale=model.scale,
+        like_cut=model.like_cut,
         fitted_users=len(model.user_ids),
         learner=None,
     )
@@ -163,13 +176,19 @@ def everybody(
     coded = answered(data)
     ratings = np.full((len(coded.user_ids), len(coded.item_ids)), np.nan)
     ratings[coded.users, coded.items] = coded.values
-    answerable, test = _halves(ratings, coded.user_ids)
-    return data, coded.user_ids, ratings, answerable, HeldOut.build(ratings, test)
+    known, askable = ~np.isnan(ratings), _halves(ratings.shape[1], coded.user_ids, seed)
+    return data, coded.user_ids, ratings, known & askable, HeldOut.build(ratings, known & ~askable)
 
 
 def stacked(beliefs: Sequence[Belief]) -> Belief:
     """Beliefs about one subject each as one about all."""
     return Belief(np.array([belief.mean for belief in beliefs]), np.array([belief.covariance for belief in beliefs]))
+
+
+def _fitted(data: Dataset, encoder: str, seed: int) -> Learner:
+    """Of answers alone the list needs nothing that histories say, so that is not learnt."""
+    given = check_arguments({"data": data, "encoder": encoder, "seed": seed})
+    return Learner(Memory(fit_model(**given, lists=False)), given["seed"])
 
 
 def _complete(data: Dataset) -> Dataset:
@@ -206,11 +225,15 @@ def _matrix(test: Dataset, rows: str, columns: str, model: Model) -> tuple[list[
     return [row_ids[code] for code in used], ratings, times
 
 
-def _halves(ratings: Array, subjects: list[str]) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Answerable and test: by the subject's name alone, so the same for every strategy and seed."""
-    known = ~np.isnan(ratings)
-    coin = np.stack([derive_rng(0, "answerable", name).random(ratings.shape[1]) for name in subjects])
-    return known & (coin < ANSWERABLE), known & (coin >= ANSWERABLE)
+def _halves(n_candidates: int, subjects: list[str], seed: int) -> NDArray[np.bool_]:
+    """What each subject can be asked, (n, I): by their name and the seed, so the same for every strategy."""
+    coins = [derive_rng(seed, "askable", name).random(n_candidates) for name in subjects]
+    return np.stack(coins) < ASKABLE
+
+
+def _held_out(ratings: Array, askable: NDArray[np.bool_], model: Model) -> HeldOut:
+    events_only = model.taste.likelihood.events_only
+    return HeldOut.build(ratings, ~np.isnan(ratings) & ~askable, open=~askable if events_only else None)
 
 
 WORLDS: dict[str, Callable[..., World]] = {"new-users": users_world, "new-items": items_world}

@@ -61,7 +61,9 @@ def exchanged(model: Model, belief: Belief, answers: sparse.csr_matrix) -> Candi
     levels = level_shares(by_item, model.scale)
     taste = Taste.build(users_as_items(model, belief), model.taste.likelihood)
     population = Population(by_item, model.scale.edges(levels.shape[1]), taste)
-    return Candidates.of_all(population, levels, targets=np.full(len(levels), 1.0 / len(levels)))
+    return Candidates.of_all(
+        population, levels, targets=np.full(len(levels), 1.0 / len(levels)), like_cut=model.like_cut
+    )
 
 
 @dataclass(frozen=True, slots=True)

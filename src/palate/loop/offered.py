@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.questions.context import QuestionContext
 from palate.arrays import Array, Mask
@@ -23,8 +25,9 @@ def candidates_of(model: Model, exposure: Belief | None = None, given: Given | N
     everything = Candidates.of_all(
         model.population,
         model.catalogue.levels,
-        targets=model.answerability.targets(exposure),
+        targets=np.full(len(model.catalogue), 1.0 / max(len(model.catalogue), 1)),
         counts=model.catalogue.counts,
+        like_cut=model.like_cut,
     )
     return everything.aimed(model.answerability, exposure, given or Given.nothing())
 

@@ -132,12 +132,14 @@ def fit_model(
     history: HistoryName = "mean",
     companions: bool = False,
     adapt: Adapt = "none",
+    lists: bool = True,
 ) -> Model:
     """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`), of arguments that are checked.
 
     Args:
         seen: Events since. They are told of the users; what histories say of taste is learnt from them only where the
             data has events too, so that a few do not take the place of all its ratings.
+        lists: Whether to learn what histories say of what is met next, which takes most of the time.
     """
     whole = with_events(data, seen)
     check_history(history, encoder)
@@ -218,7 +220,9 @@ def fit_model(
             met_of(coded, chosen, scale, events),
             likes=likes_of(chosen, scale, seed),
             rng=derive_rng(seed, "list"),
-        ),
+        )
+        if lists
+        else None,
         adaptation=adaptation,
         labels=heard.labels,
         vocabulary=vocabulary,

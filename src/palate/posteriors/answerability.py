@@ -27,7 +27,7 @@ from scipy.sparse.linalg import ArpackError, LinearOperator, svds
 from palate.arrays import Array, Mask
 from palate.posteriors.belief import Belief
 from palate.posteriors.probit import yes_chance
-from palate.posteriors.statistics import used_columns
+from palate.posteriors.statistics import pack, unpack, used_columns
 from palate.posteriors.taste import Taste
 
 LOWEST = 1e-3  # nobody is known to be unable to answer
@@ -94,11 +94,6 @@ class Answerability:
         """Lowest P(can answer) of each item, (I,)."""
         return np.asarray(np.maximum(self.least * self.rate, LOWEST))
 
-    def shared(self, share: float) -> Answerability:
-        """The same where only a share of what is known can be asked, as in a simulation that hides some answers."""
-        rate, loadings = share * self.rate, share * self.loadings
-        return replace(self, rate=rate, loadings=loadings, noise=_noise(rate, loadings))
-
     def extended(self, n_items: int, content: tuple[Array, Array] | None = None) -> Answerability:
         """With ``n_items`` new items that nobody could rate so far.
 
@@ -126,11 +121,27 @@ class Answerability:
             return Belief(np.zeros(dim), np.eye(dim))
         return Belief(np.zeros((n_users, dim)), np.tile(np.eye(dim), (n_users, 1, 1)))
 
-    def believe(self, seen: sparse.csr_matrix) -> Belief:
-        """Beliefs about n users of whom all is known, (n, I): they have rated these items and no other."""
-        rated, known = used_columns(sparse.csr_matrix((np.ones(seen.nnz), seen.indices, seen.indptr), seen.shape))
+    def believe(self, seen: sparse.csr_matrix, asked: Mask | None = None) -> Belief:
+        """Beliefs about n users, (n, I), who have rated these items and no other.
+
+        Args:
+            asked: Items of which it is known whether they have, (n, I); all if None.
+        """
+        ones = sparse.csr_matrix((np.ones(seen.nnz), seen.indices, seen.indptr), seen.shape)
+        if asked is not None:
+            return self._believe_some(ones, asked)
+        rated, known = used_columns(ones)
         pull = known @ (self.loadings[rated] / self.noise[rated][:, None]) - self._average
         return Belief(pull @ self._covariance, np.tile(self._covariance, (len(pull), 1, 1)))
+
+    def _believe_some(self, seen: sparse.csr_matrix, asked: Mask) -> Belief:
+        weighted = self.loadings / self.noise[:, None]
+        # precisions add: a product with the packed pairs of loadings
+        outer = pack(weighted[:, :, None] * self.loadings[:, None, :])
+        covariance = np.linalg.inv(np.eye(self.loadings.shape[1]) + unpack(asked.astype(np.float64) @ outer))
+        covariance = (covariance + np.swapaxes(covariance, -1, -2)) / 2
+        error = asked * (seen.toarray() - self.rate)
+        return Belief(np.einsum("nef,nf->ne", covariance, error @ weighted), covariance)
 
     def observe(self, belief: Belief, items: NDArray[np.intp] | int, answered: NDArray[Any] | bool) -> Belief:
         """After one answer, or none: one user and one item, or n users and an item each."""

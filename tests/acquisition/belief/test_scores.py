@@ -10,17 +10,19 @@ import scipy.sparse as sparse
 from scipy.integrate import quad
 from scipy.stats import norm
 
-from palate.acquisition import Candidates, Population
+from palate.acquisition import Candidates, Given, Population
 from palate.acquisition.belief.a_optimal import a_optimal
 from palate.acquisition.belief.a_optimal_relative import a_optimal_relative
 from palate.acquisition.belief.bald import bald
 from palate.acquisition.belief.entropy import entropy
 from palate.acquisition.belief.epig import epig
+from palate.acquisition.belief.list_value import list_value
 from palate.acquisition.belief.lookahead import lookahead
 from palate.acquisition.belief.popularity import popularity
 from palate.acquisition.belief.random import random
 from palate.acquisition.belief.variance import variance
 from palate.posteriors import likelihoods
+from palate.posteriors.answerability import Answerability
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items
 from palate.posteriors.likelihood import Likelihood
@@ -299,3 +301,97 @@ def test_lookahead_has_nothing_to_learn_where_everything_can_be_answered() -> No
     belief, candidates = pair()
     found = lookahead(belief, candidates, rng=np.random.default_rng(0))
     np.testing.assert_allclose(found, a_optimal_relative(belief, candidates, rng=np.random.default_rng(0)))
+
+
+# ---- the list -------------------------------------------------------------------------------------------------------
+
+
+def many(kind: str = "gaussian", *, items: int = 30, rated: tuple[int, ...] = ()) -> tuple[Belief, Candidates]:
+    """A user who was asked about some of thirty items, which they know with different chances."""
+    rng = np.random.default_rng(1)
+    means = rng.normal(0.0, 0.7, (items, 3))
+    beliefs = Items.build(
+        means, np.tile(0.05 * np.eye(3), (items, 1, 1)), np.full(items, 1.0 if kind == "probit" else 0.7)
+    )
+    likelihood = likelihoods.named(kind)
+    population = Population(sparse.csr_matrix((1, items)), np.array([0.0, 1.0]), Taste.build(beliefs, likelihood))
+    loadings = rng.normal(0.0, 0.12, (items, 2))
+    rate = rng.uniform(0.25, 0.6, items)
+    answerability = Answerability(rate, loadings, rate * (1 - rate) - (loadings**2).sum(1))
+    exposure = Belief(np.array([0.3, -0.5]), np.array([[0.7, 0.1], [0.1, 0.9]]))
+    given = Given(np.array(rated, dtype=np.intp), np.ones(len(rated)))
+    everything = Candidates.of_all(population, np.ones((items, 1)), targets=np.full(items, 1 / items), like_cut=0.2)
+    belief = Belief(np.array([0.4, -0.3]), np.array([[0.9, 0.3], [0.3, 0.5]]))
+    return belief, everything.aimed(answerability, exposure, given)
+
+
+def chances_of(candidates: Candidates, belief: Belief, exposure: Belief) -> np.ndarray:
+    """P(knows) P(likes) of every item, (I,)."""
+    items, answerability = candidates.items, candidates.answerability
+    assert answerability is not None
+    mean = items.level + items.factors @ belief.mean - candidates.like_cut
+    spread = np.einsum("id,de,ie->i", items.factors, belief.covariance, items.factors) + items.answer_noise
+    known = np.clip(answerability.rate + answerability.loadings @ exposure.mean, answerability.floor, 1.0)
+    return known * norm.cdf(mean / np.sqrt(spread))
+
+
+@pytest.mark.parametrize("rated", [(), (3, 7)])
+def test_the_value_for_the_list_is_what_three_answers_do_to_it(rated: tuple[int, ...]) -> None:
+    """Each answer told to both beliefs, and the lists made anew; what is asked, or was rated, is on none."""
+    belief, candidates = many(rated=rated)
+    answerability, exposure = candidates.answerability, candidates.exposure
+    assert answerability is not None and exposure is not None
+    found = list_value(belief, candidates, rng=np.random.default_rng(0))
+    added, moved = np.zeros((2, len(candidates)))
+    for item in range(len(candidates)):
+        there = np.setdiff1d(np.arange(len(candidates)), [item, *rated])
+        factors, noise = candidates.items.factors[item], candidates.items.answer_noise[item]
+        step = np.sqrt(factors @ belief.covariance @ factors + noise)
+        known = candidates.known[item]
+        after = [
+            (1 - known, belief, False),
+            (known / 2, belief.update(factors, step, noise), True),
+            (known / 2, belief.update(factors, -step, noise), True),
+        ]
+        before = chances_of(candidates, belief, exposure)[there]
+        for chance, taste, answered in after:
+            then = chances_of(candidates, taste, answerability.observe(exposure, item, answered))[there]
+            added[item] += chance * (dcg(then) - dcg(before))
+            moved[item] += chance * ((then - before) ** 2).sum()
+    added = np.maximum(added, 0.0)
+    assert (added > 0).sum() > 5
+    np.testing.assert_allclose(found, added / added.max() + moved / moved.max(), rtol=1e-9)
+
+
+def dcg(chances: np.ndarray) -> float:
+    return float(np.sort(chances)[::-1][:10] @ (1 / np.log2(np.arange(2, 12))))
+
+
+def test_the_value_for_the_list_of_many_users_is_that_of_each() -> None:
+    belief, candidates = many()
+    exposure = candidates.exposure
+    assert exposure is not None and candidates.answerability is not None
+    two = Belief(np.stack([belief.mean, -belief.mean]), np.stack([belief.covariance, 0.5 * belief.covariance]))
+    exposures = Belief(np.stack([exposure.mean, -exposure.mean]), np.stack([exposure.covariance] * 2))
+    both = candidates.aimed(candidates.answerability, exposures, Given.nothing(2))
+    found = list_value(two, both, rng=np.random.default_rng(0))
+    for user in range(2):
+        one = candidates.aimed(candidates.answerability, exposures.of(user), Given.nothing())
+        np.testing.assert_allclose(found[user], list_value(two.of(user), one, rng=np.random.default_rng(0)))
+    assert not np.allclose(found[0], found[1])
+
+
+def test_the_value_for_the_list_where_everything_is_known_is_the_ratings_alone() -> None:
+    """What can be answered is known to be known, so that no answer says anything of that."""
+    belief, candidates = many()
+    assert candidates.answerability is not None and candidates.exposure is not None
+    sure = candidates.aimed(candidates.answerability, candidates.exposure, Given.nothing(), answerable=True)
+    known_taste = Belief(belief.mean, np.zeros((2, 2)))
+    assert (list_value(belief, sure, rng=np.random.default_rng(0)) > 0).all()
+    np.testing.assert_array_equal(list_value(known_taste, sure, rng=np.random.default_rng(0)), 0.0)
+
+
+def test_the_value_for_the_list_of_events_is_lookahead() -> None:
+    belief, candidates = pair("implicit")
+    rng = np.random.default_rng
+    np.testing.assert_array_equal(list_value(belief, candidates, rng=rng(0)), lookahead(belief, candidates, rng=rng(0)))

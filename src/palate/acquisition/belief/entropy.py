@@ -20,8 +20,9 @@ def entropy(belief: Belief, candidates: Candidates, *, rng: np.random.Generator)
         >>> from palate.evaluation.bill import bill
         >>> print(bill("entropy"))
         asks first: Last Croissant, Simple Noodle Soup
-        5 questions: 18 seconds, 1.7 answers
-        error: 1.04 before, 0.95 after, 1.02 after as many at random
+        5 questions: 18 seconds, 3.3 answers
+        list: 0.52 before, 0.61 after, 0.57 after as many at random
+        error: 1.06 before, 0.88 after, 0.96 after as many at random
 
     References:
         Kohrs, Merialdo, Improving collaborative filtering for new users by smart object selection, ICMF 2001; Rashid et

@@ -19,8 +19,9 @@ def popularity(belief: Belief, candidates: Candidates, *, rng: np.random.Generat
         >>> from palate.evaluation.bill import bill
         >>> print(bill("popularity"))
         asks first: Quiet Love Letter, Last Croissant
-        5 questions: 18 seconds, 1.8 answers
-        error: 1.04 before, 0.96 after, 1.02 after as many at random
+        5 questions: 18 seconds, 3.5 answers
+        list: 0.52 before, 0.60 after, 0.57 after as many at random
+        error: 1.06 before, 0.89 after, 0.96 after as many at random
 
     References:
         Rashid et al., Getting to know you: learning new user preferences in recommender systems, IUI 2002.

@@ -18,8 +18,9 @@ def variance(belief: Belief, candidates: Candidates, *, rng: np.random.Generator
         >>> from palate.evaluation.bill import bill
         >>> print(bill("variance"))
         asks first: Golden Swing, Simple Noodle Soup
-        5 questions: 18 seconds, 1.4 answers
-        error: 1.04 before, 0.94 after, 1.02 after as many at random
+        5 questions: 18 seconds, 2.8 answers
+        list: 0.52 before, 0.63 after, 0.57 after as many at random
+        error: 1.06 before, 0.85 after, 0.96 after as many at random
 
     References:
         Cohn, Ghahramani, Jordan, Active learning with statistical models, JAIR 4, 1996.
