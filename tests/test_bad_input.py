@@ -39,6 +39,7 @@ from palate.acquisition.oracle_choice import Action
 from palate.costs import Budget, Price, Seconds
 from palate.datasets import planted_world
 from palate.errors.checks import shown
+from palate.loop.lists import ListArguments
 from palate.loop.offered import candidates_of
 from palate.model.fit import FitArguments
 
@@ -111,10 +112,10 @@ class Stage:
         ages = pl.Series("age", [20.0 + n % 7 for n in range(len(ids))])
         genders = pl.Series("gender", ["f" if n % 2 else "m" for n in range(len(ids))])
         self.data = replace(world, users=pl.DataFrame({"user_id": ids, "age": ages, "gender": genders}))
-        fitted = Learner.fit(self.data, encoder="none", dim=2, companions=True)
+        fitted = Learner.fit(self.data, encoder="none", dim=2)
         self.learner = fitted.tell([rate("ann", f"i0{n}", 4.0, key=f"k{n}") for n in range(1, 8)])
         self.learner.save(self.place("learner"))
-        self.recommender = Recommender.create(self.place("kept"), self.data, encoder="none", dim=2, companions=True)
+        self.recommender = Recommender.create(self.place("kept"), self.data, encoder="none", dim=2)
         self.recommender.tell([rate("ann", f"i0{n}", 4.0, key=f"k{n}") for n in range(1, 8)])
         state = self.learner.state("ann")
         self.belief, self.candidates = state.belief, candidates_of(self.learner.model)
@@ -179,11 +180,14 @@ FIT = {
     "companions": FLAG,
     "adapt": "",
 }
-FILTERS = {
+LISTS = {
     "exclude": f"{SEVERAL} numbers",
     "allow": SOME,
     "category": NOTHING,
     "include_seen": FLAG,
+    "familiarity": SHARE,
+    "min_certainty": SHARE,
+    "diversity": SHARE,
 }
 READS: dict[str, tuple[Callable[[Stage], dict[str, Any]], dict[str, str]]] = {
     "ask": (
@@ -219,11 +223,12 @@ READS: dict[str, tuple[Callable[[Stage], dict[str, Any]], dict[str, str]]] = {
             "rng": RNG,
         },
     ),
-    "recommend": (
-        lambda _: {"user_id": "ann", "k": 3},
-        {"user_id": USER, "k": COUNT_0, **FILTERS, "min_certainty": SHARE, "diversity": SHARE},
+    "recommend": (lambda _: {"user_id": "ann", "k": 3}, {"user_id": USER, "k": COUNT_0, **LISTS}),
+    "recommend_all": (
+        lambda _: {"users": ["ann"], "k": 3},
+        {"users": f"none {SEVERAL} numbers", "k": COUNT_0, **LISTS},
     ),
-    "companions": (lambda _: {"user_id": "ann", "k": 3}, {"user_id": USER, "k": COUNT_0, **FILTERS}),
+    "companions": (lambda _: {"user_id": "ann", "k": 3}, {"user_id": USER, "k": COUNT_0, **LISTS}),
     "profile": (lambda _: {"user_id": "ann"}, {"user_id": USER}),
 }
 
@@ -498,6 +503,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     made.recommender.close()
 
 
+pytestmark = pytest.mark.filterwarnings("ignore:companions is recommend:DeprecationWarning")
+
+
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # "x" is a folder for some
@@ -585,8 +593,9 @@ def test_every_public_call_is_in_the_table() -> None:
 def test_every_argument_of_a_public_call_is_in_the_table(name: str, call: Callable[..., Any]) -> None:
     parameters = inspect.signature(call).parameters.values()
     named = {one.name for one in parameters if one.kind is not one.VAR_KEYWORD} - {"self"}
-    if "Unpack[FitArguments]" in str(parameters):
-        named |= set(FitArguments.__annotations__)
+    for options in (FitArguments, ListArguments):
+        if f"Unpack[{options.__name__}]" in str(parameters):
+            named |= set(options.__annotations__)
     assert sorted(named - set(CALLS[name].takes)) == []
 
 
@@ -597,6 +606,7 @@ NEARLY = [
     (lambda stage: stage.learner.ask("ann", draw="soft-max"), "'softmax'"),
     (lambda stage: stage.learner.ask("ann", candidates=["i1"]), "'i1"),
     (lambda stage: stage.learner.recommend("ann", category="baking "), "'baking'"),
+    (lambda stage: stage.learner.recommend_all(["ann"], familiarty=0.5), "'familiarity'"),
     (lambda stage: stage.learner.know("ann", aeg=3), "'age'"),
     (lambda _: events("ann", "i01", kind="clic"), "'click'"),
     (lambda stage: Learner.fit(stage.data, encoder="nome"), "'none'"),

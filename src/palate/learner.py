@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 import numpy as np
+import polars as pl
 
 from palate.acquisition import DEFAULT
 from palate.acquisition.draw import Draw
@@ -21,8 +23,8 @@ from palate.encoders.histories.history import HistoryName
 from palate.encoders.protocol import Encoder
 from palate.entities import ITEM, USER, Answer, Form, Item, Question
 from palate.errors.checks import count, normalise_id, path_of
-from palate.loop import ask_about_item, ask_pairs, ask_user, checkpoint, lists, next_step
-from palate.loop.lists import Companion, Filters, Interest, Recommendation
+from palate.loop import all_lists, ask_about_item, ask_pairs, ask_user, checkpoint, lists, next_step
+from palate.loop.lists import Interest, ListArguments, Recommendation
 from palate.loop.memory import Memory, several
 from palate.loop.state import UserState
 from palate.model.explain import ItemReport, explain_item
@@ -98,8 +100,7 @@ class Learner:
             history: What encodes histories: the recency-weighted ``mean`` of content; that of ``factors``; the encoder
                 of text, told what was liked and disliked (``text``); or a Transformer trained on the data
                 (``behaviour``, which needs the extra hf).
-            companions: Whether to count what comes with what, for :meth:`companions`. Memory grows with the items, a
-                thousand numbers each.
+            companions: Without effect: what comes with what is always counted.
             adapt: Whether the text encoder is adapted to the answers, if that tells more of items held out: ``linear``
                 maps its encodings, ``lora`` trains it (extra hf); ``model.adaptation`` says what came of it.
             labels: Answers kept since; they count in the fit and are told again after it.
@@ -311,40 +312,48 @@ class Learner:
         allow: Sequence[str] | None = None,
         category: str | None = None,
         include_seen: bool = False,
+        familiarity: float = 1.0,
         min_certainty: float = 0.0,
         diversity: float = 0.0,
     ) -> list[Recommendation]:
-        """The list to show, best first: the k items a user is expected to like most; fewer where the filters leave so.
+        """The list to show: up to k items, those first that a user is likeliest to take up next and to like.
 
         Args:
             exclude: Ids never to show. Ids the model does not hold are ignored: a list may outlive an item.
             allow: Ids that may be shown; all if None.
             category: Only items of this category.
-            include_seen: Also what the user rated or told of.
+            include_seen: Also what the user rated, told of or did.
+            familiarity: In [0, 1]: at 1 the list predicts what is taken up and liked; at 0 it is what would be liked,
+                however unknown.
             min_certainty: In [0, 1]: only items of which at least this share of the prior variance is resolved.
-            diversity: In [0, 1]: 0 ranks by score alone, 1 by difference from what is above alone. Maximal marginal
-                relevance, Carbonell, Goldstein, SIGIR 1998.
+            diversity: In [0, 1]: 1 ranks by difference from what is above alone.
         Raises:
             OptionError: If k is negative or a share is not in [0, 1].
             UnknownItem: If an allowed item or the category is not in the model.
         """
-        filters = Filters(exclude, allow, category, include_seen)
-        return lists.recommend(
-            self.memory, user_id, k=k, filters=filters, min_certainty=min_certainty, diversity=diversity
-        )
+        wish = lists.Wish(exclude, allow, category, include_seen, familiarity, min_certainty, diversity)
+        return lists.recommend(self.memory, user_id, wish, k=k)
 
-    def companions(
-        self,
-        user_id: str,
-        k: int = 10,
-        *,
-        exclude: Sequence[str] = (),
-        allow: Sequence[str] | None = None,
-        category: str | None = None,
-        include_seen: bool = False,
-    ) -> list[Companion]:
-        """What others did who did the same, most likely first (:func:`palate.loop.lists.companions`)."""
-        return lists.companions(self.memory, user_id, k=k, filters=Filters(exclude, allow, category, include_seen))
+    def recommend_all(
+        self, users: Iterable[str] | None = None, k: int = 10, **options: Unpack[ListArguments]
+    ) -> Iterator[pl.DataFrame]:
+        """The lists of many users, as tables of a thousand users each, so that not all of them need be in memory.
+
+        A row an item: user_id, rank (from 1), item_id, score, std, chance, reason. Who has nothing left has no row.
+
+        Args:
+            users: Ids, in the order wanted; everybody who is known if None.
+            k: Of each user.
+            options: As of :meth:`recommend`.
+        Raises:
+            OptionError, UnknownItem: As of :meth:`recommend`; before the first table.
+        """
+        return all_lists.lists_of(self.memory, users, lists.Wish.of(options), k=k)
+
+    def companions(self, user_id: str, k: int = 10, **options: Unpack[ListArguments]) -> list[Recommendation]:
+        """:meth:`recommend`, under the name of what was a list of its own. Gives a DeprecationWarning."""
+        warnings.warn("companions is recommend now. Call recommend.", DeprecationWarning, stacklevel=2)
+        return self.recommend(user_id, k, **options)
 
     def profile(self, user_id: str) -> list[Interest]:
         """Interest in each category against the average person, most first, with 95 % intervals."""

@@ -153,6 +153,7 @@ class Recommender:
     ask_pairs = _reads(Learner.ask_pairs)
     decide = _reads(Learner.decide)
     recommend = _reads(Learner.recommend)
+    recommend_all = _reads(Learner.recommend_all)
     companions = _reads(Learner.companions)
     profile = _reads(Learner.profile)
 

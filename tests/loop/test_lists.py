@@ -14,7 +14,9 @@ from palate import Learner
 from palate.datasets import Dataset
 from palate.entities import Answer, AnswerKind
 from palate.errors import IdError, OptionError, UnknownItem
-from palate.loop.lists import Recommendation, _top, expectations
+from palate.loop.list_order import top
+from palate.loop.list_scores import list_scores
+from palate.loop.lists import Recommendation, expectations
 from palate.loop.reasons import pulls, reason
 from palate.records import events
 from tests.worlds import data, learner, words, world
@@ -44,21 +46,71 @@ def topic(of: Learner, name: str) -> list[str]:
 def test_the_best_k_are_those_of_a_full_sort(scores: list[int], k: int) -> None:
     score = np.array(scores, dtype=float)
     k = min(k, len(score))
-    assert _top(score, k).tolist() == sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:k]
+    assert top(score, k).tolist() == sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:k]
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("user", ["newcomer", "u007"])
-def test_the_list_is_the_top_of_all_scores(kind: str, user: str) -> None:
+@pytest.mark.parametrize("familiarity", [0.0, 0.4, 1.0])
+def test_the_list_is_the_top_of_all_scores(kind: str, user: str, familiarity: float) -> None:
     of = learner(kind)
     state = of.state(user)
-    score, std = expectations(of.model, state)
+    total = list_scores(of.memory, user).total(familiarity)
+    expected, std = expectations(of.model, state)
     unseen = [i for i in range(120) if i not in state.asked]
-    best = sorted(unseen, key=lambda i: -score[i])[:7]
-    shown = of.recommend(user, k=7)
+    best = sorted(unseen, key=lambda i: -total[i])[:7]
+    shown = of.recommend(user, k=7, familiarity=familiarity)
     assert ids(shown) == [of.model.catalogue.ids[i] for i in best]
-    assert [(one.score, one.std) for one in shown] == [(score[i], std[i]) for i in best]
+    assert [(one.score, one.std) for one in shown] == [(expected[i], std[i]) for i in best]
     assert all(one.title and one.reason and one.std > 0 for one in shown)
+
+
+@pytest.mark.parametrize("kind", ["ratings", "likes"])
+def test_after_answers_alone_it_is_what_they_may_know_times_what_they_would_like(kind: str) -> None:
+    of = learner(kind)
+    value = {"ratings": 5.0, "likes": 1.0}[kind]
+    told = tell(of, dict.fromkeys(topic(of, "jazz")[:3], value)).tell([Answer("newcomer", "i002", AnswerKind.UNKNOWN)])
+    model, state = told.model, told.state("newcomer")
+    know, items = model.answerability.probability(state.exposure), model.taste.items
+    variance = np.einsum("id,de,ie->i", items.factors, state.belief.covariance, items.factors) + items.answer_noise
+    level = items.level + items.factors @ state.belief.mean - model.like_cut
+    product = know * norm.cdf(level / np.sqrt(variance))
+    unseen = [i for i in range(120) if i not in state.asked]
+    best = sorted(unseen, key=lambda i: -product[i])
+    shown = told.recommend("newcomer", k=20)
+    assert ids(shown) == [model.catalogue.ids[i] for i in best[:20]]
+    assert [one.chance for one in shown] == pytest.approx((product / product[unseen].sum())[best[:20]])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("user", ["newcomer", "u007"])
+def test_chances_of_all_that_is_new_sum_to_one(kind: str, user: str) -> None:
+    of = learner(kind)
+    assert sum(one.chance for one in of.recommend(user, k=120)) == pytest.approx(1.0)
+    assert sum(one.chance for one in of.recommend(user, k=120, include_seen=True)) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("kind", ["ratings", "likes", "both"])
+@pytest.mark.parametrize("user", ["newcomer", "u007"])
+def test_without_familiarity_the_order_is_that_of_liking(kind: str, user: str) -> None:
+    of = learner(kind)
+    state, items = of.state(user), of.model.taste.items
+    level = items.level + items.factors @ state.belief.mean - of.model.like_cut
+    unsure = state.belief.variance(items.factors) + items.answer_noise
+    unseen = [i for i in range(120) if i not in state.asked]
+    best = sorted(unseen, key=lambda i: -(level / np.sqrt(unsure))[i])
+    assert ids(of.recommend(user, k=30, familiarity=0.0)) == [of.model.catalogue.ids[i] for i in best[:30]]
+
+
+def test_the_more_familiarity_counts_the_better_known_is_what_is_shown() -> None:
+    of = learner()
+
+    def known(familiarity: float) -> float:
+        shown = of.model.catalogue.positions(ids(of.recommend("newcomer", familiarity=familiarity)))
+        return float(np.log(of.model.catalogue.counts[shown] + 1.0).mean())
+
+    found = [known(familiarity) for familiarity in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    assert found == sorted(found) and found[0] < found[-1]
 
 
 def test_scores_are_expected_ratings() -> None:
@@ -156,6 +208,7 @@ def test_minimal_certainty_is_the_share_of_variance_the_answers_resolved() -> No
     ("options", "error", "message"),
     [
         ({"k": -1}, OptionError, r"^k is -1\. Give a whole number from 0\.$"),
+        ({"familiarity": -0.1}, OptionError, r"^familiarity is -0\.1\. Give a number from 0 to 1\.$"),
         ({"diversity": 1.5}, OptionError, r"^diversity is 1\.5\. Give a number from 0 to 1\.$"),
         ({"min_certainty": float("nan")}, OptionError, r"^min_certainty is nan\. Give a number from 0 to 1\.$"),
         ({"allow": ["zzz"]}, UnknownItem, r"^item 'zzz' is not in the model"),
@@ -171,10 +224,10 @@ def test_options_that_cannot_be(options: dict[str, object], error: type[Exceptio
 # ---- diversity ------------------------------------------------------------------------------------------------------
 
 
-def test_without_diversity_the_order_is_that_of_the_scores() -> None:
+def test_without_diversity_the_order_is_that_of_the_chances() -> None:
     of = learner()
-    scores = [one.score for one in of.recommend("u007", k=20)]
-    assert scores == sorted(scores, reverse=True)
+    chances = [one.chance for one in of.recommend("u007", k=20)]
+    assert chances == sorted(chances, reverse=True)
     assert of.recommend("u007", k=20, diversity=0.0) == of.recommend("u007", k=20)
 
 

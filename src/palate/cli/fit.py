@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from palate.cli.console import facts, line, output, print_json, progress
+from palate.cli.console import errors, facts, line, output, print_json, progress
 from palate.cli.files import load_data, opened
 from palate.cli.options import (
     Columns,
@@ -52,7 +52,7 @@ def fit(
         str, typer.Option(metavar="HOW", help="What reads histories: mean, factors, text or behaviour.")
     ] = "mean",
     companions: Annotated[
-        bool, typer.Option("--companions", help="Count what comes with what, for `palate companions`.")
+        bool, typer.Option("--companions", help="Taken and without effect: what comes with what is always counted.")
     ] = False,
     adapt: Annotated[
         str, typer.Option(metavar="HOW", help="Adapt the text encoder, kept if better: none, linear or lora.")
@@ -77,6 +77,8 @@ def fit(
     from palate.recommender import Recommender
 
     refuse_data_folder(writable(out), path)
+    if companions:
+        line(errors(), "Note: what comes with what is always counted, so --companions changes nothing. Leave it out.")
     started = time.perf_counter()
     data = load_data(path, columns=columns, events=event, strict=strict, scale=scale)
     with progress() as report, trusting(*(trust_remote_code or ())):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from palate.cli.console import errors, line, output, print_json, table
+from palate.cli.console import errors, line, output, print_json, progress, table
 from palate.cli.files import load_model
+from palate.cli.lists_file import one_way, read_ids, write_lists
 from palate.cli.options import (
     Allow,
     Category,
@@ -19,68 +21,80 @@ from palate.cli.options import (
     UnusedSeed,
     User,
     listed,
+    local_path,
+    user_id,
 )
 from palate.errors import did_you_mean
 
 if TYPE_CHECKING:
     from palate.learner import Learner
-    from palate.loop.lists import Recommendation
+    from palate.loop.lists import ListArguments, Recommendation
 
 
 NOTES = {  # why a list is not what it might be, by the code that --json gives
     "unknown-user": "Nothing is known of this user: this is what people in general like.",
     "fewer-left": "Fewer are left than were asked for.",
     "nothing-left": "Nothing is left to show: everything is seen or left out.",
+    "without-lists": "For some users nothing is left to show: they have no row.",
     "all-asked": "Nothing is left to ask: every item has an answer.",
     "no-categories": "The items have no categories.",
     "no-history": "What a user does moves no list of this model: fit it with an encoder, or with --history factors.",
 }
 SEARCHED = 20_000  # users whose ids are compared with an unknown one
 Count = Annotated[int, typer.Option("-k", min=0, help="How many.")]
+Who = Annotated[
+    str | None, typer.Option("--user", metavar="ID", parser=user_id, help="Whom it is for; somebody new is welcome.")
+]
+IncludeSeen = Annotated[bool, typer.Option("--include-seen", help="Also what the user has answered or done.")]
+Familiarity = Annotated[
+    float,
+    typer.Option(metavar="0..1", help="1 predicts what is taken up and liked; 0 is what is liked, however unknown."),
+]
+MinCertainty = Annotated[float, typer.Option(metavar="0..1", help="Only items this surely known.")]
+Diversity = Annotated[float, typer.Option(metavar="0..1", help="0 ranks by score, 1 by difference.")]
 
 
 def recommend(
     model: Model,
-    user: User,
+    user: Who = None,
+    users: Annotated[
+        Path | None, typer.Option(metavar="FILE", parser=local_path, help="For all of these: an id a line.")
+    ] = None,
+    everybody: Annotated[bool, typer.Option("--all", help="For everybody the model knows.")] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", parser=local_path, help="Parquet file for the lists of many.")
+    ] = None,
     k: Count = 10,
     exclude: Exclude = None,
     allow: Allow = None,
     category: Category = None,
-    include_seen: Annotated[bool, typer.Option("--include-seen", help="Also what the user has answered.")] = False,
-    min_certainty: Annotated[float, typer.Option(metavar="0..1", help="Only items this surely known.")] = 0.0,
-    diversity: Annotated[float, typer.Option(metavar="0..1", help="0 ranks by score, 1 by difference.")] = 0.0,
+    include_seen: IncludeSeen = False,
+    familiarity: Familiarity = 1.0,
+    min_certainty: MinCertainty = 0.0,
+    diversity: Diversity = 0.0,
     as_json: Json = False,
     seed: UnusedSeed = 0,
 ) -> None:
-    """The list to show a user, with scores, how sure they are, and reasons."""
+    """The list to show a user, with scores, how sure they are, and reasons; or the lists of many users, in a file.
+
+    The file has a row an item: user_id, rank, item_id, score, std, chance, reason. It is written whole or not at all.
+    """
+    one_way(user, users, everybody, out)
     learner = load_model(model)
-    items = learner.recommend(
-        user,
-        k=k,
-        **_filters(learner, exclude, allow, category, include_seen),
-        min_certainty=min_certainty,
-        diversity=diversity,
-    )
-    notes = [] if learner.knows(user) else ["unknown-user"]
-    notes += shortage(k, len(items), "nothing-left")
+    options = _options(learner, exclude, allow, category, include_seen) | {
+        "familiarity": familiarity,
+        "min_certainty": min_certainty,
+        "diversity": diversity,
+    }
+    if user is not None:
+        return _for_one(learner, user, k, options, as_json)
+    assert out is not None  # checked
+    with progress() as report:
+        written = write_lists(learner, None if users is None else read_ids(users), out, report, k=k, **options)
     if as_json:
-        found = [asdict(item) for item in items]
-        return print_json({"user": user, "unit": _score_unit(learner), "notes": notes, "items": found})
-    if items:
-        output().print(recommendation_table(items))
-        output().print(f"Score: {_score_unit(learner)}, ± what more answers could still change.")
-    say_notes(notes, _near(learner, user))
-
-
-def _filters(
-    learner: Learner, exclude: list[str] | None, allow: list[str] | None, category: str | None, include_seen: bool
-) -> dict[str, Any]:
-    """What may be in a list, as the learner takes it. An id to leave out that no item has is said: a typing mistake?"""
-    allowed, left_out = None if allow is None else listed(allow), listed(exclude)
-    for item_id in dict.fromkeys(left_out):
-        if item_id not in learner.model.catalogue:
-            line(errors(), f"Warning: no item has the id {item_id!r}, so leaving it out changes nothing.", "yellow")
-    return {"exclude": left_out, "allow": allowed, "category": category, "include_seen": include_seen}
+        return print_json(written)
+    line(output(), f"{written['rows']:,} rows for {written['users']:,} users in {out}.")
+    say_notes(written["notes"])
 
 
 def companions(
@@ -90,25 +104,39 @@ def companions(
     exclude: Exclude = None,
     allow: Allow = None,
     category: Category = None,
-    include_seen: Annotated[bool, typer.Option("--include-seen", help="Also what the user has met.")] = False,
+    include_seen: IncludeSeen = False,
     as_json: Json = False,
     seed: UnusedSeed = 0,
 ) -> None:
-    """What others met who met what a user did: the list for somebody who has done little and answered nothing.
-
-    The model must have been fitted with --companions.
-    """
+    """The same list as `palate recommend`, under the name of one that was its own."""
+    line(errors(), "Note: there is one list now, so companions shows what recommend does. Call palate recommend.")
     learner = load_model(model)
-    items = learner.companions(user, k=k, **_filters(learner, exclude, allow, category, include_seen))
+    _for_one(learner, user, k, _options(learner, exclude, allow, category, include_seen), as_json)
+
+
+def _for_one(learner: Learner, user: str, k: int, options: ListArguments, as_json: bool) -> None:
+    items = learner.recommend(user, k, **options)
     notes = [] if learner.knows(user) else ["unknown-user"]
     notes += shortage(k, len(items), "nothing-left")
     if as_json:
-        return print_json({"user": user, "notes": notes, "items": [asdict(item) for item in items]})
+        found = [asdict(item) for item in items]
+        return print_json({"user": user, "unit": _score_unit(learner), "notes": notes, "items": found})
     if items:
-        rows = [[str(n), one.item_id, one.title, f"{one.score:.2f}", one.reason] for n, one in enumerate(items, 1)]
-        output().print(table([">", "Item", "Title", ">Score", "Why"], rows))
-        output().print("Score: how likely it comes, in logarithms; only differences mean something.")
+        output().print(recommendation_table(items))
+        output().print(f"Score: {_score_unit(learner)}, ± what more answers could still change.")
+        output().print("Chance: that the next thing taken up and liked is this one.")
     say_notes(notes, _near(learner, user))
+
+
+def _options(
+    learner: Learner, exclude: list[str] | None, allow: list[str] | None, category: str | None, include_seen: bool
+) -> ListArguments:
+    """What may be in a list, as the learner takes it. An id to leave out that no item has is said: a typing mistake?"""
+    allowed, left_out = None if allow is None else listed(allow), listed(exclude)
+    for item_id in dict.fromkeys(left_out):
+        if item_id not in learner.model.catalogue:
+            line(errors(), f"Warning: no item has the id {item_id!r}, so leaving it out changes nothing.", "yellow")
+    return {"exclude": left_out, "allow": allowed, "category": category, "include_seen": include_seen}
 
 
 def _score_unit(learner: Learner) -> str:
@@ -119,10 +147,10 @@ def _score_unit(learner: Learner) -> str:
 def recommendation_table(items: list[Recommendation]) -> Table:
     """A list to show, best first."""
     rows = [
-        [str(place), item.item_id, item.title, f"{item.score:.2f} ± {item.std:.2f}", item.reason]
+        [str(place), item.item_id, item.title, f"{item.score:.2f} ± {item.std:.2f}", f"{item.chance:.1%}", item.reason]
         for place, item in enumerate(items, start=1)
     ]
-    return table([">", "Item", "Title", ">Score", "Why"], rows)
+    return table([">", "Item", "Title", ">Score", ">Chance", "Why"], rows)
 
 
 def profile(model: Model, user: User, as_json: Json = False, seed: UnusedSeed = 0) -> None:

@@ -28,6 +28,7 @@ from palate.model.model import Model
 from palate.posteriors.belief import Belief
 from palate.posteriors.item_evidence import Learning, Said, Sums
 from palate.posteriors.items import Spread
+from palate.ranking.terms import NOTHING, Since
 
 _AT_ONCE = 1_000  # answers whose sums are made together
 
@@ -157,7 +158,7 @@ class Learnt:
         folded: Of each user whose answers are in it, what they told, did and are.
         sums: Of each item of which anything was said.
         origin: Items solved before, and which have changed since.
-        company: What users have come to like together, where the fit has counted that.
+        company: What users have come to meet together.
     """
 
     folded: Map[str, Parts] = field(default_factory=Map)
@@ -178,6 +179,16 @@ class Learnt:
                 del sums[item]
         before, changed = (self._kept["solved"], frozenset()) if "solved" in self._kept else self.origin
         return Learnt(users.finish(), sums.finish(), (before, changed | more.keys()), company)
+
+    @property
+    def since(self) -> Since:
+        """What users have come to meet, as a list counts it."""
+        if "since" not in self._kept:
+            people = sorted((item, more) for item, more in self.company.people.items() if more)
+            items, more = (np.array(column) for column in zip(*people, strict=True)) if people else (NOTHING.items, 0.0)
+            self._kept["since"] = Since(items.astype(np.intp), np.asarray(more, np.float64), self.company.pairs)
+        found: Since = self._kept["since"]
+        return found
 
     def model(self, fitted: Model) -> Model:
         """The model of the fit, with the items as they are now."""

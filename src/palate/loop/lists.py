@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypedDict
 
 import numpy as np
-import scipy.sparse as sparse
 
 from palate.arrays import TINY, Array, Mask, Positions
-from palate.errors import OptionError
-from palate.errors.checks import count, flag, several, share
+from palate.errors.checks import count, flag, one_of, several, share
 from palate.loop.ask_user import among
+from palate.loop.list_order import LARGE, best_items
+from palate.loop.list_scores import EVERY, Items, ListScores, list_scores
 from palate.loop.memory import Memory
-from palate.loop.reasons import companion_reason, pulls, reason
+from palate.loop.reasons import pulls, reason
 from palate.loop.state import UserState
 from palate.model.model import Model
 from palate.posteriors.statistics import augmented_moments
@@ -27,10 +28,12 @@ class Recommendation:
 
     Attributes:
         title: What it is called: its title, or the start of its text, or its id.
-        score: Expected answer: a rating on the data's scale, or P(like), or (implicit) strength of preference.
+        score: Expected answer: a rating on the data's scale, or P(like), or (implicit) strength of preference. It does
+            not decide the order: much that would be rated high is never met.
         std: Standard deviation of that expectation, in the same unit: what more answers could still take away. The
             noise of a single answer is not in it.
         reason: Why it is here, in words.
+        chance: That the next thing the user takes up, and likes, is this item, out of all that is new to them.
     """
 
     item_id: str
@@ -38,21 +41,7 @@ class Recommendation:
     score: float
     std: float
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Companion:
-    """One item that comes with what a user did.
-
-    Attributes:
-        score: How likely it comes, as an unnormalised logarithm; only the order and differences mean something.
-        reason: What it comes with, in words.
-    """
-
-    item_id: str
-    title: str
-    score: float
-    reason: str
+    chance: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,139 +61,123 @@ class Interest:
     items: int
 
 
-def expectations(model: Model, state: UserState) -> tuple[Array, Array]:
-    """Expected answer of a user to every item and its standard deviation, (I,) each."""
-    items = model.taste.items
-    mean = items.level + state.belief.score(items.factors)
-    moments = augmented_moments(state.belief.mean, state.belief.covariance)
-    variance = state.belief.variance(items.factors) + items.spread.expected(moments)
-    likelihood, of_answer = model.taste.likelihood, variance + items.noise
+def expectations(model: Model, state: UserState, items: Items = EVERY) -> tuple[Array, Array]:
+    """Expected answer of a user to every item, or some, and its standard deviation, (I,) each."""
+    known, belief, likelihood = model.taste.items, state.belief, model.taste.likelihood
+    factors, noise = known.factors[items], known.noise[items]
+    spread = known.spread if isinstance(items, slice) else known.spread.take(items)
+    mean = known.level[items] + belief.score(factors)
+    moments = augmented_moments(belief.mean, belief.covariance)
+    variance = belief.variance(factors) + spread.expected(moments)
     # to first order: how far the expected answer moves with the mean
-    expected, slope = (each(mean, of_answer, items.noise) for each in (likelihood.expected, likelihood.slope))
+    expected, slope = (each(mean, variance + noise, noise) for each in (likelihood.expected, likelihood.slope))
     return expected, slope * np.sqrt(variance)
 
 
+class ListArguments(TypedDict, total=False):
+    """What a list may be told (:meth:`palate.Learner.recommend`)."""
+
+    exclude: Sequence[str]
+    allow: Sequence[str] | None
+    category: str | None
+    include_seen: bool
+    familiarity: float
+    min_certainty: float
+    diversity: float
+
+
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """What may be in a list.
+class Wish:
+    """What may be in a list, and how it is ordered.
 
     Attributes:
         exclude: Ids never to show. Ids the model does not hold are ignored: a list may outlive an item.
         allow: Ids that may be shown; all if None.
         category: Only items of this category.
-        include_seen: Also what the user rated or told of.
+        include_seen: Also what the user rated, told of or did.
+        familiarity: In [0, 1]: how much it counts that an item is likely to be met.
+        min_certainty: In [0, 1]: only items of which at least this share of the prior variance is resolved.
+        diversity: In [0, 1]: 0 ranks by the score alone, 1 by difference from what is above alone.
     """
 
     exclude: Sequence[str] = ()
     allow: Sequence[str] | None = None
     category: str | None = None
     include_seen: bool = False
+    familiarity: float = 1.0
+    min_certainty: float = 0.0
+    diversity: float = 0.0
 
-    def open_items(self, model: Model, state: UserState) -> Mask:
-        """Which items that leaves, (I,).
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> Wish:
+        """From options by name.
 
+        Raises:
+            OptionError: If a name is unknown.
+        """
+        return cls(
+            **{one_of(name, ListArguments.__annotations__, "the option of a list"): given[name] for name in given}
+        )
+
+    def check(self) -> None:
+        """Raises OptionError where a share is not in [0, 1]."""
+        flag(self.include_seen, "include_seen")
+        for name in ("familiarity", "min_certainty", "diversity"):
+            share(getattr(self, name), name)
+
+    def open_items(self, scores: ListScores, is_new: Mask) -> Mask:
+        """Which items may be shown, (I,).
+
+        Args:
+            is_new: Which are new to the user, (I,).
         Raises:
             UnknownItem: If an allowed item or the category is not in the model.
         """
-        catalogue = model.catalogue
+        model, catalogue = scores.model, scores.model.catalogue
         is_open = among(model, self.allow, "allow")
         if self.category is not None:
             inside = np.zeros(len(catalogue), dtype=bool)
             inside[catalogue.members(self.category)] = True
             is_open &= inside
-        is_open[catalogue.positions([item for item in several(self.exclude, "exclude") if item in catalogue])] = False
-        if not flag(self.include_seen, "include_seen"):
-            is_open[list(state.asked)] = False
+        is_open[catalogue.known_positions(several(self.exclude, "exclude"))] = False
+        if not self.include_seen:
+            is_open &= is_new
+        if self.min_certainty > 0.0:
+            is_open &= _certainty(model, scores.state) >= self.min_certainty
         return is_open
 
 
-def recommend(
-    memory: Memory,
-    user_id: str,
-    *,
-    k: int = 10,
-    filters: Filters = Filters(),
-    min_certainty: float = 0.0,
-    diversity: float = 0.0,
-) -> list[Recommendation]:
-    """The k items a user is expected to like most (:meth:`palate.Learner.recommend`)."""
+def recommend(memory: Memory, user_id: str, wish: Wish = Wish(), *, k: int = 10) -> list[Recommendation]:
+    """The k items a user is likeliest to take up next and to like (:meth:`palate.Learner.recommend`)."""
     count(k, "k")
-    for name, part in (("min_certainty", min_certainty), ("diversity", diversity)):
-        share(part, name)
-    model, state = memory.model, memory.state(user_id)
-    score, std = expectations(model, state)
-    open_items = filters.open_items(model, state)
-    if min_certainty > 0.0:
-        open_items &= _certainty(model, state) >= min_certainty
-    positions = np.flatnonzero(open_items)
-    wanted = min(k if diversity == 0.0 else _SHORTLIST * k, len(positions))
-    shortlist = positions[_top(score[positions], wanted)]
-    if diversity > 0.0 and len(shortlist):
-        shortlist = _diverse(model, score, shortlist, k, diversity)
-    pulled, catalogue = pulls(memory.view(user_id), state), model.catalogue
+    wish.check()
+    scores = list_scores(memory, user_id)
+    model, state, catalogue = scores.model, scores.state, scores.model.catalogue
+    is_new = np.ones(len(catalogue), dtype=bool)
+    is_new[list(state.asked)] = is_new[memory.done(user_id)] = False
+    is_open = wish.open_items(scores, is_new)
+    is_next = is_open if wish.include_seen else is_new
+    wanted = k if wish.diversity == 0.0 else _SHORTLIST * k
+    found = best_items(scores, wanted, familiarity=wish.familiarity, is_open=is_open, is_new=is_next)
+    shown, values, log_total = found
+    if wish.diversity > 0.0 and len(shown):
+        shown = _diverse(model, values, shown, k, wish.diversity)
+    of = EVERY if len(catalogue) < LARGE else shown
+    expected, std = expectations(model, state, of)
+    chances = scores.chances(scores.total(items=shown), log_total)
+    pulled = pulls(memory.view(user_id), state)
     return [
         Recommendation(
             catalogue.ids[item],
             catalogue.names[item],
-            float(score[item]),
-            float(std[item]),
+            float(expected[at]),
+            float(std[at]),
             reason(model, state, pulled, item),
+            float(chances[place]),
         )
-        for item in shortlist.tolist()
+        for place, item in enumerate(shown.tolist())
+        for at in (item if of is EVERY else place,)
     ]
-
-
-def companions(
-    memory: Memory,
-    user_id: str,
-    *,
-    k: int = 10,
-    filters: Filters = Filters(),
-) -> list[Companion]:
-    """The k items that others most likely met who met what a user did, from counts alone.
-
-    For somebody of whom a few events are known and no answers it is ahead of :func:`recommend`, or level
-    (docs/results.md); it holds no belief, so no question is asked by it. What the user did is what they liked: events
-    meant well, and ratings from the scale's ``like`` up. Without any, what is popular. What anybody has come to like
-    since the fit is counted too.
-
-    Args:
-        filters: What the user did is left out too, unless what they have seen is wanted.
-    Raises:
-        OptionError: If k is negative, or the model was fitted without companions.
-        UnknownItem: If an allowed item or the category is not in the model.
-    """
-    count(k, "k")
-    model, state = memory.model, memory.state(user_id)
-    if model.companions is None:
-        raise OptionError(
-            "the model has counted no companions: 0 were fitted. Fit it with companions=True (--companions)."
-        )
-    met, company = _met(memory, user_id), memory.learnt.company
-    counts = model.companions.since(met, company.people, company.pairs, len(model.catalogue))
-    counted = len(counts.level)
-    met = [item for item in met if item < counted]
-    is_open = filters.open_items(model, state)[:counted]
-    if not filters.include_seen:
-        is_open[met] = False
-    row = sparse.csr_array((np.ones(len(met)), ([0] * len(met), met)), shape=(1, counted))
-    score, positions = counts.score(row)[0], np.flatnonzero(is_open)
-    found = positions[_top(score[positions], min(k, len(positions)))]
-    catalogue, shares = model.catalogue, counts.likeness[met].tocsc()
-    reasons = [companion_reason(model, met, shares[:, [item]].toarray()[:, 0], item) for item in found.tolist()]
-    return [
-        Companion(catalogue.ids[item], catalogue.names[item], float(score[item]), reason)
-        for item, reason in zip(found.tolist(), reasons, strict=True)
-    ]
-
-
-def _met(memory: Memory, user_id: str) -> list[int]:
-    """Positions of what a user did and liked, each once."""
-    state, history = memory.state(user_id), memory.history(user_id)
-    rated = zip(state.rated, state.values, strict=True)
-    liked = [item for item, value in rated if value >= memory.model.scale.like]
-    done = [] if history is None else history.items[history.liking > 0].tolist()
-    return list(dict.fromkeys([*liked, *done]))
 
 
 def _certainty(model: Model, state: UserState) -> Array:
@@ -214,24 +187,17 @@ def _certainty(model: Model, state: UserState) -> Array:
     return 1.0 - state.belief.variance(factors) / np.maximum(before, TINY)
 
 
-def _top(score: Array, k: int) -> Positions:
-    """Positions of the k largest, largest first, equal ones in the order of the catalogue."""
-    if k == 0:
-        return np.zeros(0, dtype=np.intp)
-    edge = np.partition(score, len(score) - k)[len(score) - k]
-    candidates = np.flatnonzero(score >= edge)
-    return candidates[np.argsort(-score[candidates], kind="stable")][:k]
-
-
 def _diverse(model: Model, score: Array, shortlist: Positions, k: int, diversity: float) -> Positions:
-    """Maximal marginal relevance: similarity is the cosine of factors and, where there is content, of encodings."""
+    """Maximal marginal relevance (Carbonell, Goldstein, SIGIR 1998).
+
+    Similarity is the cosine of factors and, where there is content, of encodings.
+    """
     factors = _unit(model.taste.items.factors[shortlist])
     similarity = factors @ factors.T
     if model.catalogue.content is not None:
         content = _unit(model.catalogue.content[shortlist].astype(np.float64))
         similarity = (similarity + content @ content.T) / 2
-    spread = float(np.ptp(score[shortlist])) or 1.0
-    relevance = (score[shortlist] - score[shortlist].min()) / spread
+    relevance = (score - score.min()) / (float(np.ptp(score)) or 1.0)
     chosen: list[int] = []
     nearest = np.zeros(len(shortlist))
     for _ in range(min(k, len(shortlist))):

@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 import numpy as np
 from immutables import Map
 
+from palate.arrays import Positions
 from palate.encoders.histories.events import History
 from palate.encoders.histories.history import kind_codes
 from palate.entities import USER, Answer, Form
 from palate.errors import AnswerError, DataError, InputError, OptionError
 from palate.errors.checks import normalise_id, shown
 from palate.loop import replay
-from palate.loop.company import Company, liked
+from palate.loop.company import Company, met_since
 from palate.loop.learned import Learnt, as_others_say, changes, changes_of, learning_of, sums_of
 from palate.loop.source import Parts, Source
 from palate.loop.state import UserState, check_events, check_form, check_value
@@ -105,16 +106,35 @@ class Memory:
         return self.base.with_sums(moved, total, self._company(moved))
 
     def _company(self, users: Mapping[str, Parts]) -> Company:
-        """What users like together, with what these have come to like since."""
+        """What users met together, with what these have come to meet since."""
         company = self.base.company
-        if self.fitted.companions is None:
+        if self.fitted.list_model is None:
             return company
         for user, parts in users.items():
-            base, after = liked(self.fitted, self._source(user, parts))
+            base, after = met_since(self.fitted, self._source(user, parts))
             folded = self.base.folded.get(user)
-            before = frozenset[int]() if folded is None else liked(self.fitted, self._source(user, folded))[1]
-            company = company.moved(base, before, after)
+            before = [] if folded is None else met_since(self.fitted, self._source(user, folded))[1]
+            known = frozenset(base.tolist())
+            company = company.moved(known, frozenset(before) - known, frozenset(after) - known)
         return company
+
+    def done(self, user_id: str) -> Positions:
+        """Positions of what a user did, for or against it, in the data and since, (n,)."""
+        history = self.history(user_id)
+        return np.zeros(0, dtype=np.intp) if history is None else history.items[history.liking != 0.0]
+
+    def met(self, user_id: str) -> Positions:
+        """What a user met, oldest first, each once, as far as the list goes by it (:mod:`palate.loop.list_scores`).
+
+        Answers alone are no history: where nothing was done, in the data or since, there is none, unless answers are
+        what the model takes for events.
+        """
+        user_id = normalise_id(user_id, USER)
+        base, since = met_since(self.fitted, self._source(user_id, self._parts(user_id)))
+        is_done = len(base) or self.fitted.taste.likelihood.events_only or bool(self.seen.get(user_id))
+        again = set(since)
+        kept = [item for item in base.tolist() if item not in again]
+        return np.array([*kept, *since] if is_done else [], dtype=np.intp)
 
     def _source(self, user_id: str, parts: Parts) -> Source:
         told, seen, known = parts

@@ -54,7 +54,6 @@ from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 from palate.ranking.fit_list import fit_list
-from palate.ranking.item_knn import fit_companions
 from palate.records import Event
 from palate.vocabulary import Vocabulary
 
@@ -215,7 +214,6 @@ def fit_model(
         users=None if attributes is None else described(data, attributes),
         history=history,
         behaviour=behaviour,
-        companions=fit_companions(log, *shape, rng=np.random.default_rng(seed)) if companions else None,
         list_model=fit_list(
             met_of(coded, chosen, scale, events),
             likes=likes_of(chosen, scale, seed),

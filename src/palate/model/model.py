@@ -37,8 +37,8 @@ from palate.posteriors.population import Population
 from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
-from palate.ranking.item_knn import Companions
 from palate.ranking.list_model import ListModel
+from palate.ranking.shortlist import Layout
 from palate.vocabulary import Vocabulary
 
 
@@ -64,7 +64,6 @@ class Model:
             ``attributes``.
         history: What encodes histories (:mod:`palate.encoders.histories.history`).
         behaviour: The Transformer that does, where that is its name.
-        companions: What comes with what, of the items fitted on; None where that was not asked for.
         list_model: What somebody meets next; None of models saved by older versions.
         adaptation: What came of adapting the text encoder; None where that was not asked for.
         none_logit: Logit of clicking nothing in a slate; None where no answers say how often that is.
@@ -89,7 +88,6 @@ class Model:
     users: pl.DataFrame | None = None
     history: HistoryName = "mean"
     behaviour: Behaviour | None = None
-    companions: Companions | None = None
     list_model: ListModel | None = None
     adaptation: Adaptation | None = None
     none_logit: float | None = None
@@ -156,6 +154,15 @@ class Model:
         if strange and not left_out:
             raise OptionError(f"the model was not fitted with the encoder {strange[0]!r}. Leave it out.")
         return replace(self, catalogue=replace(self.catalogue, blocks=blocks)) if own else self
+
+    @cached_property
+    def list_layout(self) -> Layout:
+        """Its items, as the fit left them, for lists out of a large catalogue; made when first needed."""
+        if self.fitted is not None:
+            return self.fitted.list_layout
+        events_only = self.taste.likelihood.events_only
+        level = self.taste.items.level if events_only else self.taste.like_level(self.like_cut)
+        return Layout.build(self.taste.items, level, self.answerability)
 
     @cached_property
     def titles(self) -> Titles:

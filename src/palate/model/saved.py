@@ -22,6 +22,7 @@ from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
 from palate.model.counted import Rows, Told
 from palate.model.model import Model
+from palate.model.saved_list import list_arrays, list_config, list_of
 from palate.model.scale import Scale
 from palate.posteriors import likelihoods
 from palate.posteriors.answerability import Answerability
@@ -32,7 +33,6 @@ from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.items import Items, Spread
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.taste import Taste
-from palate.ranking.item_knn import Companions
 from palate.store.model_folder import strict
 from palate.store.model_folder.folder import Arrays
 from palate.vocabulary import Vocabulary
@@ -63,13 +63,14 @@ def parts_of(model: Model) -> Parts:
         "none_logit": model.none_logit,
         "events": model.vocabulary.as_dict(),
         "data": model.fingerprint,
+        "list": None if model.list_model is None else list_config(model.list_model),
     }
     arrays = {
         "taste": _taste_arrays(model),
         "answers": _answer_arrays(model),
         **({"blocks": _block_arrays(model.catalogue)} if isinstance(model.prior, FusedPrior) else {}),
         **({} if model.behaviour is None else {"behaviour": model.behaviour.arrays()}),
-        **({} if model.companions is None else {"companions": _companion_arrays(model.companions)}),
+        **({} if model.list_model is None else {"list": list_arrays(model.list_model)}),
         **({} if text is None or text.lora is None else {"lora": text.lora.arrays()}),
     }
     tables = {
@@ -172,13 +173,6 @@ def _answer_arrays(model: Model) -> Arrays:
     return arrays
 
 
-def _companion_arrays(companions: Companions) -> Arrays:
-    kept: Arrays = {"level": companions.level, **_csr(companions.likeness, "likeness")}
-    if companions.liked is not None:
-        kept |= {"liked": companions.liked, "setting": np.array([companions.shrinkage, companions.amount])}
-    return kept
-
-
 def _csr(matrix: sparse.csr_matrix | sparse.csr_array, name: str) -> Arrays:
     return {
         f"{name}.values": matrix.data,
@@ -259,7 +253,9 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
         users=tables.get("attributes"),
         history=history,
         behaviour=behaviour,
-        companions=_companions(arrays["companions"], n_items) if "companions" in arrays else None,
+        list_model=list_of(config["list"], arrays["list"], shape)
+        if config.get("list")
+        else None,  # older ones have none
         adaptation=_adaptation(config.get("adaptation")),
         none_logit=_none_logit(config.get("none_logit")),
         labels=_labels(tables["labels"], n_items) if "labels" in tables else {},
@@ -296,17 +292,6 @@ def _adaptation(found: dict[str, Any] | None) -> Adaptation | None:
         return None
     pairs = {name: found[name] and tuple(found[name]) for name in ("rmse", "difference")}
     return Adaptation(found["kind"], found["kept"], found["items"], **pairs)
-
-
-def _companions(arrays: Arrays, n_items: int) -> Companions:
-    n = len(arrays["level"])  # those fitted on; items added since are not counted
-    _check(n, min(n, n_items), "number of levels of companions")
-    likeness = sparse.csr_array(_matrix(arrays, "likeness", (n, n)))
-    if "liked" not in arrays:  # of an older version
-        return Companions(arrays["level"], likeness)
-    _check((arrays["liked"].shape, arrays["setting"].shape), ((n,), (2,)), "shape of liked and setting of companions")
-    _check(bool((arrays["liked"] >= 0).all() and (arrays["setting"] > 0).all()), True, "range of companions")
-    return Companions(arrays["level"], likeness, arrays["liked"], *map(float, arrays["setting"]))
 
 
 def _attributes(taste: Arrays, tables: dict[str, pl.DataFrame], dim: int) -> Attributes:

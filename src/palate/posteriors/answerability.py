@@ -248,7 +248,7 @@ def like_chance(taste: Taste, belief: Belief, items: NDArray[np.intp] | int, cut
     return yes_chance(mean, variance + taste.items.answer_noise[items])
 
 
-def known_chance(answerability: Answerability, exposure: Belief, items: NDArray[np.intp] | int) -> Array:
+def known_chance(answerability: Answerability, exposure: Belief, items: NDArray[np.intp] | slice | int) -> Array:
     """P(a user knows an item), at least 0.001 and at most 1; shapes as above."""
     score = np.einsum("...e,...e->...", exposure.mean, answerability.loadings[items])
     return np.asarray(np.clip(answerability.rate[items] + score, answerability.floor[items], 1.0))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from palate.arrays import Array
 
-_EVEN = 0.1  # what every item has of a score, as a share of its mean
+EVEN = 0.1  # what every item has of a score, as a share of its mean
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,6 +83,6 @@ def evidence(scores: Array | NDArray[np.float32]) -> NDArray[np.float32]:
     Where nothing is, zeros. So scores of any unit become logarithms, and an item without a score is not impossible.
     """
     scores = np.maximum(scores, 0.0, dtype=np.float32)
-    even = _EVEN * scores.mean(-1, keepdims=True)
+    even = EVEN * scores.mean(-1, keepdims=True)
     found: NDArray[np.float32] = np.log1p(np.divide(scores, even, out=np.zeros_like(scores), where=even > 0))
     return found

@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 from palate.arrays import Array
 from palate.ranking.chances import Chances
 from palate.ranking.experts.company import DECAY, Company, Pairs
-from palate.ranking.experts.levels import Level
+from palate.ranking.experts.levels import LEAST, Level
 from palate.ranking.histories import Expert, Histories
+from palate.ranking.terms import NOTHING, Since, Term, Together, level_term
 from palate.ranking.weights import Weights
 
 EVER, LATELY = "popular", "popular lately"
@@ -92,21 +93,48 @@ class ListModel:
         assert self.pairs is not None
         return Company(self.pairs.cosine(SHRINKAGES[name]), DECAY if name == LATE else 1.0)
 
-    def parts(self, items: NDArray[np.intp], *, known: bool = False) -> Parts:
-        """What each expert says of all items to somebody who met these, oldest first, each once.
+    def terms(
+        self, items: NDArray[np.intp], *, known: bool = False, since: Since = NOTHING, n_items: int | None = None
+    ) -> list[Term]:
+        """What each expert that counts says to somebody who met these, oldest first, each once.
 
         Args:
             known: Whether they are in the fit, and so in its counts.
+            since: What people came to meet since the fit.
+            n_items: With the items that came after the fit; None: those of the fit.
         """
+        n_items = self.n_items if n_items is None else n_items
         weights = self.known if known and len(items) else self.new
-        values = weights.of(len(items))
-        history = Histories.of([items], self.n_items)
-        counting = np.flatnonzero(values).tolist()
-        names = tuple(weights.names[place] for place in counting)
-        said = [values[place] * self.expert(weights.names[place]).evidence(history)[0] for place in counting]
-        return Parts(names, np.array(said, dtype=np.float32).reshape(len(names), self.n_items))
+        together = None if self.pairs is None else Together.of(self.pairs, items, since, n_items)
+        fitted = Histories.of([items[items < self.n_items]], self.n_items)
+        found = []
+        for name, weight in zip(weights.names, weights.of(len(items)).tolist(), strict=True):
+            if not weight:
+                continue
+            if name in self.levels:
+                unseen = 0.0 if name == EVER else float(np.log(LEAST))
+                found.append(level_term(name, weight, self.levels[name], unseen, since, n_items))
+            elif name in SHRINKAGES:
+                assert together is not None
+                found.append(together.term(name, weight, SHRINKAGES[name], DECAY if name == LATE else 1.0))
+            else:
+                found.append(Term(name, weight, self.experts[name].evidence(fitted)[0]))
+        return found
+
+    def parts(
+        self, items: NDArray[np.intp], *, known: bool = False, since: Since = NOTHING, n_items: int | None = None
+    ) -> Parts:
+        """The same for all items."""
+        n_items = self.n_items if n_items is None else n_items
+        terms = self.terms(items, known=known, since=since, n_items=n_items)
+        values = np.array([term.dense(n_items) for term in terms], dtype=np.float32).reshape(len(terms), n_items)
+        return Parts(tuple(term.name for term in terms), values)
 
     def chance(self, scores: Array, n: int, *, known: bool = False) -> Array:
         """How likely each item is what comes next and is liked, from the scores S of all that may be shown, (I,)."""
         shares = np.exp(scores - scores.max())
-        return (self.known_chances if known and n else self.new_chances).of(shares / shares.sum(), n)
+        return self.chance_of(shares / shares.sum(), n, known=known)
+
+    def chance_of(self, shares: Array, n: int, *, known: bool = False) -> Array:
+        """The same from shares of the softmax of all that may be shown."""
+        return (self.known_chances if known and n else self.new_chances).of(shares, n)

@@ -1,0 +1,128 @@
+"""What a list is ordered by: what a user is likely to meet next, and to like.
+
+    S_i = familiarity · M_i  +  log P(like i | known, answers)
+
+``M`` is the logarithm, up to a constant, of how likely an item is met next. Of somebody who did something it is what
+the experts make of it (:mod:`palate.ranking.list_model`). Of somebody of whom answers alone are known it is
+``log P(know i | answers)``, so the list is P(know) · P(like) without a weight; where popularity of late tells more than
+popularity, what answers say of exposure is added to that. Of somebody of whom nothing is known it is popularity alone.
+
+A model of events knows no liking apart from meeting: there ``S = M``, and familiarity weighs popularity within it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import log_ndtr
+
+from palate.arrays import Array, Positions
+from palate.loop.memory import Memory
+from palate.loop.state import UserState
+from palate.model.model import Model
+from palate.posteriors.answerability import known_chance
+from palate.posteriors.belief import Belief
+from palate.ranking.list_model import EVER, LEVELS
+from palate.ranking.terms import Term
+
+Items = Positions | slice
+EVERY = slice(None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ListScores:
+    """What the list of one user is made of.
+
+    Attributes:
+        model: With the items as all answers have taught them.
+        state: Of the user.
+        history: Positions of what they met, oldest first, (n,).
+        terms: What each expert says of it.
+        known: Whether log P(know | answers) counts.
+        lifts: Whether log P(know | nothing) is taken from it, so that it is 0 of somebody never asked.
+        is_fitted: Whether the user is in the fit.
+    """
+
+    model: Model
+    state: UserState
+    history: Positions
+    terms: tuple[Term, ...]
+    known: bool
+    lifts: bool
+    is_fitted: bool
+
+    def share_of(self, term: Term | None, familiarity: float) -> float:
+        """By what a term of M is multiplied, or P(know) where there is none."""
+        is_level = term is not None and term.name in LEVELS
+        if self.model.list_model is not None and self.model.taste.likelihood.events_only:
+            return familiarity if is_level and len(self.history) else 1.0
+        return familiarity
+
+    def met(self, familiarity: float = 1.0, items: Items = EVERY) -> Array:
+        """M of all items, (I,), or of some, each of its parts times its share."""
+        n_items = len(self.model.catalogue)
+        total = np.zeros(n_items if isinstance(items, slice) else len(items))
+        for term in self.terms:
+            total += self.share_of(term, familiarity) * (
+                term.dense(n_items) if isinstance(items, slice) else term.at(items)
+            )
+        share = self.share_of(None, familiarity)
+        if self.known:
+            total += share * log_know(self.model, self.state.exposure, items)
+        if self.lifts:
+            total -= share * log_know(self.model, self.model.answerability.start(), items)
+        return total
+
+    def total(self, familiarity: float = 1.0, items: Items = EVERY) -> Array:
+        """S of all items, (I,), or of some: at familiarity 0 the order is that of P(like)."""
+        met = self.met(familiarity, items)
+        if not self.model.taste.likelihood.events_only:
+            return met + log_like(self.model, self.state, items)
+        return met if self.model.list_model is not None else met + preference(self.model, self.state, items)
+
+    def chances(self, scores: Array, total: float) -> Array:
+        """That what the user takes up next, and likes, is each of some items.
+
+        Args:
+            scores: S of them at familiarity 1.
+            total: The logarithm of the sum of exp S over all that is new to the user.
+        """
+        shares = np.exp(np.minimum(scores - total, 0.0))
+        if self.model.list_model is None:
+            return shares
+        n = len(self.history) or len(self.state.rated)
+        return self.model.list_model.chance_of(shares, n, known=self.is_fitted)
+
+
+def list_scores(memory: Memory, user_id: str) -> ListScores:
+    """Of a user."""
+    model, state = memory.model, memory.state(user_id)
+    history, is_fitted = memory.met(user_id), user_id in memory.fitted.rows
+    if model.list_model is None:
+        return ListScores(model, state, history, (), True, False, is_fitted)
+    terms = model.list_model.terms(history, known=is_fitted, since=memory.learnt.since, n_items=len(model.catalogue))
+    if len(history) or not state.exposure.mean.any():
+        return ListScores(model, state, history, tuple(terms), False, False, is_fitted)
+    if [term.name for term in terms] == [EVER]:
+        return ListScores(model, state, history, (), True, False, is_fitted)
+    return ListScores(model, state, history, tuple(terms), True, True, is_fitted)
+
+
+def log_know(model: Model, exposure: Belief, items: Items = EVERY) -> Array:
+    """The logarithm of P(a user knows an item), of all, (I,), or of some."""
+    return np.asarray(np.log(known_chance(model.answerability, exposure, items)))
+
+
+def log_like(model: Model, state: UserState, items: Items = EVERY) -> Array:
+    """The logarithm of P(a user likes an item that they know)."""
+    taste, belief = model.taste, state.belief
+    factors = taste.items.factors[items]
+    mean = taste.like_level(model.like_cut, items) + belief.score(factors)
+    return np.asarray(log_ndtr(mean / np.sqrt(belief.variance(factors) + taste.items.answer_noise[items])))
+
+
+def preference(model: Model, state: UserState, items: Items = EVERY) -> Array:
+    """How much a user prefers an item, of a model that knows events only."""
+    found = model.taste.items
+    return np.asarray(found.level[items] + state.belief.score(found.factors[items]))

@@ -1,0 +1,173 @@
+"""What one person's list is made of: a term an expert, in as few numbers as say all of it.
+
+What people did since the fit is counted too. Those are whole numbers that add up, so the order they came in does not
+matter, and what is taken back leaves no trace.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from palate.arrays import Array, Positions
+from palate.ranking.experts.company import Pairs
+from palate.ranking.histories import EVEN
+
+Single = NDArray[np.float32]
+_SPARSE = 8  # entries times this are fewer than the items: they are kept by place
+_NOBODY = np.zeros(0, np.intp)
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """What people came to meet since the fit.
+
+    Attributes:
+        items: Positions, ascending, (m,).
+        people: How many more met each, (m,).
+        pairs: By item and other item, how many more met both.
+    """
+
+    items: Positions = field(default_factory=lambda: _NOBODY)
+    people: Array = field(default_factory=lambda: np.zeros(0))
+    pairs: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+
+    def more(self, items: Positions) -> Array:
+        """How many more met these, (n,)."""
+        if not len(self.items):
+            return np.zeros(len(items))
+        place = np.minimum(np.searchsorted(self.items, items), len(self.items) - 1)
+        return np.where(self.items[place] == items, self.people[place], 0.0)
+
+
+NOTHING = Since()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Term:
+    """What an expert adds to M: ``weight · φ_i``, φ the values themselves or ``log(1 + s / (0.1 mean s))`` of them.
+
+    Attributes:
+        values: φ or s ≥ 0, (I,), or (m,) of some items where ``places`` says which; 0 of all others.
+        over_mean: ``1 / (0.1 mean s)``, 0 where no item has any; None: the values are φ.
+        places: Positions, ascending, (m,).
+    """
+
+    name: str
+    weight: float
+    values: Single
+    over_mean: float | None = None
+    places: Positions | None = None
+
+    @classmethod
+    def of_scores(cls, name: str, weight: float, scores: Single, n_items: int, places: Positions | None = None) -> Term:
+        """Of s, (I,) or (m,); what is below 0 counts as 0."""
+        scores = np.maximum(scores, np.float32(0.0))
+        even = EVEN * float(scores.sum(dtype=np.float64)) / max(n_items, 1)
+        return cls(name, weight, scores, 1.0 / even if even > 0.0 else 0.0, places)
+
+    @property
+    def said(self) -> Single:
+        """``weight · φ`` of the items it has values of, (I,) or (m,)."""
+        if self.over_mean is None:
+            return np.asarray(np.float32(self.weight) * self.values)
+        return np.asarray(np.float32(self.weight) * np.log1p(self.values * np.float32(self.over_mean)))
+
+    def dense(self, n_items: int) -> Single:
+        """``weight · φ``, (I,)."""
+        found = np.zeros(n_items, np.float32)
+        found[slice(len(self.values)) if self.places is None else self.places] = self.said
+        return found
+
+    def at(self, items: Positions) -> Single:
+        """``weight · φ`` of some items, (n,)."""
+        if not len(self.values):
+            return np.zeros(len(items), np.float32)
+        place = items if self.places is None else np.searchsorted(self.places, items)
+        place = np.minimum(place, len(self.values) - 1)
+        is_there = (items if self.places is None else self.places[place]) == (place if self.places is None else items)
+        some = Term(self.name, self.weight, self.values[place], self.over_mean).said
+        return np.where(is_there, some, np.float32(0.0))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Together:
+    """What was met with each item of a history, N entries.
+
+    Attributes:
+        age: How many items of the history are newer, (N,).
+        items: What was met with it, (N,).
+        shared: How many people met both, (N,).
+        norm: ``√(n_i n_j)``, (N,).
+        n_items: I.
+    """
+
+    age: NDArray[np.intp]
+    items: Positions
+    shared: Single
+    norm: Single
+    n_items: int
+
+    @classmethod
+    def of(cls, pairs: Pairs, history: Positions, since: Since, n_items: int) -> Together:
+        """Of items met, oldest first."""
+        table, parts = pairs.together, list[tuple[Positions, Array]]()
+        for item in history.tolist():
+            entries = slice(*table.indptr[item : item + 2]) if item < len(pairs.count) else slice(0)
+            own, shared = table.indices[entries].astype(np.intp), table.data[entries].astype(np.float64)
+            more = since.pairs.get(item)
+            parts.append((own, shared) if more is None else _added(own, shared, more, item))
+        items = np.concatenate([own for own, _ in parts]) if parts else _NOBODY
+        sizes = np.array([len(own) for own, _ in parts], np.intp)
+        seen, age = np.repeat(history, sizes), np.repeat(np.arange(len(parts))[::-1], sizes)
+        shared = np.concatenate([shared for _, shared in parts]) if parts else np.zeros(0)
+        norm = np.sqrt(_count(pairs, since, seen) * _count(pairs, since, items))
+        return cls(age, items, shared.astype(np.float32), norm.astype(np.float32), n_items)
+
+    def term(self, name: str, weight: float, shrinkage: float, decay: float) -> Term:
+        """Of shrunk cosines; of decay below 1 what was met last counts most."""
+        parts = self.shared / (self.norm + np.float32(shrinkage))
+        if decay != 1.0:
+            parts = parts * np.power(np.float32(decay), self.age.astype(np.float32))
+        if _SPARSE * len(parts) > self.n_items:
+            scores = np.bincount(self.items, parts, self.n_items)
+            return Term.of_scores(name, weight, scores.astype(np.float32), self.n_items)
+        places, at = np.unique(self.items, return_inverse=True)
+        scores = np.bincount(at, parts, len(places))
+        return Term.of_scores(name, weight, scores.astype(np.float32), self.n_items, places)
+
+
+def _added(items: Positions, shared: Array, more: Mapping[int, int], own: int) -> tuple[Positions, Array]:
+    """What was met with one item, with what came since."""
+    others = np.array([item for item in more if item != own], np.intp)
+    places, at = np.unique(np.concatenate([items, others]), return_inverse=True)
+    total = np.bincount(at, np.concatenate([shared, [more[item] for item in others.tolist()]]), len(places))
+    kept = total > 0.0
+    return np.asarray(places[kept], np.intp), np.asarray(total[kept])
+
+
+def _count(pairs: Pairs, since: Since, items: Positions) -> Array:
+    """How many people met each of some items, 1 at least."""
+    count = pairs.count
+    known = count[np.minimum(items, len(count) - 1)] if len(count) else np.zeros(len(items))
+    return np.maximum(np.where(items < len(count), known, 0.0) + since.more(items), 1.0)
+
+
+def level_term(name: str, weight: float, fitted: Array, unseen: float, since: Since, n_items: int) -> Term:
+    """A logarithm of popularity, with the people since.
+
+    Args:
+        fitted: Of the items of the fit.
+        unseen: Of an item that nobody met.
+    """
+    values = np.full(n_items, unseen, np.float32)
+    values[: len(fitted)] = fitted
+    if len(since.items):
+        before = np.full(len(since.items), unseen)
+        known = since.items < len(fitted)
+        before[known] = fitted[since.items[known]]
+        values[since.items] = np.log(np.maximum(np.exp(before) + since.people, np.exp(unseen)))
+    return Term(name, weight, values)
