@@ -1,4 +1,4 @@
-"""Time and memory as the catalogue grows: one pass, the next question, shortlists, and peers beside ours."""
+"""Time and memory as the catalogue grows: one pass, the next question, a list, shortlists, and peers beside ours."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from palate.random import derive_rng
 SIZES, POOLS = (100_000, 1_000_000), (10_000, 100_000, 500_000)
 ANSWERS, REST_SECONDS = 8, 0.05
 TURNS, PER_USER = 300, 20
+LISTS, NEIGHBOURS, HISTORIES = 40, 100, (0, 3, 30)
 USERS, SHORTLISTS, AFTER = 60, (16, 64, 128, 256), (0, 5, 10)
 LIMIT_SECONDS, LIMIT_BYTES = 60, 6 << 30
 SCRIPT = Path(__file__).with_name("_peers_scale.py")
@@ -35,6 +36,7 @@ def run(seeds: int, peers: str) -> dict[str, Any]:
         "load_before": os.getloadavg()[0],
         "one_pass": [_one_pass(n) for n in SIZES],
         "next_question": [_next_question_alone(100_000, dim) for dim in (16, 64)],
+        "list": [_alone("--list", n) for n in SIZES],
         "shortlist": [row for name in ("movielens-100k", "jester") for row in _shortlists(name, seeds)],
         "pools": _pools(peers),
         "load_after": os.getloadavg()[0],
@@ -132,10 +134,102 @@ def _next_question_alone(items: int, dim: int) -> dict[str, Any]:
     """In a process whose BLAS has one thread: two that wait for each other on a shared machine are what is measured
     otherwise. The passes over the catalogue use all cores.
     """
-    command = [sys.executable, "-m", "benchmarks.catalogue_scale", "--next", str(items), str(dim)]
+    return _alone("--next", items, dim)
+
+
+def _alone(*arguments: object) -> dict[str, Any]:
+    """What this module prints in a process whose BLAS has one thread."""
+    command = [sys.executable, "-m", "benchmarks.catalogue_scale", *map(str, arguments)]
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     return {**json.loads(done.stdout), "blas_threads": 1}
+
+
+# ---- a list ---------------------------------------------------------------------------------------------------------
+
+
+def lists(items: int) -> dict[str, Any]:
+    """A list of ten of somebody who did 0, 3 or 30 things, and of somebody who answered ten questions.
+
+    Shrunk cosines with a hundred neighbours an item, popularity, 16 dimensions of taste and 12 of exposure; no factors.
+    """
+    import resource
+
+    from palate.entities import Answer, AnswerKind
+    from palate.records import events
+
+    begun_with = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    learner, rng = with_list_model(synthetic_learner(items, 16)), derive_rng(0, "lists")
+    made = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    learner.recommend("nobody")  # compiles, and lays the catalogue out
+    rows, known = [], [f"item {place}" for place in range(1000)]
+    for n in HISTORIES:
+        of = learner.see(events("ann", rng.choice(known, n, replace=False).tolist(), kind="click")) if n else learner
+        rows.append({"events": n, "answers": 0, **_timed(lambda of=of: of.recommend("ann"))})
+    told = [
+        Answer("bob", item, AnswerKind.RATING, float(rng.integers(1, 6)))
+        for item in rng.choice(known, 10, replace=False)
+    ]
+    of = learner.tell(told)
+    rows.append({"events": 0, "answers": 10, **_timed(lambda: of.recommend("bob"))})
+    laid_out = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    mb = 1024.0
+    return {
+        "items": items,
+        "dimensions": 16,
+        "neighbours": NEIGHBOURS,
+        "rows": rows,
+        "model_mb": (made - begun_with) / mb,
+        "more_for_lists_mb": (laid_out - made) / mb,
+    }
+
+
+def _timed(call: Callable[[], Any]) -> dict[str, float]:
+    call()
+    wall, cpu = [], []
+    for _ in range(LISTS):
+        time.sleep(REST_SECONDS)
+        begun, busy = time.perf_counter(), time.process_time()
+        call()
+        wall.append(time.perf_counter() - begun)
+        cpu.append(time.process_time() - busy)
+    return {
+        "best_ms": 1e3 * min(wall),
+        "median_ms": 1e3 * float(np.median(wall)),
+        "cpu_median_ms": 1e3 * float(np.median(cpu)),
+    }
+
+
+def with_list_model(learner: Any) -> Any:
+    """The same learner with a list model of counts, drawn: of each item a hundred neighbours near it in popularity."""
+    from dataclasses import replace
+
+    import scipy.sparse as sparse
+
+    from palate import Learner
+    from palate.loop.memory import Memory
+    from palate.ranking.chances import Chances
+    from palate.ranking.experts.company import Pairs
+    from palate.ranking.histories import Histories
+    from palate.ranking.list_model import BROAD, COMPANY, EVER, LATE, ListModel
+    from palate.ranking.weights import KNOWN, NEW, Weights
+
+    model, rng = learner.model, derive_rng(0, "pairs")
+    n, counts = len(model.catalogue), model.catalogue.counts
+    near = np.arange(n, dtype=np.int32)[:, None] + rng.integers(1, 1000, (n, NEIGHBOURS), dtype=np.int32)
+    columns = np.sort(near % n, axis=1)
+    parts = (rng.integers(1, 9, n * NEIGHBOURS).astype(np.float32), columns.ravel())
+    together = sparse.csr_array((*parts, np.arange(0, n * NEIGHBOURS + 1, NEIGHBOURS)), shape=(n, n))
+    names = (EVER, COMPANY, BROAD, LATE)
+    new, known = (Weights(names, at, np.tile([0.5, 0.6, 0.3, 0.4], (len(at), 1))) for at in (NEW, KNOWN))
+    chances = (Chances.plain(NEW), Chances.plain(KNOWN))
+    levels = {EVER: np.log(counts + 1.0)}
+    histories = Histories.of([], n)
+    of = ListModel(levels, Pairs(together, counts), {}, new, known, None, *chances, histories)
+    return Learner(Memory(replace(model, list_model=of)))
+
+
+# ---- shortlists of questions ----------------------------------------------------------------------------------------
 
 
 def synthetic_learner(items: int, dim: int) -> Any:
@@ -176,9 +270,6 @@ def synthetic_learner(items: int, dim: int) -> Any:
         fingerprint="",
     )
     return Learner(Memory(model))
-
-
-# ---- shortlists -----------------------------------------------------------------------------------------------------
 
 
 def _shortlists(name: str, seeds: int) -> list[dict[str, Any]]:
@@ -319,6 +410,9 @@ def _main() -> None:
         return
     if sys.argv[1:2] == ["--next"]:
         json.dump(next_question(int(sys.argv[2]), int(sys.argv[3])), sys.stdout)
+        return
+    if sys.argv[1:2] == ["--list"]:
+        json.dump(lists(int(sys.argv[2])), sys.stdout)
         return
     parser = argparse.ArgumentParser(add_help=False)
     parser.add_argument("--peers", default=str(PEERS), metavar="PYTHON", help="of the environment that holds the peers")

@@ -84,7 +84,7 @@ def test_a_fit_of_data_that_the_kept_answers_do_not_fit_changes_nothing(cli, mod
 
 def test_a_refit_learns_from_the_data_and_the_whole_log_and_other_processes_see_it(cli, planted, tmp_path):
     folder = tmp_path / "m"
-    cli("fit", planted, "--out", folder, *NO_CONTENT, "--dim", 4, "--history", "factors", "--companions")
+    cli("fit", planted, "--out", folder, *NO_CONTENT, "--dim", 4, "--history", "factors")
     for item, answer in (("i07", "5"), ("i08", "1"), ("i03", "unknown")):
         cli("tell", folder, "--user", "ann", "--item", item, "--answer", answer)
     cli("tell", folder, "--user", "ann", "--item", "i15", "--answer", "2")
@@ -97,7 +97,7 @@ def test_a_refit_learns_from_the_data_and_the_whole_log_and_other_processes_see_
         after = other.learner
     assert after.told == before.told and set(after.told) == {"ann"}
     assert "bob" in after.model.user_ids and "bob" not in before.model.user_ids
-    assert after.model.companions is not None and after.model.taste.items.dim <= 4
+    assert after.model.taste.items.dim <= 4
     histories = [learner.memory.history("bob") for learner in (before, after)]
     assert [history.items.tolist() for history in histories] == [[0, 1], [0, 1]]  # seen, and not twice
     assert not after.memory.seen

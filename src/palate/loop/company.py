@@ -74,3 +74,21 @@ def met_since(model: Model, of: Source) -> tuple[Positions, list[int]]:
     ids = [*(one.answer.item_id for one in said), *(event.item_id for event in since)]
     items = [model.catalogue.position(item) for item in ids]
     return base, list(dict.fromkeys(reversed(items)))[::-1]
+
+
+def met(model: Model, of: Source) -> Positions:
+    """Positions of what a user met, oldest first, each once, as far as a list goes by it (:mod:`.list_scores`).
+
+    Answers alone are no history: where nothing was done, in the data or since, there is none, unless answers are what
+    the model takes for events.
+    """
+    base, since = met_since(model, of)
+    if not len(base) and not of.seen and not model.taste.likelihood.events_only:
+        return np.zeros(0, np.intp)
+    again = set(since)
+    return np.array([*(item for item in base.tolist() if item not in again), *since], dtype=np.intp)
+
+
+def done(of: Source) -> Positions:
+    """Positions of what a user did, for or against it, in the data and since, (n,)."""
+    return np.zeros(0, np.intp) if of.history is None else of.history.items[of.history.liking != 0.0]

@@ -18,6 +18,7 @@ import numpy as np
 from scipy.special import log_ndtr
 
 from palate.arrays import Array, Positions
+from palate.loop.company import met
 from palate.loop.memory import Memory
 from palate.loop.state import UserState
 from palate.model.model import Model
@@ -98,7 +99,8 @@ class ListScores:
 def list_scores(memory: Memory, user_id: str) -> ListScores:
     """Of a user."""
     model, state = memory.model, memory.state(user_id)
-    history, is_fitted = memory.met(user_id), user_id in memory.fitted.rows
+    of = memory.source(user_id)
+    history, is_fitted = met(model, of), of.row is not None
     if model.list_model is None:
         return ListScores(model, state, history, (), True, False, is_fitted)
     terms = model.list_model.terms(history, known=is_fitted, since=memory.learnt.since, n_items=len(model.catalogue))

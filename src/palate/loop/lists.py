@@ -11,6 +11,7 @@ import numpy as np
 from palate.arrays import TINY, Array, Mask, Positions
 from palate.errors.checks import count, flag, one_of, several, share
 from palate.loop.ask_user import among
+from palate.loop.company import done
 from palate.loop.list_order import LARGE, best_items
 from palate.loop.list_scores import EVERY, Items, ListScores, list_scores
 from palate.loop.memory import Memory
@@ -154,7 +155,7 @@ def recommend(memory: Memory, user_id: str, wish: Wish = Wish(), *, k: int = 10)
     scores = list_scores(memory, user_id)
     model, state, catalogue = scores.model, scores.state, scores.model.catalogue
     is_new = np.ones(len(catalogue), dtype=bool)
-    is_new[list(state.asked)] = is_new[memory.done(user_id)] = False
+    is_new[list(state.asked)] = is_new[done(memory.source(user_id))] = False
     is_open = wish.open_items(scores, is_new)
     is_next = is_open if wish.include_seen else is_new
     wanted = k if wish.diversity == 0.0 else _SHORTLIST * k

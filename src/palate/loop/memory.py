@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 import numpy as np
 from immutables import Map
 
-from palate.arrays import Positions
 from palate.encoders.histories.events import History
 from palate.encoders.histories.history import kind_codes
 from palate.entities import USER, Answer, Form
@@ -118,23 +117,10 @@ class Memory:
             company = company.moved(known, frozenset(before) - known, frozenset(after) - known)
         return company
 
-    def done(self, user_id: str) -> Positions:
-        """Positions of what a user did, for or against it, in the data and since, (n,)."""
-        history = self.history(user_id)
-        return np.zeros(0, dtype=np.intp) if history is None else history.items[history.liking != 0.0]
-
-    def met(self, user_id: str) -> Positions:
-        """What a user met, oldest first, each once, as far as the list goes by it (:mod:`palate.loop.list_scores`).
-
-        Answers alone are no history: where nothing was done, in the data or since, there is none, unless answers are
-        what the model takes for events.
-        """
+    def source(self, user_id: str) -> Source:
+        """All that is known of a user."""
         user_id = normalise_id(user_id, USER)
-        base, since = met_since(self.fitted, self._source(user_id, self._parts(user_id)))
-        is_done = len(base) or self.fitted.taste.likelihood.events_only or bool(self.seen.get(user_id))
-        again = set(since)
-        kept = [item for item in base.tolist() if item not in again]
-        return np.array([*kept, *since] if is_done else [], dtype=np.intp)
+        return self._source(user_id, self._parts(user_id))
 
     def _source(self, user_id: str, parts: Parts) -> Source:
         told, seen, known = parts

@@ -125,9 +125,11 @@ def list_of(config: dict[str, Any], arrays: Arrays, shape: tuple[int, int]) -> L
         levels,
         pairs,
         experts,
-        *(weights[name] for name in _WEIGHTS),
+        weights["new"],
+        weights["known"],
         None if config["half_life"] is None else float(config["half_life"]),
-        *(chances[name] for name in _WEIGHTS),
+        chances["new"],
+        chances["known"],
         Histories(items, start, n),
     )
 
