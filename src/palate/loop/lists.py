@@ -134,13 +134,15 @@ class Wish:
         Raises:
             UnknownItem: If an allowed item or the category is not in the model.
         """
-        model, catalogue = scores.model, scores.model.catalogue
+        model, catalogue, left_out = scores.model, scores.model.catalogue, several(self.exclude, "exclude")
+        if self.allow is None and self.category is None and not (left_out or self.include_seen or self.min_certainty):
+            return is_new
         is_open = among(model, self.allow, "allow")
         if self.category is not None:
             inside = np.zeros(len(catalogue), dtype=bool)
             inside[catalogue.members(self.category)] = True
             is_open &= inside
-        is_open[catalogue.known_positions(several(self.exclude, "exclude"))] = False
+        is_open[catalogue.known_positions(left_out)] = False
         if not self.include_seen:
             is_open &= is_new
         if self.min_certainty > 0.0:

@@ -12,7 +12,7 @@ Statistical Science 1(1), 1986.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,6 +79,10 @@ class ListModel:
     new_chances: Chances
     known_chances: Chances
     met: Histories
+    _levels: Mapping[str, NDArray[np.float32]] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_levels", {name: level.astype(np.float32) for name, level in self.levels.items()})
 
     @property
     def n_items(self) -> int:
@@ -113,7 +117,7 @@ class ListModel:
                 continue
             if name in self.levels:
                 unseen = 0.0 if name == EVER else float(np.log(LEAST))
-                found.append(level_term(name, weight, self.levels[name], unseen, since, n_items))
+                found.append(level_term(name, weight, self._levels[name], unseen, since, n_items))
             elif name in SHRINKAGES:
                 assert together is not None
                 found.append(together.term(name, weight, SHRINKAGES[name], DECAY if name == LATE else 1.0))

@@ -197,8 +197,7 @@ class Layout:
             column["rate"],
             column["floor"],
             weight,
-            _rows([one[-1] for one in terms.linear], size),
-            np.array([one[0] for one in terms.linear], np.float32),
+            _sum(terms.linear, size),
             _rows([one[-1] for one in terms.evidence], size),
             np.array([one[0] for one in terms.evidence], np.float32),
             np.array([one[1] for one in terms.evidence], np.float32),
@@ -207,6 +206,17 @@ class Layout:
         )
         _in_parts(n, lambda first, last: bound(*fixed, first, last, upper, tops))
         return Bounds(upper, tops)
+
+
+def _sum(terms: Sequence[tuple[float, Single]], size: int) -> Single:
+    """Terms times their weights, padded with zeros, (size,)."""
+    total = np.zeros(size, np.float32)
+    for place, (weight, values) in enumerate(terms):
+        if place == 0:
+            np.multiply(values, np.float32(weight), out=total[: len(values)])
+        else:
+            total[: len(values)] += np.float32(weight) * values
+    return total
 
 
 def _rows(parts: Sequence[Single], size: int) -> Single:

@@ -113,8 +113,7 @@ def bound(
     rate: Single,
     floor: Single,
     of_known: float,
-    linear: Single,
-    of_linear: Single,
+    base: Single,
     evidence: Single,
     of_evidence: Single,
     over_mean: Single,
@@ -131,7 +130,7 @@ def bound(
         of_taste: Mean of the belief, (D,); empty where nothing is known of liking.
         least, most: Eigenvalues of its covariance.
         of_known: Weight of log P(know); 0 to leave it out.
-        linear: Terms, (L, n · BLOCK), and ``of_linear`` their weights.
+        base: What is added to each score, (n · BLOCK,).
         evidence: s of each E(s), (E, n · BLOCK), at least 0, ``of_evidence`` their weights, ``over_mean`` 1 / (c mean).
     """
     one, zero = np.float32(1.0), np.float32(0.0)
@@ -140,11 +139,9 @@ def bound(
     for b in range(first, last):
         here = slice(b * BLOCK, (b + 1) * BLOCK)
         up, free = upper[here], allowed[here]
-        value[:] = zero
-        for term in range(len(of_linear)):
-            column, weight = linear[term, here], of_linear[term]
-            for j in range(BLOCK):
-                value[j] += weight * column[j]
+        column = base[here]
+        for j in range(BLOCK):
+            value[j] = column[j]
         for term in range(len(of_evidence)):
             column, scale = evidence[term, here], over_mean[term]
             for j in range(BLOCK):

@@ -156,13 +156,15 @@ def _count(pairs: Pairs, since: Since, items: Positions) -> Array:
     return np.maximum(np.where(items < len(count), known, 0.0) + since.more(items), 1.0)
 
 
-def level_term(name: str, weight: float, fitted: Array, unseen: float, since: Since, n_items: int) -> Term:
+def level_term(name: str, weight: float, fitted: Single, unseen: float, since: Since, n_items: int) -> Term:
     """A logarithm of popularity, with the people since.
 
     Args:
         fitted: Of the items of the fit.
         unseen: Of an item that nobody met.
     """
+    if n_items == len(fitted) and not len(since.items):
+        return Term(name, weight, fitted)
     values = np.full(n_items, unseen, np.float32)
     values[: len(fitted)] = fitted
     if len(since.items):
