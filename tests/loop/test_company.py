@@ -17,12 +17,12 @@ from palate.records import events
 from palate.store.model_folder.folder import load_folder, save_folder
 
 
-def camps(kind: str) -> Dataset:
+def camps(kind: str, users: int = 60) -> Dataset:
     """Everybody meets twenty of the forty even items or of the odd ones, and item 0 is met by all."""
     rng = np.random.default_rng(0)
     rows = [
         (f"u{u}", f"i{i}", 5.0, float(40 * u + t))
-        for u in range(60)
+        for u in range(users)
         for t, i in enumerate([0, *(rng.permutation(np.arange(1, 21))[:12] * 2 - u % 2)])
     ]
     table = pl.DataFrame(rows, schema=["user_id", "item_id", "rating", "timestamp"], orient="row")
@@ -42,6 +42,12 @@ def camps(kind: str) -> Dataset:
 @cache
 def fitted(kind: str) -> Learner:
     return Learner.fit(camps(kind), encoder="none")
+
+
+@cache
+def counted() -> Learner:
+    """Of too few people to learn weights: popularity, and as much what is met together."""
+    return Learner.fit(camps("ratings", users=14), encoder="none")
 
 
 def ids(of: Learner, user: str, k: int = 10) -> list[str]:
@@ -79,7 +85,7 @@ def test_events_one_by_one_give_the_list_of_events_at_once(kind: str) -> None:
 
 
 def test_what_people_come_to_meet_is_counted_in_any_order_and_an_undo_takes_it_back() -> None:
-    of = fitted("ratings").see(events("w", ["i7"]))
+    of = counted().see(events("w", ["i7"]))
     before = met(of, "w")
     told = [rate(f"v{user}", f"i{item}", 5.0, key=f"{user} {item}") for user in range(9) for item in (7, 8)]
     more = of.tell(told)
@@ -98,12 +104,12 @@ def test_what_people_come_to_meet_is_counted_in_any_order_and_an_undo_takes_it_b
 
 
 def test_pairs_and_people_are_those_that_a_fit_would_count() -> None:
-    of = fitted("ratings")
-    told = [rate(f"v{user}", f"i{item}", 2.0) for user in range(9) for item in (7, 8)]
+    of = counted()
+    told = [rate(f"v{user}", f"i{item}", 4.0) for user in range(9) for item in (7, 8)]
     more = of.tell(told).tell(rate("u0", "i1", 5.0)).see(events("v0", ["i30", "i7"]))
     table = pl.concat(
         [
-            camps("ratings").interactions.select("user_id", "item_id"),
+            camps("ratings", users=14).interactions.select("user_id", "item_id"),
             pl.DataFrame(
                 [(one.user_id, one.item_id) for one in told] + [("u0", "i1"), ("v0", "i30")],
                 schema=["user_id", "item_id"],
@@ -111,7 +117,7 @@ def test_pairs_and_people_are_those_that_a_fit_would_count() -> None:
             ),
         ]
     ).unique()
-    matrix = np.zeros((70, 41))
+    matrix = np.zeros((23, 41))
     users = {user: row for row, user in enumerate(sorted(table["user_id"].unique()))}
     for user, item in table.iter_rows():
         matrix[users[user], of.model.catalogue.position(item)] = 1.0
@@ -120,11 +126,11 @@ def test_pairs_and_people_are_those_that_a_fit_would_count() -> None:
     assert fit is not None and fit.pairs is not None
     every = np.arange(41)
     np.testing.assert_array_equal(fit.pairs.count + since.more(every), people)
-    counted = fit.pairs.together.toarray()
+    shared = fit.pairs.together.toarray()
     for item, others in since.pairs.items():
         for other, n in others.items():
-            counted[item, other] += n
-    np.testing.assert_array_equal(counted * (1 - np.eye(41)), together * (1 - np.eye(41)))
+            shared[item, other] += n
+    np.testing.assert_array_equal(shared * (1 - np.eye(41)), together * (1 - np.eye(41)))
 
 
 def test_a_new_item_comes_with_what_it_was_met_with() -> None:
@@ -165,7 +171,6 @@ def test_they_survive_the_folder_and_a_damaged_one_is_refused(kind: str, tmp_pat
     for name, wrong in (
         ("pairs.columns", lambda found: found + 40),
         ("new", lambda found: -found - 1.0),
-        ("known", lambda found: found * np.nan),
         ("met.items", lambda found: found + 41),
         ("met.start", lambda found: found[:-1]),
         ("level.0", lambda found: found[:-1]),
