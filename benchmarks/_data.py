@@ -109,16 +109,38 @@ def at_stages(document: dict[str, Any], stages: Sequence[int]) -> dict[str, Any]
     }
 
 
-def main(name: str, run: Callable[[int], dict[str, Any]], seeds: int) -> None:
-    """Run one benchmark: its document on standard output with ``--json``, a short form otherwise."""
+def main(name: str, run: Callable[..., dict[str, Any]], seeds: int, *, sets: Sequence[str] = ()) -> None:
+    """Run one benchmark: its document on standard output with ``--json``, a short form otherwise.
+
+    Args:
+        run: Takes the number of seeds and, if the benchmark has sets, their names.
+        sets: What ``--sets`` is if it is not given.
+    """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
     parser.add_argument("--seeds", type=int, default=seeds)
+    if sets:
+        parser.add_argument("--sets", metavar="A,B", default=",".join(sets), help="data sets; %(default)s")
+        parser.add_argument("--out", type=Path, help="a file of results, in which the rows of these sets are replaced")
     options = parser.parse_args()
+    named = tuple(options.sets.split(",")) if sets else ()
+    chosen = f" --sets {options.sets}" if named != tuple(sets) and options.out is None else ""
     document = {
-        "command": f"python -m benchmarks.{name} --json --seeds {options.seeds}",
+        "command": f"python -m benchmarks.{name} --json --seeds {options.seeds}{chosen}",
         "seeds": list(range(options.seeds)),
-        **run(options.seeds),
+        **(run(options.seeds, named) if sets else run(options.seeds)),
     }
+    if sets and options.out is not None:
+        _into(options.out, document, sets)
     json.dump(document, sys.stdout, indent=None if options.json else 1, allow_nan=False)
     print()
+
+
+def _into(path: Path, document: dict[str, Any], order: Sequence[str]) -> None:
+    """Rows of other sets that lie in the file already stay; all come in the order of the benchmark."""
+    own = {row["set"] for row in document["rows"]}
+    kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
+    every = [*(row for row in kept if row["set"] not in own), *document["rows"]]
+    places = {name: place for place, name in enumerate(order)}
+    document["rows"] = sorted(every, key=lambda row: places.get(row["set"], len(places)))
+    path.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")

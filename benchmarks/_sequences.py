@@ -33,6 +33,12 @@ from palate.vocabulary import AGAINST, FOR
 
 SETS = ("movielens-100k", "movietweetings", "kuairand-pure-cut", "online-retail")
 PEERS = Path(__file__).resolve().parents[1] / ".venv-peers-sequences" / "bin" / "python"
+PLAIN = {  # files of what was done, without times, and of the items, and the column of their titles
+    "lastfm-hetrec": ("plays.parquet", "artists.parquet", "name"),
+    "steam-play": ("plays.parquet", "items.parquet", "title"),
+    "goodbooks": ("ratings.parquet", "items.parquet", "title"),
+    "deezer-ro": ("likes.parquet", "genres.parquet", "genre"),
+}
 LEAST = 5  # events of an item in the training part: of rarer ones no peer knows anything
 
 
@@ -104,6 +110,11 @@ def load_events(name: str) -> Dataset:
         items = pl.read_parquet(folder / "items.parquet")
         words = pl.format("{} tags {}", pl.col("video_type"), pl.col("tag").fill_null("none"))
         return _tables(rows, items.select("item_id", words.alias("text")), name)
+    if name in PLAIN:
+        file, items, title = PLAIN[name]
+        rows = pl.read_parquet(folder / file).select("user_id", "item_id", pl.lit("view").alias("event"))
+        named = pl.read_parquet(folder / items).select("item_id", pl.col(title).alias("title"))
+        return Dataset.from_tables(rows, named, name=name)
     data = load(name)
     views = data.interactions.with_columns(pl.lit("view").alias("event"), pl.lit(None, pl.Float64).alias("rating"))
     return replace(data, interactions=views)

@@ -50,7 +50,7 @@ GRIDS: Mapping[str, Sequence[Model]] = {
     "recent-popularity": [RecentPopularity(days) for days in (3.0, 30.0, 90.0)],
     "item-knn": [ItemKNN(neighbours, shrinkage) for neighbours in (50, 200) for shrinkage in (0.0, 10.0)],
     "ease": [Ease(l2) for l2 in (50.0, 200.0, 500.0, 1000.0)],
-    "ials": [Ials(factors, 8.0 * alpha, alpha) for factors in (32, 64) for alpha in (1.0, 4.0)],
+    "ials": [Ials(factors, 8.0, alpha) for factors in (32, 64) for alpha in (1.0, 4.0)],
 }
 
 
@@ -147,16 +147,17 @@ def run(seeds: int, python: str | None, names: Sequence[str], networks: bool) ->
 
 
 def _short(document: dict[str, Any]) -> dict[str, Any]:
+    known = document["with_history"]
     models = {
         name: {
-            "settings": model["settings"],
+            "settings": document["models"][name]["settings"],
             "ndcg@10": model["metrics"]["ndcg@10"],
             "behind_best": model["behind_best"]["ndcg@10"],
-            "fit_seconds": model["fit_seconds"],
+            "fit_seconds": document["models"][name]["fit_seconds"],
         }
-        for name, model in document["models"].items()
+        for name, model in known["models"].items()
     }
-    return {"users": document["users"], "best": document["best"], "models": models}
+    return {"users": known["users"], "best": known["best"], "models": models}
 
 
 if __name__ == "__main__":

@@ -17,13 +17,13 @@ def run(seeds: int) -> dict[str, Any]:
             document = evaluate(data, split=split, seed=seed, progress=lambda name: print(name, file=sys.stderr))
             models = {
                 name: {
-                    "settings": model["settings"],
+                    "settings": document["models"][name]["settings"],
                     "ndcg@10": model["metrics"]["ndcg@10"],
                     "behind_best": model["behind_best"]["ndcg@10"],
                 }
-                for name, model in document["models"].items()
+                for name, model in document["with_history"]["models"].items()
             }
-            rows.append({"split": split, "seed": seed, "best": document["best"], "models": models})
+            rows.append({"split": split, "seed": seed, "best": document["with_history"]["best"], "models": models})
     return {"rows": rows}
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -135,11 +136,30 @@ def test_evaluate(cli, planted, tmp_path):
     assert document == json.loads((tmp_path / "e" / "evaluate.json").read_text())
     assert set(document["models"]) == {"palate", "popularity"}
     assert (document["k"], document["split"]) == (5, "random")
-    assert 0 < document["models"]["popularity"]["metrics"]["ndcg@5"]["mean"] < 1
+    known = document["with_history"]["models"]["popularity"]["metrics"]
+    assert 0 < known["ndcg@5"]["mean"] < known["recall@10"]["mean"] < 1
     assert (tmp_path / "e" / "report.html").exists()
 
 
 def test_evaluate_for_people(cli, planted, tmp_path):
-    shown = cli("evaluate", planted, "--split", "random", "--models", "popularity", "--out", tmp_path / "e").out
-    assert "NDCG" in shown
-    assert shown.splitlines()[-1].startswith("Best of 1 by NDCG@10: popularity with ")
+    chosen = ["--models", "popularity,ease,palate", "--out", tmp_path / "e"]
+    shown = cli("evaluate", planted, *chosen).out
+    assert "users with a history" in shown and "Recall@20" in shown
+    assert re.match(r"Best of 3 by NDCG@10: \w+ with 0\.\d+, over \d+ users with a history\.", shown.splitlines()[-1])
+
+
+def test_people_without_a_history_have_a_table_that_says_who_stands_in(cli, tmp_path):
+    rows = [f"u{user},i{(user * item) % 7},{user * 10 + item}" for user in range(40) for item in range(1, 5)]
+    (tmp_path / "interactions.csv").write_text("user_id,item_id,timestamp\n" + "\n".join(rows) + "\n")
+    shown = cli("evaluate", tmp_path, "--models", "popularity,item-knn", "--out", tmp_path / "e").out
+    table = shown[shown.index("users without a history") :]
+    assert re.search(r"item-knn .* popularity *\n", table) and re.search(r"popularity .* itself *\n", table)
+
+
+def test_settings_at_the_end_of_their_range_and_missing_times_are_said(cli, planted, tmp_path, monkeypatch):
+    monkeypatch.setattr("palate.evaluation.rivals.L2", (200.0, 400.0))
+    shown = cli("evaluate", planted, "--split", "random", "--models", "ease", "--out", tmp_path / "e").out
+    assert re.search(r"ease: l2=[24]00 is the end of what was tried; a wider range might be better\.", shown)
+    (tmp_path / "interactions.csv").write_text("user_id,item_id\nu1,i1\nu1,i2\nu1,i3\nu2,i1\nu2,i2\nu2,i3\n")
+    chosen = ["--split", "leave-last-out", "--models", "popularity", "--out", tmp_path / "f"]
+    assert "None of the 6 rows has a timestamp: of each user one item is left" in cli("evaluate", tmp_path, *chosen).out

@@ -36,8 +36,8 @@ def pairs(frame: pl.DataFrame) -> set[tuple[str, str]]:
 
 SPLITS: dict[str, Callable[[Dataset], Split]] = {
     "global_time": s.global_time,
-    "leave_last_out": s.leave_last_out,
-    "leave_last_two_out": lambda data: s.leave_last_out(data, n=2),
+    "leave_last_out": lambda data: s.leave_last_out(data, rng=np.random.default_rng(0)),
+    "leave_last_two_out": lambda data: s.leave_last_out(data, n=2, rng=np.random.default_rng(0)),
     "random": lambda data: s.random_split(data, rng=generator()),
     "stratified_user": lambda data: s.stratified(data, by="user", rng=generator()),
     "stratified_item": lambda data: s.stratified(data, by="item", rng=generator()),
@@ -77,7 +77,7 @@ def test_training_ends_before_every_tested_pair_does(rows: list[tuple[int, int, 
 
 @given(rows=ROWS)
 def test_the_left_out_are_the_last_of_their_user(rows: list[tuple[int, int, int | None]]) -> None:
-    split = s.leave_last_out(data_of(rows))
+    split = s.leave_last_out(data_of(rows), rng=np.random.default_rng(0))
     for (user,), tested in split.test.interactions.group_by("user_id"):
         trained = split.train.interactions.filter(pl.col("user_id") == user)
         assert tested["item_id"].n_unique() == 1
@@ -97,13 +97,21 @@ def test_new_users_and_new_items_are_unknown_to_training(rows: list[tuple[int, i
         assert not train & test
 
 
-def test_equal_and_absent_times_fall_back_to_the_order_of_rows() -> None:
+def test_equal_times_fall_back_to_the_order_of_rows_and_absent_ones_come_first() -> None:
     equal = s.leave_last_out(data_of([(1, 5, 7), (1, 4, 7), (1, 3, 7)]))
-    absent = s.leave_last_out(data_of([(1, 5, None), (1, 4, None), (1, 3, None)]))
     mixed = s.leave_last_out(data_of([(1, 5, 7), (1, 4, None)]))
     assert equal.test.interactions["item_id"].to_list() == ["3"]
-    assert absent.test.interactions["item_id"].to_list() == ["3"]
     assert mixed.test.interactions["item_id"].to_list() == ["5"]
+
+
+def test_without_times_the_last_is_drawn_never_that_of_the_table() -> None:
+    undated = data_of([(user, item, None) for user in range(40) for item in range(5)])
+    with pytest.raises(DataError, match=r"has no timestamps, so nothing says which item is a user's last. Split at"):
+        s.leave_last_out(undated)
+    left = s.leave_last_out(undated, rng=np.random.default_rng(0)).test.interactions["item_id"]
+    assert len(left) == 40 and left.n_unique() == 5
+    equal = data_of([(user, item, 7) for user in range(40) for item in range(5)])
+    assert s.leave_last_out(equal, rng=np.random.default_rng(0)).test.interactions["item_id"].n_unique() == 5
 
 
 def test_a_user_of_one_item_is_trained_on() -> None:

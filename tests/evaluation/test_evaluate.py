@@ -13,7 +13,7 @@ from palate.entities import RATING, TIMESTAMP
 from palate.errors import OptionError
 from palate.evaluation import palate_ranker as own
 from palate.evaluation.baselines import Interactions
-from palate.evaluation.evaluate import SPLITS, evaluate, rating_quality
+from palate.evaluation.evaluate import SPLITS, _split, evaluate, notes_of, rating_quality
 
 
 @pytest.fixture(scope="module")
@@ -29,27 +29,56 @@ def test_every_split_is_judged(data: Dataset, split: str) -> None:
     assert document["ratings"]["rows"] > 0
 
 
-def test_palate_ranks_better_than_popularity(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_palate_ranks_better_than_popularity() -> None:
     whole = planted_world(users=300, items=80, rng=np.random.default_rng(1)).dataset
-    monkeypatch.setattr(own, "grid", lambda: [own.Palate(8.0, 4.0, dim=8)])
     document = evaluate(whole, split="stratified-user", models=("palate", "popularity"))
-    ndcg = {name: model["metrics"]["ndcg@10"]["mean"] for name, model in document["models"].items()}
+    ndcg = {name: model["metrics"]["ndcg@10"]["mean"] for name, model in document["with_history"]["models"].items()}
     assert ndcg["palate"] > ndcg["popularity"]
-
-
-def test_the_grid_holds_different_settings() -> None:
-    assert len(set(own.grid())) == len(own.grid()) >= 3
+    assert document["models"]["palate"]["fallback"] == "popular"  # the planted world has no times
 
 
 def test_what_somebody_has_not_seen_ranks_by_kind() -> None:
     rng = np.random.default_rng(0)
-    same = np.arange(30)[:, None] % 2 == np.arange(12) % 2  # two kinds of people, two kinds of items
-    seen = same & (rng.random((30, 12)) < 0.7)
+    same = np.arange(60)[:, None] % 2 == np.arange(12) % 2  # two kinds of people, two kinds of items
+    seen = same & (rng.random((60, 12)) < 0.7)
+    seen[0] = False  # nothing is known of the first
     users, items = np.nonzero(seen)
-    train = Interactions(users, items, np.ones(len(users)), np.full(len(users), np.nan), 30, 12)
-    scores = own.Palate(5.0, 1.0, dim=3).fit(train, rng=rng).score(np.arange(30))
-    assert scores.shape == (30, 12)
+    train = Interactions(users, items, np.ones(len(users)), np.full(len(users), np.nan), 60, 12)
+    fitted = own.Palate().fit(train, rng=rng)
+    scores = fitted.score(np.arange(60))
     assert scores[same & ~seen].mean() > scores[~same].mean() + 0.3
+    assert scores[0] == pytest.approx(np.log(seen.sum(0) + 1.0) * scores[0].max() / np.log(seen.sum(0) + 1.0).max())
+    for user in (0, 1):  # what the list of one user is made of
+        history = fitted.histories.items[slice(*fitted.histories.start[user : user + 2])]
+        assert scores[user] == pytest.approx(fitted.model.parts(history, known=True).total, abs=1e-4)
+
+
+def test_settings_of_a_split_by_time_are_chosen_by_the_same_split() -> None:
+    rows = [(f"u{user}", f"i{(user + item) % 7}", 10.0 * user + item) for user in range(40) for item in range(1, 5)]
+    table = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    whole = Dataset.from_tables(table, name="log")
+    for split in ("global-time", "leave-last-out"):
+        parts = _split(whole, split, 0)
+        assert parts.validation is not None
+        trained, validated, tested = (p.interactions for p in (parts.train, parts.validation, parts.test))
+        assert len(trained) + len(validated) + len(tested) == len(rows)
+        if split == "global-time":
+            ends = [part["timestamp"].max() for part in (trained, validated, tested)]
+            assert ends == sorted(set(ends))
+        else:
+            assert validated["user_id"].n_unique() == tested["user_id"].n_unique() == 40
+    document = evaluate(whole, split="global-time", models=("popularity", "item-knn"))
+    assert document["with_history"] is None  # each of them acts for a while and is gone
+    assert document["without_history"]["users"] == document["users"] == 8
+
+
+def test_rows_without_a_time_are_said(data: Dataset) -> None:
+    undated = data.interactions.with_row_index().with_columns(
+        timestamp=pl.when(pl.col("index") < 10).then(None).otherwise(pl.col("index").cast(pl.Float64))
+    )
+    some = replace(data, interactions=undated.drop("index"))
+    assert "10 of" in notes_of(some, "global-time")[0] and "10 of" in notes_of(some, "leave-last-out")[0]
+    assert notes_of(some, "random") == []
 
 
 def test_without_times_recent_popularity_is_left_out_with_the_reason(data: Dataset) -> None:

@@ -49,33 +49,41 @@ def rows(pairs, n_users, n_items):
 def test_the_figures_known_by_hand():
     train, test = rows([(0, 0), (1, 1)], 3, 4), rows([(0, 1), (1, 3)], 3, 4)
     found = evaluate({"fixed": [Fixed((4.0, 3.0, 2.0, 1.0))]}, train, None, test, k=2)
-    assert (found["k"], found["users"], found["users_without_positives"], found["best"]) == (2, 2, 1, "fixed")
-    model = found["models"]["fixed"]
+    assert (found["k"], found["users"], found["users_without_positives"]) == (2, 2, 1)
+    assert (found["with_history"]["users"], found["with_history"]["best"], found["without_history"]) == (
+        2,
+        "fixed",
+        None,
+    )
+    model = found["with_history"]["models"]["fixed"]
     # user 0 sees 1, 2 (hit first); user 1 sees 0, 2 (miss); user 2 has no positive and counts in no mean
     assert model["metrics"]["ndcg@2"] == {"mean": 0.5, "low": 0.0, "high": 1.0}
     assert model["metrics"]["precision@2"]["mean"] == 0.25
     assert model["metrics"]["hit_rate@2"]["mean"] == 0.5
+    assert model["metrics"]["recall@4"]["mean"] == 1.0  # twice as far down
     assert model["coverage@2"] == 0.75
-    assert model["settings"] == "Fixed(scores=(4.0, 3.0, 2.0, 1.0))"
+    assert found["models"]["fixed"]["settings"] == "Fixed(scores=(4.0, 3.0, 2.0, 1.0))"
 
 
 def test_better_models_come_out_better():
     grids = {"popularity": [Popularity()], "ease": [Ease(1.0), Ease(10.0)], "item-knn": [ItemKNN(10)]}
     found = evaluate(grids, *thirds(world()))
-    assert found["best"] in ("ease", "item-knn")
-    behind = found["models"]["popularity"]["behind_best"]["ndcg@5"]
+    group = found["with_history"]
+    assert group["best"] in ("ease", "item-knn")
+    behind = group["models"]["popularity"]["behind_best"]["ndcg@5"]
     assert behind["high"] < 0.0
     assert behind["mean"] == pytest.approx(
-        found["models"]["popularity"]["metrics"]["ndcg@5"]["mean"]
-        - found["models"][found["best"]]["metrics"]["ndcg@5"]["mean"]
+        group["models"]["popularity"]["metrics"]["ndcg@5"]["mean"]
+        - group["models"][group["best"]]["metrics"]["ndcg@5"]["mean"]
     )
-    assert set(found["models"][found["best"]]["behind_best"]["ndcg@5"].values()) == {0.0}
+    assert set(group["models"][group["best"]]["behind_best"]["ndcg@5"].values()) == {0.0}
 
 
 def test_the_result_is_json_and_the_same_for_the_same_seed():
     def run():
         found = evaluate({"ease": [Ease(1.0), Ease(9.0)], "popularity": [Popularity()]}, *thirds(world()))
-        return [(name, model["settings"], model["metrics"]) for name, model in found["models"].items()]
+        settings = [(name, model["settings"]) for name, model in found["models"].items()]
+        return settings, found["with_history"], found["without_history"]
 
     assert json.dumps(run()) == json.dumps(run())
 
@@ -86,8 +94,8 @@ def test_settings_are_chosen_on_validation_rows_never_on_test_rows():
     good_there, good_here = Fixed((0.0, 2.0, 1.0, 0.0)), Fixed((0.0, 0.0, 1.0, 2.0))
     found = evaluate({"two": [good_here, good_there]}, train, validation, test, k=1)
     assert found["models"]["two"]["settings"] == repr(good_there)
-    assert good_there.fitted_on == [2, 2]  # to tune and to judge, on the training rows alone
-    assert found["models"]["two"]["metrics"]["ndcg@1"]["mean"] == 0.0
+    assert good_there.fitted_on == [2, 4]  # to tune on the training rows alone, to judge on the validation rows too
+    assert found["with_history"]["models"]["two"]["metrics"]["ndcg@1"]["mean"] == 0.0
 
 
 def test_without_validation_rows_the_choice_is_refitted_on_all_training_rows():
@@ -104,19 +112,47 @@ def test_one_setting_is_not_tuned():
     only = Fixed(tuple(range(30)))
     train, validation, test = thirds(world())
     evaluate({"one": [only]}, train, validation, test)
-    assert only.fitted_on == [len(train.users)]
+    assert only.fitted_on == [len(train.users) + len(validation.users)]
 
 
 def test_lists_leave_out_training_and_validation_rows():
     train, validation = rows([(0, 0)], 1, 4), rows([(0, 1)], 1, 4)
     found = evaluate({"fixed": [Fixed((4.0, 3.0, 2.0, 1.0))]}, train, validation, rows([(0, 2)], 1, 4), k=1)
-    assert found["models"]["fixed"]["metrics"]["ndcg@1"]["mean"] == 1.0
+    assert found["with_history"]["models"]["fixed"]["metrics"]["ndcg@1"]["mean"] == 1.0
 
 
 def test_a_positive_seen_before_does_not_count():
     train, test = rows([(0, 0)], 1, 4), rows([(0, 0), (0, 1)], 1, 4)
     found = evaluate({"fixed": [Fixed((4.0, 3.0, 2.0, 1.0))]}, train, None, test, k=1)
-    assert found["models"]["fixed"]["metrics"]["recall@1"]["mean"] == 1.0
+    assert found["with_history"]["models"]["fixed"]["metrics"]["recall@1"]["mean"] == 1.0
+
+
+def test_people_without_a_history_get_the_better_level_and_their_own_table():
+    train = world()
+    newcomers = np.isin(train.users, np.arange(50, 60))
+    validation, test = train.where(np.isin(train.users, np.arange(40, 50))), train.where(newcomers)
+    train = train.where(train.users < 40)
+    worse = Fixed(tuple(-np.bincount(train.items, minlength=30).astype(float)))
+    grids = {"item-knn": [ItemKNN(5)], "popularity": [Popularity()], "recent-popularity": [worse], "fixed": [worse]}
+    found = evaluate(grids, train, validation, test)
+    assert found["with_history"] is None and found["without_history"]["users"] == 10
+    models = found["without_history"]["models"]
+    assert models["item-knn"]["metrics"] == models["popularity"]["metrics"] != models["recent-popularity"]["metrics"]
+    assert {name: model["fallback"] for name, model in found["models"].items()} == {
+        "item-knn": "popularity",
+        "popularity": None,
+        "recent-popularity": None,
+        "fixed": None,
+    }
+    assert list(found["models"]) == list(grids)
+
+
+def test_a_model_that_says_nothing_is_as_good_as_chance():
+    train, test = rows([(0, 0)], 1, 5), rows([(0, 1)], 1, 5)  # the table names the positive first
+    metrics = evaluate({"fixed": [Fixed((0.0,) * 5)]}, train, None, test, k=1)["with_history"]["models"]["fixed"][
+        "metrics"
+    ]
+    assert metrics["ndcg@1"]["mean"] == metrics["recall@1"]["mean"] == 0.25
 
 
 def test_users_in_blocks_give_the_same(monkeypatch):
@@ -152,7 +188,8 @@ def test_nothing_to_compare_is_an_error():
 
 def test_one_user_and_one_item_are_enough():
     found = evaluate({"item-knn": [ItemKNN(3), ItemKNN(5)]}, rows([(0, 0)], 2, 1), None, rows([(1, 0)], 2, 1), k=3)
-    assert found["models"]["item-knn"]["metrics"]["recall@3"]["mean"] == 1.0
+    assert found["without_history"]["models"]["item-knn"]["metrics"]["recall@3"]["mean"] == 1.0
+    assert found["with_history"] is None
 
 
 def test_movielens_as_measured_elsewhere(shared_data):
@@ -169,5 +206,5 @@ def test_movielens_as_measured_elsewhere(shared_data):
     train[order] = place < np.round(0.75 * counts[everyone.items[order]])
     grids = {"popularity": [Popularity()], "ease": [Ease(400.0)]}
     found = evaluate(grids, everyone.where(train), None, everyone.where(~train), k=10)
-    assert found["models"]["ease"]["metrics"]["ndcg@10"]["mean"] == pytest.approx(0.48, abs=0.01)
-    assert found["models"]["popularity"]["metrics"]["ndcg@10"]["mean"] == pytest.approx(0.25, abs=0.01)
+    assert found["with_history"]["models"]["ease"]["metrics"]["ndcg@10"]["mean"] == pytest.approx(0.48, abs=0.01)
+    assert found["with_history"]["models"]["popularity"]["metrics"]["ndcg@10"]["mean"] == pytest.approx(0.25, abs=0.01)

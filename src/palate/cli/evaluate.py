@@ -211,11 +211,14 @@ def evaluate(
     write_files(out, _evaluation_files(document))
     if as_json:
         return print_json(document)
-    output().print(model_table(document))
+    for shown in model_tables(document):
+        output().print(shown)
     if "ratings" in document:
         line(output(), _predictions(document["ratings"]))
     for name, reason in document["left_out"].items():
         line(output(), f"Left out: {name} ({reason}).")
+    for note in [*document["notes"], *edges(document)]:
+        line(output(), note)
     line(output(), f"Intervals and settings: {out / 'report.html'}")
     line(output(), _verdict(document))
 
@@ -234,9 +237,28 @@ def _evaluation_files(document: Mapping[str, Any]) -> dict[str, bytes | str]:
 
 
 def _verdict(document: Mapping[str, Any]) -> str:
-    k, models, best = document["k"], document["models"], document["best"]
+    """Who is best, over those with a history if there are any, and whether Palate can be told from them."""
+    k, of_history = document["k"], document["with_history"]
+    group = of_history or document["without_history"]
+    best, models, whom = group["best"], group["models"], "with" if of_history else "without"
     value = models[best]["metrics"][f"ndcg@{k}"]["mean"]
-    return f"Best of {len(models)} by NDCG@{k}: {best} with {value:.3f}, over {document['users']:,} users."
+    said = (
+        f"Best of {len(models)} by NDCG@{k}: {best} with {value:.3f}, over {group['users']:,} users {whom} a history."
+    )
+    if best == "palate" or "palate" not in models:
+        return said
+    behind = models["palate"]["behind_best"][f"ndcg@{k}"]
+    sure = "it is behind" if behind["high"] < 0 else "the interval holds 0"
+    return f"{said} Palate: {behind['mean']:+.3f} ({behind['low']:+.3f} to {behind['high']:+.3f}): {sure}."
+
+
+def edges(document: Mapping[str, Any]) -> list[str]:
+    """Settings that ended at the end of what could be tried: a wider range might be better."""
+    return [
+        f"{name}: {field}={value:g} is the end of what was tried; a wider range might be better."
+        for name, model in document["models"].items()
+        for field, value in model["at_edge"].items()
+    ]
 
 
 def _predictions(ratings: Mapping[str, Any]) -> str:
@@ -250,14 +272,31 @@ def _predictions(ratings: Mapping[str, Any]) -> str:
     )
 
 
-def model_table(document: Mapping[str, Any]) -> Table:
-    """Quality of the lists, a row a model."""
+def model_tables(document: Mapping[str, Any]) -> list[Table]:
+    """Quality of the lists, a row a model: of users with a history, and of those without."""
     k = document["k"]
-    metrics = {"ndcg": "NDCG", "recall": "Recall", "precision": "Precision", "hit_rate": "Hits", "mrr": "MRR"}
-    rows = [
-        [name, *(_number(model["metrics"][f"{metric}@{k}"]["mean"]) for metric in metrics), f"{covered:.0%}"]
-        for name, model in document["models"].items()
-        for covered in [model[f"coverage@{k}"]]
-    ]
-    columns = ["!Model", *(f">{name}" for name in metrics.values()), ">Coverage"]
-    return table(columns, rows, title=f"Lists of {k} for users with a history", strong=document["best"])
+    metrics = {"NDCG": f"ndcg@{k}", f"Recall@{2 * k}": f"recall@{2 * k}"}
+    metrics |= {"Precision": f"precision@{k}", "Hits": f"hit_rate@{k}", "MRR": f"mrr@{k}"}
+    tables = []
+    for whom in ("with", "without"):
+        group = document[f"{whom}_history"]
+        if group is None:
+            continue
+        rows = [
+            [
+                name,
+                *(_number(model["metrics"][metric]["mean"]) for metric in metrics.values()),
+                f"{model[f'coverage@{k}']:.0%}",
+                *([document["models"][name]["fallback"] or "itself"] if whom == "without" else []),
+            ]
+            for name, model in group["models"].items()
+        ]
+        columns = [
+            "!Model",
+            *(f">{name}" for name in metrics),
+            ">Coverage",
+            *(["Ordered by"] if whom == "without" else []),
+        ]
+        title = f"Lists of {k} for {group['users']:,} users {whom} a history"
+        tables.append(table(columns, rows, title=title, strong=group["best"]))
+    return tables

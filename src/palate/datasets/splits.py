@@ -55,16 +55,26 @@ def global_time(data: Dataset, *, test_share: float = 0.2) -> Split:
     return _split(data, times > cut)
 
 
-def leave_last_out(data: Dataset, *, n: int = 1) -> Split:
+def leave_last_out(data: Dataset, *, n: int = 1, rng: np.random.Generator | None = None) -> Split:
     """Test on the last ``n`` items of every user who has more than ``n``; the others are trained on whole.
 
-    Items are ordered by timestamp, equal timestamps by their order in the table; rows without a timestamp come before
-    all others, so without any timestamp the order of the table decides.
+    Items are ordered by timestamp; rows without a timestamp come before all others of their user.
+
+    Args:
+        rng: Draws the order of rows of equal timestamps and of those without; without it that of the table decides.
+    Raises:
+        DataError: If there is no timestamp at all and no ``rng``: then nothing says what is last.
     """
     if n < 1:
         raise OptionError(f"n is {n}. Leave out one item or more.")
     pairs, count = _pairs(data)
-    order = np.argsort(_times(data), kind="stable")
+    times = _times(data)
+    if rng is None and len(times) and not np.isfinite(times).any():
+        raise DataError(
+            f"{data.name} has no timestamps, so nothing says which item is a user's last. Split at random: "
+            "--split random; or give an rng that draws."
+        )
+    order = np.lexsort((np.arange(len(times)) if rng is None else rng.permutation(len(times)), times))
     places = np.empty(len(order))
     places[order] = np.arange(len(order))
     frame = data.interactions.select(USER).with_columns(pair=pairs, place=_latest(pairs, count, places))

@@ -1,23 +1,21 @@
 """The peers a recommender must beat, all behind one small protocol.
 
-A :class:`Model` is a frozen set of settings whose ``fit`` gives a :class:`Scorer`. A grid is a list of such models;
-:func:`palate.evaluation.ranking.tune` picks one of it by validation data. Every interaction counts as a positive: leave
-dislikes out before.
+A :class:`Model` is a frozen set of settings whose ``fit`` gives a :class:`Scorer`. Of its settings
+:func:`palate.evaluation.tuning.tune` picks by validation data. Every interaction counts as a positive: leave dislikes
+out before. A model whose scores are made of what a user met says so (``fallback``), and those who met nothing get
+popularity from it.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from scipy import linalg, sparse
 
-from palate.errors import DataError, LimitError, MissingExtra, install_line
+from palate.errors import DataError, LimitError, MissingExtra
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.integer]
@@ -157,6 +155,7 @@ class ItemKNN:
         Bell and Koren, Improved neighborhood-based collaborative filtering, KDD Cup 2007 (shrinkage).
     """
 
+    fallback: ClassVar = True
     neighbours: int = 100
     shrinkage: float = 0.0
 
@@ -189,6 +188,7 @@ class Ease:
         Steck, Embarrassingly shallow autoencoders for sparse data, WWW 2019. arXiv:1905.03375
     """
 
+    fallback: ClassVar = True
     l2: float = 200.0
 
     def fit(self, train: Interactions, *, rng: np.random.Generator) -> LinearInHistory:
@@ -209,14 +209,21 @@ class Ease:
 class Ials:
     """Implicit alternating least squares, by the library ``implicit``.
 
+    Attributes:
+        factors: Their number.
+        shrinkage: The regularisation divided by ``alpha``: what shrinks is the ratio of the two.
+        alpha: What an interaction weighs, where everything unseen weighs 1.
+        iterations: Passes.
+
     References:
         Hu, Koren, Volinsky, Collaborative filtering for implicit feedback datasets, ICDM 2008.
         Rendle, Krichene, Zhang, Koren, Revisiting the performance of iALS on item recommendation benchmarks, RecSys
         2022 (why it must be tuned).
     """
 
+    fallback: ClassVar = True
     factors: int = 64
-    regularization: float = 1.0
+    shrinkage: float = 8.0
     alpha: float = 4.0
     iterations: int = 15
 
@@ -230,7 +237,7 @@ class Ials:
         with threadpool_limits(1, "blas"):  # it runs its own threads, and warns where BLAS has several too
             model = AlternatingLeastSquares(
                 factors=self.factors,
-                regularization=self.regularization,
+                regularization=self.shrinkage * self.alpha,
                 alpha=self.alpha,
                 iterations=self.iterations,
                 random_state=int(rng.integers(2**31)),
@@ -239,25 +246,3 @@ class Ials:
         return Factors(
             np.asarray(model.user_factors, dtype=np.float64), np.asarray(model.item_factors, dtype=np.float64)
         )
-
-
-def default_grids(train: Interactions) -> tuple[dict[str, Sequence[Model]], dict[str, str]]:
-    """The settings to try for each baseline, and what this data or installation rules out, with the reason."""
-    grids: dict[str, Sequence[Model]] = {
-        "popularity": [Popularity()],
-        "recent-popularity": [RecentPopularity(days) for days in (7.0, 30.0, 90.0, 365.0)],
-        "item-knn": [ItemKNN(*pair) for pair in itertools.product((20, 50, 100, 200, 400), (0.0, 10.0, 100.0))],
-        "ease": [Ease(l2) for l2 in (50.0, 100.0, 200.0, 300.0, 400.0, 600.0, 1000.0)],
-        "ials": [
-            Ials(factors, alpha * per_alpha, alpha)  # what shrinks is the ratio of the two, so that is what is tried
-            for factors, per_alpha, alpha in itertools.product((16, 32, 64), (3.0, 8.0), (1.0, 4.0, 10.0))
-        ],
-    }
-    left_out: dict[str, str] = {}
-    if np.isnan(train.timestamps).all():
-        left_out["recent-popularity"] = "the interactions have no timestamps"
-    if train.n_items > EASE_MAX_ITEMS:
-        left_out["ease"] = f"the catalogue has {train.n_items:,} items; its limit is {EASE_MAX_ITEMS:,}"
-    if importlib.util.find_spec("implicit") is None:
-        left_out["ials"] = f"the library 'implicit' is not installed: {install_line('peers')}"
-    return {name: grid for name, grid in grids.items() if name not in left_out}, left_out

@@ -17,12 +17,16 @@ from palate.datasets import splits
 from palate.datasets.coding import Coded
 from palate.datasets.splits import Split
 from palate.datasets.tables import Dataset
-from palate.entities import RATING
-from palate.errors import OptionError
+from palate.datasets.views import item_table, texts_of
+from palate.entities import RATING, TIMESTAMP
+from palate.errors import DataError, OptionError
 from palate.evaluation import metrics
 from palate.evaluation import palate_ranker as own
-from palate.evaluation.baselines import Interactions, default_grids
+from palate.evaluation.baselines import Interactions
+from palate.evaluation.baselines import Model as Ranker
 from palate.evaluation.ranking import evaluate_ranking
+from palate.evaluation.rivals import default_grids
+from palate.evaluation.tuning import Grid
 from palate.learner import Learner
 from palate.model.model import Model
 from palate.model.strengths import learn_strengths
@@ -30,7 +34,8 @@ from palate.posteriors.likelihoods import Implicit
 from palate.random import derive_rng
 from palate.vocabulary import Vocabulary
 
-SPLITS = ("global-time", "leave-last-out", "random", "stratified-user", "stratified-item")
+BY_TIME = ("global-time", "leave-last-out")
+SPLITS = (*BY_TIME, "random", "stratified-user", "stratified-item")
 _DAMPING = 5.0  # average ratings assumed in advance for the item means that stand beside
 _BLOCK = 256  # users predicted at once
 
@@ -45,16 +50,18 @@ def evaluate(
     encoder: str = "none",
     progress: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Any]:
-    """Palate beside popularity, recent popularity, item-kNN, EASE and iALS, tuned on validation rows only, in one run.
+    """Palate's list beside other recommenders, tuned on rows held back inside the training part only, in one run.
 
     Args:
         split: ``global-time``, ``leave-last-out``, ``random`` (8:1:1), ``stratified-user`` or ``stratified-item``
-            (75/25, Microsoft Recommenders' protocol).
+            (75/25, Microsoft Recommenders' protocol). Of a split by time settings are chosen by the same split of the
+            training part.
         models: Names; all if None. A model that is named and cannot run is an error, one that is not is listed in
             ``left_out`` with the reason.
         encoder: Of the items' text, for predicted ratings.
     Returns:
-        ``evaluate.json``: what :func:`evaluate_ranking` gives, ``dataset``, ``split``, ``left_out``, ``events`` (the
+        ``evaluate.json``: what :func:`evaluate_ranking` gives, ``dataset``, ``split``, ``left_out``, ``notes`` (what to
+        know of the split, such as rows without a timestamp), ``events`` (the
         strengths learnt of the training part, below 0 where an event is against) and, where the data has ratings,
         ``ratings``.
     """
@@ -62,8 +69,9 @@ def evaluate(
     vocabulary = learn_strengths(parts.train.coded("event"), data.vocabulary, Implicit(), seed=seed)
     train, test = (_interactions(part, coded, vocabulary) for part in (parts.train, parts.test))
     validation = None if parts.validation is None else _interactions(parts.validation, coded, vocabulary)
-    grids, left_out = default_grids(train)
-    grids = {"palate": own.grid(), **grids}
+    texts = tuple(texts_of(item_table(data, list(coded.item_ids))))
+    rivals, left_out = default_grids(train, texts)
+    grids: dict[str, Grid | Sequence[Ranker]] = {"palate": own.grid(), **rivals}
     if models is not None:
         grids = {name: grids[name] for name in (_known(name, grids, left_out) for name in models)}
         left_out = {}
@@ -81,6 +89,7 @@ def evaluate(
         "split": split,
         "seeds": [seed],
         "left_out": left_out,
+        "notes": notes_of(data, split),
         "events": {name: vocabulary.liking(name) for name in vocabulary.learnt},
         **document,
     }
@@ -94,12 +103,29 @@ def _known(name: str, grids: dict[str, Any], left_out: dict[str, str]) -> str:
     return name
 
 
+def notes_of(data: Dataset, split: str) -> list[str]:
+    """What a split by time does where times are missing."""
+    missing, rows = data.interactions[TIMESTAMP].null_count(), data.interactions.height
+    if split not in BY_TIME or not missing:
+        return []
+    if split == "leave-last-out":
+        if missing == rows:
+            return [
+                f"None of the {rows:,} rows has a timestamp: of each user one item is left out at random, not the last."
+            ]
+        return [f"{missing:,} of {rows:,} rows have no timestamp: they count as earlier than all others of their user."]
+    return [f"{missing:,} of {rows:,} rows have no timestamp: they are in the training part."]
+
+
 def _split(data: Dataset, name: str, seed: int) -> Split:
     rng = derive_rng(seed, "split")
-    if name == "global-time":
-        return splits.global_time(data)
-    if name == "leave-last-out":
-        return splits.leave_last_out(data)
+    if name in BY_TIME:
+        whole = _by_time(data, name, rng)
+        try:
+            inner = _by_time(whole.train, name, rng)
+        except DataError:  # one moment is left: settings are chosen on rows drawn
+            return whole
+        return Split(inner.train, whole.test, inner.test) if inner.test.interactions.height else whole
     if name == "random":
         return splits.random_split(data, rng=rng)
     if name == "stratified-user":
@@ -107,6 +133,10 @@ def _split(data: Dataset, name: str, seed: int) -> Split:
     if name == "stratified-item":
         return splits.stratified(data, by="item", rng=rng)
     raise OptionError(f"split {name!r} is unknown. Use one of {', '.join(SPLITS)}.")
+
+
+def _by_time(data: Dataset, name: str, rng: np.random.Generator) -> Split:
+    return splits.global_time(data) if name == "global-time" else splits.leave_last_out(data, rng=rng)
 
 
 def _interactions(part: Dataset, whole: Coded, vocabulary: Vocabulary) -> Interactions:

@@ -1,22 +1,21 @@
-"""Warm recommendation quality: every model tuned, fitted and judged on the same rows in one run.
+"""Recommendation quality: every model tuned, fitted and judged on the same rows in one run.
 
-Protocol. Interactions are for or against; a list is judged by those for. A model that hears no signs is fitted on those
-for alone (``hears_signs``: :mod:`palate.evaluation.palate_ranker`). Each model's settings are chosen by NDCG@k on
-validation rows only.
+Protocol. Interactions are for or against; models are fitted on those for, and judged by them. Each model's settings are
+chosen by NDCG@k on rows that are held back: the validation rows or, without any (Microsoft Recommenders' 75/25), a
+fifth of the training rows, drawn anew three times. Then it is fitted again on all training and validation rows.
 
-- With validation rows (such as random 8:1:1): fit on the training rows alone, as RecBole does.
-- Without (such as Microsoft Recommenders' 75/25): choose on a fifth of the training rows, drawn anew three times, then
-  refit the choice on all training rows.
-
-A list leaves out what the user has in the training and validation rows. NDCG is divided by the best reachable value,
-that of min(k, positives) hits. Users without a positive in the test rows count in no mean.
+A list leaves out what the user has in these. NDCG is divided by the best reachable value, that of min(k, positives)
+hits. Items of equal score count by expectation over their orders (:mod:`palate.evaluation.metrics`). Users without a
+positive in the test rows count in no mean. People of whom nothing was liked before have tables of their own, since
+there a model that knows only what goes with what has nothing to say: it gets the better of popularity and recent
+popularity on the rows held back, and its entry names that.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,28 +23,33 @@ import numpy.typing as npt
 from scipy import sparse
 
 from palate.errors import DataError, OptionError
-from palate.evaluation.baselines import Interactions, Model, Scorer, matrix_of
+from palate.evaluation.baselines import Interactions, Model, Popularity, Scorer, matrix_of
 from palate.evaluation.intervals import Interval, bootstrap_mean
-from palate.evaluation.metrics import catalogue_coverage, expected_metrics, places
+from palate.evaluation.metrics import Places, catalogue_coverage, expected_metrics, places
+from palate.evaluation.tuning import Grid, Tuned, tune
 from palate.random import derive_rng
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 Fold = tuple[Interactions, Interactions]
 
 INNER_SHARE = 0.2  # of the training rows, for choosing settings where there are no validation rows
 INNER_SPLITS = 3  # one alone is noisy: what the test part hides looks like errors
 USER_BLOCK = 1024  # users scored at once: 8 bytes times this times the catalogue
+LEVELS = ("popularity", "recent-popularity")  # what a model may fall back to
+GROUPS = ("with_history", "without_history")
 
 
 @dataclass(frozen=True)
 class _Task:
     """What every model is given, and what it is held to."""
 
-    train: Interactions
+    fit: Interactions
     folds: Sequence[Fold]
     seen: sparse.csr_array  # (U, I)
     relevant: sparse.csr_array  # (U, I)
+    has_history: BoolArray  # (U,)
     k: int
     seed: int
 
@@ -54,16 +58,18 @@ class _Task:
 class _Judged:
     """One model's result: each metric per user, shape (U,), and seconds spent."""
 
-    model: Model
+    tuned: Tuned
+    at_edge: Mapping[str, float]
+    fallback: str | None
     metrics: dict[str, FloatArray]
-    coverage: float
+    lists: IntArray
     tune_seconds: float
     fit_seconds: float
     score_seconds: float
 
 
 def evaluate_ranking(
-    grids: Mapping[str, Sequence[Model]],
+    grids: Mapping[str, Grid | Sequence[Model]],
     train: Interactions,
     validation: Interactions | None,
     test: Interactions,
@@ -81,55 +87,90 @@ def evaluate_ranking(
         rng: Source of the inner split, of the models' randomness and of the bootstrap.
         progress: Called with each name before its work begins.
     Returns:
-        JSON-serialisable: ``k``, ``users`` (in the means), ``users_without_positives``, ``best`` (by NDCG) and
-        ``models``: for each name ``settings``, ``metrics`` (``ndcg@10`` and so on: mean, low, high, over users),
-        ``coverage@10``, ``behind_best`` (its metrics minus the best model's, paired by user) and seconds of each phase.
+        JSON-serialisable: ``k``, ``users`` (in the means), ``users_without_positives``; ``with_history`` and
+        ``without_history``, None where there is nobody: ``users``, ``best`` (by NDCG) and ``models``, for each name
+        ``metrics`` (``ndcg@10``, ``recall@20`` and so on: mean, low, high, over users), ``coverage@10`` and
+        ``behind_best`` (its metrics minus the best model's, paired by user); and ``models``: for each name
+        ``settings``, ``at_edge`` (settings that are the least or the largest of those that could be tried), ``tried``
+        (how many), ``fallback`` (what stands in for it where there is no history, None where nothing does) and seconds
+        of each phase.
     Raises:
         OptionError: If there is no model.
         DataError: If there is nothing to fit on or to judge by.
     """
-    if not grids or not all(len(grid) for grid in grids.values()):
+    if not grids or not all(isinstance(grid, Grid) or len(grid) for grid in grids.values()):
         raise OptionError("there is no model to evaluate. Name at least one, such as popularity.")
     task = _task(train, validation, test, k, int(rng.integers(2**31)))
+    levels = {name: grids[name] for name in LEVELS if name in grids} or {LEVELS[0]: [Popularity()]}
     judged: dict[str, _Judged] = {}
-    for name, grid in grids.items():
+    fallback: tuple[str, Scorer] | None = None
+    for name in [*(name for name in grids if name in levels), *(name for name in grids if name not in levels)]:
+        if fallback is None and name not in LEVELS:
+            fallback = _fallback(levels, {name: each.tuned.model for name, each in judged.items()}, task)
         progress(name)
-        judged[name] = _judge(grid, task)
-    return _summary(judged, task)
-
-
-def tune(grid: Sequence[Model], folds: Sequence[Fold], *, k: int = 10, seed: int) -> Model:
-    """The first model of the grid with the best mean NDCG@k over folds of (rows to fit, rows to judge)."""
-    if len(grid) == 1:
-        return grid[0]
-    return grid[int(np.argmax([_quality(model, folds, k, seed) for model in grid]))]
+        judged[name] = _judge(grids[name], task, fallback)
+    return _summary({name: judged[name] for name in grids}, task)
 
 
 def judge(
     scorer: Scorer, seen: sparse.csr_array, relevant: sparse.csr_array, k: int
 ) -> tuple[dict[str, FloatArray], IntArray]:
-    """Metrics of each user (U,) and the lists (U, k); a positive that was seen before cannot be shown, nor counts."""
+    """Metrics of each user (U,) and the lists (U, k); a positive that was seen before cannot be shown, nor counts.
+
+    Returns:
+        ``ndcg@k``, ``recall@k`` and so on, and ``recall@2k``, twice as far down.
+    """
     wanted = _unseen(relevant, seen)
     parts, lists = [], []
     for start in range(0, wanted.shape[0], USER_BLOCK):
         users = np.arange(start, min(start + USER_BLOCK, wanted.shape[0]))
-        ranked, found = places(scorer.score(users), wanted[users], k, seen=seen[users])
-        lists.append(ranked)
-        parts.append(expected_metrics(found, np.diff(wanted[users].indptr)))
+        ranked, found = places(scorer.score(users), wanted[users], 2 * k, seen=seen[users])
+        lists.append(ranked[:, :k])
+        positives = np.diff(wanted[users].indptr)
+        first = Places(*(part[:, :k] for part in (found.tied, found.hits, found.within, found.above)))
+        figures = {f"{name}@{k}": values for name, values in expected_metrics(first, positives).items()}
+        parts.append(figures | {f"recall@{2 * k}": expected_metrics(found, positives)["recall"]})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, np.concatenate(lists)
 
 
+@dataclass(frozen=True)
+class _WithFallback:
+    """A scorer, and another for those of whom nothing is known."""
+
+    scorer: Scorer
+    level: Scorer
+    has_history: BoolArray  # (U,)
+
+    def score(self, users: npt.NDArray[np.integer]) -> FloatArray:
+        scores = np.array(self.scorer.score(users), dtype=np.float64)
+        without = ~self.has_history[users]
+        if without.any():
+            scores[without] = self.level.score(users[without])
+        return scores
+
+
 def _task(train: Interactions, validation: Interactions | None, test: Interactions, k: int, seed: int) -> _Task:
-    seen, relevant = matrix_of(train), matrix_of(test.liked)
-    folds = _inner_folds(train, derive_rng(seed, "inner"))
-    if validation is not None:
-        folds = [(train, validation)]
-        seen = sparse.csr_array(seen.maximum(matrix_of(validation)))
+    relevant, everything = matrix_of(test.liked), train
+    if validation is None:
+        folds = _inner_folds(train, derive_rng(seed, "inner"))
+    else:
+        folds, everything = [(train, validation)], _together(train, validation)
     if not len(train.liked.users):
         raise DataError("the training part has 0 interactions that are for. Choose another split or give more data.")
+    seen = matrix_of(everything)
     if not _unseen(relevant, seen).nnz:
         raise DataError("the test part has 0 items that its users have not seen before. Choose another split.")
-    return _Task(train, folds, seen, relevant, k, seed)
+    return _Task(everything, folds, seen, relevant, np.diff(matrix_of(everything.liked).indptr) > 0, k, seed)
+
+
+def _together(train: Interactions, validation: Interactions) -> Interactions:
+    pairs = zip(
+        (train.users, train.items, train.values, train.timestamps),
+        (validation.users, validation.items, validation.values, validation.timestamps),
+        strict=True,
+    )
+    users, items, values, timestamps = (np.concatenate(pair) for pair in pairs)
+    return replace(train, users=users, items=items, values=values, timestamps=timestamps)
 
 
 def _inner_folds(train: Interactions, rng: np.random.Generator) -> list[Fold]:
@@ -143,62 +184,91 @@ def _unseen(relevant: sparse.csr_array, seen: sparse.csr_array) -> sparse.csr_ar
     return unseen
 
 
-def _quality(model: Model, folds: Sequence[Fold], k: int, seed: int) -> float:
-    """Mean NDCG over the folds and their users."""
+def _quality(model: Model, task: _Task, *, without_history: bool = False) -> float:
+    """Mean NDCG over the folds and their users, or those of them without a history if there are any."""
     figures = []
-    for train, held in folds:
-        scorer = model.fit(_heard(model, train), rng=derive_rng(seed, "tune"))
-        figures.append(_mean(judge(scorer, matrix_of(train), matrix_of(held.liked), k)[0]["ndcg"]))
+    for train, held in task.folds:
+        scorer = model.fit(train.liked, rng=derive_rng(task.seed, "tune"))
+        found = judge(scorer, matrix_of(train), matrix_of(held.liked), task.k)[0][f"ndcg@{task.k}"]
+        empty = np.isfinite(found) & (np.diff(matrix_of(train.liked).indptr) == 0)
+        figures.append(_mean(found[empty] if without_history and empty.any() else found))
     return float(np.mean(figures))
 
 
-def _heard(model: Model, train: Interactions) -> Interactions:
-    return train if getattr(model, "hears_signs", False) else train.liked
+def _fallback(
+    grids: Mapping[str, Grid | Sequence[Model]], tuned: Mapping[str, Model], task: _Task
+) -> tuple[str, Scorer]:
+    """The level that is best for those of whom nothing is known, and its name."""
+    models = {
+        name: tuned[name] if name in tuned else tune(grids[name], lambda m: _quality(m, task)).model for name in grids
+    }
+    name = next(iter(models))
+    if len(models) > 1:
+        name = max(models, key=lambda name: _quality(models[name], task, without_history=True))
+    return name, models[name].fit(task.fit.liked, rng=derive_rng(task.seed, "fit"))
 
 
-def _judge(grid: Sequence[Model], task: _Task) -> _Judged:
+def _judge(grid: Grid | Sequence[Model], task: _Task, fallback: tuple[str, Scorer] | None) -> _Judged:
     """One model from its grid to its figures."""
     started = time.perf_counter()
-    model = tune(grid, task.folds, k=task.k, seed=task.seed)
-    tuned = time.perf_counter()
-    scorer = model.fit(_heard(model, task.train), rng=derive_rng(task.seed, "fit"))
+    tuned = tune(grid, lambda model: _quality(model, task))
+    at_tuned = time.perf_counter()
+    scorer: Scorer = tuned.model.fit(task.fit.liked, rng=derive_rng(task.seed, "fit"))
     fitted = time.perf_counter()
+    at_edge, level = {**tuned.at_edge, **getattr(scorer, "at_edge", {})}, getattr(scorer, "level", None)
+    if fallback is not None and getattr(tuned.model, "fallback", False):
+        level, scorer = fallback[0], _WithFallback(scorer, fallback[1], task.has_history)
     metrics, lists = judge(scorer, task.seen, task.relevant, task.k)
-    coverage = catalogue_coverage(lists, task.train.n_items)
-    return _Judged(model, metrics, coverage, tuned - started, fitted - tuned, time.perf_counter() - fitted)
+    seconds = at_tuned - started, fitted - at_tuned, time.perf_counter() - fitted
+    return _Judged(tuned, at_edge, level, metrics, lists, *seconds)
 
 
 def _summary(judged: Mapping[str, _Judged], task: _Task) -> dict[str, Any]:
-    best = max(judged, key=lambda name: _mean(judged[name].metrics["ndcg"]))
-    known = np.isfinite(judged[best].metrics["ndcg"])
+    known = np.isfinite(next(iter(judged.values())).metrics[f"ndcg@{task.k}"])
+    groups = (known & task.has_history, known & ~task.has_history)
     return {
         "k": task.k,
         "users": int(known.sum()),
         "users_without_positives": int((~known).sum()),
-        "best": best,
-        "models": {name: _row(result, judged[best], task) for name, result in judged.items()},
+        **{name: _group(judged, rows, task) for name, rows in zip(GROUPS, groups, strict=True)},
+        "models": {name: _settings(result) for name, result in judged.items()},
     }
 
 
-def _row(result: _Judged, best: _Judged, task: _Task) -> dict[str, Any]:
-    """One model's entry; every interval draws the same users, so that all are comparable."""
-    behind = {name: values - best.metrics[name] for name, values in result.metrics.items()}
+def _settings(result: _Judged) -> dict[str, Any]:
     return {
-        "settings": repr(result.model),
-        "metrics": _intervals(result.metrics, task, 0.0),
-        f"coverage@{task.k}": result.coverage,
-        "behind_best": _intervals(behind, task, -1.0),
+        "settings": repr(result.tuned.model),
+        "at_edge": dict(result.at_edge),
+        "tried": result.tuned.tried,
+        "fallback": result.fallback,
         "tune_seconds": round(result.tune_seconds, 3),
         "fit_seconds": round(result.fit_seconds, 3),
         "score_seconds": round(result.score_seconds, 3),
     }
 
 
+def _group(judged: Mapping[str, _Judged], rows: BoolArray, task: _Task) -> dict[str, Any] | None:
+    """The figures of some users; every interval draws the same ones, so that all are comparable."""
+    if not rows.any():
+        return None
+    figures = {name: {metric: values[rows] for metric, values in each.metrics.items()} for name, each in judged.items()}
+    best = max(figures, key=lambda name: _mean(figures[name][f"ndcg@{task.k}"]))
+    models = {}
+    for name, own in figures.items():
+        behind = {metric: values - figures[best][metric] for metric, values in own.items()}
+        models[name] = {
+            "metrics": _intervals(own, task, 0.0),
+            f"coverage@{task.k}": catalogue_coverage(judged[name].lists[rows], task.fit.n_items),
+            "behind_best": _intervals(behind, task, -1.0),
+        }
+    return {"users": int(rows.sum()), "best": best, "models": models}
+
+
 def _intervals(metrics: Mapping[str, FloatArray], task: _Task, least: float) -> dict[str, Any]:
     values, rng = np.column_stack(list(metrics.values())), derive_rng(task.seed, "bootstrap")
     intervals = bootstrap_mean(values, rng=rng, within=(least, 1.0))
     columns = [Interval(*figures).as_dict() for figures in zip(*intervals, strict=True)]
-    return {f"{name}@{task.k}": column for name, column in zip(metrics, columns, strict=True)}
+    return dict(zip(metrics, columns, strict=True))
 
 
 def _mean(values: FloatArray) -> float:

@@ -215,45 +215,45 @@ def _moved(place: int, before: int | None) -> Markup:
 def _evaluation(evaluation: Mapping[str, Any], proposed: str) -> Iterator[Markup]:
     k, models = evaluation["k"], evaluation["models"]
     named = [(what.capitalize(), str(evaluation[what])) for what in ("dataset", "split") if what in evaluation]
-    yield facts(
-        [
-            *named,
+    judged = f"{evaluation['users']:,} judged, {evaluation['users_without_positives']:,} without a test interaction"
+    groups = [(whom, evaluation[f"{whom}_history"]) for whom in ("with", "without") if evaluation[f"{whom}_history"]]
+    best = [(f"Best by NDCG, {whom} a history", group["best"]) for whom, group in groups]
+    yield facts([*named, ("Users", judged), *best])
+    metrics = {f"{metric.replace('_', ' ')}@{k}": f"{metric}@{k}" for metric in METRICS}
+    metrics[f"recall@{2 * k}"] = f"recall@{2 * k}"
+    for whom, group in groups:
+        yield table(
+            f"Lists of {k} for {group['users']:,} users {whom} a history, higher is better; mean over users, 95 % "
+            "interval below",
+            ["Model", *metrics, f"coverage@{k}", "NDCG against best", *(["Ordered by"] if whom == "without" else [])],
             (
-                "Users",
-                f"{evaluation['users']:,} judged, {evaluation['users_without_positives']:,} without a test interaction",
+                [
+                    name,
+                    *(_interval(model["metrics"][metric], 3) for metric in metrics.values()),
+                    Cell(_number(model[f"coverage@{k}"], 1, share=True)),
+                    _interval(model["behind_best"][f"ndcg@{k}"], 3),
+                    *([models[name]["fallback"] or "itself"] if whom == "without" else []),
+                ]
+                for name, model in group["models"].items()
             ),
-            ("Best by NDCG", evaluation["best"]),
-        ]
-    )
+            strong=proposed,
+        )
     yield table(
-        f"Lists of {k} for users with a history, higher is better; mean over users, 95 % interval below",
-        [
-            "Model",
-            *(f"{metric.replace('_', ' ')}@{k}" for metric in METRICS),
-            f"coverage@{k}",
-            "NDCG against best",
-            "Fit (s)",
-        ],
-        ([name, *_model_cells(model, k)] for name, model in models.items()),
-        strong=proposed,
+        "Settings, chosen on rows held back only",
+        ["Model", "Settings", "At the end of what was tried", "Fit (s)"],
+        (
+            [name, model["settings"], _edges(model["at_edge"]), Cell(_number(model["fit_seconds"], 2))]
+            for name, model in models.items()
+        ),
     )
-    yield table(
-        "Settings, chosen on validation rows only",
-        ["Model", "Settings"],
-        ([name, model["settings"]] for name, model in models.items()),
-    )
+    for note in evaluation.get("notes", []):
+        yield tag("p", note, cls="soft")
     for name, reason in evaluation.get("left_out", {}).items():
         yield tag("p", f"Left out: {name} ({reason}).", cls="soft")
 
 
-def _model_cells(model: Mapping[str, Any], k: int) -> list[Cell]:
-    behind = model["behind_best"][f"ndcg@{k}"]
-    return [
-        *(_interval(model["metrics"][f"{metric}@{k}"], 3) for metric in METRICS),
-        Cell(_number(model[f"coverage@{k}"], 1, share=True)),
-        _interval(behind, 3),
-        Cell(_number(model["fit_seconds"], 2)),
-    ]
+def _edges(edges: Mapping[str, float]) -> str:
+    return ", ".join(f"{field}={value:g}" for field, value in edges.items()) or DASH
 
 
 # --- numbers -----------------------------------------------------------------------------------------
