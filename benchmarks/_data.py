@@ -109,12 +109,15 @@ def at_stages(document: dict[str, Any], stages: Sequence[int]) -> dict[str, Any]
     }
 
 
-def main(name: str, run: Callable[..., dict[str, Any]], seeds: int, *, sets: Sequence[str] = ()) -> None:
+def main(
+    name: str, run: Callable[..., dict[str, Any]], seeds: int, *, sets: Sequence[str] = (), fixed: bool = False
+) -> None:
     """Run one benchmark: its document on standard output with ``--json``, a short form otherwise.
 
     Args:
         run: Takes the number of seeds and, if the benchmark has sets, their names.
         sets: What ``--sets`` is if it is not given.
+        fixed: Whether it has to be some of these, of which the benchmark knows more than the name.
     """
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}")
     parser.add_argument("--json", action="store_true", help="one JSON document on standard output")
@@ -124,6 +127,8 @@ def main(name: str, run: Callable[..., dict[str, Any]], seeds: int, *, sets: Seq
         parser.add_argument("--out", type=Path, help="a file of results, in which the rows of these sets are replaced")
     options = parser.parse_args()
     named = tuple(options.sets.split(",")) if sets else ()
+    if fixed and (unknown := [each for each in named if each not in sets]):
+        parser.error(f"no set {', '.join(unknown)} here. There are {', '.join(sets)}.")
     chosen = f" --sets {options.sets}" if named != tuple(sets) and options.out is None else ""
     document = {
         "command": f"python -m benchmarks.{name} --json --seeds {options.seeds}{chosen}",

@@ -21,9 +21,9 @@ from palate.evaluation.ranking import judge
 
 STAGES = (0, 1, 3, 10, 30)
 DAYS = (0.5, 1.0, 3.0, 7.0, 14.0, 30.0, 90.0, 365.0, 1500.0)
-SHRINKAGES = (0.0, 10.0, 100.0, 1000.0)
+SHRINKAGES = (0.0, 10.0, 100.0, 1000.0, 10000.0)
 NEIGHBOURS = (20, 50, 100, 200, 400, float("inf"))
-L2 = (5.0, 15.0, 50.0, 150.0, 500.0, 1500.0, 5000.0, 15000.0)
+L2 = (5.0, 15.0, 50.0, 150.0, 500.0, 1500.0, 5000.0, 15000.0, 50000.0, 150000.0)
 FACTORS, SHRINKS, ALPHAS = (16, 32, 64, 128), (1.0, 3.0, 8.0, 20.0, 60.0), (1.5, 4.0, 10.0, 40.0)
 LEAST = 20  # people of a length of history, by whom settings are chosen; with fewer by those of the next shorter one
 MOST_ITEMS = 3000  # of a catalogue, those most met: EASE in every setting would take hours on more

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,12 +16,17 @@ from palate.entities import RATING
 from palate.evaluation.evaluate import rating_quality
 from palate.random import derive_rng
 
+SETS = ("movielens-100k", "jester", *(f"polis/{name}" for name in POLIS))
 
-def run(seeds: int) -> dict[str, Any]:
+
+def run(seeds: int, sets: Sequence[str]) -> dict[str, Any]:
     """One row a set: the mean over the seeds, with the lowest and the highest."""
-    sets = {name: load(name) for name in ("movielens-100k", "jester")}
-    sets |= {f"polis/{name} (agree or not)": _agreement(load(f"polis/{name}")) for name in POLIS}
-    return {"rows": [_row(name, data, seeds) for name, data in sets.items()]}
+    rows = []
+    for name in sets:
+        data = load(name)
+        votes = name.startswith("polis/")
+        rows.append(_row(f"{name} (agree or not)" if votes else name, _agreement(data) if votes else data, seeds))
+    return {"rows": rows}
 
 
 def _agreement(data: Dataset) -> Dataset:
@@ -39,4 +45,4 @@ def _row(name: str, data: Dataset, seeds: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main("calibration", run, seeds=5)
+    main("calibration", run, seeds=5, sets=SETS)

@@ -7,6 +7,7 @@ random.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from benchmarks._data import at_stages, load, main
@@ -20,10 +21,10 @@ STAGES = (0, 5, 10, 15, 20)
 MAX_USERS = 300  # of a set, drawn anew for each seed: a fit after each round, for each strategy and seed
 
 
-def run(seeds: int) -> dict[str, Any]:
+def run(seeds: int, sets: Sequence[str]) -> dict[str, Any]:
     """All sets, anything may be asked."""
     rows = []
-    for name in SETS:
+    for name in sets:
         options = SimulationOptions(
             STRATEGIES, STAGES[-1], tuple(range(seeds)), "cold-system", "open", "none", MAX_USERS
         )
@@ -34,4 +35,4 @@ def run(seeds: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main("cold_system", run, seeds=20)
+    main("cold_system", run, seeds=20, sets=SETS)

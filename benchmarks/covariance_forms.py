@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +21,9 @@ from palate.random import derive_rng
 FORMS: tuple[Form, ...] = ("full", "diagonal", "isotropic")
 
 
-def run(seeds: int) -> dict[str, Any]:
+def run(seeds: int, sets: Sequence[str]) -> dict[str, Any]:
     """One row a set and form, the mean over the seeds."""
-    return {"rows": [row for name in ("movielens-100k", "jester") for row in _rows(name, load(name), seeds)]}
+    return {"rows": [row for name in sets for row in _rows(name, load(name), seeds)]}
 
 
 def _rows(name: str, data: Dataset, seeds: int) -> list[dict[str, Any]]:
@@ -47,4 +48,4 @@ def _rows(name: str, data: Dataset, seeds: int) -> list[dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    main("covariance_forms", run, seeds=5)
+    main("covariance_forms", run, seeds=5, sets=("movielens-100k", "jester"))

@@ -28,15 +28,15 @@ LARGE = (100_000, 32)
 TIMED = 30
 
 
-def run(seeds: int) -> dict[str, Any]:
+def run(seeds: int, sets: Sequence[str]) -> dict[str, Any]:
     """RMSE with paired intervals over the seeds; the raters of new items are in the data, or have told nothing else."""
     rows = []
-    for name in SETS:
+    for name in sets:
         data = load(name)
         for raters in ("known", "strangers"):
             found = [_new_items(data, raters, derive_rng(seed, "learning", name)) for seed in range(seeds)]
             rows.append({"set": name, "raters": raters, "stages": list(STAGES), **_table(np.array(found))})
-    falls = np.array([_fall(load(SETS[0]), derive_rng(seed, "fall")) for seed in range(seeds)])
+    falls = np.array([_fall(load(sets[0]), derive_rng(seed, "fall")) for seed in range(seeds)])
     return {"new_items": rows, "bad_item": _falls(falls), "list_after_an_answer_seconds": _seconds()}
 
 
@@ -160,4 +160,4 @@ def _seconds() -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main("learning_items", run, seeds=20)
+    main("learning_items", run, seeds=20, sets=SETS)

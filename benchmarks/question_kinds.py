@@ -8,6 +8,7 @@ and of passing over a title alone.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,9 @@ RUNS: dict[str, tuple[tuple[Form, ...], Seconds]] = {
 }
 
 
-def run(seeds: int) -> dict[str, Any]:
+def run(seeds: int, sets: Sequence[str]) -> dict[str, Any]:
     """Reference plays by questions, and every run by seconds."""
-    data = load("movielens-100k")
+    data = load(*sets)
     squares: dict[str, list[np.ndarray]] = {}
     asked: dict[str, list[np.ndarray]] = {}
     weights = []
@@ -117,4 +118,4 @@ def _kinds(forms: tuple[Form, ...], asked: list[np.ndarray]) -> dict[str, dict[s
 
 
 if __name__ == "__main__":
-    main("question_kinds", run, seeds=20)
+    main("question_kinds", run, seeds=20, sets=("movielens-100k",))

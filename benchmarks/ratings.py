@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,9 @@ SETS = ("movielens-100k", "coat")
 DIM, SWEEPS, BURN = 16, 200, 100
 
 
-def run(seeds: int) -> dict[str, Any]:
+def run(seeds: int, sets: Sequence[str]) -> dict[str, Any]:
     """Each set, and each split of it."""
-    return {"before": COMMIT, "rows": [_row(name, seed) for name in SETS for seed in range(seeds)]}
+    return {"before": COMMIT, "rows": [_row(name, seed) for name in sets for seed in range(seeds)]}
 
 
 def _row(name: str, seed: int) -> dict[str, Any]:
@@ -79,4 +80,4 @@ def _apart(ours: np.ndarray, theirs: np.ndarray, observed: np.ndarray, users: np
 
 
 if __name__ == "__main__":
-    main("ratings", run, seeds=3)
+    main("ratings", run, seeds=3, sets=SETS)

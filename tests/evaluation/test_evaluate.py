@@ -49,7 +49,7 @@ def test_what_somebody_has_not_seen_ranks_by_kind() -> None:
     assert scores[same & ~seen].mean() > scores[~same].mean() + 0.3
     assert scores[0] == pytest.approx(np.log(seen.sum(0) + 1.0) * scores[0].max() / np.log(seen.sum(0) + 1.0).max())
     for user in (0, 1):  # what the list of one user is made of
-        history = fitted.histories.items[slice(*fitted.histories.start[user : user + 2])]
+        history = fitted.model.met.items[slice(*fitted.model.met.start[user : user + 2])]
         assert scores[user] == pytest.approx(fitted.model.parts(history, known=True).total, abs=1e-4)
 
 

@@ -275,7 +275,7 @@ def _predictions(ratings: Mapping[str, Any]) -> str:
 def model_tables(document: Mapping[str, Any]) -> list[Table]:
     """Quality of the lists, a row a model: of users with a history, and of those without."""
     k = document["k"]
-    metrics = {"NDCG": f"ndcg@{k}", f"Recall@{2 * k}": f"recall@{2 * k}"}
+    metrics = {f"NDCG@{k}": f"ndcg@{k}", f"Recall@{2 * k}": f"recall@{2 * k}"}
     metrics |= {"Precision": f"precision@{k}", "Hits": f"hit_rate@{k}", "MRR": f"mrr@{k}"}
     tables = []
     for whom in ("with", "without"):

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from palate.arrays import Array
 from palate.evaluation.baselines import Interactions
 from palate.ranking.experts.levels import HALF_LIVES
+from palate.ranking.fit_list import fit_list
 from palate.ranking.held_back import Met
 from palate.ranking.histories import Histories
-from palate.ranking.list_model import LATELY, ListModel, fit_list
+from palate.ranking.list_model import LATELY, ListModel
 from palate.ranking.weights import Weights, basis
 
 _CELLS = 2**24  # of people times items scored at once
@@ -28,21 +29,14 @@ class Palate:
     """
 
     def fit(self, train: Interactions, *, rng: np.random.Generator) -> Lists:
-        met = met_of(train.liked)
-        return Lists(fit_list(met, rng=rng), histories_of(met))
+        return Lists(fit_list(met_of(train.liked), rng=rng))
 
 
 @dataclass(frozen=True, eq=False)
 class Lists:
-    """A fitted list and what each user of the fit met.
-
-    Attributes:
-        model: The list.
-        histories: Of every user, (U).
-    """
+    """A fitted list, which keeps what the users of the fit met."""
 
     model: ListModel
-    histories: Histories
 
     @property
     def at_edge(self) -> Mapping[str, float]:
@@ -59,10 +53,10 @@ class Lists:
         return " and ".join(names) + (f", half-life {self.model.half_life:g} days" if LATELY in names else "")
 
     def score(self, users: NDArray[np.integer]) -> Array:
-        rows = [np.arange(*self.histories.start[user : user + 2]) for user in users]
-        found = Histories.of(rows, self.histories.n_items)
-        values = None if self.histories.values is None else self.histories.values[found.items]
-        return self._of(replace(found, items=self.histories.items[found.items], values=values), self.model.known)
+        met = self.model.met
+        rows = Histories.of([np.arange(*met.start[user : user + 2]) for user in users], met.n_items)
+        values = None if met.values is None else met.values[rows.items]
+        return self._of(replace(rows, items=met.items[rows.items], values=values), self.model.known)
 
     def of_new(self, histories: Histories) -> Array:
         """Scores of all items for histories of people who are not in the fit, (n, I)."""
@@ -95,11 +89,6 @@ def met_of(rows: Interactions) -> Met:
         rows.timestamps,
         (rows.n_users, rows.n_items),
     )
-
-
-def histories_of(met: Met) -> Histories:
-    """Of every user what they met."""
-    return Histories(met.items.astype(np.intp), met.starts.astype(np.intp), met.n_items, met.values)
 
 
 def grid() -> Sequence[Palate]:

@@ -24,7 +24,7 @@ from palate.evaluation.tuning import Grid
 DAYS = (0.5, 1.0, 3.0, 7.0, 14.0, 30.0, 90.0, 365.0, 1500.0)  # the last is nearly popularity altogether
 NEIGHBOURS = (10, 20, 50, 100, 200, 400, 800, 1600)
 SHRINKAGES = (0.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1000.0)
-L2 = (5.0, 15.0, 50.0, 100.0, 200.0, 400.0, 800.0, 1600.0, 5000.0, 15000.0)
+L2 = (5.0, 15.0, 50.0, 100.0, 200.0, 400.0, 800.0, 1600.0, 5000.0, 15000.0, 50000.0, 150000.0)
 
 
 def default_grids(train: Interactions, texts: Sequence[str] = ()) -> tuple[dict[str, Grid], dict[str, str]]:
