@@ -21,8 +21,8 @@ from palate import Dataset, Learner
 from palate.datasets import planted_world
 from palate.datasets.splits import random_split
 from palate.evaluation.intervals import bootstrap_mean
+from palate.evaluation.judge import K
 from palate.evaluation.metrics import expected_metrics, places
-from palate.evaluation.play import K
 from palate.model.model import Model
 from palate.random import derive_rng
 from palate.vocabulary import FOR, STANDARD

@@ -1,8 +1,8 @@
 """Warm lists beside tuned rivals, every interaction a positive: Palate's one list, of people who are known.
 
 Microsoft Recommenders' protocol (75/25 of each item's pairs) and random 8:1:1, as ``palate evaluate`` does. Of a
-catalogue the 3,000 items that most people met. The best of the rivals *on the test rows* is the rival, which favours the
-rivals; ``benchmarks.rivals`` stands them beside those of kept libraries.
+catalogue the 3,000 items that most people met. The best of the rivals *on the test rows* is the rival, which favours
+the rivals; ``benchmarks.rivals`` stands them beside those of kept libraries.
 """
 
 from __future__ import annotations

@@ -75,9 +75,9 @@ def by_history(results: dict[str, Any]) -> str:
                 )
     head = ["set", "seed", "known events", "people", "metric", "palate", "best rival", "palate minus it", "sure"]
     told = (
-        "The rival is the best of popularity, recent popularity, item-kNN, EASE and iALS *on the people tested*, each in "
-        "the setting that was best inside the training part: that favours the rivals. Sets without times: a fifth of the "
-        "people, drawn, and what they did in an order drawn."
+        "The rival is the best of popularity, recent popularity, item-kNN, EASE and iALS *on the people tested*, each "
+        "in the setting that was best inside the training part: that favours the rivals. Sets without times: a fifth "
+        "of the people, drawn, and what they did in an order drawn."
     )
     return f"{told}\n\n{table(head, rows)}"
 
