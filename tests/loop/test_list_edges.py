@@ -79,6 +79,15 @@ def test_of_items_that_are_alike_the_first_of_the_catalogue_stand_first(kind: st
     assert ids(shown) == ["i0", "i1", "i2", "i3", "i4"]
 
 
+def test_who_said_nothing_in_the_data_is_not_taken_to_know_nothing() -> None:
+    rows = [(f"u{user}", f"i{item}", 3.0 + item % 3, None) for user in range(12) for item in range(user % 5, 8)]
+    table = [*rows, ("quiet", "i7", None, "click")]
+    data = pl.DataFrame(table, schema=["user_id", "item_id", "rating", "event"], orient="row")
+    of = Learner.fit(Dataset.from_tables(data), encoder="none", dim=2)
+    seen = of.see(events("new", ["i7"]))
+    np.testing.assert_allclose(of.state("quiet").exposure.mean, seen.state("new").exposure.mean)
+
+
 @pytest.mark.parametrize("kind", ["ratings", "events"])
 def test_who_acted_on_everything_has_an_empty_list_and_all_of_it_where_that_is_wanted(kind: str) -> None:
     of = learner(kind, "none")

@@ -103,12 +103,14 @@ def fresh_state(
         keep = ~np.isin(answers.indices, list(without))
         kept = np.array([0, keep.sum()])
         answers = sparse.csr_matrix((answers.data[keep], answers.indices[keep], kept), shape=answers.shape)
-    exposure = model.answerability.believe(model.answers[row])
+    said = model.answers[row]
+    # who said nothing was not asked, and is not known to know nothing
+    exposure = model.answerability.believe(said).of(0) if said.nnz else model.answerability.start()
     rated, noise = tuple(map(int, answers.indices)), float(model.user_noise[row])
     return UserState(
         start,
         model.taste.believe(answers, start, of_users=noise).of(0),
-        _met(model, exposure.of(0), history, rated),
+        _met(model, exposure, history, rated),
         rated,
         tuple(map(float, answers.data)),
         frozenset(rated),
