@@ -109,10 +109,13 @@ class ListModel:
         """
         n_items = self.n_items if n_items is None else n_items
         weights = self.known if known and len(items) else self.new
-        together = None if self.pairs is None else Together.of(self.pairs, items, since, n_items)
+        counts = dict(zip(weights.names, weights.of(len(items)).tolist(), strict=True))
+        together = None
+        if self.pairs is not None and any(counts.get(name) for name in SHRINKAGES):
+            together = Together.of(self.pairs, items, since, n_items)
         fitted = Histories.of([items[items < self.n_items]], self.n_items)
         found = []
-        for name, weight in zip(weights.names, weights.of(len(items)).tolist(), strict=True):
+        for name, weight in counts.items():
             if not weight:
                 continue
             if name in self.levels:

@@ -124,8 +124,8 @@ class Together:
         sizes = np.array([len(own) for own, _ in parts], np.intp)
         seen, age = np.repeat(history, sizes), np.repeat(np.arange(len(parts))[::-1], sizes)
         shared = np.concatenate([shared for _, shared in parts]) if parts else np.zeros(0)
-        norm = np.sqrt(_count(pairs, since, seen) * _count(pairs, since, items))
-        return cls(age, items, shared.astype(np.float32), norm.astype(np.float32), n_items)
+        norm = _roots(pairs, since, seen, n_items) * _roots(pairs, since, items, n_items)
+        return cls(age, items, shared.astype(np.float32), norm, n_items)
 
     def term(self, name: str, weight: float, shrinkage: float, decay: float) -> Term:
         """Of shrunk cosines; of decay below 1 what was met last counts most."""
@@ -147,6 +147,13 @@ def _added(items: Positions, shared: Array, more: Mapping[int, int], own: int) -
     total = np.bincount(at, np.concatenate([shared, [more[item] for item in others.tolist()]]), len(places))
     kept = total > 0.0
     return np.asarray(places[kept], np.intp), np.asarray(total[kept])
+
+
+def _roots(pairs: Pairs, since: Since, items: Positions, n_items: int) -> Single:
+    """Square roots of how many people met each of some items, (n,); where these are many, from those of all."""
+    every = np.arange(n_items) if len(items) > n_items else None
+    roots = np.sqrt(_count(pairs, since, items if every is None else every)).astype(np.float32)
+    return roots if every is None else roots[items]
 
 
 def _count(pairs: Pairs, since: Since, items: Positions) -> Array:
