@@ -764,6 +764,35 @@ def textbook(results: dict[str, Any]) -> str:
     return table(["strategy", "drawn at random, of ten", *(f"{labels} labels" for labels in shown)], rows)
 
 
+def reasons(results: dict[str, Any]) -> str:
+    """Whether reasons differ and are true, and how many titles the lists show."""
+    people, rows, kinds = results["people"], [], []
+    for row in results["rows"]:
+        few = "{mean:.1%} ({low:.1%} to {high:.1%})".format(**row["few"])
+        titles = [f"{row['titles']:,} of {row['items']:,}", f"{row['titles_by_rating']:,}"]
+        named = [f"{row['named']:,}", f"{row['named_is_most']:.1%}", f"{row['least_share']:.2f}"]
+        rows.append([f"{row['set']} ({row['seed']})", few, f"{row['different']:.1f}", *titles, *named])
+        shares = ", ".join(f"{kind} {share:.0%}" for kind, share in row["kinds"].items())
+        kinds.append([row["set"], shares, f"{row['own_after_answers']:.0%}"])
+    head = [
+        "set (seed)",
+        "fewer than five different",
+        "different",
+        "titles",
+        "by expected rating",
+        "naming what was met",
+    ]
+    head += ["naming what adds most", "least share of that"]
+    return "\n\n".join(
+        [
+            f"Lists of ten for {people} people of each set, and the titles that all of them show together:",
+            table(head, rows),
+            "Kinds, and how many speak of the answers of somebody who answered a pair, a group and a concept alone:",
+            table(["set", "kinds", "after answers"], kinds),
+        ]
+    )
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "history": ("New people, by how much is known of them", by_history),
     "ranking": ("Lists for people who are known", ranking),
@@ -774,6 +803,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "text_encoding": ("How fast texts are encoded", text_encoding),
     "media_encoding": ("How fast images and sounds are encoded", media_encoding),
     "encoding_scale": ("A large catalogue encoded and fitted", encoding_scale),
+    "reasons": ("Reasons of a list", reasons),
     "strategies": ("Which strategy: new people, sixteen sets", strategies),
     "learning_items": ("Items that learn between fits", learning_items),
     "new_items": ("Whom to ask about a new item", new_items),

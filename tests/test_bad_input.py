@@ -188,6 +188,7 @@ LISTS = {
     "familiarity": SHARE,
     "min_certainty": SHARE,
     "diversity": SHARE,
+    "language": "",
 }
 READS: dict[str, tuple[Callable[[Stage], dict[str, Any]], dict[str, str]]] = {
     "ask": (

@@ -49,6 +49,7 @@ ROOMS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"literature"}),
     ),
     "datasets": (frozenset({"files"}), frozenset({"readers"})),
+    "loop": (frozenset({"reasons"}),),
     "encoders": (frozenset({"text", "media"}), frozenset({"audio", "image"}), frozenset({"histories"})),
     "ranking": (frozenset({"experts"}),),
     "store": (frozenset({"model_folder"}),),

@@ -88,8 +88,7 @@ class Learner:
         Args:
             data: Ratings, events, items; where a table of users says who they are, that is a prior of their taste.
             encoder: A text encoder or its name (``palate encoders``), or ``none``.
-            image: An encoder of the items' images, or its name; None: they are not looked at.
-            audio: Of their sounds, likewise.
+            image, audio: Encoders of the items' images and sounds, or their names; None: these are left out.
             categories: Whether the items' categories count on their own, beside their words in the text.
             on_corrupt: ``raise`` at an image or sound that cannot be read, or ``skip`` it: its item goes without.
             likelihood: ``gaussian`` ratings, ``ordered`` stars of uneven steps, ``probit`` likes, ``implicit`` events,
@@ -315,6 +314,7 @@ class Learner:
         familiarity: float = 1.0,
         min_certainty: float = 0.0,
         diversity: float = 0.0,
+        language: str = "en",
     ) -> list[Recommendation]:
         """The list to show: up to k items, those first that a user is likeliest to take up next and to like.
 
@@ -323,15 +323,15 @@ class Learner:
             allow: Ids that may be shown; all if None.
             category: Only items of this category.
             include_seen: Also what the user rated, told of or did.
-            familiarity: In [0, 1]: at 1 the list predicts what is taken up and liked; at 0 it is what would be liked,
-                however unknown.
+            familiarity: In [0, 1]: 1 predicts what is taken up and liked, 0 what would be liked, however unknown.
             min_certainty: In [0, 1]: only items of which at least this share of the prior variance is resolved.
             diversity: In [0, 1]: 1 ranks by difference from what is above alone.
+            language: Of the reasons: ``en`` or ``zh``.
         Raises:
-            OptionError: If k is negative or a share is not in [0, 1].
+            OptionError: If k is negative, a share is not in [0, 1], or the language is another.
             UnknownItem: If an allowed item or the category is not in the model.
         """
-        wish = lists.Wish(exclude, allow, category, include_seen, familiarity, min_certainty, diversity)
+        wish = lists.Wish(exclude, allow, category, include_seen, familiarity, min_certainty, diversity, language)
         return lists.recommend(self.memory, user_id, wish, k=k)
 
     def recommend_all(

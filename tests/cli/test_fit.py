@@ -150,7 +150,7 @@ def test_data_without_taste_is_said_by_every_command(cli, tmp_path):
         result = cli(*command, tmp_path / "model", "--user", "ann")
         assert (result.code, result.err.splitlines()[0]) == (0, f"Note: {words}.")
     listed = cli("recommend", tmp_path / "model", "--user", "ann", "--json")
-    assert [item["reason"].startswith("liked by ") for item in listed.json["items"]] == [True] * 10
+    assert all("liked" in item["reason"] and "you" not in item["reason"] for item in listed.json["items"])
     assert cli("tell", tmp_path / "model", "--user", "ann", "--item", "i3", "--answer", "1").code == 0
 
 

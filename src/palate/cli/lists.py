@@ -51,6 +51,7 @@ Familiarity = Annotated[
     typer.Option(metavar="0..1", help="1 predicts what is taken up and liked; 0 is what is liked, however unknown."),
 ]
 MinCertainty = Annotated[float, typer.Option(metavar="0..1", help="Only items this surely known.")]
+Language = Annotated[str, typer.Option(metavar="en|zh", help="Of the reasons: English or Chinese.")]
 Diversity = Annotated[float, typer.Option(metavar="0..1", help="0 ranks by score, 1 by difference.")]
 
 
@@ -72,6 +73,7 @@ def recommend(
     familiarity: Familiarity = 1.0,
     min_certainty: MinCertainty = 0.0,
     diversity: Diversity = 0.0,
+    language: Language = "en",
     as_json: Json = False,
     seed: UnusedSeed = 0,
 ) -> None:
@@ -85,6 +87,7 @@ def recommend(
         "familiarity": familiarity,
         "min_certainty": min_certainty,
         "diversity": diversity,
+        "language": language,
     }
     if user is not None:
         return _for_one(learner, user, k, options, as_json)

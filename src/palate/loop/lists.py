@@ -15,7 +15,8 @@ from palate.loop.company import done
 from palate.loop.list_order import LARGE, best_items
 from palate.loop.list_scores import EVERY, Items, ListScores, list_scores
 from palate.loop.memory import Memory
-from palate.loop.reasons import pulls, reason
+from palate.loop.reasons.of_list import reasons_for
+from palate.loop.reasons.reason import LANGUAGES
 from palate.loop.state import UserState
 from palate.model.model import Model
 from palate.posteriors.statistics import augmented_moments
@@ -85,6 +86,7 @@ class ListArguments(TypedDict, total=False):
     familiarity: float
     min_certainty: float
     diversity: float
+    language: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,7 @@ class Wish:
         familiarity: In [0, 1]: how much it counts that an item is likely to be met.
         min_certainty: In [0, 1]: only items of which at least this share of the prior variance is resolved.
         diversity: In [0, 1]: 0 ranks by the score alone, 1 by difference from what is above alone.
+        language: Of the reasons: ``en`` or ``zh``.
     """
 
     exclude: Sequence[str] = ()
@@ -108,6 +111,7 @@ class Wish:
     familiarity: float = 1.0
     min_certainty: float = 0.0
     diversity: float = 0.0
+    language: str = "en"
 
     @classmethod
     def of(cls, given: Mapping[str, Any]) -> Wish:
@@ -121,8 +125,9 @@ class Wish:
         )
 
     def check(self) -> None:
-        """Raises OptionError where a share is not in [0, 1]."""
+        """Raises OptionError where a share is not in [0, 1], or no reason is said in the language."""
         flag(self.include_seen, "include_seen")
+        one_of(self.language, LANGUAGES, "language")
         for name in ("familiarity", "min_certainty", "diversity"):
             share(getattr(self, name), name)
 
@@ -168,17 +173,17 @@ def recommend(memory: Memory, user_id: str, wish: Wish = Wish(), *, k: int = 10)
     of = EVERY if len(catalogue) < LARGE else shown
     expected, std = expectations(model, state, of)
     chances = scores.chances(scores.total(items=shown), log_total)
-    pulled = pulls(memory.view(user_id), state)
+    reasons = reasons_for(memory, user_id, scores, shown, familiarity=wish.familiarity)
     return [
         Recommendation(
             catalogue.ids[item],
             catalogue.names[item],
             float(expected[at]),
             float(std[at]),
-            reason(model, state, pulled, item),
+            reason.text(wish.language),
             float(chances[place]),
         )
-        for place, item in enumerate(shown.tolist())
+        for place, (item, reason) in enumerate(zip(shown.tolist(), reasons, strict=True))
         for at in (item if of is EVERY else place,)
     ]
 

@@ -14,7 +14,7 @@ import numpy as np
 from palate.entities import Answer, AnswerKind, Form
 from palate.loop.hear_choices import clicked, named, picked
 from palate.loop.source import Source
-from palate.loop.state import UserState, fresh_state
+from palate.loop.state import Move, UserState, fresh_state
 from palate.model.counted import Counted, counted
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import is_pseudo, weight_of
@@ -25,7 +25,13 @@ from palate.posteriors.taps import observe_taps
 
 def told(model: Model, state: UserState, answer: Answer) -> UserState:
     """The state after one more answer, to a question that had none so far."""
-    return _HEAR[answer.form](model, state, answer)
+    after = _HEAR[answer.form](model, state, answer)
+    if answer.form is Form.RATE or (after.belief is state.belief and after.exposure is state.exposure):
+        return after
+    taste, exposure = (
+        new.natural - old.natural for new, old in ((after.belief, state.belief), (after.exposure, state.exposure))
+    )
+    return replace(after, moves=(*after.moves, Move(answer, taste, exposure)))
 
 
 def replay(model: Model, of: Source) -> UserState:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import scipy.sparse as sparse
 
+from palate.arrays import Array
 from palate.encoders.histories.events import History
 from palate.entities import Answer, Form
 from palate.errors import AnswerError, MissingExtra, OptionError
@@ -52,6 +53,19 @@ def check_form(model: Model, answer: Answer) -> None:
         raise AnswerError(str(error)) from error
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Move:
+    """What an answer that is no rating of an item moved the beliefs by.
+
+    Attributes:
+        taste, exposure: Change of the precision times the mean, (D,) and (E,): all of them add up, whatever the order.
+    """
+
+    answer: Answer
+    taste: Array
+    exposure: Array
+
+
 @dataclass(frozen=True, slots=True)
 class UserState:
     """What is held about one user.
@@ -69,6 +83,7 @@ class UserState:
         named: Positions of the items named from memory, in order.
         namings: How often an item was named, or as often as it is asked for where somebody would not.
         noise: ν, by which the noise of the user's ratings is multiplied, as far as the fit knows them.
+        moves: What moved the beliefs beside ratings, in order.
     """
 
     start: Belief
@@ -82,6 +97,7 @@ class UserState:
     named: tuple[int, ...] = ()
     namings: int = 0
     noise: float = 1.0
+    moves: tuple[Move, ...] = ()
 
 
 def fresh_state(

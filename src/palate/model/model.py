@@ -16,7 +16,7 @@ from palate.arrays import Array
 from palate.encoders.blocks import Block
 from palate.encoders.histories.behaviour import Behaviour, item_vectors
 from palate.encoders.histories.events import Events
-from palate.encoders.histories.history import HistoryEncoder, HistoryName, HistoryText, RecencyMean
+from palate.encoders.histories.history import KINDS, HistoryEncoder, HistoryName, HistoryText, RecencyMean
 from palate.encoders.protocol import Encoder, check_encoder
 from palate.entities import USER
 from palate.errors import IdError, OptionError, UnknownItem, did_you_mean, some_of
@@ -24,6 +24,7 @@ from palate.errors.checks import normalise_words, several
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
 from palate.model.counted import Told as Labels
+from palate.model.liked import Liked
 from palate.model.scale import Scale
 from palate.model.titles import Titles
 from palate.posteriors.answerability import Answerability
@@ -40,6 +41,8 @@ from palate.random import derive_rng
 from palate.ranking.list_model import ListModel
 from palate.ranking.shortlist import Layout
 from palate.vocabulary import Vocabulary
+
+_NEARLY_ALL = 0.9
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,6 +166,27 @@ class Model:
         events_only = self.taste.likelihood.events_only
         level = self.taste.items.level if events_only else self.taste.like_level(self.like_cut)
         return Layout.build(self.taste.items, level, self.answerability)
+
+    @cached_property
+    def average_item(self) -> tuple[float, Array]:
+        """Level and factors of the mean item, the latter (D,)."""
+        return float(self.taste.items.level.mean()), self.taste.items.factors.mean(0)
+
+    @cached_property
+    def usual_kind(self) -> str:
+        """The kind that nine in ten of the events that speak for an item are; empty where there is none."""
+        if self.fitted is not None or self.events is None:
+            return "" if self.fitted is None else self.fitted.usual_kind
+        kinds = np.bincount(self.events.kinds.data[self.events.liking.data > 0].astype(np.intp), minlength=1)
+        usual = int(kinds.argmax())
+        return KINDS[usual] if kinds[usual] >= _NEARLY_ALL * max(kinds.sum(), 1) else ""
+
+    @cached_property
+    def liked(self) -> Liked:
+        """Who of the data liked what; made when first needed."""
+        if self.fitted is not None:
+            return self.fitted.liked
+        return Liked.of(self.answers, self.scale.like, self.events)
 
     @cached_property
     def titles(self) -> Titles:

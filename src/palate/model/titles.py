@@ -34,6 +34,8 @@ _GERMAN, _ITALIAN, _PORTUGUESE = ("der", "die", "das", "ein", "eine"), ("il", "l
 _ARTICLES = (*_ENGLISH, *_FRENCH, *_SPANISH, *_GERMAN, *_ITALIAN, *_PORTUGUESE)
 _INVERTED = re.compile(rf"^(.*\S),\s*({'|'.join(_ARTICLES)})$", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\(([^()]*)\)")
+_SUBTITLE = re.compile(r":\s|\s[-–—]\s|;\s|[：；—]")
+_SPOKEN, _LEAST_SPOKEN = 40, 4  # columns of a title in a sentence, and of what stands for the whole
 _YEAR = re.compile(r"^\d{4}$")
 _KNOWN_AS = re.compile(r"^a\.?k\.?a\.?\s+", re.IGNORECASE)
 _APOSTROPHES = re.compile("['’`ʼ]")  # people type all of them
@@ -71,6 +73,40 @@ def names_for(title: str) -> list[str]:
             names += [name, *(f"{name} {year}" for year in years)]
     names.append(folded(title))
     return [name for name in dict.fromkeys(names) if name]
+
+
+def spoken(title: str) -> str:
+    """A title as one would say it in a sentence: without year and series, its article in front, and not too long.
+
+    >>> spoken("Matrix, The (1999)"), spoken("Catching Fire (The Hunger Games, #2)")
+    ('The Matrix', 'Catching Fire')
+    >>> spoken("Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb (1963)")
+    'Dr. Strangelove'
+    """
+    bare = " ".join(_IN_BRACKETS.sub(" ", title).split()) or " ".join(title.split())
+    found = _INVERTED.match(bare)
+    if found:
+        bare = f"{found[2]}{found[2][-1:].isalpha() * ' '}{found[1]}"
+    if _width(bare) <= _SPOKEN:
+        return bare
+    head = re.sub(r",? or$", "", _SUBTITLE.split(bare, maxsplit=1)[0])
+    if _LEAST_SPOKEN <= _width(head) <= _SPOKEN:
+        return head
+    return _cut(bare)
+
+
+def _cut(text: str) -> str:
+    """The beginning of a text, to the end of a word."""
+    kept = text
+    while _width(kept) >= _SPOKEN:
+        kept = kept[:-1]
+    whole = kept.rpartition(" ")[0]
+    return (whole if _width(whole) > _SPOKEN // 2 else kept).rstrip(" ,;:.-") + "…"
+
+
+def _width(text: str) -> int:
+    """Columns of a text: two of a letter that fills a square."""
+    return len(text) + len(_UNSPACED.findall(text))
 
 
 def _turned(name: str) -> Iterator[str]:

@@ -37,6 +37,11 @@ class Belief:
     def dim(self) -> int:
         return int(self.mean.shape[-1])
 
+    @property
+    def natural(self) -> Array:
+        """Precision times mean, (D,) or (n, D): what answers add to."""
+        return np.asarray(np.linalg.solve(self.covariance, self.mean[..., None])[..., 0])
+
     def of(self, users: Users) -> Belief:
         """About one of n users, or some of them."""
         return Belief(self.mean[users], self.covariance[users])

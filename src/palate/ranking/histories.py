@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import scipy.sparse as sparse
@@ -75,6 +75,14 @@ class Expert(Protocol):
 
     def evidence(self, histories: Histories) -> NDArray[np.float32]:
         """Logarithms of chances, up to a constant, (n, I); the same for all items where nothing is known."""
+
+
+@runtime_checkable
+class ByItem(Expert, Protocol):
+    """One that says what each item met adds to its score of another."""
+
+    def shares(self, items: NDArray[np.intp], item: int) -> Array:
+        """(n,), of items met, oldest first."""
 
 
 def evidence(scores: Array | NDArray[np.float32]) -> NDArray[np.float32]:

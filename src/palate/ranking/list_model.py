@@ -17,12 +17,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.ranking.chances import Chances
 from palate.ranking.experts.company import DECAY, Company, Pairs
 from palate.ranking.experts.levels import LEAST, Level
-from palate.ranking.histories import Expert, Histories
-from palate.ranking.terms import NOTHING, Since, Term, Together, level_term
+from palate.ranking.histories import ByItem, Expert, Histories
+from palate.ranking.terms import NOTHING, Since, Term, Together, level_term, shares_of
 from palate.ranking.weights import Weights
 
 EVER, LATELY = "popular", "popular lately"
@@ -126,6 +126,22 @@ class ListModel:
                 found.append(together.term(name, weight, SHRINKAGES[name], DECAY if name == LATE else 1.0))
             else:
                 found.append(Term(name, weight, self.experts[name].evidence(fitted)[0]))
+        return found
+
+    def shares(self, name: str, items: Positions, shown: Positions, since: Since = NOTHING) -> Array:
+        """What each of the items met, oldest first, adds to the score s of each of some items, (n, k), by one expert.
+
+        Args:
+            since: As of :meth:`terms`.
+        """
+        if name in SHRINKAGES:
+            assert self.pairs is not None
+            return shares_of(self.pairs, items, shown, since, SHRINKAGES[name], DECAY if name == LATE else 1.0)
+        found = np.zeros((len(items), len(shown)))
+        fitted, expert = items < self.n_items, self.expert(name)
+        assert isinstance(expert, ByItem)
+        for place in np.flatnonzero(shown < self.n_items).tolist():
+            found[fitted, place] = expert.shares(items[fitted], int(shown[place]))
         return found
 
     def parts(

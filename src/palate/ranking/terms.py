@@ -140,6 +140,19 @@ class Together:
         return Term.of_scores(name, weight, scores.astype(np.float32), self.n_items, places)
 
 
+def shares_of(
+    pairs: Pairs, history: Positions, shown: Positions, since: Since, shrinkage: float, decay: float
+) -> Array:
+    """What each item met, oldest first, adds to the sum of shrunk cosines of each of some items, (n, k)."""
+    shared = np.array([[since.pairs.get(one, {}).get(item, 0) for item in shown.tolist()] for one in history.tolist()])
+    shared = shared.reshape(len(history), len(shown)).astype(np.float64)
+    met, scored = history < len(pairs.count), shown < len(pairs.count)
+    shared[np.ix_(met, scored)] += pairs.together[history[met]][:, shown[scored]].toarray()
+    norm = np.sqrt(_count(pairs, since, history)[:, None] * _count(pairs, since, shown))
+    ages = np.arange(len(history), dtype=np.float64)[::-1]
+    return np.asarray(decay ** ages[:, None] * np.where(history[:, None] == shown, 0.0, shared) / (norm + shrinkage))
+
+
 def _added(items: Positions, shared: Array, more: Mapping[int, int], own: int) -> tuple[Positions, Array]:
     """What was met with one item, with what came since."""
     others = np.array([item for item in more if item != own], np.intp)

@@ -1,0 +1,77 @@
+"""What a user met, and what they know, as parts of a list's score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from palate.arrays import Array, Positions
+from palate.loop.list_scores import ListScores, log_know
+from palate.loop.reasons.part import Evidence, Part
+from palate.loop.reasons.reason import Kind
+from palate.ranking.list_model import EVER, LATELY, LEVELS
+from palate.ranking.terms import Since
+
+_KINDS = {EVER: Kind.POPULAR, LATELY: Kind.LATELY}
+_CONTENT = ("words", "vectors")  # how the names of experts of content begin
+_AVERAGED = 10_000  # items at most, whose mean stands for that of all
+
+
+def met_parts(
+    scores: ListScores, since: Since, shown: Positions, evidence: Sequence[Evidence], familiarity: float
+) -> list[Part]:
+    """M by its terms.
+
+    Args:
+        since: What people came to meet since the fit.
+        evidence: All that the user did; what of the history is not in it is not told.
+    """
+    row_of = {one.items[0]: row for row, one in enumerate(evidence) if len(one.items) == 1}
+    rows = np.array([row_of.get(item, -1) for item in scores.history.tolist()], dtype=np.intp)
+    found, n_items = [], len(scores.model.catalogue)
+    for term in scores.terms:
+        mean = float(term.said.sum(dtype=np.float64)) / n_items
+        lifts = scores.share_of(term, familiarity) * (term.at(shown).astype(np.float64) - mean)
+        if term.name in LEVELS:
+            level = term.at if term.name == LATELY else None
+            found.append(Part(term.name, _KINDS[term.name], lifts, level=level))
+            continue
+        assert scores.model.list_model is not None
+        of_history = scores.model.list_model.shares(term.name, scores.history, shown, since)
+        shares = np.zeros((len(evidence), len(shown)))
+        shares[rows[rows >= 0]] = np.maximum(of_history, 0.0)[rows >= 0]
+        kind = Kind.SAME_WORDS if term.name.startswith(_CONTENT) else Kind.TOGETHER
+        found.append(Part(term.name, kind, lifts, shares))
+    return found
+
+
+def know_parts(scores: ListScores, shown: Positions, evidence: Sequence[Evidence], familiarity: float) -> list[Part]:
+    """Log P(know), if it counts: how well known the items are, and what each thing that the user knows adds to that."""
+    if not scores.known:
+        return []
+    model, state, share = scores.model, scores.state, scores.share_of(None, familiarity)
+    start, some = model.answerability.start(), _some(len(model.catalogue))
+    of_shown, of_some = (log_know(model, start, items) for items in (shown, some))
+    lifts = (log_know(model, state.exposure, items) - base for items, base in ((shown, of_shown), (some, of_some)))
+    lift, mean = lifts
+    known = Part("know", Kind.KNOWN, share * (lift - mean.mean()), _known_by(scores, shown, evidence))
+    if scores.lifts:
+        return [known]
+    return [Part(EVER, Kind.POPULAR, share * (of_shown - of_some.mean())), known]
+
+
+def _known_by(scores: ListScores, shown: Positions, evidence: Sequence[Evidence]) -> Array:
+    """Of each item what each thing adds to the belief of what the user knows, (n, k); 0 of what takes from it."""
+    exposure, moves = scores.model.answerability, scores.state.moves
+    met = len(evidence) - len(moves)
+    items = np.array([one.items[0] for one in evidence[:met]], dtype=np.intp)
+    weights = (1.0 - exposure.rate[items]) / exposure.noise[items]
+    others = np.array([move.exposure for move in moves]).reshape(len(moves), exposure.loadings.shape[1])
+    pulls = np.concatenate([exposure.loadings[items] * weights[:, None], others])
+    return np.maximum(pulls @ scores.state.exposure.covariance @ exposure.loadings[shown].T, 0.0)
+
+
+def _some(n_items: int) -> Positions:
+    """Items evenly out of all."""
+    return np.arange(0, n_items, max(1, n_items // _AVERAGED), dtype=np.intp)
