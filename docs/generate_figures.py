@@ -15,6 +15,15 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "new_users.json"
 STAGES = (5, 10, 20, 40)  # questions at which a claim is made
 OURS, NAMES = "lookahead", ("popularity", "a-optimal", "lookahead", "answerable-random")
+NOT_THE_SAME = (
+    "jester",
+    "goodbooks",
+    "steam-play",
+    "kuairand-pure-cut",
+    "bing-news",
+    "mind-cut",
+    "emotify",
+)  # data-sets.md
 
 
 @dataclass(frozen=True)
@@ -71,7 +80,12 @@ def _row(row: dict[str, Any], words: Words) -> str:
         needed[-1] = "–"
     target = f"{strategies['random']['rmse']['mean'][-1]:.3f}"
     ours = words.never if saved[OURS]["ratio"] is None else words.interval.format(**saved[OURS])
-    return f"| {' | '.join([row['set'], row['pool'], target, *needed, ours])} |"
+    return f"| {' | '.join([starred(row['set']), row['pool'], target, *needed, ours])} |"
+
+
+def starred(name: str) -> str:
+    """The name of a set, with a star if nobody else can have the same rows."""
+    return name + ("\\*" if name in NOT_THE_SAME else "")
 
 
 def _clear(row: dict[str, Any], words: Words) -> str:

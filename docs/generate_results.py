@@ -19,8 +19,9 @@ POOLS = ROOT / "docs" / "images" / "pools.png"
 HEAD = """# Results
 
 Written by `docs/generate_results.py` from `benchmarks/results/`; what new people cost is in the [README](../README.md).
-Each section gives its command; `make bench` runs them all. Sets other than MovieLens-100K are read from the folder that
-`PALATE_DATA` names. Intervals are 95 %, by bootstrap ([how we measure](measuring.md)); losses are in the tables too.
+Each section gives its command; `make bench` runs them all, `--sets` some of their sets. Sets other than
+MovieLens-100K are read from the folder that `PALATE_DATA` names ([where they come from, and how to have
+them](data-sets.md)). Intervals are 95 %, by bootstrap ([how we measure](measuring.md)); losses are in the tables too.
 """
 
 
