@@ -10,7 +10,7 @@ from palate.arrays import Array, Positions
 from palate.loop.list_scores import ListScores, log_know
 from palate.loop.reasons.part import Evidence, Part
 from palate.loop.reasons.reason import Kind
-from palate.ranking.list_model import EVER, LATELY, LEVELS
+from palate.ranking.list_model import EVER, LATELY, LEVELS, SHRINKAGES
 from palate.ranking.terms import Since
 
 _KINDS = {EVER: Kind.POPULAR, LATELY: Kind.LATELY}
@@ -37,13 +37,19 @@ def met_parts(
             level = term.at if term.name == LATELY else None
             found.append(Part(term.name, _KINDS[term.name], lifts, level=level))
             continue
-        assert scores.model.list_model is not None
-        of_history = scores.model.list_model.shares(term.name, scores.history, shown, since)
         shares = np.zeros((len(evidence), len(shown)))
-        shares[rows[rows >= 0]] = np.maximum(of_history, 0.0)[rows >= 0]
+        shares[rows[rows >= 0]] = _of_history(scores, term.name, since, shown)[rows >= 0]
         kind = Kind.SAME_WORDS if term.name.startswith(_CONTENT) else Kind.TOGETHER
         found.append(Part(term.name, kind, lifts, shares))
     return found
+
+
+def _of_history(scores: ListScores, name: str, since: Since, shown: Positions) -> Array:
+    """What each item of the history adds to a term of each item shown, at least 0, (n, k); 0 where that is not known."""
+    model = scores.model.list_model
+    if model is None or not (name in SHRINKAGES or name in model.experts):
+        return np.zeros((len(scores.history), len(shown)))
+    return np.maximum(model.shares(name, scores.history, shown, since), 0.0)
 
 
 def know_parts(scores: ListScores, shown: Positions, evidence: Sequence[Evidence], familiarity: float) -> list[Part]:
