@@ -45,7 +45,7 @@ def met_parts(
 
 
 def _of_history(scores: ListScores, name: str, since: Since, shown: Positions) -> Array:
-    """What each item of the history adds to a term of each item shown, at least 0, (n, k); 0 where that is not known."""
+    """What each item of the history adds to a term of each item shown, at least 0, (n, k); 0 where nobody knows."""
     model = scores.model.list_model
     if model is None or not (name in SHRINKAGES or name in model.experts):
         return np.zeros((len(scores.history), len(shown)))
