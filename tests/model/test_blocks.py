@@ -52,6 +52,13 @@ def encoders() -> Iterator[None]:
         yield
 
 
+@pytest.fixture
+def without_words() -> Iterator[None]:
+    """Text is read by its encoder alone."""
+    with mock.patch("palate.encoders.items.words_block", return_value=None):
+        yield
+
+
 def shown(share: float = 0.7, seed: int = 0) -> pl.DataFrame:
     """The items, with the first taste dimensions of each as its image, for a share of them, and noise as its sound."""
     rng = np.random.default_rng(seed)
@@ -152,7 +159,7 @@ def test_categories_of_one_item_or_of_all_tell_nothing_apart() -> None:
 # ---- fitting --------------------------------------------------------------------------------------------------------
 
 
-def test_text_alone_is_fitted_as_one_block() -> None:
+def test_text_alone_is_fitted_as_one_block(without_words: None) -> None:
     model = Learner.fit(data(), encoder="words", dim=6, likelihood="gaussian").model
     assert isinstance(model.prior, FusedPrior) and model.catalogue.has is not None and model.catalogue.has.all()
     content = fuse([(FusionBlock("text", "words", "1"), Words().encode(data().item_texts()))])
@@ -176,6 +183,7 @@ def test_the_blocks_are_named_and_what_an_item_lacks_is_remembered() -> None:
         ("image", "eyes"),
         ("audio", "ears"),
         ("category", "categories"),
+        ("words", "lexical"),
     ]
     assert catalogue.has is not None and catalogue.content is not None and np.isfinite(catalogue.content).all()
     known = shown().select("item_id", pl.col("image").is_not_null()).rows()
@@ -230,9 +238,9 @@ def test_new_items_with_less_are_less_sure() -> None:
     items, catalogue = more.model.taste.items, more.model.catalogue
     assert catalogue.has is not None
     assert catalogue.has[-3:].tolist() == [
-        [True, True, False, True],
-        [False, True, False, False],
-        [True, False, False, True],
+        [True, True, False, True, True],
+        [False, True, False, False, False],
+        [True, False, False, True, True],
     ]
     unsure = dict(zip(["whole", "seen", "read"], (items.answer_noise - items.noise)[-3:], strict=True))
     assert unsure["whole"] < min(unsure["seen"], unsure["read"])
@@ -241,7 +249,7 @@ def test_new_items_with_less_are_less_sure() -> None:
     np.testing.assert_allclose(blank.level[-1], more.model.prior.mean[0], atol=1e-5)
 
 
-def test_a_new_item_without_text_is_as_unsure_as_the_catalogue_is_varied() -> None:
+def test_a_new_item_without_text_is_as_unsure_as_the_catalogue_is_varied(without_words: None) -> None:
     of = Learner.fit(data(), encoder="words", dim=6)
     more = of.with_items(pl.DataFrame({"item_id": ["blank", "told"], "text": ["", "a jazz album"]}))
     prior, encodings = of.model.prior, of.model.catalogue.encodings()
@@ -313,7 +321,7 @@ def test_an_item_is_explained_by_what_it_has() -> None:
     blind = catalogue.ids[int(np.flatnonzero(~catalogue.has[:, 1])[0])]
     report = of.explain_item(blind)
     parts = {part.modality: part for part in report.modalities}
-    assert list(parts) == ["text", "image", "audio", "category"]
+    assert list(parts) == ["text", "image", "audio", "category", "words"]
     assert not parts["image"].present and parts["image"].shift == 0.0 and parts["text"].present
     assert sum(part.share for part in report.modalities) == pytest.approx(1.0)
     assert parts["audio"].share < 0.1
@@ -325,7 +333,7 @@ def test_without_content_nothing_informs_an_item_but_answers() -> None:
     assert report.modalities == () and report.left < report.unexplained
 
 
-def test_the_shift_of_a_text_is_what_it_moves_for_users_of_the_population() -> None:
+def test_the_shift_of_a_text_is_what_it_moves_for_users_of_the_population(without_words: None) -> None:
     of = Learner.fit(data(), encoder="words", dim=6)
     (text,) = of.explain_item("i003").modalities
     encodings = of.model.catalogue.encodings(np.array([2]))

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from palate.model.item_prior import promised
+from palate.model.item_prior import of_answers, promised
 from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.prior import Prior
+from palate.posteriors.ridge import Design
 
 ITEMS, SIZE = 60, 3
 CONTENT = np.random.default_rng(0).normal(size=(ITEMS, 4))
@@ -57,3 +58,36 @@ def test_without_any_content_all_items_are_the_same() -> None:
     means, covariances = promised(prior, nothing, never)
     assert means.tolist() == [[3.0, 0.0, 1.0]] * 2
     assert covariances.tolist() == [np.eye(SIZE).tolist()] * 2
+
+
+def test_an_item_counts_as_often_as_it_is_answered_about() -> None:
+    plain = LinearPrior.start(np.zeros(2), np.eye(2), np.zeros((3, 0)))
+    factors = np.array([[4.0, 1.0], [2.0, 0.0], [2.0, -1.0]])
+    found = of_answers(plain, factors, np.zeros((3, 0)), np.array([8.0, 1.0, 1.0]))
+    np.testing.assert_allclose(found.mean, [3.6, 0.7])
+    np.testing.assert_array_equal(plain.mean, 0.0)
+
+
+def test_what_content_misses_is_as_if_the_item_had_not_been_fitted() -> None:
+    design = Design(CONTENT.T @ CONTENT, (4,))
+    strength = float(design.grids[0][30])
+    targets = CONTENT @ [1.0, -1.0, 0.5, 0.0] + np.random.default_rng(2).normal(size=ITEMS)
+
+    def ridge(rows: np.ndarray) -> np.ndarray:
+        x = CONTENT[rows]
+        return np.asarray(np.linalg.solve(x.T @ x + strength * np.eye(4), x.T @ targets[rows]))
+
+    every = np.arange(ITEMS)
+    prior = FusedPrior.build(
+        mean=np.zeros(1),
+        covariance=np.eye(1),
+        coefficients=ridge(every)[:, None],
+        centre=np.zeros(4),
+        gram=design.gram,
+        items=ITEMS,
+        sizes=(4,),
+        back=np.eye(1),
+        strengths=np.array([[strength]]),
+    )
+    expected = [targets[row] - CONTENT[row] @ ridge(np.delete(every, row)) for row in every]
+    np.testing.assert_allclose(prior.left_out(targets[:, None], CONTENT)[:, 0], expected, rtol=1e-9)

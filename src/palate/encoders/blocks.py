@@ -18,9 +18,10 @@ import numpy as np
 from palate.arrays import Array, Vectors
 from palate.encoders.protocol import Encoder
 from palate.encoders.text.lora import Lora
+from palate.encoders.text.words import ItemWords
 from palate.errors import DataError, OptionError
 
-BlockName = Literal["text", "image", "audio", "category"]
+BlockName = Literal["text", "image", "audio", "category", "words"]
 
 DIRECTIONS = 200  # of a block: the prior inverts a square matrix of all of them
 _ROUNDING = 1e-9  # of the largest direction's energy, below which a direction is rounding alone
@@ -31,13 +32,14 @@ class Block:
     """One modality in the content of a model.
 
     Attributes:
-        name: ``text``, ``image``, ``audio`` or ``category``.
+        name: ``text``, ``image``, ``audio``, ``category`` or ``words``.
         encoder: Name of its encoder.
         revision: Of its encoder.
         centre: Mean vector of the items that have one, (E_b,); None where vectors stand as the encoder gives them.
         axes: From there to the block's columns, (E_b, K); None likewise.
         categories: The names whose presence the vectors hold, of the block ``category``.
         lora: What was added to the encoder's weights; its revision names it.
+        words: Weights of the words and the rows of all items, of the block ``words``.
         given: The encoder itself, where it was given as an object; a model folder keeps only its name.
     """
 
@@ -48,6 +50,7 @@ class Block:
     axes: Array | None = None
     categories: tuple[str, ...] = ()
     lora: Lora | None = None
+    words: ItemWords | None = None
     given: Encoder | None = None
 
     def check_revision(self, revision: str) -> None:

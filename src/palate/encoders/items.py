@@ -1,4 +1,4 @@
-"""What items hold, as vectors: text, images, sounds and categories, each by its encoder."""
+"""What items hold, as vectors: text, words, images, sounds and categories, each by its encoder."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from palate.encoders.cache import Cached
 from palate.encoders.media.media import OnCorrupt, encode_media
 from palate.encoders.protocol import Encoder, Modality, check_encoder, not_here
 from palate.encoders.registry import is_name, load_encoder
+from palate.encoders.text.words import NAME as LEXICAL
+from palate.encoders.text.words import ItemWords, item_words
 from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM
 from palate.errors import OptionError
 
@@ -62,6 +64,14 @@ def category_block(table: pl.DataFrame) -> tuple[Block, Vectors] | None:
     return Block("category", CATEGORIES, revision, categories=known), indicators(names, known)
 
 
+def words_block(table: pl.DataFrame, *, rng: np.random.Generator) -> Raw | None:
+    """The words of the items, reduced, as a block; None where they tell no items apart."""
+    found = ItemWords.of(table, rng=rng)
+    if found is None:
+        return None
+    return Block("words", LEXICAL, found.words.revision, words=found), found.words.vectors(found.rows)
+
+
 def category_names(table: pl.DataFrame) -> list[list[str]]:
     """The categories of each item."""
     return [[name for name in (names or "").split(CATEGORY_SEPARATOR) if name] for names in table[CATEGORY]]
@@ -78,6 +88,8 @@ def new_vectors(
     """Columns of one block for new items, by the encoder the model was fitted with."""
     if block.name == "category":
         vectors = indicators(category_names(table), block.categories)
+    elif block.words is not None:
+        vectors = block.words.words.vectors(block.words.words.rows(item_words(table)))
     elif block.name == "text":
         vectors = text_vectors(texts, encoders["text"], None)
     else:
@@ -116,20 +128,23 @@ def encode_all(
     folder: Path | None = None,
     on_corrupt: OnCorrupt = "raise",
     progress: Progress | None = None,
+    rng: np.random.Generator,
 ) -> list[Raw]:
-    """What the items hold, text, images and sounds, each as its encoder gives it.
+    """What the items hold, text, words, images and sounds, each as its encoder gives it.
 
     Args:
+        encoder: Of text, beside which words are read too; ``lexical``: those alone; or ``none``.
         media: The encoders of images and sounds.
         categories: Whether the categories are a block of their own, beside their words in the text.
         folder: Where paths of images and sounds start.
         on_corrupt: ``raise`` at a file that cannot be read, or ``skip`` it.
+        rng: Source of where the search for the directions of words begins.
     Raises:
         OptionError: If there is no item with an image or sound to encode.
         DataError: If an encoder gives an infinite number.
     """
     raw: list[Raw] = []
-    if encoder != "none":
+    if encoder not in ("none", LEXICAL):
         cached, texts = Cached(encoder_of(encoder)), texts_of(table)
         if any(texts):
             raw.append((_block("text", encoder, cached), text_vectors(texts, cached, progress)))
@@ -147,9 +162,10 @@ def encode_all(
                 )
             raw.append((_block(column, name, cached), vectors))
     block = category_block(table) if categories else None
+    words = words_block(table, rng=rng) if encoder != "none" else None
     for encoded, vectors in raw:
         check_vectors(encoded, vectors, table[ITEM].to_list())
-    return raw if block is None else [*raw, block]
+    return [*raw, *(one for one in (block, words) if one is not None)]
 
 
 def _block(name: BlockName, encoder: str | Encoder, cached: Cached) -> Block:

@@ -30,6 +30,7 @@ from palate.evaluation.tuning import Grid
 from palate.learner import Learner
 from palate.model.model import Model
 from palate.model.strengths import learn_strengths
+from palate.posteriors.belief import Belief
 from palate.posteriors.likelihoods import Implicit
 from palate.random import derive_rng
 from palate.vocabulary import Vocabulary
@@ -204,10 +205,22 @@ def predict_rows(model: Model, rows: NDArray[np.intp], columns: NDArray[np.intp]
         entries = np.flatnonzero((rows >= start) & (rows < start + _BLOCK))
         means, variances = model.taste.items.predict(belief.of(users))
         cells = rows[entries] - start, columns[entries]
-        mean[entries] = means[cells]
+        mean[entries] = means[cells] + _content(model, belief.of(users), rows[entries], columns[entries], start)
         variance[entries] = variances[cells] + noise[entries] - model.taste.items.noise[columns[entries]]
     likelihood = model.taste.likelihood
     return likelihood.expected(mean, variance, noise), np.sqrt(likelihood.answer_variance(mean, variance))
+
+
+def _content(model: Model, belief: Belief, rows: NDArray[np.intp], columns: NDArray[np.intp], first: int) -> Array:
+    """By how much the content of what users answered moves what is expected, (n,); the beliefs begin with a user."""
+    moved, part, answers = np.zeros(len(rows)), model.content_part, model.answers
+    if part is None:
+        return moved
+    for user in np.unique(rows):
+        own, here = slice(answers.indptr[user], answers.indptr[user + 1]), rows == user
+        told = (answers.indices[own], answers.data[own], float(model.user_noise[user]))
+        moved[here] = part.shift(model.taste, model.taste.start, belief.of(user - first), *told)[columns[here]]
+    return moved
 
 
 def _item_means(model: Model) -> Array:

@@ -26,7 +26,7 @@ def best_items(
     """
     if k == 0 or not is_open.any():
         return np.zeros(0, dtype=np.intp), np.zeros(0), 0.0
-    if len(is_open) >= LARGE:
+    if len(is_open) >= LARGE and not scores.shift.any():  # the bounds know no content
         return _of_large(scores, k, familiarity, is_open, is_new)
     total = scores.total(familiarity)
     natural = total if familiarity == 1.0 else scores.total()

@@ -24,6 +24,8 @@ from palate.loop.state import UserState
 from palate.model.model import Model
 from palate.posteriors.answerability import known_chance
 from palate.posteriors.belief import Belief
+from palate.ranking.experts.content import NEW_ITEMS
+from palate.ranking.histories import Histories
 from palate.ranking.list_model import EVER, LEVELS
 from palate.ranking.terms import Term
 
@@ -43,6 +45,7 @@ class ListScores:
         known: Whether log P(know | answers) counts.
         lifts: Whether log P(know | nothing) is taken from it, so that it is 0 of somebody never asked.
         is_fitted: Whether the user is in the fit.
+        shift: By how much the content of what they answered moves what is expected of each item, (I,).
     """
 
     model: Model
@@ -52,6 +55,7 @@ class ListScores:
     known: bool
     lifts: bool
     is_fitted: bool
+    shift: Array
 
     def share_of(self, term: Term | None, familiarity: float) -> float:
         """By what a term of M is multiplied, or P(know) where there is none."""
@@ -79,7 +83,7 @@ class ListScores:
         """S of all items, (I,), or of some: at familiarity 0 the order is that of P(like)."""
         met = self.met(familiarity, items)
         if not self.model.taste.likelihood.events_only:
-            return met + log_like(self.model, self.state, items)
+            return met + log_like(self.model, self.state, items, self.shift[items])
         return met if self.model.list_model is not None else met + preference(self.model, self.state, items)
 
     def chances(self, scores: Array, total: float) -> Array:
@@ -101,14 +105,36 @@ def list_scores(memory: Memory, user_id: str) -> ListScores:
     model, state = memory.model, memory.state(user_id)
     of = memory.source(user_id)
     history, is_fitted = met(model, of), of.row is not None
+
+    def made(terms: tuple[Term, ...], known: bool, lifts: bool) -> ListScores:
+        return ListScores(model, state, history, terms, known, lifts, is_fitted, content_shift(model, state))
+
     if model.list_model is None:
-        return ListScores(model, state, history, (), True, False, is_fitted)
+        return made((), True, False)
     terms = model.list_model.terms(history, known=is_fitted, since=memory.learnt.since, n_items=len(model.catalogue))
     if len(history) or not state.exposure.mean.any():
-        return ListScores(model, state, history, tuple(terms), False, False, is_fitted)
+        return made((*terms, *_of_new_items(model, history)), False, False)
     if [term.name for term in terms] == [EVER]:
-        return ListScores(model, state, history, (), True, False, is_fitted)
-    return ListScores(model, state, history, tuple(terms), True, True, is_fitted)
+        return made((), True, False)
+    return made(tuple(terms), True, True)
+
+
+def _of_new_items(model: Model, history: Positions) -> tuple[Term, ...]:
+    """What the content of items that nobody has met says to somebody who met these."""
+    expert = model.new_items
+    if expert is None or not len(history) or not expert.is_new.any():
+        return ()
+    said = expert.evidence(Histories.of([history], len(model.catalogue)))[0]
+    places = np.flatnonzero(expert.is_new)
+    return (Term(NEW_ITEMS, 1.0, said[places], places=places),)
+
+
+def content_shift(model: Model, state: UserState, items: Items = EVERY) -> Array:
+    """By how much the content of what a user answered moves what is expected of every item, (I,), or of some."""
+    part = model.content_part
+    if part is None:
+        return np.zeros(len(model.catalogue))[items]
+    return part.shift(model.taste, state.start, state.belief, state.rated, state.values, state.noise)[items]
 
 
 def log_know(model: Model, exposure: Belief, items: Items = EVERY) -> Array:
@@ -116,11 +142,11 @@ def log_know(model: Model, exposure: Belief, items: Items = EVERY) -> Array:
     return np.asarray(np.log(known_chance(model.answerability, exposure, items)))
 
 
-def log_like(model: Model, state: UserState, items: Items = EVERY) -> Array:
-    """The logarithm of P(a user likes an item that they know)."""
+def log_like(model: Model, state: UserState, items: Items, shift: Array) -> Array:
+    """The logarithm of P(a user likes an item that they know), ``shift`` being what its content adds to its mean."""
     taste, belief = model.taste, state.belief
     factors = taste.items.factors[items]
-    mean = taste.like_level(model.like_cut, items) + belief.score(factors)
+    mean = taste.like_level(model.like_cut, items) + belief.score(factors) + shift
     return np.asarray(log_ndtr(mean / np.sqrt(belief.variance(factors) + taste.items.answer_noise[items])))
 
 

@@ -13,7 +13,7 @@ from palate.errors.checks import count, flag, one_of, several, share
 from palate.loop.ask_user import among
 from palate.loop.company import done
 from palate.loop.list_order import LARGE, best_items
-from palate.loop.list_scores import EVERY, Items, ListScores, list_scores
+from palate.loop.list_scores import EVERY, Items, ListScores, content_shift, list_scores
 from palate.loop.memory import Memory
 from palate.loop.reasons.of_list import reasons_for
 from palate.loop.reasons.reason import LANGUAGES
@@ -68,7 +68,7 @@ def expectations(model: Model, state: UserState, items: Items = EVERY) -> tuple[
     known, belief, likelihood = model.taste.items, state.belief, model.taste.likelihood
     factors, noise = known.factors[items], known.noise[items]
     spread = known.spread if isinstance(items, slice) else known.spread.take(items)
-    mean = known.level[items] + belief.score(factors)
+    mean = known.level[items] + belief.score(factors) + content_shift(model, state, items)
     moments = augmented_moments(belief.mean, belief.covariance)
     variance = belief.variance(factors) + spread.expected(moments)
     # to first order: how far the expected answer moves with the mean

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from palate.arrays import Array, Vectors
 from palate.encoders.blocks import Block, BlockName, Content
 from palate.encoders.histories.history import names_of
+from palate.encoders.text.words import ItemWords
 from palate.entities import CATEGORY, CATEGORY_SEPARATOR, ITEM, Item
 from palate.errors import UnknownItem, did_you_mean, some_of
 from palate.errors.checks import normalise_id, shown
@@ -96,7 +97,10 @@ class Catalogue:
             None if both is None else np.concatenate(both).astype(np.float32),
             np.append(self.counts, np.zeros(n)),
             np.concatenate([self.levels, np.zeros((n, self.levels.shape[1]))]),
-            self.blocks,
+            tuple(
+                block if block.words is None else replace(block, words=block.words.added(table))
+                for block in self.blocks
+            ),
             self.sizes,
             has,
         )
@@ -129,12 +133,17 @@ class Catalogue:
             content[~np.repeat(self.has[items], self.sizes, axis=1)] = np.nan
         return content
 
-    def placed(self, name: BlockName, vectors: Array) -> Array:
-        """Vectors of one encoder, (n, E_b), as content of which nothing else is known, (n, E)."""
-        whole = np.full((len(vectors), sum(self.sizes)), np.nan)
+    def columns(self, name: BlockName) -> Vectors | None:
+        """The content in one block, (I, E_b), what lacks it at 0; None where there is no such block."""
+        spans = [(start, end) for block, start, end in self._spans() if block.name == name]
+        return None if self.content is None or not spans else self.content[:, slice(*spans[0])]
+
+    def placed(self, vectors: Mapping[BlockName, Array]) -> Array:
+        """One item's vectors of some encoders, (E_b,) each, as content of which nothing else is known, (E,)."""
+        whole = np.full(sum(self.sizes), np.nan)
         for block, start, end in self._spans():
-            if block.name == name:
-                whole[:, start:end] = block.whitened(vectors.astype(np.float32))
+            if block.name in vectors:
+                whole[start:end] = block.whitened(vectors[block.name][None].astype(np.float32))[0]
         return whole
 
     def _spans(self) -> list[tuple[Block, int, int]]:
@@ -149,6 +158,12 @@ class Catalogue:
     def block(self, name: BlockName) -> Block | None:
         """The block of that name; None where there is none."""
         return next((block for block in self.blocks if block.name == name), None)
+
+    @property
+    def words(self) -> ItemWords | None:
+        """What the items say in words; None where they were not read or tell nothing apart."""
+        block = self.block("words")
+        return None if block is None else block.words
 
     def __len__(self) -> int:
         return len(self.ids)

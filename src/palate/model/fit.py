@@ -28,6 +28,7 @@ from palate.errors.checks import count, flag, instance, one_of, shown
 from palate.model.adapt_text import Adapt, adapt_text, check_adapt
 from palate.model.catalogue import Catalogue
 from palate.model.choose import choose_likelihood
+from palate.model.content import contents_of, with_content
 from palate.model.fit_list import likes_of, met_of
 from palate.model.fit_users import (
     attributes_of,
@@ -39,7 +40,7 @@ from palate.model.fit_users import (
     learn_behaviour,
     log_of,
 )
-from palate.model.item_prior import promised
+from palate.model.item_prior import of_answers, promised
 from palate.model.labels import joined
 from palate.model.model import Model
 from palate.model.scale import Scale, level_shares
@@ -167,6 +168,7 @@ def fit_model(
         folder=data.folder,
         on_corrupt=on_corrupt,
         progress=progress,
+        rng=np.random.default_rng(seed),
     )
     heard = joined(answers, labels, chosen, coded.user_ids, coded.item_ids)
     adaptation = None
@@ -197,6 +199,7 @@ def fit_model(
     taught = events if not chosen.events_only and (not seen or not event_rows(data).is_empty()) else None
     log, early = log_of(answers.values, taught, coded.timestamps, coded.users, kinds, seed)
     behaviour = learn_behaviour(history, log, taste, catalogue.content, shape[0], seed, progress)
+    met = met_of(coded, chosen, scale, events)
     model = Model(
         catalogue=catalogue,
         taste=taste,
@@ -215,8 +218,9 @@ def fit_model(
         history=history,
         behaviour=behaviour,
         list_model=fit_list(
-            met_of(coded, chosen, scale, events),
+            met,
             likes=likes_of(chosen, scale, seed),
+            contents=contents_of(catalogue),
             rng=derive_rng(seed, "list"),
         )
         if lists
@@ -225,6 +229,7 @@ def fit_model(
         labels=heard.labels,
         vocabulary=vocabulary,
     )
+    model = with_content(model, heard.answers.values, user_noise, met, seed)
     none_logit = learn_none_logit(model, labels)
     return replace(model, history_prior=history_prior(model, log, early, progress), none_logit=none_logit)
 
@@ -258,6 +263,9 @@ def fit_taste(
         rng=np.random.default_rng(seed),
         progress=progress,
     )
+    if not likelihood.events_only:
+        counts = np.bincount(answers.values.indices, minlength=len(encodings))[rated].astype(np.float64)
+        fitted = replace(fitted, prior=of_answers(fitted.prior, fitted.factors, encodings[rated], counts))
     return Taste.build(_items(fitted, rated, encodings), fitted.likelihood), fitted.prior, fitted.user_noise
 
 

@@ -16,6 +16,7 @@ from palate.encoders.histories.behaviour import Behaviour, item_vectors
 from palate.encoders.histories.behaviour_fit import fit_behaviour
 from palate.encoders.histories.events import Events
 from palate.encoders.histories.history import HistoryText, Log, kind_codes, liking
+from palate.encoders.text.words import NAME as LEXICAL
 from palate.entities import EVENT, ITEM, RATING, TIMESTAMP, USER, WEIGHT
 from palate.errors import OptionError
 from palate.model.model import Model
@@ -93,8 +94,10 @@ def log_of(
 
 def check_history(history: str, encoder: object) -> None:
     """Raises OptionError unless histories can be encoded so."""
-    if history == "text" and encoder == "none":
-        raise OptionError("history 'text' is read by the encoder of text, and that is 'none'. Name an encoder of text.")
+    if history == "text" and encoder in ("none", LEXICAL):
+        raise OptionError(
+            f"history 'text' is read by the encoder of text, and that is {encoder!r}. Name an encoder of text."
+        )
 
 
 def learn_behaviour(

@@ -13,11 +13,12 @@ import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.arrays import Array
-from palate.encoders.blocks import Block
+from palate.encoders.blocks import Block, BlockName
 from palate.encoders.histories.behaviour import Behaviour, item_vectors
 from palate.encoders.histories.events import Events
 from palate.encoders.histories.history import KINDS, HistoryEncoder, HistoryName, HistoryText, RecencyMean
 from palate.encoders.protocol import Encoder, check_encoder
+from palate.encoders.text.words import words_of
 from palate.entities import USER
 from palate.errors import IdError, OptionError, UnknownItem, did_you_mean, some_of
 from palate.errors.checks import normalise_words, several
@@ -32,12 +33,14 @@ from palate.posteriors.attribute_coding import Told
 from palate.posteriors.attributes import Attributes
 from palate.posteriors.choices import Draw, Options, drawn
 from palate.posteriors.concepts import Concept, Concepts
+from palate.posteriors.content_part import ContentPart, Rows
 from palate.posteriors.items import Items
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.population import Population
 from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
+from palate.ranking.experts.content import Likeness, NewItems
 from palate.ranking.list_model import ListModel
 from palate.ranking.shortlist import Layout
 from palate.vocabulary import Vocabulary
@@ -70,6 +73,8 @@ class Model:
         list_model: What somebody meets next; None of models saved by older versions.
         adaptation: What came of adapting the text encoder; None where that was not asked for.
         none_logit: Logit of clicking nothing in a slate; None where no answers say how often that is.
+        content_variances: Of words and of vectors in answers (:mod:`palate.posteriors.content_part`).
+        new_item_weights: Of words and of vectors in who meets a new item (:mod:`palate.ranking.experts.content`).
         labels: By user and position, the rows that labels put in the place of those of the data in this fit.
         vocabulary: What events mean, with the strengths that the fit has learnt.
         fitted: As the fit left it, where items have learnt since; None: this is it.
@@ -96,6 +101,8 @@ class Model:
     none_logit: float | None = None
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     labels: Labels = field(default_factory=dict)
+    content_variances: tuple[float, float] = (0.0, 0.0)
+    new_item_weights: tuple[float, float] = (0.0, 0.0)
     fitted: Model | None = None
 
     def learnt(self, items: Items, catalogue: Catalogue) -> Model:
@@ -124,6 +131,43 @@ class Model:
         if self.behaviour is None:
             return self.catalogue.content
         return item_vectors(self.catalogue.content, self.taste.items.level, self.taste.items.factors)
+
+    @cached_property
+    def content_rows(self) -> Rows | None:
+        """The content of its items as rows; None without words and text."""
+        if self.fitted is not None:
+            return self.fitted.content_rows
+        words, vectors = self.catalogue.words, self.catalogue.columns("text")
+        return None if words is None and vectors is None else Rows.of(None if words is None else words.rows, vectors)
+
+    @property
+    def content_part(self) -> ContentPart | None:
+        """What somebody's answers say of other items by content alone; None where that tells nothing."""
+        if self.content_rows is None or self.content_variances == (0.0, 0.0):
+            return None
+        return ContentPart(self.content_rows, self.content_variances)
+
+    @cached_property
+    def likenesses(self) -> tuple[Likeness | None, Likeness | None]:
+        """Of its items, by words and by the text encoder's vectors."""
+        if self.fitted is not None:
+            return self.fitted.likenesses
+        words, vectors = self.catalogue.words, self.catalogue.columns("text")
+        return (
+            None if words is None else Likeness.of_words(words.rows),
+            None if vectors is None else Likeness.of_vectors(vectors),
+        )
+
+    @property
+    def new_items(self) -> NewItems | None:
+        """What speaks for items that nobody has met; None without content."""
+        if not any(self.new_item_weights):
+            return None
+        return NewItems(self.likenesses, self.new_item_weights, self.catalogue.counts == 0.0)
+
+    def believing(self, variances: tuple[float, float], weights: tuple[float, float]) -> Model:
+        """The same with other ``content_variances`` and ``new_item_weights``."""
+        return replace(self, content_variances=variances, new_item_weights=weights)
 
     @cached_property
     def population(self) -> Population:
@@ -260,7 +304,11 @@ class Model:
     def _encoded(self, words: str) -> Array:
         from palate.encoders.items import encode_words
 
-        return np.asarray(self.catalogue.placed("text", encode_words(words, self._text)[None])[0])
+        vectors: dict[BlockName, Array] = {"text": encode_words(words, self._text)}
+        if self.catalogue.words is not None:
+            of_words = self.catalogue.words.words
+            vectors["words"] = of_words.vectors(of_words.rows([list(words_of(words))]))[0].astype(np.float64)
+        return self.catalogue.placed(vectors)
 
     @property
     def _text(self) -> Block:

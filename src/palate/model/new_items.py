@@ -51,7 +51,7 @@ def _encode_new(model: Model, table: pl.DataFrame, folder: Path | None, on_corru
         if not has.get(block.name, True):
             parts.append(np.full((len(table), size), np.nan, dtype=np.float32))
             continue
-        if block.name != "category":
+        if block.name not in ("category", "words"):
             encoders[block.name] = Cached(fitted_encoder(block))
         parts.append(new_vectors(block, table, texts, encoders, folder, on_corrupt))
     return np.concatenate(parts, 1) if parts else None

@@ -16,6 +16,7 @@ from palate.encoders.histories.behaviour import Behaviour
 from palate.encoders.histories.events import Events
 from palate.encoders.histories.history import KINDS
 from palate.encoders.text.lora import Lora
+from palate.encoders.text.words import ItemWords
 from palate.entities import USER
 from palate.errors import ModelFolderError
 from palate.model.adapt_text import Adaptation
@@ -61,6 +62,7 @@ def parts_of(model: Model) -> Parts:
         "fitted": model.prior.items if isinstance(model.prior, FusedPrior) else None,
         "history": model.history,
         "none_logit": model.none_logit,
+        "content": {"variances": model.content_variances, "new_items": model.new_item_weights},
         "events": model.vocabulary.as_dict(),
         "data": model.fingerprint,
         "list": None if model.list_model is None else list_config(model.list_model),
@@ -72,6 +74,7 @@ def parts_of(model: Model) -> Parts:
         **({} if model.behaviour is None else {"behaviour": model.behaviour.arrays()}),
         **({} if model.list_model is None else {"list": list_arrays(model.list_model)}),
         **({} if text is None or text.lora is None else {"lora": text.lora.arrays()}),
+        **({} if model.catalogue.words is None else {"words": model.catalogue.words.arrays()}),
     }
     tables = {
         "items": model.catalogue.table,
@@ -222,7 +225,8 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
             liking, *(sparse.csr_matrix((part, liking.indices, liking.indptr), shape=shape) for part in (times, kinds))
         )
     lora = Lora.from_arrays(arrays["lora"]) if "lora" in arrays else None
-    blocks, sizes = _blocks(config, arrays.get("blocks", {}), lora)
+    words = ItemWords.from_arrays(arrays["words"], n_items) if "words" in arrays else None
+    blocks, sizes = _blocks(config, arrays.get("blocks", {}), lora, words)
     history = config.get("history", "mean" if behaviour is None else "behaviour")  # older models name none
     if "history.centre" in taste:
         raw = (size if block.centre is None else len(block.centre) for block, size in zip(blocks, sizes, strict=True))
@@ -258,6 +262,7 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
         else None,  # older ones have none
         adaptation=_adaptation(config.get("adaptation")),
         none_logit=_none_logit(config.get("none_logit")),
+        **_content(config.get("content", {"variances": (0.0, 0.0), "new_items": (0.0, 0.0)})),
         labels=_labels(tables["labels"], n_items) if "labels" in tables else {},
         vocabulary=Vocabulary(**config.get("events", {})),  # older models know none
     )
@@ -269,6 +274,13 @@ def _none_logit(found: object) -> float | None:
         return None
     _check(isinstance(found, float) and bool(np.isfinite(found)), True, "none_logit")
     return float(found)  # type: ignore[arg-type]  # a float
+
+
+def _content(found: dict[str, Any]) -> dict[str, Any]:
+    """What is believed of content; models saved by older versions know of none."""
+    pairs = [tuple(map(float, found[name])) for name in ("variances", "new_items")]
+    _check(all(len(pair) == 2 and 0.0 <= min(pair) <= max(pair) < np.inf for pair in pairs), True, "range of content")
+    return {"content_variances": pairs[0], "new_item_weights": pairs[1]}
 
 
 def _least(taste: Arrays) -> float:
@@ -317,7 +329,9 @@ def _prior(taste: Arrays, name: str, size: int) -> LinearPrior:
     return prior
 
 
-def _blocks(config: dict[str, Any], arrays: Arrays, lora: Lora | None) -> tuple[tuple[Block, ...], tuple[int, ...]]:
+def _blocks(
+    config: dict[str, Any], arrays: Arrays, lora: Lora | None, words: ItemWords | None
+) -> tuple[tuple[Block, ...], tuple[int, ...]]:
     """What the columns of the content are."""
     blocks, sizes = [], []
     for one in config["blocks"]:
@@ -328,7 +342,9 @@ def _blocks(config: dict[str, Any], arrays: Arrays, lora: Lora | None) -> tuple[
         own = lora if name == "text" else None
         if own is not None:
             _check(own.revision in one["revision"], True, "match of the adapter with the encoder's revision")
-        blocks.append(Block(name, one["encoder"], one["revision"], centre, axes, tuple(one["categories"]), own))
+        read = words if name == "words" else None
+        _check(read is None, name != "words", "presence of words")
+        blocks.append(Block(name, one["encoder"], one["revision"], centre, axes, tuple(one["categories"]), own, read))
         sizes.append(size)
     return tuple(blocks), tuple(sizes)
 

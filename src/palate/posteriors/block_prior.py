@@ -26,6 +26,8 @@ import numpy as np
 from palate.arrays import Array
 from palate.posteriors.ridge import Design, Places
 
+_MOST_LEVERAGE = 0.9  # of an item: of one that stands alone nothing is left, however it is divided
+
 
 @dataclass(frozen=True, slots=True)
 class _Choice:
@@ -116,12 +118,8 @@ class FusedPrior:
     def covariances(self, content: Array) -> Array:
         """Prior covariance of each item, (I, A, A): Λ, what is not known of the coefficients and of blocks it lacks."""
         centred, lacks = self.centred(content), np.isnan(content)
-        all_places = self._places()
-        ridges = [self._design.ridge(places) for places in all_places]
-        # many directions share their strengths
-        distinct = {at: self._design.ridge(at).covariance for at in dict.fromkeys(all_places)}
-        of_places = {at: ((centred @ covariance) * centred).sum(1) for at, covariance in distinct.items()}
-        doubt = np.stack([of_places[at] for at in all_places], 1)
+        ridges = [self._design.ridge(places) for places in self._places()]
+        doubt = self._doubt(centred)
         unknown = np.zeros((len(content), *self.covariance.shape))
         patterns, of_item = np.unique(lacks, axis=0, return_inverse=True)
         for number, lacking in enumerate(patterns):
@@ -131,6 +129,23 @@ class FusedPrior:
                 unknown[rows] = self.coefficients[lacking].T @ spread @ self.coefficients[lacking]
                 doubt[rows] += [float((spread * ridge.covariance[here]).sum()) for ridge in ridges]
         return np.asarray(self.covariance + (self.back * doubt[:, None, :]) @ self.back.T + unknown)
+
+    def left_out(self, factors: Array, content: Array) -> Array:
+        """What the prior misses of fitted items as if each had been left out when it was fitted, (I, A).
+
+        Along each direction a residual of a ridge regression is divided by one less its leverage.
+        """
+        along = (factors - self.predict(content)) @ np.linalg.pinv(self.back).T
+        share = np.minimum(self._doubt(self.centred(content)), _MOST_LEVERAGE)
+        return np.asarray((along / (1.0 - share)) @ self.back.T)
+
+    def _doubt(self, centred: Array) -> Array:
+        """Variance of what the coefficients say of each item along each direction, (I, K): its leverage, if fitted."""
+        places = self._places()
+        # many directions share their strengths
+        distinct = {at: self._design.ridge(at).covariance for at in dict.fromkeys(places)}
+        of_places = {at: ((centred @ covariance) * centred).sum(1) for at, covariance in distinct.items()}
+        return np.stack([of_places[at] for at in places], 1)
 
     def _places(self) -> list[Places]:
         return self._design.nearest(self.strengths)

@@ -10,10 +10,12 @@ Words are found by their hash, so that none is kept, and an item that comes late
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -22,8 +24,9 @@ from numpy.typing import NDArray
 
 from palate.arrays import Vectors
 from palate.entities import AUDIO, CATEGORY, CATEGORY_SEPARATOR, IMAGE, ITEM, TEXT, TITLE
-from palate.errors import DataError
+from palate.errors import DataError, ModelFolderError
 
+NAME = "lexical"  # as an encoder of text: words alone
 BUCKETS = 2**20  # of the hash: of a hundred thousand words a tenth shares one
 AXES = 100  # of the reduced form: more add nothing on texts of a few words (docs/lab-notes.md)
 MAX_WORDS = 50_000  # the most frequent of those that two items share: 20 MB of axes
@@ -39,6 +42,7 @@ _NO_SPACES = re.compile(
 _BETWEEN = re.compile(r"[|,;/]")
 _NO_NAME = re.compile(r'[{}\[\]"\\<>]|://')
 _READ_ELSEWHERE = frozenset({ITEM, TITLE, TEXT, CATEGORY, IMAGE, AUDIO})
+_REPEATS = 0.5  # of a column's words that stand in the title or text already: it is another title, say
 _ROUNDS = 4  # of the subspace iteration
 
 
@@ -71,16 +75,28 @@ def item_words(table: pl.DataFrame) -> list[list[str]]:
     """The words of each item of a table: of its title and text, its categories, and the values of further columns."""
     texts = zip(_texts(table, TITLE), _texts(table, TEXT), strict=True)
     found = [[*words_of(title), *words_of(text)] for title, text in texts]
-    for words, names in zip(found, _texts(table, CATEGORY), strict=True):
-        for name in filter(None, names.split(CATEGORY_SEPARATOR)):
-            words.append(f"{CATEGORY}{_FIELD}{_folded(name)}")
-            parts = list(words_of(name))
-            words.extend(parts if len(parts) > 1 else ())
+    of_categories = [[name for name in names.split(CATEGORY_SEPARATOR) if name] for names in _texts(table, CATEGORY)]
+    columns = {CATEGORY: [[_folded(name) for name in names] for names in of_categories]}
     for column in table.columns:
         if column not in _READ_ELSEWHERE and table.schema[column] in (pl.String, pl.List(pl.String)):
-            for words, cell in zip(found, table[column].to_list(), strict=True):
-                words.extend(f"{column}{_FIELD}{name}" for name in _names(cell))
-    return found
+            columns[column] = [list(_names(cell)) for cell in table[column].to_list()]
+    added = [_of_names(column, names, found) for column, names in columns.items()]
+    return [[*words, *(word for of_column in added for word in of_column[row])] for row, words in enumerate(found)]
+
+
+def _of_names(column: str, names: list[list[str]], texts: list[list[str]]) -> list[list[str]]:
+    """Each name as a value of its column, and the words of a longer one; none of a column that repeats the texts."""
+    words = [[list(words_of(name)) for name in some] for some in names]
+    if column != CATEGORY:
+        repeated = [
+            word in text for some, text in zip(words, map(set, texts), strict=True) for one in some for word in one
+        ]
+        if repeated and np.mean(repeated) > _REPEATS:
+            return [[] for _ in names]
+    return [
+        [f"{column}{_FIELD}{name}" for name in some] + [word for one in parts if len(one) > 1 for word in one]
+        for some, parts in zip(names, words, strict=True)
+    ]
 
 
 def _texts(table: pl.DataFrame, column: str) -> list[str]:
@@ -113,6 +129,11 @@ class Words:
     columns: NDArray[np.int64]
     weights: NDArray[np.float32]
     axes: Vectors
+
+    @property
+    def revision(self) -> str:
+        """Names all that decides what an item's row is."""
+        return hashlib.sha256(self.columns.tobytes() + self.weights.tobytes()).hexdigest()[:12]
 
     @classmethod
     def fit(cls, documents: Sequence[Sequence[str]], *, rng: np.random.Generator) -> Words | None:
@@ -152,6 +173,60 @@ class Words:
         reduced = np.asarray(rows @ self.axes, dtype=np.float32)
         reduced[np.diff(rows.indptr) == 0] = np.nan
         return reduced
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ItemWords:
+    """What I items say in words.
+
+    Attributes:
+        words: The weights.
+        rows: TF-IDF of the items, (I, C) of length one.
+    """
+
+    words: Words
+    rows: sparse.csr_array
+
+    @classmethod
+    def of(cls, table: pl.DataFrame, *, rng: np.random.Generator) -> ItemWords | None:
+        """Of the items of a table; None where no two share a word that others lack."""
+        documents = item_words(table)
+        words = Words.fit(documents, rng=rng)
+        return None if words is None else cls(words, words.rows(documents))
+
+    def added(self, table: pl.DataFrame) -> ItemWords:
+        """With new items, read with the weights there are."""
+        new = self.words.rows(item_words(table))
+        return ItemWords(self.words, sparse.csr_array(sparse.vstack([self.rows, new], format="csr")))
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """For a model folder."""
+        return {
+            "columns": self.words.columns,
+            "weights": self.words.weights,
+            "axes": self.words.axes,
+            "rows.values": self.rows.data,
+            "rows.items": self.rows.indices.astype(np.int32),
+            "rows.start": self.rows.indptr.astype(np.int64),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[Any]], n_items: int) -> ItemWords:
+        """Back from a model folder.
+
+        Raises:
+            ModelFolderError: If the arrays do not fit each other, or the number of items.
+            KeyError, ValueError: If one is missing or of another shape.
+        """
+        words = Words(arrays["columns"], arrays["weights"], arrays["axes"])
+        n = len(words.columns)
+        fits = n > 0 and words.weights.shape == (n,) and words.axes.ndim == 2 and len(words.axes) == n
+        if not fits or (np.diff(words.columns) <= 0).any() or len(arrays["rows.start"]) != n_items + 1:
+            raise ModelFolderError("the words of the items do not fit each other. Save the model again.")
+        parts = (arrays["rows.values"], arrays["rows.items"], arrays["rows.start"])
+        rows = sparse.csr_array(parts, shape=(n_items, n))
+        rows.check_format(full_check=True)
+        return cls(words, rows)
 
 
 def shared(one: Sequence[str], other: Sequence[str], words: Words) -> list[str]:
