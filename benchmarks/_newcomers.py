@@ -17,6 +17,7 @@ from palate import Dataset
 from palate.datasets.splits import global_time
 from palate.entities import ITEM, USER
 from palate.evaluation.baselines import Ease, Ials, Interactions, ItemKNN
+from palate.evaluation.item_models import nearest
 from palate.evaluation.ranking import judge
 
 STAGES = (0, 1, 3, 10, 30)
@@ -138,7 +139,7 @@ class Rivals:
     """Rivals fitted on one training part; what several settings share is made once."""
 
     def __init__(self, train: Interactions) -> None:
-        self._train, self._cosine = train, (float("nan"), sparse.csc_array((0, 0)))
+        self._train, self._cosine = train, (float("nan"), sparse.csr_array((0, 0)))
         self.grids = {name: grid for name, grid in GRIDS.items() if name != LEVELS[1] or _is_dated(train)}
 
     def fit(self, name: str, setting: Setting) -> Scores:
@@ -151,8 +152,8 @@ class Rivals:
         if name == "item-knn":
             if self._cosine[0] != setting[0]:
                 cosine = ItemKNN(train.n_items, setting[0]).fit(train, rng=rng).weights
-                self._cosine = setting[0], sparse.csc_array(cosine)
-            return _linear(_nearest(self._cosine[1], setting[1]))
+                self._cosine = setting[0], sparse.csr_array(cosine)
+            return _linear(nearest(self._cosine[1], setting[1]))
         if name == "ease":
             return _linear(Ease(*setting).fit(train, rng=rng).weights)
         factors, shrinkage, alpha = setting
@@ -173,17 +174,6 @@ def _linear(weights: Any) -> Scores:
         return np.asarray(found.toarray() if sparse.issparse(found) else found)
 
     return score
-
-
-def _nearest(weights: sparse.csc_array, neighbours: float) -> sparse.csr_array:
-    """Of each item scored its nearest alone."""
-    if neighbours >= weights.shape[0]:
-        return sparse.csr_array(weights)
-    columns = np.repeat(np.arange(weights.shape[1]), np.diff(weights.indptr))
-    order = np.lexsort((-weights.data, columns))
-    rank = np.arange(len(order)) - weights.indptr[columns[order]]
-    kept = order[rank < neighbours]
-    return sparse.csr_array((weights.data[kept], (weights.indices[kept], columns[kept])), shape=weights.shape)
 
 
 def _folded(model: Ials, train: Interactions) -> Scores:

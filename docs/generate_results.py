@@ -52,6 +52,26 @@ def ranking(results: dict[str, Any]) -> str:
     return table(["set", "split", "seed", *names, "best rival", "palate minus it"], rows)
 
 
+def rivals(results: dict[str, Any]) -> str:
+    """NDCG@10 of our rivals and of kept libraries in the same settings."""
+    rows = [
+        [
+            row["set"],
+            str(row["seed"]),
+            row["rival"],
+            row["library"],
+            f"{row['ours']:.4f}",
+            f"{row['theirs']:.4f}",
+            _signed(row["ours_minus_theirs"], 4),
+            f"{row['shared']:.1%}",
+        ]
+        for row in results["rows"]
+    ]
+    head = ["set", "seed", "rival", "library", "ours", "theirs", "ours minus theirs", "of ten items shared"]
+    versions = ", ".join(f"{name} {version}" for name, version in results["versions"].items())
+    return f"Same rows, same settings; NDCG@10 ({versions}).\n\n{table(head, rows)}"
+
+
 def by_history(results: dict[str, Any]) -> str:
     """Palate and the best rival by length of history, and their difference."""
     rows = []
@@ -797,6 +817,7 @@ def reasons(results: dict[str, Any]) -> str:
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "history": ("New people, by how much is known of them", by_history),
     "ranking": ("Lists for people who are known", ranking),
+    "rivals": ("Our rivals beside those of kept libraries", rivals),
     "never_rated": ("Items nobody has rated", never_rated),
     "adaptation": ("A text encoder adapted to the answers, items nobody has rated", adaptation),
     "history_encoders": ("Encoders of histories: new people with three events", history),

@@ -36,12 +36,15 @@ def test_three_steps_of_the_walk_by_hand():
     assert scores == pytest.approx(met[:3] @ walked)
 
 
-def test_the_nearest_of_each_item_walked_from_count_whatever_the_block(monkeypatch):
+def test_the_nearest_of_each_item_met_and_then_of_each_scored_count_whatever_the_block(monkeypatch):
     data = world()
-    whole = fitted(Rp3Beta(neighbours=2), data)
-    assert (np.diff(whole.weights.indptr) == 2).all()
+    everyone = fitted(Rp3Beta(0.7, 0.3, data.n_items), data).weights.toarray()
+    kept = np.where(everyone >= np.sort(everyone, 1)[:, [-3]], everyone, 0.0)
+    kept /= kept.sum(1, keepdims=True)
+    kept = np.where(kept >= np.sort(kept, 0)[[-3]], kept, 0.0)
+    assert fitted(Rp3Beta(0.7, 0.3, 3, normalized=True), data).weights.toarray() == pytest.approx(kept)
     monkeypatch.setattr(item_models, "NEIGHBOUR_BLOCK", 5)
-    assert fitted(Rp3Beta(neighbours=2), data).score(np.arange(40)) == pytest.approx(whole.score(np.arange(40)))
+    assert fitted(Rp3Beta(0.7, 0.3, 3, normalized=True), data).weights.toarray() == pytest.approx(kept)
 
 
 def test_slim_solves_each_items_own_sparse_regression(monkeypatch):

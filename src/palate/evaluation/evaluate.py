@@ -68,8 +68,8 @@ def evaluate(
     """
     parts, coded = _split(data, split, seed), data.coded("event")
     vocabulary = learn_strengths(parts.train.coded("event"), data.vocabulary, Implicit(), seed=seed)
-    train, test = (_interactions(part, coded, vocabulary) for part in (parts.train, parts.test))
-    validation = None if parts.validation is None else _interactions(parts.validation, coded, vocabulary)
+    train, test = (interactions_of(part, coded, vocabulary) for part in (parts.train, parts.test))
+    validation = None if parts.validation is None else interactions_of(parts.validation, coded, vocabulary)
     texts = tuple(texts_of(item_table(data, list(coded.item_ids))))
     rivals, left_out = default_grids(train, texts)
     grids: dict[str, Grid | Sequence[Ranker]] = {"palate": own.grid(), **rivals}
@@ -140,7 +140,7 @@ def _by_time(data: Dataset, name: str, rng: np.random.Generator) -> Split:
     return splits.global_time(data) if name == "global-time" else splits.leave_last_out(data, rng=rng)
 
 
-def _interactions(part: Dataset, whole: Coded, vocabulary: Vocabulary) -> Interactions:
+def interactions_of(part: Dataset, whole: Coded, vocabulary: Vocabulary) -> Interactions:
     """A part in the numbers of the whole."""
     coded = part.coded("event")
     users = np.searchsorted(np.array(whole.user_ids), np.array(coded.user_ids))

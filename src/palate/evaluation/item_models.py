@@ -22,17 +22,25 @@ class Rp3Beta:
 
         s_ij = Σ_u (A_ui / n_i)^alpha (A_uj / n_u)^alpha / n_j^beta
 
-    over its nearest neighbours only; ``beta`` takes back what a popular item gets for being popular.
+    over the nearest neighbours only, of an item met and then of one scored; ``beta`` takes back what a popular item
+    gets for being popular.
+
+    Attributes:
+        alpha, beta: As above.
+        neighbours: Of an item, that are kept.
+        normalized: Whether those of an item met have a sum of one, so that each item met says as much.
 
     References:
         Paudel, Christoffel, Newell, Bernstein, Updatable, accurate, diverse, and scalable recommendations for
         interactive applications, ACM TiiS 7(1), 2017.
+        Ferrari Dacrema, Cremonesi, Jannach, Are we really making much progress?, RecSys 2019 (kept twice, normalized).
     """
 
     fallback: ClassVar = True
     alpha: float = 1.0
     beta: float = 0.5
     neighbours: int = 100
+    normalized: bool = False
 
     def fit(self, train: Interactions, *, rng: np.random.Generator) -> LinearInHistory:
         history = matrix_of(train)
@@ -54,7 +62,20 @@ class Rp3Beta:
             block = sparse.csr_array((values.ravel(), (np.repeat(rows, k), kept.ravel())), shape=walked.shape)
             block.eliminate_zeros()
             blocks.append(block)
-        return LinearInHistory(history, sparse.csr_array(sparse.vstack(blocks, format="csr")))
+        weights = sparse.csr_array(sparse.vstack(blocks, format="csr"))
+        if self.normalized:
+            sums = np.repeat(np.asarray(weights.sum(1)), np.diff(weights.indptr))
+            weights.data /= sums
+        return LinearInHistory(history, nearest(weights, self.neighbours))
+
+
+def nearest(weights: sparse.csr_array, neighbours: float) -> sparse.csr_array:
+    """Of each item scored, a column, its largest entries alone, (I, I)."""
+    columns = sparse.csc_array(weights)
+    of = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))
+    order = np.lexsort((-columns.data, of))
+    kept = order[np.arange(len(order)) - columns.indptr[of[order]] < neighbours]
+    return sparse.csr_array((columns.data[kept], (columns.indices[kept], of[kept])), shape=weights.shape)
 
 
 @dataclass(frozen=True)

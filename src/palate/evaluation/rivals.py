@@ -50,8 +50,9 @@ def default_grids(train: Interactions, texts: Sequence[str] = ()) -> tuple[dict[
                 "beta": (0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
                 "alpha": (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0),
                 "neighbours": neighbours,
+                "normalized": (False, True),
             },
-            frozenset({all_of_them, ("beta", 0.0)}),
+            frozenset({all_of_them, ("beta", 0.0), ("normalized", False), ("normalized", True)}),
         ),
         "ease": Grid(Ease(200.0), {"l2": L2}),
         "slim": Grid(
