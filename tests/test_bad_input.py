@@ -175,7 +175,7 @@ FIT = {
     "categories": FLAG,
     "on_corrupt": "",
     "likelihood": "",
-    "dim": COUNT,
+    "dim": f"{COUNT} {NOTHING}",
     "history": "",
     "companions": FLAG,
     "adapt": "",

@@ -44,7 +44,7 @@ def rng() -> np.random.Generator:
 
 
 def fit(data: Dataset, encoder: str) -> Learner:
-    return Learner.fit(data, encoder=encoder, seed=SEED)
+    return Learner.fit(data, encoder=encoder, dim=16, seed=SEED)
 
 
 def ask(learner: Learner, user: str, k: int, **options: Any) -> Sequence[Question]:

@@ -75,7 +75,7 @@ class Learner:
         categories: bool = False,
         on_corrupt: Literal["raise", "skip"] = "raise",
         likelihood: str | Likelihood = "auto",
-        dim: int = 16,
+        dim: int | None = None,
         history: HistoryName = "mean",
         companions: bool = False,
         adapt: Literal["none", "linear", "lora"] = "none",
@@ -95,7 +95,7 @@ class Learner:
                 or ``auto``: implicit where there is no rating, probit where ratings are 0 and 1, gaussian otherwise,
                 unless another tells answers held out better. Or the thing itself, where its
                 weights are to be others: ``Implicit(confidence=24.0, background=8.0)``.
-            dim: Taste dimensions at the start; those the data does not support are dropped.
+            dim: Taste dimensions at the start, those without support are dropped; None: 16, of many events up to 64.
             history: What encodes histories: the recency-weighted ``mean`` of content; that of ``factors``; the encoder
                 of text, told what was liked and disliked (``text``); or a Transformer trained on the data
                 (``behaviour``, which needs the extra hf).

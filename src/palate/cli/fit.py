@@ -47,7 +47,10 @@ def fit(
         str,
         typer.Option(metavar="KIND", help="gaussian ratings, ordered stars, probit likes, implicit events, or auto."),
     ] = "auto",
-    dim: Annotated[int, typer.Option(min=1, max=256, help="Taste dimensions to begin with.")] = 16,
+    dim: Annotated[
+        int | None,
+        typer.Option(min=1, max=256, help="Taste dimensions to begin with: 16, of many events up to 64, if not given."),
+    ] = None,
     history: Annotated[
         str, typer.Option(metavar="HOW", help="What reads histories: mean, factors, text or behaviour.")
     ] = "mean",

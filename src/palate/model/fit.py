@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
@@ -28,6 +27,7 @@ from palate.errors.checks import count, flag, instance, one_of, shown
 from palate.model.adapt_text import Adapt, adapt_text, check_adapt
 from palate.model.catalogue import Catalogue
 from palate.model.choose import choose_likelihood
+from palate.model.choose_events import choose_weights, dimensions
 from palate.model.content import contents_of, with_content
 from palate.model.fit_list import likes_of, met_of
 from palate.model.fit_users import (
@@ -51,6 +51,7 @@ from palate.posteriors.answers import Answers
 from palate.posteriors.fit import FitOptions, Fitted, fit
 from palate.posteriors.items import Items, Spread
 from palate.posteriors.likelihood import Kind, Likelihood
+from palate.posteriors.likelihoods import Implicit
 from palate.posteriors.prior import Prior
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
@@ -73,7 +74,7 @@ class FitArguments(TypedDict, total=False):
     categories: bool
     on_corrupt: OnCorrupt
     likelihood: str | Likelihood
-    dim: int
+    dim: int | None
     history: HistoryName
     companions: bool
     adapt: Adapt
@@ -86,7 +87,7 @@ _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "categories": flag,
     "on_corrupt": lambda value, name: one_of(value, get_args(OnCorrupt), name),
     "likelihood": lambda value, name: value if isinstance(value, Likelihood) else one_of(value, LIKELIHOODS, name),
-    "dim": partial(count, least=1, most=MOST_DIM),
+    "dim": lambda value, name: None if value is None else count(value, name, least=1, most=MOST_DIM),
     "history": lambda value, name: one_of(value, HISTORIES, name),
     "companions": flag,
     "adapt": lambda value, name: one_of(value, get_args(Adapt), name),
@@ -120,7 +121,7 @@ def fit_model(
     *,
     encoder: str | Encoder = "default",
     likelihood: str | Likelihood = "auto",
-    dim: int = 16,
+    dim: int | None = None,
     labels: Sequence[Answer] = (),
     seen: Sequence[Event] = (),
     seed: int = 0,
@@ -171,6 +172,9 @@ def fit_model(
         rng=np.random.default_rng(seed),
     )
     heard = joined(answers, labels, chosen, coded.user_ids, coded.item_ids)
+    if dim is None:
+        chosen = choose_weights(heard.answers, seed=seed) if chosen == Implicit() != likelihood else chosen
+        dim = dimensions(heard.answers, chosen)
     adaptation = None
     if adapt != "none":
         texts = texts_of(table)

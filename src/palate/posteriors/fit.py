@@ -24,7 +24,7 @@ from palate.posteriors.answers import Answers
 from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.collapsed_prior import settle
 from palate.posteriors.compiled import halves
-from palate.posteriors.item_half import FLOOR, ItemBeliefs, item_half, rescaled
+from palate.posteriors.item_half import FLOOR, ItemBeliefs, item_half, rescaled, scattered
 from palate.posteriors.likelihood import Likelihood, Predicted
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.prior import Prior
@@ -125,7 +125,7 @@ def fit(
         total, users = half(users, _given(items, likelihood), likelihood)
         items, total, forward = rescaled(items, total)
         users = users.transform(forward)
-        items, bound = item_half(items, total, likelihood, content)
+        items, bound = item_half(items, scattered(total, likelihood), likelihood, content)
         bounds.append(bound)
         edge = _edge(total, items.noise, likelihood)
         if sweep % _DROP_EVERY == _DROP_EVERY - 1 and isinstance(items.prior, LinearPrior):
@@ -142,7 +142,7 @@ def fit(
                 break
     if isinstance(items.prior, FusedPrior):
         total, users = half(users, _given(items, likelihood), likelihood)
-        items = _settled(items, total, likelihood, content)
+        items = _settled(items, scattered(total, likelihood), likelihood, content)
     items, users = _reduced(items, users, options.prune * edge)
     return unit.put_back(items, tuple(bounds), users, likelihood)
 

@@ -105,6 +105,10 @@ class Learning:
         vectors = np.concatenate([np.ones((len(said), 1)), means], 1)
         unsure = np.einsum("nd,nde,ne->n", self.items.factors[items], covariances, self.items.factors[items])
         unsure += self._doubt(items, means, covariances)
+        if self.likelihood.frequency:  # its own taste is not known either
+            unsure += self.likelihood.frequency * np.einsum(
+                "nd,nd->n", self.items.factors[items], self.items.factors[items]
+            )
         unit = self.items.noise[items]
         of_answer = unit * np.array([one.noise for one in said])
         if self.likelihood.is_linear:

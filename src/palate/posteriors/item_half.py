@@ -11,7 +11,7 @@ from scipy.special import digamma
 from palate.arrays import Array
 from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.prior import Prior
-from palate.posteriors.statistics import Statistics
+from palate.posteriors.statistics import Statistics, pack
 from palate.posteriors.symmetric import solve, turned
 
 FLOOR = 1e-9  # smallest variance of a factor or of noise, as a share of that of the answers
@@ -65,6 +65,19 @@ def rescaled(items: ItemBeliefs, total: Statistics) -> tuple[ItemBeliefs, Statis
             information=information + total.users * float(np.log(np.diag(lower)).sum()),
         ),
         forward,
+    )
+
+
+def scattered(total: Statistics, likelihood: Likelihood) -> Statistics:
+    """With the tastes behind single events around those of their people (:attr:`Likelihood.frequency`).
+
+    Where tastes have second moment 1 over the users, each has ``frequency`` more of it in every direction.
+    """
+    if not likelihood.frequency:
+        return total
+    more = likelihood.frequency * np.diag(np.append(0.0, np.ones(len(total.centre))))
+    return replace(
+        total, moment=total.moment + total.moment[:, :1] * pack(more), gram=total.gram + total.gram[0, 0] * more
     )
 
 

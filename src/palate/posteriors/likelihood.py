@@ -57,6 +57,8 @@ class Likelihood(ABC):
         confidence: Precision of one observed event (implicit; 1 otherwise).
         background: Precision with which every unseen item counts as a zero (implicit; 0 otherwise). Hu, Koren,
             Volinsky, *Collaborative filtering for implicit feedback datasets*, ICDM 2008.
+        frequency: How far the taste behind one event lies from the person's, as a share of the variance of tastes
+            (implicit; 0 otherwise): it holds the factors of an item back by how often that was met.
     """
 
     kind: ClassVar[Kind]
@@ -74,6 +76,7 @@ class Likelihood(ABC):
 
     confidence: float = 1.0
     background: float = 0.0
+    frequency: float = 0.0
 
     def check_forms(self, forms: Iterable[Form]) -> None:
         """Raises OptionError if it has no answer to one of these forms of question."""

@@ -115,7 +115,14 @@ class Implicit(_Linear):
     One for, of the strength s, takes a share s of that place: precision and pull lie as far between those of the weak
     zero and those of a whole event. One against takes all of it, and the strength says how far below zero it lies: who
     turns an item down has met it, as they have what they like, and a whole -1 would push away all they are likely to
-    meet (docs/lab-notes.md). The weights are tuned on MovieLens-100K (``benchmarks/ranking.py``).
+    meet (docs/lab-notes.md). The weights are tuned on MovieLens-100K (``benchmarks/ranking.py``); a fit of events alone
+    finds its own on people's events held out (:mod:`palate.model.choose_events`).
+
+    With a ``frequency`` φ each event comes from a taste of its own, N(z, φ) around the person's. Whatever the person
+    likes, that costs the same, so beliefs about people are what they are without; an item, though, has φ |w|² more to
+    explain with every event and every weak zero. So its factors are held back by how often it was met: the prior of
+    iALS that is scaled by frequency (Rendle, Krichene, Zhang, Koren, *Revisiting the performance of iALS on item
+    recommendation benchmarks*, RecSys 2022), as a likelihood, and precisions still add.
     """
 
     kind = "implicit"
@@ -128,6 +135,7 @@ class Implicit(_Linear):
 
     confidence: float = 18.0
     background: float = 6.0
+    frequency: float = 0.0
 
     def __post_init__(self) -> None:
         if not 0.0 <= number_of(self.background) < number_of(self.confidence) < np.inf:
@@ -135,6 +143,8 @@ class Implicit(_Linear):
                 f"an event has the precision {shown(self.confidence)}, an item without one {shown(self.background)}. "
                 "Give the event a number above the other, and that 0 or more."
             )
+        if not 0.0 <= number_of(self.frequency) < np.inf:
+            raise OptionError(f"the frequency is {shown(self.frequency)}. Give a number from 0.")
 
     def observed(self, values: Array) -> tuple[Array, Array | None]:
         return self._target(values), self.weight(values)
