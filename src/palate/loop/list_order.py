@@ -47,28 +47,31 @@ def top(score: Array, k: int) -> Positions:
 def _of_large(
     scores: ListScores, k: int, familiarity: float, is_open: Mask, is_new: Mask
 ) -> tuple[Positions, Array, float]:
-    layout = scores.model.list_layout
-    is_either = is_open if is_open is is_new else is_open | is_new
-    bounds = layout.bounds(_terms(scores, familiarity, layout), is_either)
-    moved = scores.model.taste.items.spread.places if scores.model.fitted is not None else None
-    of_fit = is_open
-    if moved is not None:  # the layout has them as the fit left them
-        of_fit = is_open.copy()
-        of_fit[moved] = False
+    model, layout = scores.model, scores.model.list_layout
+    # the layout has what has learnt since as the fit left it: those few are scored at once
+    places = model.taste.items.spread.places if model.fitted is not None else None
+    moved = np.zeros(0, dtype=np.intp) if places is None else places[(is_open | is_new)[places]]
+    is_same = is_open is is_new
+    allowed = is_open if is_same else is_open | is_new
+    if len(moved):
+        allowed = allowed.copy()
+        allowed[moved] = False
 
     def exact(items: Positions) -> Array:
         return scores.total(familiarity, items)
 
-    items, values = (bounds if of_fit is is_either else bounds.of(of_fit)).best(k, exact)
-    if moved is not None:
-        more = moved[is_open[moved]]
+    bounds = layout.bounds(_terms(scores, familiarity, layout), allowed)
+    items, values = (bounds if is_same else bounds.of(is_open & allowed)).best(k, exact)
+    natural = bounds if familiarity == 1.0 else layout.bounds(_terms(scores, 1.0, layout), allowed)
+    total = (natural if is_same else natural.of(is_new & allowed)).log_total
+    if len(moved):
+        more, new = moved[is_open[moved]], moved[is_new[moved]]
         items, values = np.concatenate([items, more]), np.concatenate([values, exact(more)])
         order = np.argsort(items)
         items, values = items[order], values[order]
+        total = float(logsumexp([total, *scores.total(items=new)]))
     first = top(values, min(k, len(items)))
-    natural = bounds if familiarity == 1.0 else layout.bounds(_terms(scores, 1.0, layout), is_new)
-    natural = natural if is_new is is_either or familiarity != 1.0 else natural.of(is_new)
-    return items[first], values[first], natural.log_total
+    return items[first], values[first], total
 
 
 def _terms(scores: ListScores, familiarity: float, layout: Layout) -> Terms:

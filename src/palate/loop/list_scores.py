@@ -111,12 +111,11 @@ def list_scores(memory: Memory, user_id: str) -> ListScores:
 
     if model.list_model is None:
         return made((), True, False)
-    terms = model.list_model.terms(history, known=is_fitted, since=memory.learnt.since, n_items=len(model.catalogue))
-    if len(history) or not state.exposure.mean.any():
-        return made((*terms, *_of_new_items(model, history)), False, False)
-    if [term.name for term in terms] == [EVER]:
+    is_asked = not len(history) and bool(state.exposure.mean.any())
+    if is_asked and model.list_model.start == (EVER,):
         return made((), True, False)
-    return made(tuple(terms), True, True)
+    terms = model.list_model.terms(history, known=is_fitted, since=memory.learnt.since, n_items=len(model.catalogue))
+    return made((*terms, *_of_new_items(model, history)), is_asked, is_asked)
 
 
 def _of_new_items(model: Model, history: Positions) -> tuple[Term, ...]:

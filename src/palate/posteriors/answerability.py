@@ -251,7 +251,8 @@ def like_chance(taste: Taste, belief: Belief, items: NDArray[np.intp] | int, cut
 def known_chance(answerability: Answerability, exposure: Belief, items: NDArray[np.intp] | slice | int) -> Array:
     """P(a user knows an item), at least 0.001 and at most 1; shapes as above."""
     score = np.einsum("...e,...e->...", exposure.mean, answerability.loadings[items])
-    return np.asarray(np.clip(answerability.rate[items] + score, answerability.floor[items], 1.0))
+    rate = answerability.rate[items]
+    return np.asarray(np.clip(rate + score, np.maximum(answerability.least * rate, LOWEST), 1.0))
 
 
 def compared(
