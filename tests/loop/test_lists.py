@@ -93,10 +93,12 @@ def test_chances_are_in_the_order_of_the_list_and_hang_on_no_filter(kind: str, u
     whole = of.recommend(user, k=120)
     chances = [one.chance for one in whole]
     assert chances == sorted(chances, reverse=True) and min(chances) > 0.0 and max(chances) < 1.0
-    some = of.recommend(user, k=120, category="jazz")
-    assert {(one.item_id, one.score, one.std, one.chance) for one in some} <= {
-        (one.item_id, one.score, one.std, one.chance) for one in whole
-    }
+    for include_seen in (False, True):
+        some, everything = (
+            {(one.item_id, one.score, one.std, one.chance) for one in of.recommend(user, k=120, **options)}
+            for options in ({"category": "jazz", "include_seen": include_seen}, {"include_seen": include_seen})
+        )
+        assert some < everything
 
 
 @pytest.mark.parametrize("kind", ["ratings", "likes", "both"])

@@ -164,7 +164,7 @@ def recommend(memory: Memory, user_id: str, wish: Wish = Wish(), *, k: int = 10)
     is_new = np.ones(len(catalogue), dtype=bool)
     is_new[list(state.asked)] = is_new[done(memory.source(user_id))] = False
     is_open = wish.open_items(scores, is_new)
-    is_next = is_open if wish.include_seen else is_new
+    is_next = np.ones_like(is_new) if wish.include_seen else is_new
     wanted = k if wish.diversity == 0.0 else _SHORTLIST * k
     found = best_items(scores, wanted, familiarity=wish.familiarity, is_open=is_open, is_new=is_next)
     shown, values, log_total = found
