@@ -38,7 +38,8 @@ class Catalogue:
         if "exposure" in parts:
             self.scores += weights[4] * np.log(self.answerability.probability(exposure))
         if "taste" in parts:
-            mean, variance = level + taste.score(self.items.factors), taste.variance(self.items.factors)
+            shift = rng.normal(size=n)
+            mean, variance = level + shift + taste.score(self.items.factors), taste.variance(self.items.factors)
             self.scores += log_ndtr(mean / np.sqrt(variance + self.items.answer_noise))
         single = [row.astype(np.float32) for row in (*extra, *s)]
         self.terms = Terms(
@@ -46,6 +47,7 @@ class Catalogue:
             [*zip(weights[2:4], over_mean, single[2:], strict=True)] if "evidence" in parts else (),
             (weights[4], exposure) if "exposure" in parts else None,
             taste if "taste" in parts else None,
+            shift if "taste" in parts else None,
         )
         self.layout = Layout.build(self.items, level, self.answerability)
 

@@ -93,7 +93,7 @@ def _terms(scores: ListScores, familiarity: float, layout: Layout) -> Terms:
         linear.append((-share, layout.columns["known"]))
     known = (share, scores.state.exposure) if scores.known else None
     if not model.taste.likelihood.events_only:
-        return Terms(linear, evidence, known, scores.state.belief)
+        return Terms(linear, evidence, known, scores.state.belief, scores.shift if scores.shift.any() else None)
     if model.list_model is None:
         items = model.taste.items
         linear.append((1.0, (items.level + scores.state.belief.score(items.factors)).astype(np.float32)))

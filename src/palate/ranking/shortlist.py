@@ -80,12 +80,14 @@ class Terms:
         evidence: Weights, 1 / (c mean s), and s ≥ 0 likewise.
         exposure: What the user is believed to know, and the weight of log P(know); None without.
         taste: What they are believed to like; None where nothing is said of that.
+        shift: What is added to the mean of liking, (I,); None: nothing.
     """
 
     linear: Sequence[tuple[float, Single]] = ()
     evidence: Sequence[tuple[float, float, Single]] = ()
     exposure: tuple[float, Belief] | None = None
     taste: Belief | None = None
+    shift: Array | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -189,7 +191,7 @@ class Layout:
             np.zeros(0, np.float32) if taste is None else self.taste.vector(taste.mean),
             column["squares"],
             column["noise"],
-            column["level"],
+            column["level"] if terms.shift is None else _sum([(1.0, column["level"]), (1.0, terms.shift)], size),
             max(float(spread[0]), 0.0),
             max(float(spread[-1]), 0.0),
             self.exposure.values,
@@ -208,14 +210,14 @@ class Layout:
         return Bounds(upper, tops)
 
 
-def _sum(terms: Sequence[tuple[float, Single]], size: int) -> Single:
+def _sum(terms: Sequence[tuple[float, Single | Array]], size: int) -> Single:
     """Terms times their weights, padded with zeros, (size,)."""
     total = np.zeros(size, np.float32)
     for place, (weight, values) in enumerate(terms):
         if place == 0:
-            np.multiply(values, np.float32(weight), out=total[: len(values)])
+            np.multiply(values, np.float32(weight), out=total[: len(values)], casting="same_kind")
         else:
-            total[: len(values)] += np.float32(weight) * values
+            total[: len(values)] += weight * values
     return total
 
 
