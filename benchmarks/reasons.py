@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ PEOPLE, K, FEW = 200, 10, 5
 STRANGERS, KNOWN = 50, 60
 
 
-def run(seeds: int, sets: tuple[str, ...] = SETS) -> dict[str, Any]:
+def run(seeds: int, sets: Sequence[str] = SETS) -> dict[str, Any]:
     """A row a set and seed: lists of ten for people of the data."""
     return {"people": PEOPLE, "rows": [_row(name, seed) for name in sets for seed in range(seeds)]}
 
@@ -113,7 +113,4 @@ def _shares(memory: Memory, user: str, shown: list[int], reasons: list[Reason]) 
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--sets", default=",".join(SETS))
-    options, sys.argv[1:] = parser.parse_known_args()
-    main("reasons", lambda seeds: run(seeds, tuple(options.sets.split(","))), seeds=1)
+    main("reasons", run, seeds=1, sets=SETS)
