@@ -22,6 +22,7 @@ from palate.loop.reasons.part import Evidence, Part
 from palate.loop.reasons.phrases import ACTS, Deed, Facts, fraction
 from palate.loop.reasons.reason import LANGUAGES, Kind, Reason
 from palate.loop.reasons.taste import evidence_of, like_parts, pulls
+from palate.loop.reasons.words import shared_words
 from palate.posteriors.belief import Belief
 from palate.ranking.histories import evidence as evidence_of_scores
 from palate.ranking.list_model import LEVELS
@@ -40,6 +41,10 @@ def _words() -> Iterator[None]:
 
 def tell(of: Learner, ratings: dict[str, float], user: str = "newcomer") -> Learner:
     return of.tell([Answer(user, item, AnswerKind.RATING, value) for item, value in ratings.items()])
+
+
+def topic_of(of: Learner, name: str) -> int:
+    return int(of.model.catalogue.members(name)[0])
 
 
 def why(of: Learner, shown: Sequence[int] | np.ndarray, user: str = "newcomer") -> list[Reason]:
@@ -68,8 +73,8 @@ SAID = [
     (
         Kind.SAME_WORDS,
         Facts((A,), words=("jazz", "night")),
-        "about “jazz” and “night”, as is “Alpha”",
-        "和“Alpha”一样讲到“jazz”、“night”",
+        "mentions “jazz” and “night”, as does “Alpha”",
+        "和“Alpha”一样提到“jazz”、“night”",
     ),
     (Kind.SAME_WORDS, Facts((A,)), "reads like “Alpha”", "内容和“Alpha”相似"),
     (Kind.SAME_MAKER, Facts((A,), name="Ursula", own=4), "you liked 4 by Ursula", "出自 Ursula，你喜欢其中 4 个"),
@@ -303,7 +308,8 @@ def test_what_each_item_met_adds_makes_up_the_score_of_a_list() -> None:
         scores = list_scores(of.memory, "u007")
         model, every = scores.model.list_model, np.arange(120)
         assert model is not None and len(scores.history) > 3
-        terms = [term for term in scores.terms if term.name not in LEVELS]
+        content = ("words", "vectors", "content")  # whose parts below 0 count as 0
+        terms = [term for term in scores.terms if term.name not in LEVELS and not term.name.startswith(content)]
         assert terms
         for term in terms:
             parts = model.shares(term.name, scores.history, every, of.memory.learnt.since)
@@ -334,6 +340,22 @@ def test_a_category_is_a_reason_only_for_what_is_in_it() -> None:
     part = Part("taste", Kind.ANSWERS, np.ones(3), np.array([[0.2, 0.2, 0.2], [0.0, 0.2, 0.1]]))
     said = [{one.reason.text() for one in some if one.reason.part} for some in candidates(shown, [part])]
     assert said == [{"you like jazz"}, set(), {"you do not like crime"}]
+
+
+def test_a_new_item_is_told_by_the_words_that_it_shares_with_what_was_met() -> None:
+    of = learner()
+    table, jazz = of.model.catalogue.table, of.model.catalogue.members("jazz").tolist()
+    text = "The band improvises in the moonlight; a smoky voice."
+    new = pl.DataFrame({"item_id": ["new"], "title": ["Opus"], "text": [text], "category": ["jazz"]})
+    more = of.with_items(new).see(events("newcomer", [of.model.catalogue.ids[item] for item in jazz[:5]]))
+    (reason,) = why(more, [120])
+    assert reason.kind is Kind.SAME_WORDS and reason.facts.words
+    met = more.model.catalogue.position(reason.items[0])
+    assert met in jazz[:5]
+    for word in reason.facts.words:
+        assert word in text.lower() and word in f"{table['title'][met]} {table['text'][met]}".lower()
+        assert word in reason.text() and word in reason.text("zh")
+    assert shared_words(of.model.catalogue, jazz[0], topic_of(of, "romance")) == ()
 
 
 # ---- what the answers add ------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ from palate.loop.reasons.english import say
 from palate.loop.reasons.part import Evidence, Part
 from palate.loop.reasons.phrases import ONE_OF, Facts
 from palate.loop.reasons.reason import Kind, Reason
+from palate.loop.reasons.words import shared_words
 from palate.model.model import Model
 
 LEAST_OF_OWN = 0.25
@@ -150,6 +151,9 @@ def _named(shown: Shown, part: Part, place: int) -> list[Candidate]:
         facts = Facts((one.deed(shown.titles),), shown.act)
         if kind is Kind.TOGETHER and shown.people is not None:
             facts = replace(facts, people=int(shown.people[row, place]))
+        elif kind is Kind.SAME_WORDS:
+            words = shared_words(shown.model.catalogue, one.items[0], int(shown.items[place]))
+            facts = replace(facts, words=words)
         told: Hashable = ("item", one.items[0]) if len(one.items) == 1 else ("answer", row)
         if _fits(shown, one, place) if kind is Kind.ANSWERS else _people_behind(shown, kind, facts, one, place):
             found[one.speaks_for].append(_candidate(shown, kind, facts, [one], part, strength, told))

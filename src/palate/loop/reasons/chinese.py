@@ -87,7 +87,7 @@ def _together(facts: Facts) -> str:
 
 def _words(facts: Facts) -> str:
     words = "、".join(_quoted(word) for word in facts.words)
-    return f"和{_titles(facts)}一样讲到{words}" if words else f"内容和{_titles(facts)}相似"
+    return f"和{_titles(facts)}一样提到{words}" if words else f"内容和{_titles(facts)}相似"
 
 
 def _maker(facts: Facts) -> str:

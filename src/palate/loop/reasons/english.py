@@ -95,7 +95,7 @@ def _together(facts: Facts) -> str:
 
 def _words(facts: Facts) -> str:
     words = _and([_quoted(word) for word in facts.words])
-    return f"about {words}, as is {_titles(facts)}" if words else f"reads like {_titles(facts)}"
+    return f"mentions {words}, as does {_titles(facts)}" if words else f"reads like {_titles(facts)}"
 
 
 def _maker(facts: Facts) -> str:

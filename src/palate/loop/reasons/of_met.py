@@ -10,6 +10,7 @@ from palate.arrays import Array, Positions
 from palate.loop.list_scores import ListScores, log_know
 from palate.loop.reasons.part import Evidence, Part
 from palate.loop.reasons.reason import Kind
+from palate.ranking.experts.content import NEW_ITEMS
 from palate.ranking.list_model import EVER, LATELY, LEVELS, SHRINKAGES
 from palate.ranking.terms import Since
 
@@ -39,14 +40,16 @@ def met_parts(
             continue
         shares = np.zeros((len(evidence), len(shown)))
         shares[rows[rows >= 0]] = _of_history(scores, term.name, since, shown)[rows >= 0]
-        kind = Kind.SAME_WORDS if term.name.startswith(_CONTENT) else Kind.TOGETHER
-        found.append(Part(term.name, kind, lifts, shares))
+        is_content = term.name == NEW_ITEMS or term.name.startswith(_CONTENT)
+        found.append(Part(term.name, Kind.SAME_WORDS if is_content else Kind.TOGETHER, lifts, shares))
     return found
 
 
 def _of_history(scores: ListScores, name: str, since: Since, shown: Positions) -> Array:
     """What each item of the history adds to a term of each item shown, at least 0, (n, k); 0 where nobody knows."""
-    model = scores.model.list_model
+    model, new_items = scores.model.list_model, scores.model.new_items
+    if name == NEW_ITEMS and new_items is not None:
+        return np.array([new_items.shares(scores.history, int(item)) for item in shown]).T
     if model is None or not (name in SHRINKAGES or name in model.experts):
         return np.zeros((len(scores.history), len(shown)))
     return np.maximum(model.shares(name, scores.history, shown, since), 0.0)

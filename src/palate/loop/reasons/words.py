@@ -1,0 +1,21 @@
+"""The words that two items share."""
+
+from __future__ import annotations
+
+from palate.encoders.text.words import field_of, item_words, shared
+from palate.model.catalogue import Catalogue
+
+_MOST = 2  # words that are told
+_LEAST = 2  # characters of one
+
+
+def shared_words(catalogue: Catalogue, one: int, other: int) -> tuple[str, ...]:
+    """The words of title and text that two items share, at most two, those that say most; none where none were read.
+
+    Of further columns nothing is told: a maker or a category is a reason of its own.
+    """
+    if catalogue.words is None:
+        return ()
+    first, second = item_words(catalogue.table[[one, other]])
+    found = [field_of(word) for word in shared(first, second, catalogue.words.words)]
+    return tuple(word for column, word in found if not column and len(word) >= _LEAST)[:_MOST]
