@@ -87,9 +87,10 @@ class Met:
         return self.take(drawn[self.users])
 
     def shuffled(self, rng: np.random.Generator) -> Met:
-        """With what has the same time, or none, in an order by chance: that of a table says nothing."""
-        order = np.lexsort((rng.random(len(self)), np.nan_to_num(self.timestamps, nan=-np.inf), self.users))
-        return self.take(order)
+        """With what has no time in an order by chance: that of a table says nothing. Equal times keep theirs."""
+        is_dated = np.isfinite(self.timestamps)
+        ties = np.where(is_dated, np.arange(len(self)), rng.random(len(self)))
+        return self.take(np.lexsort((ties, np.where(is_dated, self.timestamps, -np.inf), self.users)))
 
     @property
     def histories(self) -> Histories:
