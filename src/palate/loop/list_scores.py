@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.sparse as sparse
 from scipy.special import log_ndtr
 
 from palate.arrays import Array, Positions
@@ -25,12 +26,13 @@ from palate.model.model import Model
 from palate.posteriors.answerability import known_chance
 from palate.posteriors.belief import Belief
 from palate.ranking.experts.content import NEW_ITEMS
-from palate.ranking.histories import Histories
+from palate.ranking.histories import Histories, evidence
 from palate.ranking.list_model import EVER, LEVELS
 from palate.ranking.terms import Term
 
 Items = Positions | slice
 EVERY = slice(None)
+AGAINST = "turned down"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,9 +115,24 @@ def list_scores(memory: Memory, user_id: str) -> ListScores:
         return made((), True, False)
     is_asked = not len(history) and bool(state.exposure.mean.any())
     if is_asked and model.list_model.start == (EVER,):
-        return made((), True, False)
+        return made(_against(model, state), True, False)
     terms = model.list_model.terms(history, known=is_fitted, since=memory.learnt.since, n_items=len(model.catalogue))
-    return made((*terms, *_of_new_items(model, history)), is_asked, is_asked)
+    return made((*terms, *_of_new_items(model, history), *_against(model, state)), is_asked, is_asked)
+
+
+def _against(model: Model, state: UserState) -> tuple[Term, ...]:
+    """What events against items take from those like them, of a model that knows events only: a lift, none without."""
+    values, rated = np.array(state.values), np.array(state.rated, dtype=np.intp)
+    if not model.taste.likelihood.events_only or not (values < 0.0).any():
+        return ()
+    good = values > 0.0
+    row = sparse.csr_matrix(
+        (values[good], rated[good], np.array([0, good.sum()])), shape=(1, len(model.catalogue)), dtype=np.float64
+    )
+    without = model.taste.believe(row, state.start).of(0)
+    found = model.taste.items
+    said, plain = (evidence(found.level + belief.score(found.factors)) for belief in (state.belief, without))
+    return (Term(AGAINST, 1.0, np.minimum(said - plain, np.float32(0.0))),)
 
 
 def _of_new_items(model: Model, history: Positions) -> tuple[Term, ...]:
