@@ -36,6 +36,7 @@ _INVERTED = re.compile(rf"^(.*\S),\s*({'|'.join(_ARTICLES)})$", re.IGNORECASE)
 _IN_BRACKETS = re.compile(r"\(([^()]*)\)")
 _SUBTITLE = re.compile(r":\s|\s[-–—]\s|;\s|[：；—]")
 _SPOKEN, _LEAST_SPOKEN = 40, 4  # columns of a title in a sentence, and of what stands for the whole
+_LONGEST = 400  # letters of a title that are read for that
 _YEAR = re.compile(r"^\d{4}$")
 _KNOWN_AS = re.compile(r"^a\.?k\.?a\.?\s+", re.IGNORECASE)
 _APOSTROPHES = re.compile("['’`ʼ]")  # people type all of them
@@ -83,6 +84,7 @@ def spoken(title: str) -> str:
     >>> spoken("Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb (1963)")
     'Dr. Strangelove'
     """
+    title = title[:_LONGEST]
     bare = " ".join(_IN_BRACKETS.sub(" ", title).split()) or " ".join(title.split())
     found = _INVERTED.match(bare)
     if found:
@@ -97,7 +99,7 @@ def spoken(title: str) -> str:
 
 def _cut(text: str) -> str:
     """The beginning of a text, to the end of a word."""
-    kept = text
+    kept = text[:_SPOKEN]
     while _width(kept) >= _SPOKEN:
         kept = kept[:-1]
     whole = kept.rpartition(" ")[0]
