@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "new_users.json"
-STAGES = (5, 10, 20, 40)  # questions at which a claim is made
-OURS, NAMES = "lookahead", ("popularity", "a-optimal", "lookahead", "answerable-random")
+RESULTS = ROOT / "benchmarks" / "results" / "list_questions.json"
+LIST = "list-ndcg@10"
+EARLY, LATE = 2, 10  # questions after which lists are shown
 NOT_THE_SAME = (
     "jester",
     "goodbooks",
@@ -31,56 +31,89 @@ class Words:
     """What one language calls things."""
 
     columns: tuple[str, ...]
-    never: str
-    interval: str
-    clear: str
+    headline: str
+    verdict: str
     nowhere: str
+    comma: str
 
 
 READMES = {
     ROOT / "README.md": Words(
-        columns=("data", "pool", "RMSE", "random", *(f"`{name}`" for name in NAMES), f"`{OURS}` saves"),
-        never="never",
-        interval="{ratio:.1f}× ({low:.1f} to {high:.1f})",
-        clear=(
-            "Popularity is a strong rival on {data} with pool `{pool}`. Of the stages {all}, the RMSE of `{ours}` is "
-            "below that of `popularity` with an interval that excludes 0 at: {stages}."
+        columns=(
+            "data",
+            "lists",
+            "before any question",
+            f"{EARLY} questions about popular items",
+            f"{EARLY} of Palate's",
+            "more",
+            f"{LATE} about popular items",
+            f"{LATE} of Palate's",
+            "more",
+            "{last} at random",
         ),
-        nowhere="none",
+        headline=(
+            "{data}, people never seen: {early} of Palate's questions give a list with an NDCG@10 of {ours}, {early} "
+            "about popular items {popular}, {last} at random {random} (before any question {start})."
+        ),
+        verdict=(
+            "Of these {sets} sets Palate's list is better than after as many questions about popular items, with an "
+            "interval that excludes 0, on {ahead} at {early} questions and on {ahead_late} at {late}; worse: {behind}."
+        ),
+        nowhere="nowhere",
+        comma=", ",
     ),
     ROOT / "README.zh-CN.md": Words(
-        columns=("数据", "提问池", "RMSE", "随机", *(f"`{name}`" for name in NAMES), f"`{OURS}` 节省"),
-        never="未达到",
-        interval="{ratio:.1f} 倍（{low:.1f} 至 {high:.1f}）",
-        clear=(
-            "在 {data}（提问池 `{pool}`）上，`popularity` 是强劲的对手：在 {all} 个问题这几处，`{ours}` 的 RMSE "
-            "低于 `popularity` 且区间不含 0 的是：{stages}。"
+        columns=(
+            "数据",
+            "列表数",
+            "提问之前",
+            f"{EARLY} 个热门问题",
+            f"Palate 的 {EARLY} 个问题",
+            "提高",
+            f"{LATE} 个热门问题",
+            f"Palate 的 {LATE} 个问题",
+            "提高",
+            "{last} 个随机问题",
+        ),
+        headline=(
+            "{data}，从未见过的人：Palate 的 {early} 个问题之后列表的 NDCG@10 为 {ours}，"
+            "{early} 个热门问题之后 {popular}，{last} 个随机问题之后 {random}（提问之前 {start}）。"
+        ),
+        verdict=(
+            "在这 {sets} 个数据集里，与同样多的热门问题相比，Palate 的列表更好且区间不含 0 的："
+            "{early} 个问题时 {ahead} 个，{late} 个问题时 {ahead_late} 个；更差的：{behind}。"
         ),
         nowhere="无",
+        comma="、",
     ),
 }
 
 
-def headline(results: dict[str, Any]) -> str:
-    """The sentence that the benchmark came to."""
-    return str(results["headline"])
+def headline(results: dict[str, Any], words: Words) -> str:
+    """What it comes to on the first set."""
+    row = results["rows"][0]
+
+    def level(way: str, stage: int) -> str:
+        return f"{_at(row, way, LIST, stage):.3f}"
+
+    last, ours = row["stages"][-1], results["default"]
+    return words.headline.format(
+        data=row["set"],
+        early=EARLY,
+        last=last,
+        ours=level(ours, EARLY),
+        popular=level("popularity", EARLY),
+        random=level("random", last),
+        start=level("random", 0),
+    )
 
 
 def table(results: dict[str, Any], words: Words) -> str:
-    """Questions needed, a row for each data set and pool, and how clear the lead over popularity is."""
-    head = [f"| {' | '.join(words.columns)} |", f"| {' | '.join(['---'] * len(words.columns))} |"]
-    return "\n".join([*head, *(_row(row, words) for row in results["rows"]), "", _clear(results["rows"][0], words)])
-
-
-def _row(row: dict[str, Any], words: Words) -> str:
-    strategies = row["strategies"]
-    saved = {name: strategies[name]["labels_saved"] for name in ("random", *NAMES)}
-    needed = [words.never if saved[name]["questions"] is None else f"{saved[name]['questions']:.1f}" for name in saved]
-    if row["pool"] == "answered":  # there it is random once more
-        needed[-1] = "–"
-    target = f"{strategies['random']['rmse']['mean'][-1]:.3f}"
-    ours = words.never if saved[OURS]["ratio"] is None else words.interval.format(**saved[OURS])
-    return f"| {' | '.join([starred(row['set']), row['pool'], target, *needed, ours])} |"
+    """Quality of the list, a row for each set, and on how many the lead over questions about popular items is clear."""
+    rows, ours = results["rows"], results["default"]
+    columns = [column.format(last=results["stages"][-1]) for column in words.columns]
+    head = [f"| {' | '.join(columns)} |", f"| {' | '.join(['---'] * len(columns))} |"]
+    return "\n".join([*head, *(_row(row, ours) for row in rows), "", _verdict(rows, ours, words)])
 
 
 def starred(name: str) -> str:
@@ -88,17 +121,43 @@ def starred(name: str) -> str:
     return name + ("\\*" if name in NOT_THE_SAME else "")
 
 
-def _clear(row: dict[str, Any], words: Words) -> str:
-    strategies = row["strategies"]
-    highest = dict(zip(strategies["stages"], strategies[OURS]["minus popularity"]["high"], strict=True))
-    clear = [str(stage) for stage in STAGES if highest[stage] < 0]
-    names = {"stages": ", ".join(clear) or words.nowhere, "all": ", ".join(map(str, STAGES))}
-    return words.clear.format(data=row["set"], pool=row["pool"], ours=OURS, **names)
+def _at(row: dict[str, Any], way: str, figure: str, stage: int, end: str = "mean") -> float:
+    return float(row["ways"][way][figure][end][row["stages"].index(stage)])
+
+
+def _row(row: dict[str, Any], ours: str) -> str:
+    cells = [starred(row["set"]), f"{row['users']:,}", f"{_at(row, 'random', LIST, 0):.3f}"]
+    for stage in (EARLY, LATE):
+        low, more, high = (_at(row, ours, "minus popularity", stage, end) for end in ("low", "mean", "high"))
+        cells += [f"{_at(row, way, LIST, stage):.3f}" for way in ("popularity", ours)]
+        cells.append(f"{more:+.3f} ({low:+.3f} to {high:+.3f})".replace("-", "−"))
+    cells.append(f"{_at(row, 'random', LIST, row['stages'][-1]):.3f}")
+    return f"| {' | '.join(cells)} |"
+
+
+def _verdict(rows: list[dict[str, Any]], ours: str, words: Words) -> str:
+    def clear(stage: int) -> int:
+        return sum(_at(row, ours, "minus popularity", stage, "low") > 0 for row in rows)
+
+    behind = [
+        f"{row['set']} ({stage})"
+        for row in rows
+        for stage in row["stages"]
+        if _at(row, ours, "minus popularity", stage, "high") < 0
+    ]
+    return words.verdict.format(
+        sets=len(rows),
+        ahead=clear(EARLY),
+        ahead_late=clear(LATE),
+        early=EARLY,
+        late=LATE,
+        behind=words.comma.join(behind) or words.nowhere,
+    )
 
 
 def filled(text: str, results: dict[str, Any], words: Words) -> str:
     """A README with what was measured between its marks."""
-    for mark, content in (("headline", headline(results)), ("results", table(results, words))):
+    for mark, content in (("headline", headline(results, words)), ("results", table(results, words))):
         place = re.compile(rf"(<!-- {mark} -->\s*).*?(\s*<!-- /{mark} -->)", re.DOTALL)
         text, count = place.subn(lambda found, content=content: f"{found[1]}{content}{found[2]}", text)  # type: ignore[misc]
         if count != 1:

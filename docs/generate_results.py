@@ -745,6 +745,38 @@ def catalogue_scale(results: dict[str, Any]) -> str:
     )
 
 
+def list_questions(results: dict[str, Any]) -> str:
+    """Quality of the list after so many questions, by way to ask, and less that of rivals."""
+    parts = [
+        "NDCG@10 of the list of ten out of the whole catalogue, over the users who like anything of the half that "
+        "nothing is asked about. In brackets 95 % intervals over people; differences are paired."
+    ]
+    for row in results["rows"]:
+        shown = [stage for stage in (0, 2, 5, 10, 20) if stage in row["stages"]]
+        places = [row["stages"].index(stage) for stage in shown]
+        levels = [
+            [f"`{name}`", *(_stage(way["list-ndcg@10"], place, 3) for place in places), f"{way['answered'][-1]:.1f}"]
+            for name, way in row["ways"].items()
+        ]
+        parts.append(f"{row['set']}, {row['seeds']} seeds, {row['users']:,} people:")
+        parts.append(table(["questions by", *map(str, shown), "answers"], levels))
+        ours = row["ways"][results["default"]]
+        rivals = [
+            [rival.removeprefix("minus "), *(_stage(ours[rival], place, 3) for place in places[1:])]
+            for rival in ours
+            if rival.startswith("minus ")
+        ]
+        parts.append(table([f"`{results['default']}` less", *map(str, shown[1:])], rivals))
+    if "chosen" in results:
+        gains = [[f"`{name}`", f"{gain:+.4f}"] for name, gain in results["chosen"]["gains"].items()]
+        parts.append(
+            "Chosen on users held back inside the training part: NDCG@10 less that of questions about popular items, "
+            "mean over the sets and over 2, 5, 10 and 20 questions:"
+        )
+        parts.append(table(["questions by", "less popular items"], gains))
+    return "\n\n".join(parts)
+
+
 def semi_supervised(results: dict[str, Any]) -> str:
     """What pseudo-labels change."""
     people = [
@@ -826,6 +858,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "media_encoding": ("How fast images and sounds are encoded", media_encoding),
     "encoding_scale": ("A large catalogue encoded and fitted", encoding_scale),
     "reasons": ("Reasons of a list", reasons),
+    "list_questions": ("What a question is worth for the list", list_questions),
     "strategies": ("Which strategy: new people, sixteen sets", strategies),
     "learning_items": ("Items that learn between fits", learning_items),
     "new_items": ("Whom to ask about a new item", new_items),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import get_args
 
-from palate.acquisition import DEFAULT, Strategy
+from palate.acquisition import ABOUT_ITEM, DEFAULT, Strategy
 from palate.acquisition.pool.pool import Status
 from palate.acquisition.pool.registry import POOL_STRATEGIES
 from palate.acquisition.registry import grouped
@@ -21,8 +21,9 @@ Written by `docs/generate_strategies.py` from the registry (`src/palate/acquisit
 much each question is worth; the question worth most is asked. They stand here by how well their worth is known, and
 then by idea; `palate strategies` prints the same on the command line.
 
-The default is `{DEFAULT}`: of all contenders on sixteen sets the one that is distinguishably behind another on the
-fewest, by one rule for all ([the table](results.md#which-strategy-new-people-sixteen-sets)).
+The default is `{DEFAULT}`, by the list that people are shown after so many questions, by one rule for all sets
+([the table](results.md#what-a-question-is-worth-for-the-list)). Whom to ask about an item is chosen by `{ABOUT_ITEM}`:
+there it is what everybody will think of it that is to be predicted.
 
 ## What they have in common
 
@@ -45,7 +46,8 @@ somebody knows, it is the chance of an answer.
 
 A strategy with an *extra* needs what `pip install '.[EXTRA]'` installs.
 
-A strategy with a *shortlist* scores only so many candidates: the most promising by `a-optimal-relative`.
+A strategy with a *shortlist* scores only so many candidates: the most promising by `a-optimal-relative`; of
+`list-value` those that the user most likely knows.
 
 In the tables, D is the number of taste dimensions, R of rating levels, I of candidates, J of targets drawn (64), C of
 classes, T of posterior draws, K of aspects.
@@ -70,9 +72,10 @@ FORMULAS = """### In formulas
   quadrature with 12 nodes.
 - **lookahead**: `a-optimal-relative`, and the value of what an answer, or the lack of one, says of what can be asked
   next; 0 where everything can be answered.
-- **list-value**: what an answer is expected to add to $\\sum_{r \\le 10} u_{(r)} / \\log_2(r + 1)$ and, beside it,
-  $\\sum_j E[(u_j(y) - u_j)^2]$ over the 50 best items, each as a share of what the best question brings, with
-  $u_j = P(\\text{knows } j) P(\\text{likes } j)$. Three answers: "don't know it", above and below what is expected.
+- **list-value**: the share by which an answer is expected to raise
+  $V = \\sum_{r \\le 10} u_{(r)} / \\log_2(r + 1)$ at once, $u_j = P(\\text{knows } j)\\,P(\\text{likes } j)$, and 0.3
+  times the mean squared correlation of the answer with what is not known of the 50 best items, of taste and of what
+  the user knows. Three answers: "don't know it", above and below what is expected.
 """
 
 TAIL = """## In simulations only

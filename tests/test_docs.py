@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS, EXAMPLES, RESULTS = ROOT / "docs", ROOT / "examples", ROOT / "benchmarks" / "results"
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
 PAGES = (*READMES, *sorted(DOCS.rglob("*.md")), ROOT / "CONTRIBUTING.md")
-NEW_USERS = RESULTS / "new_users.json"
+LIST_QUESTIONS = RESULTS / "list_questions.json"
 
 HEADLINE = re.compile(r"<!-- headline -->\s*(.*?)\s*<!-- /headline -->", re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
@@ -206,19 +206,20 @@ def test_every_module_that_the_model_page_names_exists() -> None:
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
 def test_the_headline_is_the_measured_one(readme: Path) -> None:
     [shown] = HEADLINE.findall(readme.read_text(encoding="utf-8"))
-    assert shown == json.loads(NEW_USERS.read_text(encoding="utf-8"))["headline"]
+    row = json.loads(LIST_QUESTIONS.read_text(encoding="utf-8"))["rows"][0]
+    for way, place in ((DEFAULT, row["stages"].index(2)), ("popularity", row["stages"].index(2)), ("random", -1)):
+        assert f"{row['ways'][way]['list-ndcg@10']['mean'][place]:.3f}" in shown, way
 
 
 @pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
 def test_the_table_of_results_is_the_measured_one(readme: Path) -> None:
     figures = script("generate_figures")
-    results, shown = json.loads(NEW_USERS.read_text(encoding="utf-8")), readme.read_text(encoding="utf-8")
+    results, shown = json.loads(LIST_QUESTIONS.read_text(encoding="utf-8")), readme.read_text(encoding="utf-8")
     assert shown == figures.filled(shown, results, figures.READMES[readme]), "Try: python docs/generate_figures.py"
+    assert results["default"] == DEFAULT
     for row in results["rows"]:
-        saved = row["strategies"][DEFAULT]["labels_saved"]
-        assert f"{saved['ratio']:.1f}" in "".join(
-            re.findall(rf"^\| {row['set']}(?:\\\*)? \| {row['pool']} .*$", shown, re.MULTILINE)
-        )
+        level = row["ways"][DEFAULT]["list-ndcg@10"]["mean"][row["stages"].index(10)]
+        assert f"{level:.3f}" in "".join(re.findall(rf"^\| {row['set']}(?:\\\*)? \| .*$", shown, re.MULTILINE))
 
 
 # --- examples -------------------------------------------------------------------------------------

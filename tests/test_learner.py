@@ -247,7 +247,7 @@ def test_undo_of_nothing_is_refused() -> None:
 # ---- ask ------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("strategy", ["random", "lookahead", "epig", "evoi-ndcg", "voting", "badge"])
+@pytest.mark.parametrize("strategy", ["random", "lookahead", "list-value", "epig", "evoi-ndcg", "voting", "badge"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_asking_reads_only_and_never_asks_twice(strategy: str, kind: str) -> None:
     for user in ("newcomer", "u007"):
@@ -299,7 +299,7 @@ def test_somebody_who_has_answered_everything_is_asked_nothing() -> None:
 
 def test_a_question_says_what_it_is_worth() -> None:
     (question,) = learner().ask("newcomer", rng=rng())
-    assert question.strategy == "lookahead"
+    assert question.strategy == "list-value"
     assert question.why.startswith("an answer lowers the uncertainty about what you may be shown by ")
     share = float(question.why.split(" by ")[1].split("%")[0]) / 100
     before = learner().state("newcomer").belief

@@ -11,7 +11,7 @@ from typing import Any, Literal, Unpack
 import numpy as np
 import polars as pl
 
-from palate.acquisition import DEFAULT
+from palate.acquisition import ABOUT_ITEM, DEFAULT
 from palate.acquisition.draw import Draw
 from palate.acquisition.oracle_choice import Action
 from palate.acquisition.strategy import Score, Strategy
@@ -172,8 +172,9 @@ class Learner:
             candidates: Ids that may be asked; the whole catalogue if None. What the user has answered is left out.
             concepts: Names of categories, or other words, that may be asked; all categories if None.
             seconds: What each form costs; None: the assumptions of :mod:`palate.costs`.
-            targets: What is to be predicted well: ``known``, what the user is likely to know; ``slate``, what they are
-                likely to be shown next; ``popularity``; or ``uniform``.
+            targets: What is to be predicted well, of a strategy that is aimed, as the default is not, whose aim is the
+                list: ``known``, what the user is likely to know; ``slate``, what they are likely to be shown next;
+                ``popularity``; or ``uniform``.
             random_share: Probability that a question to rate an item is drawn uniformly instead.
             draw: ``greedy`` takes the best; ``power``, ``softmax`` and ``softrank`` draw by the scores.
             rng: Breaks ties, and draws where the strategy does.
@@ -189,7 +190,7 @@ class Learner:
         item_id: str,
         *,
         k: int = 1,
-        strategy: str | Strategy | Score = DEFAULT,
+        strategy: str | Strategy | Score = ABOUT_ITEM,
         users: Sequence[str] | None = None,
         random_share: float = RANDOM_SHARE,
         rng: np.random.Generator | None = None,

@@ -70,7 +70,7 @@ def test_it_goes_on_where_it_stopped(cli, model, tmp_path):
     whole = cli("interview", apart, "--user", "parts", stdin="4\n2\n5\n3\n")
     cli("interview", model, "--user", "parts", stdin="4\n2\n")
     second = cli("interview", model, "--user", "parts", stdin="z\n2\n5\n3\n")
-    assert "strategy lookahead, 2 kept from before" in second.out
+    assert "strategy list-value, 2 kept from before" in second.out
     told, at_once = (Learner.load(folder).told["parts"] for folder in (model, apart))
     assert [(a.item_id, a.value) for a in told] == [(a.item_id, a.value) for a in at_once]
     assert whole.out.split("The list now:")[1] == second.out.split("The list now:")[1]

@@ -23,9 +23,10 @@ from palate.acquisition.strategy import Score, Strategy
 from palate.errors import OptionError, did_you_mean
 from palate.errors.checks import shown
 
-__all__ = ["DEFAULT", "STRATEGIES", "Score", "Strategy", "get_strategy", "grouped"]
+__all__ = ["ABOUT_ITEM", "DEFAULT", "STRATEGIES", "Score", "Strategy", "get_strategy", "grouped"]
 
-DEFAULT = "lookahead"
+DEFAULT = "list-value"  # to a user, for the list they are shown
+ABOUT_ITEM = "lookahead"  # about an item: whom to ask, for what everybody will think of it
 
 _belief = partial(Strategy.of, idea="The belief", status="recommended")
 _unweighed = partial(_belief, weighs_answerability=False)

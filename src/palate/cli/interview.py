@@ -41,7 +41,7 @@ UNKNOWN, SKIP, UNDO, QUIT = "u", "s", "z", "q"
 def interview(
     model: Model,
     user: User,
-    strategy: Strategy = "lookahead",
+    strategy: Strategy = "list-value",
     forms: Forms = None,
     targets: Targets = "known",
     stop_below: Annotated[

@@ -39,7 +39,7 @@ def ask(
     model: Model,
     user: User,
     k: Count = 5,
-    strategy: Strategy = "lookahead",
+    strategy: Strategy = "list-value",
     forms: Forms = None,
     targets: Targets = "known",
     as_json: Json = False,

@@ -15,7 +15,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from palate.acquisition import DEFAULT, Candidates, Given, Population, get_strategy, select
+from palate.acquisition import ABOUT_ITEM, Candidates, Given, Population, get_strategy, select
 from palate.acquisition.strategy import Score, Strategy
 from palate.entities import USER, Question
 from palate.errors import OptionError
@@ -123,7 +123,7 @@ def whom_to_ask(
     item_id: str,
     *,
     k: int = 1,
-    strategy: str | Strategy | Score = DEFAULT,
+    strategy: str | Strategy | Score = ABOUT_ITEM,
     users: Sequence[str] | None = None,
     random_share: float = 0.0,
     rng: np.random.Generator,

@@ -16,11 +16,12 @@ from palate.acquisition.belief.a_optimal_relative import a_optimal_relative
 from palate.acquisition.belief.bald import bald
 from palate.acquisition.belief.entropy import entropy
 from palate.acquisition.belief.epig import epig
-from palate.acquisition.belief.list_value import list_value
+from palate.acquisition.belief.list_value import CONTENDERS, LATER, list_gain, list_value
 from palate.acquisition.belief.lookahead import lookahead
 from palate.acquisition.belief.popularity import popularity
 from palate.acquisition.belief.random import random
 from palate.acquisition.belief.variance import variance
+from palate.errors import OptionError
 from palate.posteriors import likelihoods
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.belief import Belief
@@ -335,16 +336,19 @@ def chances_of(candidates: Candidates, belief: Belief, exposure: Belief) -> np.n
     return known * norm.cdf(mean / np.sqrt(spread))
 
 
-@pytest.mark.parametrize("rated", [(), (3, 7)])
-def test_the_value_for_the_list_is_what_three_answers_do_to_it(rated: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("items", "rated"), [(30, ()), (30, (3, 7)), (70, ())])
+def test_the_value_for_the_list_is_what_three_answers_do_to_it(items: int, rated: tuple[int, ...]) -> None:
     """Each answer told to both beliefs, and the lists made anew; what is asked, or was rated, is on none."""
-    belief, candidates = many(rated=rated)
+    belief, candidates = many(items=items, rated=rated)
     answerability, exposure = candidates.answerability, candidates.exposure
     assert answerability is not None and exposure is not None
-    found = list_value(belief, candidates, rng=np.random.default_rng(0))
-    added, moved = np.zeros((2, len(candidates)))
+    found, gained = list_value(belief, candidates, rng=np.random.default_rng(0)), list_gain(belief, candidates)
+    now = chances_of(candidates, belief, exposure)
+    now[list(rated)] = -1.0
+    everything = np.argsort(-now)[: min(CONTENDERS, len(now) - len(rated))]
+    added, resolved = np.zeros((2, len(candidates)))
     for item in range(len(candidates)):
-        there = np.setdiff1d(np.arange(len(candidates)), [item, *rated])
+        there = everything[everything != item]
         factors, noise = candidates.items.factors[item], candidates.items.answer_noise[item]
         step = np.sqrt(factors @ belief.covariance @ factors + noise)
         known = candidates.known[item]
@@ -353,14 +357,22 @@ def test_the_value_for_the_list_is_what_three_answers_do_to_it(rated: tuple[int,
             (known / 2, belief.update(factors, step, noise), True),
             (known / 2, belief.update(factors, -step, noise), True),
         ]
-        before = chances_of(candidates, belief, exposure)[there]
+        before = dcg(chances_of(candidates, belief, exposure)[there])
         for chance, taste, answered in after:
             then = chances_of(candidates, taste, answerability.observe(exposure, item, answered))[there]
-            added[item] += chance * (dcg(then) - dcg(before))
-            moved[item] += chance * ((then - before) ** 2).sum()
-    added = np.maximum(added, 0.0)
-    assert (added > 0).sum() > 5
-    np.testing.assert_allclose(found, added / added.max() + moved / moved.max(), rtol=1e-9)
+            added[item] += chance * (dcg(then) - before) / before
+        of_taste = correlations(candidates.items.factors, belief, candidates.items.answer_noise)[item, there]
+        of_known = correlations(answerability.loadings, exposure, answerability.noise)[item, there]
+        resolved[item] = (known * of_taste**2 + of_known**2).mean()
+    assert (added > 0).sum() > 5 and (added.max() > resolved.min())
+    np.testing.assert_allclose(gained, added, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found, added + LATER * resolved, rtol=1e-9)
+
+
+def correlations(factors: np.ndarray, belief: Belief, noise: np.ndarray) -> np.ndarray:
+    covariance = factors @ belief.covariance @ factors.T
+    deviation = np.sqrt(covariance.diagonal() + noise)
+    return covariance / np.outer(deviation, deviation)
 
 
 def dcg(chances: np.ndarray) -> float:
@@ -388,10 +400,12 @@ def test_the_value_for_the_list_where_everything_is_known_is_the_ratings_alone()
     sure = candidates.aimed(candidates.answerability, candidates.exposure, Given.nothing(), answerable=True)
     known_taste = Belief(belief.mean, np.zeros((2, 2)))
     assert (list_value(belief, sure, rng=np.random.default_rng(0)) > 0).all()
-    np.testing.assert_array_equal(list_value(known_taste, sure, rng=np.random.default_rng(0)), 0.0)
+    np.testing.assert_allclose(list_value(known_taste, sure, rng=np.random.default_rng(0)), 0.0, atol=1e-12)
 
 
 def test_the_value_for_the_list_of_events_is_lookahead() -> None:
     belief, candidates = pair("implicit")
     rng = np.random.default_rng
     np.testing.assert_array_equal(list_value(belief, candidates, rng=rng(0)), lookahead(belief, candidates, rng=rng(0)))
+    with pytest.raises(OptionError, match="Take lookahead"):
+        list_gain(belief, candidates)
