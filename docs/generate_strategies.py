@@ -73,7 +73,7 @@ FORMULAS = """### In formulas
 - **lookahead**: `a-optimal-relative`, and the value of what an answer, or the lack of one, says of what can be asked
   next; 0 where everything can be answered.
 - **list-value**: the share by which an answer is expected to raise
-  $V = \\sum_{r \\le 10} u_{(r)} / \\log_2(r + 1)$ at once, $u_j = P(\\text{knows } j)\\,P(\\text{likes } j)$, and 0.3
+  $V = \\sum_{r \\le 10} u_{(r)} / \\log_2(r + 1)$ at once, $u_j = P(\\text{knows } j)\\,P(\\text{likes } j)$, and 0.5
   times the mean squared correlation of the answer with what is not known of the 50 best items, of taste and of what
   the user knows. Three answers: "don't know it", above and below what is expected.
 """

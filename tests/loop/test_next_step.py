@@ -180,7 +180,9 @@ def test_likes_asked_for_again_are_two_likes() -> None:
 
 
 def test_a_pseudo_label_is_accepted_where_it_is_worth_its_price() -> None:
-    first, second = (question.item_id for question in learner().ask("newcomer", k=2, random_share=0, rng=rng()))
+    first, second = (
+        question.item_id for question in learner().ask("newcomer", k=2, strategy="lookahead", random_share=0, rng=rng())
+    )
     labels = [label(first, 0.1), label(first, 0.25), label(second, 0.001)]
     prices = {Action.USER: Price(4.0), Action.PSEUDO_LABEL: Price(0.1)}
     step = learner().decide("newcomer", prices, labels=labels, rng=rng())

@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from palate.acquisition.belief.list_value import list_gain
 from palate.acquisition.candidates import Candidates
 from palate.acquisition.oracle_choice import Action, Channel, decide
 from palate.acquisition.registry import get_strategy
 from palate.acquisition.select import values
+from palate.acquisition.shortlist import most_promising
 from palate.acquisition.stopping import by_value
 from palate.arrays import Mask
 from palate.costs import Budget, Price
@@ -30,7 +32,8 @@ from palate.model.counted import is_repeat
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import MARK, is_pseudo, weight_of
 
-LIST_VALUE = "evoi-ndcg"  # that of the best item alone is next to 0 where everybody loves one thing
+OF_LIST = "list-value"
+OF_EVENTS = "evoi-ndcg"  # that of the best item alone is next to 0 where everybody loves one thing
 PERSON = "person"
 _NAMES = {Action.ANNOTATOR: "annotator", Action.LANGUAGE_MODEL: "language-model"}
 
@@ -118,10 +121,10 @@ def next_step(
 def worth_asking(memory: Memory, user_id: str, price: float, *, rng: np.random.Generator) -> bool:
     """Whether some question to this user is expected to raise the NDCG@10 of their list by more than ``price``.
 
-    Stopping by value: the expected value of information of an answer, times the chance of one
-    (:func:`palate.acquisition.stopping.by_value`). In units of NDCG, 1 being the best list there is. The value of the
-    best item alone would not do: where one item is everybody's favourite it is next to 0 before the first question
-    (``benchmarks.stopping``).
+    Stopping by value (:func:`palate.acquisition.stopping.by_value`), of the list that is shown next: "don't know it"
+    counts as an answer (:func:`palate.acquisition.belief.list_value.list_gain`). In units of NDCG, 1 being a list of
+    ten items that are certainly met and liked. Of events, which nobody says they like, it is the strategy
+    ``evoi-ndcg``, by taste alone.
 
     Args:
         price: Of a question; 0.002 is a fifth of a hundredth of the best list.
@@ -133,8 +136,12 @@ def worth_asking(memory: Memory, user_id: str, price: float, *, rng: np.random.G
     allowed = allowed_items(memory.model, state, None)
     if not allowed.any():
         return False
-    found = values(get_strategy(LIST_VALUE), state.belief, on_offer, allowed=allowed, rng=rng)
-    return not by_value(np.where(allowed, found, -np.inf), price)
+    if memory.model.taste.likelihood.events_only:
+        found = values(get_strategy(OF_EVENTS), state.belief, on_offer, allowed=allowed, rng=rng)
+        return not by_value(np.where(allowed, found, -np.inf), price)
+    size = min(get_strategy(OF_LIST).shortlist, int(allowed.sum()))
+    first = most_promising(np.where(allowed, on_offer.known, -np.inf), size, rng=rng)
+    return not by_value(list_gain(state.belief, on_offer.take(first)), price)
 
 
 @dataclass(frozen=True, slots=True)

@@ -346,7 +346,7 @@ def test_the_value_for_the_list_is_what_three_answers_do_to_it(items: int, rated
     now = chances_of(candidates, belief, exposure)
     now[list(rated)] = -1.0
     everything = np.argsort(-now)[: min(CONTENDERS, len(now) - len(rated))]
-    added, resolved = np.zeros((2, len(candidates)))
+    added, risen, resolved = np.zeros((3, len(candidates)))
     for item in range(len(candidates)):
         there = everything[everything != item]
         factors, noise = candidates.items.factors[item], candidates.items.answer_noise[item]
@@ -361,11 +361,12 @@ def test_the_value_for_the_list_is_what_three_answers_do_to_it(items: int, rated
         for chance, taste, answered in after:
             then = chances_of(candidates, taste, answerability.observe(exposure, item, answered))[there]
             added[item] += chance * (dcg(then) - before) / before
+            risen[item] += chance * (dcg(then) - before) / dcg(np.ones(10))
         of_taste = correlations(candidates.items.factors, belief, candidates.items.answer_noise)[item, there]
         of_known = correlations(answerability.loadings, exposure, answerability.noise)[item, there]
         resolved[item] = (known * of_taste**2 + of_known**2).mean()
     assert (added > 0).sum() > 5 and (added.max() > resolved.min())
-    np.testing.assert_allclose(gained, added, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(gained, risen, rtol=1e-9, atol=1e-12)
     np.testing.assert_allclose(found, added + LATER * resolved, rtol=1e-9)
 
 
