@@ -89,8 +89,6 @@ def _terms(scores: ListScores, familiarity: float, layout: Layout) -> Terms:
     share = scores.share_of(None, familiarity)
     if any(term.places is not None for term in scores.terms):
         linear.append((1.0, few))
-    if scores.lifts:
-        linear.append((-share, layout.columns["known"]))
     known = (share, scores.state.exposure) if scores.known else None
     if not model.taste.likelihood.events_only:
         return Terms(linear, evidence, known, scores.state.belief, scores.shift if scores.shift.any() else None)

@@ -4,8 +4,8 @@
 
 ``M`` is the logarithm, up to a constant, of how likely an item is met next. Of somebody who did something it is what
 the experts make of it (:mod:`palate.ranking.list_model`). Of somebody of whom answers alone are known it is
-``log P(know i | answers)``, so the list is P(know) · P(like) without a weight; where popularity of late tells more than
-popularity, what answers say of exposure is added to that. Of somebody of whom nothing is known it is popularity alone.
+``log P(know i | answers)``, so the list is P(know) · P(like) without a weight. Of somebody of whom nothing is known it
+is popularity alone, of late where that tells more.
 
 A model of events knows no liking apart from meeting: there ``S = M``, and familiarity weighs popularity within it.
 """
@@ -27,7 +27,7 @@ from palate.posteriors.answerability import known_chance
 from palate.posteriors.belief import Belief
 from palate.ranking.experts.content import NEW_ITEMS
 from palate.ranking.histories import Histories, evidence
-from palate.ranking.list_model import EVER, LEVELS
+from palate.ranking.list_model import LEVELS
 from palate.ranking.terms import Term
 
 Items = Positions | slice
@@ -45,7 +45,6 @@ class ListScores:
         history: Positions of what they met, oldest first, (n,).
         terms: What each expert says of it.
         known: Whether log P(know | answers) counts.
-        lifts: Whether log P(know | nothing) is taken from it, so that it is 0 of somebody never asked.
         is_fitted: Whether the user is in the fit.
         shift: By how much the content of what they answered moves what is expected of each item, (I,).
     """
@@ -55,7 +54,6 @@ class ListScores:
     history: Positions
     terms: tuple[Term, ...]
     known: bool
-    lifts: bool
     is_fitted: bool
     shift: Array
 
@@ -74,11 +72,8 @@ class ListScores:
             total += self.share_of(term, familiarity) * (
                 term.dense(n_items) if isinstance(items, slice) else term.at(items)
             )
-        share = self.share_of(None, familiarity)
         if self.known:
-            total += share * log_know(self.model, self.state.exposure, items)
-        if self.lifts:
-            total -= share * log_know(self.model, self.model.answerability.start(), items)
+            total += self.share_of(None, familiarity) * log_know(self.model, self.state.exposure, items)
         return total
 
     def total(self, familiarity: float = 1.0, items: Items = EVERY) -> Array:
@@ -108,16 +103,15 @@ def list_scores(memory: Memory, user_id: str) -> ListScores:
     of = memory.source(user_id)
     history, is_fitted = met(model, of), of.row is not None
 
-    def made(terms: tuple[Term, ...], known: bool, lifts: bool) -> ListScores:
-        return ListScores(model, state, history, terms, known, lifts, is_fitted, content_shift(model, state))
+    def made(terms: tuple[Term, ...], known: bool) -> ListScores:
+        return ListScores(model, state, history, terms, known, is_fitted, content_shift(model, state))
 
     if model.list_model is None:
-        return made((), True, False)
-    is_asked = not len(history) and bool(state.exposure.mean.any())
-    if is_asked and model.list_model.start == (EVER,):
-        return made(_against(model, state), True, False)
+        return made((), True)
+    if not len(history) and state.exposure.mean.any():
+        return made(_against(model, state), True)
     terms = model.list_model.terms(history, known=is_fitted, since=memory.learnt.since, n_items=len(model.catalogue))
-    return made((*terms, *_of_new_items(model, history), *_against(model, state)), is_asked, is_asked)
+    return made((*terms, *_of_new_items(model, history), *_against(model, state)), False)
 
 
 def _against(model: Model, state: UserState) -> tuple[Term, ...]:

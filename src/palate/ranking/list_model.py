@@ -88,11 +88,6 @@ class ListModel:
     def n_items(self) -> int:
         return len(self.levels[EVER])
 
-    @property
-    def start(self) -> tuple[str, ...]:
-        """Names of the experts that count where nothing is known."""
-        return tuple(name for name, weight in zip(self.new.names, self.new.of(0), strict=True) if weight)
-
     def expert(self, name: str) -> Expert:
         """By its name, if it counts."""
         if name in self.levels:

@@ -6,7 +6,7 @@ extreme eigenvalues of the belief's covariance times ``|w|²`` are taken, so tha
 whose upper bound reaches the k-th best lower bound are scored again in double precision by the caller, so the list is
 that of the plain computation.
 
-Memory: 4 (D + E + 6) bytes an item for the layout, D dimensions of taste and E of exposure, each padded to a multiple
+Memory: 4 (D + E + 5) bytes an item for the layout, D dimensions of taste and E of exposure, each padded to a multiple
 of 4; while scoring 4 for the bounds and 4 for every evidence.
 """
 
@@ -148,7 +148,7 @@ class Layout:
     Attributes:
         taste, exposure: Factors, and loadings of who knows what.
         columns: By name ``squares`` (|w|²), ``noise`` of an answer, ``level`` above the cut of liking, ``rate`` and
-            ``floor`` of P(know), and ``known``, its logarithm where nothing was asked, (n · BLOCK,) each.
+            ``floor`` of P(know), (n · BLOCK,) each.
     """
 
     n_items: int
@@ -170,7 +170,6 @@ class Layout:
             "level": like_level,
             "rate": answerability.rate,
             "floor": answerability.floor,
-            "known": np.log(answerability.probability(answerability.start())),
         }
         return cls(len(items), taste, exposure, {name: _padded(values) for name, values in columns.items()})
 

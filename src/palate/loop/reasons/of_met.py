@@ -65,8 +65,6 @@ def know_parts(scores: ListScores, shown: Positions, evidence: Sequence[Evidence
     lifts = (log_know(model, state.exposure, items) - base for items, base in ((shown, of_shown), (some, of_some)))
     lift, mean = lifts
     known = Part("know", Kind.KNOWN, share * (lift - mean.mean()), _known_by(scores, shown, evidence))
-    if scores.lifts:
-        return [known]
     return [Part(EVER, Kind.POPULAR, share * (of_shown - of_some.mean())), known]
 
 
