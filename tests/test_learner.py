@@ -628,7 +628,10 @@ def test_IN_10_an_unknown_user_and_one_without_answers_start_alike() -> None:
     of = learner()
     assert of.recommend("nobody") == of.recommend("somebody else")
     users = pl.concat(
-        [data("both").interactions, data("both").interactions[:1].with_columns(user_id=pl.lit("quiet"), rating=None)]
+        [
+            data("both").interactions,
+            data("both").interactions[:1].with_columns(user_id=pl.lit("quiet"), rating=None, event=None),
+        ]
     )
     quiet = Learner.fit(replace(data("both"), interactions=users), encoder="none", dim=4)
     assert "quiet" in quiet.model.user_ids and quiet.knows("quiet")

@@ -93,8 +93,7 @@ class Learner:
             on_corrupt: ``raise`` at an image or sound that cannot be read, or ``skip`` it: its item goes without.
             likelihood: ``gaussian`` ratings, ``ordered`` stars of uneven steps, ``probit`` likes, ``implicit`` events,
                 or ``auto``: implicit where there is no rating, probit where ratings are 0 and 1, gaussian otherwise,
-                unless another tells answers held out better. Or the thing itself, where its
-                weights are to be others: ``Implicit(confidence=24.0, background=8.0)``.
+                unless another tells answers held out better. Or one with other weights: ``Implicit(24.0, 8.0)``.
             dim: Taste dimensions at the start, those without support are dropped; None: 16, of many events up to 64.
             history: What encodes histories: the recency-weighted ``mean`` of content; that of ``factors``; the encoder
                 of text, told what was liked and disliked (``text``); or a Transformer trained on the data

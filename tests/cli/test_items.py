@@ -104,7 +104,10 @@ def test_an_unknown_item_is_told_how_it_may_become_known(cli, model):
 
 def test_what_each_part_of_an_item_says_of_it_is_shown(cli, worded, model):
     found = cli("item", "show", worded, "i07", "--json").json
-    assert (found["item_id"], [one["modality"] for one in found["modalities"]]) == ("i07", ["text", "category"])
+    assert (found["item_id"], [one["modality"] for one in found["modalities"]]) == (
+        "i07",
+        ["text", "category", "words"],
+    )
     assert found["left"] <= found["unexplained"]
     shown = cli("item", "show", worded, "i07").out
     assert shown.startswith(f"{found['title']} (i07), {found['answers']:,} answers\n")

@@ -268,7 +268,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Learner:
     ]
     of = np.concatenate([np.zeros((200, 1)), (has - 0.4) @ rng.normal(size=(4, 2))], 1)
     folder = loud(tmp_path_factory.mktemp("loud"))
-    with mock.patch("palate.model.adapt_text.LORA", FAST):
+    alone = mock.patch("palate.encoders.items.words_block", return_value=None)  # beside words it has nothing to add
+    with mock.patch("palate.model.adapt_text.LORA", FAST), alone:
         return Learner.fit(rated(of, texts), encoder=str(folder), dim=3, adapt="lora")
 
 

@@ -38,7 +38,7 @@ NOTES = {  # why a list is not what it might be, by the code that --json gives
     "without-lists": "For some users nothing is left to show: they have no row.",
     "all-asked": "Nothing is left to ask: every item has an answer.",
     "no-categories": "The items have no categories.",
-    "no-history": "What a user does moves no list of this model: fit it with an encoder, or with --history factors.",
+    "no-history": "What a user does moves no list of this model, which an older version fitted: call palate refit.",
 }
 SEARCHED = 20_000  # users whose ids are compared with an unknown one
 Count = Annotated[int, typer.Option("-k", min=0, help="How many.")]
@@ -112,9 +112,9 @@ def companions(
     seed: UnusedSeed = 0,
 ) -> None:
     """The same list as `palate recommend`, under the name of one that was its own."""
-    line(errors(), "Note: there is one list now, so companions shows what recommend does. Call palate recommend.")
     learner = load_model(model)
     _for_one(learner, user, k, _options(learner, exclude, allow, category, include_seen), as_json)
+    line(errors(), "Note: there is one list now, so companions shows what recommend does. Call palate recommend.")
 
 
 def _for_one(learner: Learner, user: str, k: int, options: ListArguments, as_json: bool) -> None:

@@ -178,7 +178,7 @@ def see(
         last = recommender.last_seq
         records = recommender.see(given)
         fitted = recommender.learner.model
-        is_heard = fitted.taste.likelihood.events_only or fitted.history_prior is not None
+        is_heard = fitted.list_model is not None or fitted.taste.likelihood.events_only or bool(fitted.history_prior)
         notes = [] if is_heard else ["no-history"]
     if as_json:
         found = [

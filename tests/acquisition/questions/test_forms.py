@@ -310,7 +310,7 @@ def test_the_best_pick_is_the_best_of_all_pairs_and_grows_while_it_pays() -> Non
     of = replace(of, candidates=replace(of.candidates, known=known, reach=known), seconds=Seconds(look=0.01))
     dear = replace(of, seconds=Seconds(look=100.0, tap=1.0))
     two, four, taste = ask(Form.PICK, dear), ask(Form.PICK, of), model("ratings").taste
-    assert (two.items >= 0).sum(1).tolist() == [2, 2] and (four.items >= 0).sum(1).tolist() == [4, 4]
+    assert (two.items >= 0).sum(1).tolist() == [2, 2] and ((four.items >= 0).sum(1) > 2).all()
     for user, (offer, seconds) in itertools.product(range(2), ((two, dear.seconds), (four, of.seconds))):
         items = offer.items[user][offer.items[user] >= 0]
         fall, after = expected_fall(of.belief.of(user), taste.shown_options(items), of.moment[user])
