@@ -37,7 +37,7 @@ def by_strangers(item: str, value: float, n: int) -> list[Answer]:
 
 
 def shown(of: Learner, item: str, user: str = "nobody") -> tuple[float, str]:
-    (one,) = of.recommend(user, 1, allow=[item])
+    (one,) = of.recommend(user, 1, allow=[item], include_seen=True)
     return one.score, one.reason
 
 
