@@ -44,15 +44,14 @@ def shown(of: Learner, item: str, user: str = "nobody") -> tuple[float, str]:
 def test_a_new_item_that_is_bad_and_an_old_one_that_turns_bad_fall_for_everybody() -> None:
     of = learner().with_items(pl.DataFrame({"item_id": ["new"]}))
     best = of.recommend("nobody", 1)[0].item_id
-    rated = of.model.catalogue.counts[of.model.catalogue.position(best)]
     after = of.tell([*by_strangers("new", 1.0, 55), *by_strangers(best, 1.0, 100)])
     for user in ("nobody", of.model.user_ids[3]):
         assert shown(after, "new", user)[0] < shown(of, "new", user)[0] - 0.5
         assert shown(after, best, user)[0] < shown(of, best, user)[0] - 0.7
         liked = after.recommend(user, 10, include_seen=True, familiarity=0.0)  # who turned it down has met it, too
         assert best not in [one.item_id for one in liked]
-    assert shown(after, "new")[1] == "liked by 0% of the 55 people who rated it"
-    assert f"of the {rated + 100:.0f} people who rated it" in shown(after, best)[1]
+    assert shown(after, "new")[1] == "dozens of people rated it, few liked it"
+    assert shown(after, best)[1] != shown(of, best)[1]
 
 
 @pytest.mark.parametrize("kind", LIKELIHOODS)
