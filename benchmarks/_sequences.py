@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy import sparse
 
 from benchmarks._data import folder_of, load, main
 from palate import Dataset
@@ -24,11 +23,12 @@ from palate.encoders.histories.behaviour import item_vectors
 from palate.encoders.histories.history import Log, liking
 from palate.encoders.items import encode
 from palate.evaluation.baselines import Interactions
+from palate.evaluation.palate_ranker import Lists
 from palate.model.fit import fit_taste
 from palate.posteriors.answers import Answers
 from palate.posteriors.likelihoods import Implicit
 from palate.posteriors.taste import Taste
-from palate.ranking.item_knn import Companions
+from palate.ranking.histories import Histories
 from palate.vocabulary import AGAINST, FOR
 
 SETS = ("movielens-100k", "movietweetings", "kuairand-pure-cut", "online-retail")
@@ -86,13 +86,13 @@ class World:
 
 @dataclass(frozen=True, eq=False)
 class InHistory:
-    """Companions of what each user met, (U, I)."""
+    """The one list for people who are not in its fit, of what each user met, oldest first."""
 
-    companions: Companions
-    history: sparse.csr_array
+    lists: Lists
+    met: Sequence[np.ndarray]
 
     def score(self, users: np.ndarray) -> np.ndarray:
-        return self.companions.score(self.history[users])
+        return self.lists.of_new(Histories.of([self.met[user] for user in users], self.lists.model.n_items))
 
 
 def load_events(name: str) -> Dataset:

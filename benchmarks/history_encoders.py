@@ -3,8 +3,8 @@
 Cut in time: all models train on what was before it. Tested is everybody who has nothing before it: their first three
 events are their history, all later ones on items with at least five events before the cut are to be found among all
 those items, the three left out. Popularity is that of the training part. The baselines' settings are chosen by the same
-protocol inside the training part, with a cut of its own; the Transformers have one setting each, and companions choose
-theirs in their fit.
+protocol inside the training part, with a cut of its own; the Transformers have one setting each, and the one list
+chooses its own in its fit.
 
 ``ratings``: of the sets that have any, RMSE on the later ratings after 0 to 10 answers (the ratings next in time) by
 taste without history and with each history as the prior; the three events come as history only.
@@ -51,6 +51,7 @@ from palate.evaluation.baselines import (
 )
 from palate.evaluation.intervals import bootstrap_mean, paired_bootstrap, rmse_interval
 from palate.evaluation.metrics import list_metrics
+from palate.evaluation.palate_ranker import Palate
 from palate.evaluation.ranking import judge
 from palate.model.fit import fit_taste
 from palate.posteriors.answers import Answers
@@ -59,7 +60,6 @@ from palate.posteriors.history_prior import fit_history
 from palate.posteriors.likelihoods import Gaussian
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
-from palate.ranking.item_knn import fit_companions
 
 K, EVENTS, ANSWERS = 10, 3, 10
 GRIDS: Mapping[str, Sequence[Model]] = {
@@ -139,16 +139,17 @@ def _sasrec(
 
 
 def _ours(given: tuple[World, Interactions, Interactions], seed: int, networks: bool) -> dict[str, np.ndarray]:
-    """Companions; the taste model on events, from nothing, the events as answers, and history; and the Transformer."""
+    """The one list; taste on events, from nothing, the events as answers, and history; and the Transformer."""
     part, seen, test = given
     content = content_of(part)
     taste = taste_of(part, content, dim=16, seed=seed)
     vectors = vectors_of(taste, content)
     log = Log.of(seen.users, seen.items, np.ones(len(seen.users)), seen.timestamps, ["view"] * len(seen.users))
     log = replace(log, kinds=np.full(len(log), np.bincount(part.log.kinds[part.log.liking > 0]).argmax()))
-    counted = fit_companions(part.log, test.n_users, test.n_items, rng=derive_rng(seed, "companions"))
+    lists = Palate().fit(part.train, rng=derive_rng(seed, "palate"))
+    met = [seen.items[seen.users == user] for user in range(test.n_users)]
     found = {
-        "companions": _ndcg(InHistory(counted, matrix_of(seen)), seen, test),
+        "palate": _ndcg(InHistory(lists, met), seen, test),
         "taste, no history": _by_taste(taste, np.tile(taste.start.mean, (test.n_users, 1)), seen, test),
         "taste, events as answers": _by_taste(taste, taste.believe(_answers(seen)).mean, seen, test),
     }

@@ -1,4 +1,4 @@
-"""Warm next item, leave-last-out, full ranking: the behaviour Transformer and companions beside SASRec, iALS and EASE.
+"""Warm next item, leave-last-out, full ranking: the behaviour Transformer and the one list beside SASRec, iALS, EASE.
 
 Every event but an ill one is a positive. The last item of each user is the test; all else trains, and what a user has
 in it is left out of their list. Items with fewer than five positives in training are left out of both parts. The
@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 
 from benchmarks._sequences import (
-    InHistory,
     World,
     ask_sasrec,
     content_of,
@@ -38,11 +37,10 @@ from palate.evaluation.baselines import (
     Model,
     Popularity,
     RecentPopularity,
-    matrix_of,
 )
+from palate.evaluation.palate_ranker import Palate
 from palate.evaluation.ranking import evaluate_ranking
 from palate.random import derive_rng
-from palate.ranking.item_knn import fit_companions
 
 K = 10
 GRIDS: Mapping[str, Sequence[Model]] = {
@@ -77,19 +75,6 @@ class _Scores:
 
     def score(self, users: np.ndarray) -> np.ndarray:
         return self.model.score(self.states[users], self.vectors)
-
-
-@dataclass(frozen=True, eq=False)
-class _Counted:
-    """Companions as one of the rankers."""
-
-    part: World
-
-    def fit(self, train: Interactions, *, rng: np.random.Generator) -> InHistory:
-        return InHistory(fit_companions(self.part.log, train.n_users, train.n_items, rng=rng), matrix_of(train))
-
-    def __repr__(self) -> str:
-        return "fit_companions()"
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +117,7 @@ def run(seeds: int, python: str | None, names: Sequence[str], networks: bool) ->
         content = content_of(part)
         vectors = vectors_of(taste_of(part, content, dim=16), content)
         for seed in range(seeds):
-            grids: dict[str, Sequence[Any]] = {**GRIDS, "companions": [_Counted(part)]}
+            grids: dict[str, Sequence[Any]] = {**GRIDS, "palate": [Palate()]}
             if networks:
                 grids["behaviour"] = [_Ranked(part, vectors)]
             told: dict[str, Any] = {}
