@@ -291,6 +291,7 @@ def differences(kept: Any, now: Any, where: str = "") -> Iterator[str]:
         yield f"{where}: was {kept!r}, is {now!r}"
 
 
+@pytest.mark.long  # minutes, since each fit has its list
 @pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_what_is_computed_is_what_was_kept(case: str, shared_data: Callable[[str], Path]) -> None:

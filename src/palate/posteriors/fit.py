@@ -163,7 +163,10 @@ def _settled(items: ItemBeliefs, total: Statistics, likelihood: Likelihood, cont
         moment = unpack(total.moment[some]) + likelihood.background * total.gram
         precisions[some] = moment / items.noise[some, None, None]
     pulls = total.cross / items.noise[:, None]
-    prior, factors, covariances = settle(items.prior, precisions, pulls, content, FLOOR)  # type: ignore[arg-type]
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):  # many small products: threads wait for each other longer than they work
+        prior, factors, covariances = settle(items.prior, precisions, pulls, content, FLOOR)  # type: ignore[arg-type]
     return replace(items, prior=prior, factors=factors, covariances=covariances)
 
 
