@@ -14,7 +14,7 @@ class Two:
     b: float = 1.0
 
     def fit(self, train, *, rng):
-        raise NotImplementedError
+        raise AssertionError("who tunes judges by the quality that is given, and fits nothing")
 
 
 VALUES = (0.0, 1.0, 2.0, 3.0, 4.0, 5.0)
