@@ -4,10 +4,10 @@ New users, open pool, as :func:`palate.evaluation.play.play` has it: the catalog
 every seed, questions are asked about one half and the list is made of the other, by P(know) P(like). NDCG@10 and
 recall@20 of what they like there, over the users who like anything there; all differences are paired by person.
 
-``chosen`` plays the same among users held back inside the part that the models are fitted on, a quarter of whom is new in
-turn, and names the way to ask whose NDCG@10 less that of questions about popular items is largest, in the mean over the
-sets and over 2, 5, 10 and 20 questions. The weight of the second part of ``list-value`` was not found so: 0.5 is between
-values tried on inner splits of MovieLens-100K, Coat and one Polis conversation (docs/lab-notes.md).
+``chosen`` plays the same among users held back inside the part that the models are fitted on, a quarter of whom is new
+in turn, and names the way to ask whose NDCG@10 less that of questions about popular items is largest, in the mean over
+the sets and over 2, 5, 10 and 20 questions. The weight of the second part of ``list-value`` was not found so: 0.5 is
+between values tried on inner splits of MovieLens-100K, Coat and one Polis conversation (docs/lab-notes.md).
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ Written by `docs/generate_strategies.py` from the registry (`src/palate/acquisit
 much each question is worth; the question worth most is asked. They stand here by how well their worth is known, and
 then by idea; `palate strategies` prints the same on the command line.
 
-The default is `{DEFAULT}`, by the list that people are shown after so many questions, by one rule for all sets
+The default is `{DEFAULT}`, by the list that people are shown after so many questions
 ([the table](results.md#what-a-question-is-worth-for-the-list)). Whom to ask about an item is chosen by `{ABOUT_ITEM}`:
 there it is what everybody will think of it that is to be predicted.
 
