@@ -23,6 +23,7 @@ from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.likelihoods import Implicit
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
+from palate.ranking.histories import list_ndcg
 
 FEWEST = 2_000  # events below which nothing is chosen
 MOST_EVENTS, MOST_ITEMS = 30_000, 5_000  # that are looked at
@@ -154,18 +155,8 @@ class _HeldOut:
             seen, out = sparse.csr_matrix(self.left.values[rows][:, met]), self.out[rows][:, met].toarray() > 0.0
             scores = taste.items.level + taste.believe(seen).score(taste.items.factors)
             scores[seen.nonzero()] = -np.inf
-            found.append(_ndcg(scores, out, np.diff(self.out[rows].indptr)))
+            found.append(list_ndcg(scores, out, np.diff(self.out[rows].indptr)))
         return np.concatenate(found)
-
-
-def _ndcg(scores: Array, wanted: NDArray[np.bool_], counts: NDArray[np.int32]) -> Array:
-    """NDCG@10 of each row."""
-    k = min(_K, scores.shape[1])
-    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
-    discount = 1.0 / np.log2(np.arange(2, k + 2))
-    found = np.take_along_axis(wanted, np.take_along_axis(top, order, 1), 1) @ discount
-    return np.asarray(found / discount.cumsum()[np.minimum(counts, k) - 1])
 
 
 def _where(matrix: sparse.csr_matrix, rows: NDArray[np.intp], entries: NDArray[np.bool_]) -> sparse.csr_matrix:

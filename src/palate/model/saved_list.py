@@ -15,7 +15,6 @@ from palate.ranking.experts.company import Pairs
 from palate.ranking.experts.content import ContentExpert, Likeness
 from palate.ranking.experts.ease import Ease
 from palate.ranking.experts.factors import Factors, FactorSettings
-from palate.ranking.fit_list import FactorExpert
 from palate.ranking.histories import Expert, Histories
 from palate.ranking.list_model import EVER, LEVELS, SHRINKAGES, ListModel
 from palate.ranking.weights import Weights
@@ -58,8 +57,8 @@ def _weights(of: ListModel) -> dict[str, Weights]:
 def _expert_config(name: str, expert: Expert, among: Mapping[str, Expert]) -> dict[str, Any]:
     if isinstance(expert, Ease):
         return {"name": name, "kind": "ease"}
-    if isinstance(expert, FactorExpert):
-        return {"name": name, "kind": "factors", "settings": asdict(expert.factors.settings)}
+    if isinstance(expert, Factors):
+        return {"name": name, "kind": "factors", "settings": asdict(expert.settings)}
     assert isinstance(expert, ContentExpert)
     return {"name": name, "kind": "content", "as": _first_alike(name, expert, among)}
 
@@ -76,8 +75,8 @@ def _expert_arrays(place: int, name: str, expert: Expert, among: Mapping[str, Ex
     at = f"expert.{place}"
     if isinstance(expert, Ease):
         return {f"{at}.items": expert.items.astype(np.int32), f"{at}.weights": expert.weights}
-    if isinstance(expert, FactorExpert):
-        return {f"{at}.factors": expert.factors.items}
+    if isinstance(expert, Factors):
+        return {f"{at}.factors": expert.items}
     assert isinstance(expert, ContentExpert)
     arrays: Arrays = {} if expert.fading is None else {f"{at}.fading": expert.fading}
     if _first_alike(name, expert, among) == name:
@@ -142,7 +141,7 @@ def _expert(config: dict[str, Any], arrays: Arrays, at: str, n: int, before: Map
     if config["kind"] == "factors":
         factors = Factors(arrays[f"{at}.factors"], FactorSettings(**config["settings"]))
         _check(factors.items.ndim == 2 and len(factors.items) == n, "factors")
-        return FactorExpert(factors)
+        return factors
     _check(config["kind"] == "content", "experts")
     fading = arrays.get(f"{at}.fading")
     _check(fading is None or fading.shape == (n,), "content")

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sparse
-from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import logsumexp
 
@@ -19,10 +18,10 @@ from palate.ranking.experts.company import DECAY, Company, Pairs
 from palate.ranking.experts.content import ContentExpert
 from palate.ranking.experts.ease import fit_ease
 from palate.ranking.experts.factor_panel import choose_factors
-from palate.ranking.experts.factors import Factors, FactorSettings, fit_factors
+from palate.ranking.experts.factors import FactorSettings, fit_factors
 from palate.ranking.experts.levels import HALF_LIVES, Level, lately, popularity
 from palate.ranking.held_back import Met, Task, known_people, new_people
-from palate.ranking.histories import Expert, Histories, evidence
+from palate.ranking.histories import Expert
 from palate.ranking.list_model import COMPANY, EVER, LATE, LATELY, SHRINKAGES, ListModel
 from palate.ranking.weights import KNOWN, NEW, Weights, fit_weights, polish
 
@@ -31,20 +30,6 @@ FACTORS = ("factors of short histories", "factors of long histories")
 _FEW = 100  # cases; of fewer, weights are not learnt
 Likes = Callable[[Met], Offset]
 Contents = Callable[[Array], Sequence[ContentExpert]]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class FactorExpert:
-    """Factors as an expert."""
-
-    factors: Factors
-
-    def evidence(self, histories: Histories) -> NDArray[np.float32]:
-        return evidence(self.factors.score(histories.matrix()))
-
-    def shares(self, items: NDArray[np.intp], item: int) -> Array:
-        """What each of the items met adds to the score of an item, (n,)."""
-        return self.factors.share(items, item)
 
 
 def fit_list(
@@ -186,7 +171,7 @@ class _Maker:
                 found[name] = fit_ease(log_of(met), met.n_users, met.n_items, l2)
         for name, settings in zip(FACTORS, self.settings, strict=True):
             if counting is None or name in counting:
-                found[name] = FactorExpert(fit_factors(_matrix(met), settings, rng=self.rng))
+                found[name] = fit_factors(_matrix(met), settings, rng=self.rng)
         return found | {one.name: one for one in self._content(met) if counting is None or one.name in counting}
 
     def _content(self, met: Met) -> Sequence[ContentExpert]:

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from palate.arrays import Array
+from palate.arrays import Array, Mask
 
 EVEN = 0.1  # what every item has of a score, as a share of its mean
 
@@ -94,3 +94,19 @@ def evidence(scores: Array | NDArray[np.float32]) -> NDArray[np.float32]:
     even = EVEN * scores.mean(-1, keepdims=True)
     found: NDArray[np.float32] = np.log1p(np.divide(scores, even, out=np.zeros_like(scores), where=even > 0))
     return found
+
+
+def list_ndcg(scores: NDArray[np.floating], liked: Mask, counts: NDArray[np.integer], k: int = 10) -> Array:
+    """NDCG@k of the list of each row, (n,).
+
+    Args:
+        scores: (n, I); -inf of what may not be shown.
+        liked: What is liked, (n, I).
+        counts: How much each row likes in all, (n,), at least 1.
+    """
+    k = min(k, scores.shape[1])
+    top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
+    discount = 1.0 / np.log2(np.arange(2, k + 2))
+    found = np.take_along_axis(liked, np.take_along_axis(top, order, 1), 1) @ discount
+    return np.asarray(found / discount.cumsum()[np.minimum(counts, k) - 1])

@@ -19,7 +19,7 @@ from scipy.special import logsumexp
 from palate.arrays import Array, Mask, Vectors
 from palate.errors import DataError
 from palate.ranking.held_back import Met
-from palate.ranking.histories import Histories, evidence
+from palate.ranking.histories import Histories, evidence, list_ndcg
 
 FEW = 5.0  # people who acted on an item, at which its content counts half
 SHARES = ((1.0, 0.0), (1.0, 0.3), (1.0, 1.0), (0.3, 1.0), (0.0, 1.0))  # of words and vectors, tried for new items
@@ -208,18 +208,11 @@ def weights_of_new_items(
     def score(shares: tuple[float, float]) -> Vectors:
         return np.asarray(sum(share * part for share, part in zip(shares, parts, strict=True) if part is not None))
 
-    best = max(tried, key=lambda shares: _ndcg(score(shares), liked))
+    counts = liked.sum(1)
+    best = max(tried, key=lambda shares: float(list_ndcg(score(shares), liked, counts).mean()))
     plain = score(best)
     scale = max(SCALES, key=lambda scale: _log_chance(scale * plain, liked))
     return scale * best[0], scale * best[1]
-
-
-def _ndcg(scores: Vectors, liked: Mask, k: int = 10) -> float:
-    """Mean NDCG@k of rows that each like something."""
-    top = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    discount = 1.0 / np.log2(np.arange(2, top.shape[1] + 2))
-    found = np.take_along_axis(liked, top, 1) @ discount
-    return float((found / np.cumsum(discount)[np.minimum(liked.sum(1), len(discount)) - 1]).mean())
 
 
 def _log_chance(scores: Vectors, liked: Mask) -> float:

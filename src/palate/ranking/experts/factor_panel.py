@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from palate.arrays import Array
 from palate.ranking.experts.factors import FactorSettings, fit_factors
 from palate.ranking.held_back import Task
+from palate.ranking.histories import list_ndcg
 
 DIM, OTHERS = 64, (32, 128)
 PANEL = tuple(
@@ -28,7 +29,6 @@ PANEL = tuple(
 _SHORT = 6  # items of a short history at most
 _CASES = 1_500  # of a task that are looked at, at most
 _CELLS = 4_000_000  # people times items at once
-_K = 10
 Score = Callable[[sparse.csr_array], NDArray[np.float32]]
 
 
@@ -69,17 +69,12 @@ def _qualities(tasks: Sequence[Task], settings: FactorSettings, seed: int) -> tu
 def _quality(task: Task, score: Score) -> tuple[NDArray[np.intp], Array]:
     """How much was known, and NDCG@10, of each of some cases, (n,) each."""
     drawn = np.unique(np.linspace(0, len(task.weights) - 1, min(_CASES, len(task.weights))).astype(int))
-    discount, parts = 1.0 / np.log2(np.arange(2, _K + 2)), []
-    k = min(_K, task.histories.n_items)
-    step = max(1, _CELLS // task.histories.n_items)
+    parts, step = [], max(1, _CELLS // task.histories.n_items)
     seen, later = task.histories.matrix()[drawn], task.later.matrix()[drawn]
     for first in range(0, len(drawn), step):
         some = slice(first, first + step)
         scores = score(seen[some])
         scores[:, ~task.known] = -np.inf
         scores[seen[some].nonzero()] = -np.inf
-        top = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-        order = np.argsort(-np.take_along_axis(scores, top, 1), axis=1, kind="stable")
-        hits = np.take_along_axis(later[some].toarray() > 0, np.take_along_axis(top, order, 1), 1)
-        parts.append(hits @ discount[:k] / discount.cumsum()[np.minimum(np.diff(later[some].indptr), _K) - 1])
+        parts.append(list_ndcg(scores, later[some].toarray() > 0, np.diff(later[some].indptr)))
     return task.histories.sizes[drawn], np.concatenate(parts)

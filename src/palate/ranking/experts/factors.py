@@ -19,7 +19,7 @@ RecSys 2011.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sparse
@@ -29,6 +29,7 @@ from palate.arrays import Array, Vectors
 from palate.errors import OptionError
 from palate.machine import on_threads
 from palate.posteriors.symmetric import shares
+from palate.ranking.histories import Histories, evidence
 
 SWEEPS, STEPS = 12, 3  # turns, and steps of conjugate gradients in each: more change no list
 _EXACT = 64  # steps at most where a person is made of a history; after twenty nothing is left
@@ -72,7 +73,7 @@ class Factors:
     settings: FactorSettings
 
     def people(self, histories: sparse.csr_array) -> Vectors:
-        """X of who met what, (n, I) of 0 and 1 to (n, D); 0 without a history."""
+        """The x of who met what, (n, I) of 0 and 1 to (n, D); 0 without a history."""
         found = np.zeros((histories.shape[0], self.items.shape[1]), np.float32)
         ones = np.ones(len(found), np.float32)
         _solve(sparse.csr_array(histories), self.items, np.zeros((0, 0), np.float32), ones, _EXACT, found)
@@ -82,15 +83,14 @@ class Factors:
         """s, (n, I); 0 without a history."""
         return np.asarray(self.people(histories) @ self.items.T)
 
-    def share(self, history: NDArray[np.intp], item: int) -> Array:
-        """How much of an item's score each item of a history brings, (n,): ``v_i · (1 + Σ v vᵀ)⁻¹ v_j``."""
-        own = self.items[history].astype(np.float64)
-        precision = np.eye(own.shape[1]) + own.T @ own
-        return np.asarray(own @ np.linalg.solve(precision, self.items[item].astype(np.float64)))
+    def evidence(self, histories: Histories) -> Vectors:
+        return evidence(self.score(histories.matrix()))
 
-    def padded(self, n_items: int) -> Factors:
-        """With items that came after the fit, of which nothing is known: (n_items, D)."""
-        return replace(self, items=np.pad(self.items, ((0, n_items - len(self.items)), (0, 0))))
+    def shares(self, items: NDArray[np.intp], item: int) -> Array:
+        """What each of the items met adds to the score of an item, (n,): ``v_i · (1 + Σ v vᵀ)⁻¹ v_j``."""
+        of_met = self.items[items].astype(np.float64)
+        precision = np.eye(of_met.shape[1]) + of_met.T @ of_met
+        return np.asarray(of_met @ np.linalg.solve(precision, self.items[item].astype(np.float64)))
 
 
 def fit_factors(
