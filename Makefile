@@ -58,7 +58,7 @@ bench: $(VENV)/.hf $(PEERS)/.made $(SEQUENCES)/.made $(RIVALS)/.made
 # Keeps every version that still fits; `make lock UPGRADE=--upgrade` takes the newest of all.
 lock: $(VENV)/.dev
 	$(LOCK) $(UPGRADE) --output-file requirements/light.txt
-	$(LOCK) $(UPGRADE) --extra dev --extra peers --constraint requirements/light.txt --output-file requirements/dev.txt
+	$(LOCK) $(UPGRADE) --extra dev --extra serve --extra traces --extra postgres --extra peers --constraint requirements/light.txt --output-file requirements/dev.txt
 	$(LOCK) $(UPGRADE) --extra hf --extra image --extra audio --extra dev-hf --constraint requirements/dev.txt \
 	    --output-file requirements/hf.txt \
 	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
