@@ -145,7 +145,7 @@ def _into(path: Path, document: dict[str, Any], order: Sequence[str]) -> None:
     """Rows of other sets that lie in the file already stay; all come in the order of the benchmark."""
     own = {row["set"] for row in document["rows"]}
     kept = json.loads(path.read_text(encoding="utf-8"))["rows"] if path.exists() else []
-    every = [*(row for row in kept if row["set"] not in own), *document["rows"]]
+    every = [*(row for row in kept if row.get("set") not in {None, *own}), *document["rows"]]
     places = {name: place for place, name in enumerate(order)}
     document["rows"] = sorted(every, key=lambda row: places.get(row["set"], len(places)))
     path.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")

@@ -7,6 +7,8 @@ people are drawn and what they did is put in an order drawn. What is in the hist
 Rivals are popularity, recent popularity, item-kNN, EASE and iALS; of each the setting with the best NDCG@10 at that n,
 by the same protocol inside the training part. The best of them *on the people tested* is the rival, which favours the
 rivals. Palate's list chooses everything in its own fit, and gets no text. Intervals are over people, paired.
+``chance`` is the sum of the chances stated for the first ten places, beside the share of people whose next item was
+among them: equal if the chances are calibrated.
 """
 
 from __future__ import annotations
@@ -20,11 +22,11 @@ import numpy as np
 from scipy import sparse
 
 from benchmarks._data import main
-from benchmarks._newcomers import Figures, People, Scores, figures, newcomers, tuned
+from benchmarks._newcomers import Figures, K, People, Scores, figures, newcomers, tuned
 from benchmarks._sequences import load_events
 from palate.datasets.splits import global_time
 from palate.evaluation.intervals import bootstrap_mean, paired_bootstrap
-from palate.evaluation.palate_ranker import Palate
+from palate.evaluation.palate_ranker import Lists, Palate
 from palate.random import derive_rng
 from palate.ranking.histories import Histories
 
@@ -57,7 +59,8 @@ def row(name: str, seed: int) -> dict[str, Any]:
     inner = newcomers(before, rng=derive_rng(seed, "inner"), most=INSIDE)
     print(name, seed, f"{len(outer.items)} people, {outer.part.train.n_items} items", file=sys.stderr)
     began = time.perf_counter()
-    ours = palate(outer, seed)
+    fitted = Palate().fit(outer.part.train, rng=derive_rng(seed, "palate"))
+    ours = scores_of(fitted)
     seconds = time.perf_counter() - began
     rivals = tuned(inner, outer)
     return {
@@ -70,25 +73,38 @@ def row(name: str, seed: int) -> dict[str, Any]:
         "stages": {
             str(n): stage(figures(ours, outer, n), {name: each for name, (_, each) in found.items()})
             | {
+                "chance": chances(fitted, outer, n),
                 "settings": {
                     name: [str(value) if value == float("inf") else value for value in setting]
                     for name, (setting, _) in found.items()
-                }
+                },
             }
             for n, found in rivals.items()
         },
     }
 
 
-def palate(people: People, seed: int) -> Scores:
-    """The one list of the training part, for histories of people who are not in it."""
-    fitted = Palate().fit(people.part.train, rng=derive_rng(seed, "palate"))
+def scores_of(fitted: Lists) -> Scores:
+    """Of the one list, for histories of people who are not in its fit."""
 
     def score(histories: sparse.csr_array) -> np.ndarray:
         indices, ends = histories.indices.astype(np.intp), histories.indptr.astype(np.intp)
         return fitted.of_new(Histories(indices, ends, histories.shape[1]))
 
     return score
+
+
+def chances(fitted: Lists, people: People, n: int) -> dict[str, Any]:
+    """What was stated of the first ten places, and whether the next item was there, over people."""
+    said, found = [], []
+    for items in people.at(n):
+        scores = fitted.of_new(Histories.of([items[:n]], people.part.train.n_items))[0]
+        scores[items[:n]] = -np.inf
+        first = np.argsort(-scores, kind="stable")[:K]
+        said.append(float(fitted.model.chance(scores, n)[first].sum()))
+        found.append(float(items[n] in first))
+    hits = bootstrap_mean(np.array(found), rng=derive_rng(0, "bootstrap"), within=(0.0, 1.0))
+    return {"said": round(float(np.mean(said)), 5), "found": hits.as_dict()}
 
 
 def stage(ours: Figures, rivals: dict[str, Figures]) -> dict[str, Any]:

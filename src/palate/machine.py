@@ -6,8 +6,9 @@ import os
 import resource
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +25,19 @@ def on_threads(work: Callable[..., Result], *arguments: Iterable[Any]) -> list[R
     """``map(work, *arguments)`` on as many threads as there are cores, in order."""
     with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(work, *arguments))
+
+
+@contextmanager
+def blas_threads(number: int) -> Iterator[None]:
+    """Linear algebra on so many threads, in the whole process, while the block or the decorated function runs.
+
+    One is right for many small products: several threads wait for each other longer than they work, on a busy machine
+    many times longer, and the last bits of a sum depend on how many there were.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(number, "blas"):
+        yield
 
 
 def start_child(script: Path, *arguments: object, requests: int = subprocess.PIPE) -> subprocess.Popen[bytes]:

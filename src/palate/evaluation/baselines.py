@@ -16,6 +16,7 @@ import numpy.typing as npt
 from scipy import linalg, sparse
 
 from palate.errors import DataError, LimitError, MissingExtra
+from palate.machine import blas_threads
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.integer]
@@ -232,9 +233,7 @@ class Ials:
             from implicit.cpu.als import AlternatingLeastSquares
         except ImportError as error:
             raise MissingExtra("implicit", "peers", "the baseline ials") from error
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1, "blas"):  # it runs its own threads, and warns where BLAS has several too
+        with blas_threads(1):  # it runs its own threads, and warns where BLAS has several too
             model = AlternatingLeastSquares(
                 factors=self.factors,
                 regularization=self.shrinkage * self.alpha,

@@ -23,6 +23,7 @@ from palate.evaluation.judge import PER_RATING
 from palate.evaluation.play import Played, average, ceiling, play
 from palate.evaluation.shown_list import LIST
 from palate.evaluation.world import WORLDS, World, answered
+from palate.machine import blas_threads
 from palate.random import derive_rng
 
 REFERENCES = ("random", "popularity", "answerable-random", "ceiling")
@@ -73,6 +74,7 @@ class SimulationOptions:
             raise OptionError(f"pool {self.pool!r} is unknown. Use answered or open.")
 
 
+@blas_threads(1)
 def simulate(
     data: Dataset,
     options: SimulationOptions,

@@ -6,6 +6,7 @@ import numpy as np
 import scipy.sparse as sparse
 
 from palate.arrays import Array
+from palate.machine import blas_threads
 from palate.model.catalogue import Catalogue
 from palate.model.item_prior import promised
 from palate.model.model import Model
@@ -30,6 +31,7 @@ def contents_of(catalogue: Catalogue) -> Contents | None:
     return contents
 
 
+@blas_threads(1)
 def with_content(model: Model, answers: sparse.csr_matrix, of_users: Array, met: Met, seed: int) -> Model:
     """The model with what is believed of content: in answers, and of who meets items that are new.
 

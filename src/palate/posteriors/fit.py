@@ -20,6 +20,7 @@ import scipy.sparse as sparse
 
 from palate.arrays import Array
 from palate.errors import DataError, OptionError
+from palate.machine import blas_threads
 from palate.posteriors.answers import Answers
 from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.collapsed_prior import settle
@@ -83,6 +84,7 @@ class Fitted:
     likelihood: Likelihood
 
 
+@blas_threads(1)
 def fit(
     answers: Answers,
     *,
@@ -163,10 +165,7 @@ def _settled(items: ItemBeliefs, total: Statistics, likelihood: Likelihood, cont
         moment = unpack(total.moment[some]) + likelihood.background * total.gram
         precisions[some] = moment / items.noise[some, None, None]
     pulls = total.cross / items.noise[:, None]
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, "blas"):  # many small products: threads wait for each other longer than they work
-        prior, factors, covariances = settle(items.prior, precisions, pulls, content, FLOOR)  # type: ignore[arg-type]
+    prior, factors, covariances = settle(items.prior, precisions, pulls, content, FLOOR)  # type: ignore[arg-type]
     return replace(items, prior=prior, factors=factors, covariances=covariances)
 
 

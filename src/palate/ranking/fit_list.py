@@ -12,6 +12,7 @@ from scipy.special import logsumexp
 
 from palate.arrays import Array
 from palate.encoders.histories.history import Log
+from palate.machine import blas_threads
 from palate.ranking.cases import DISCOUNT, Cases, K, Offset
 from palate.ranking.chances import Chances, fit_chances
 from palate.ranking.experts.company import DECAY, Company, Pairs
@@ -32,6 +33,7 @@ Likes = Callable[[Met], Offset]
 Contents = Callable[[Array], Sequence[ContentExpert]]
 
 
+@blas_threads(1)
 def fit_list(
     met: Met, *, likes: Likes | None = None, contents: Contents | None = None, rng: np.random.Generator
 ) -> ListModel:
