@@ -52,14 +52,15 @@ def test_what_is_available_can_be_said_in_json() -> None:
     assert [row["name"] for row in rows] == [
         "use-multilingual",
         "minilm",
+        "lexical",
         "none",
         "efficientnet-lite0",
         "musicnn",
         "FOLDER",
         "ORGANISATION/NAME[@REVISION]",
     ]
-    assert [row["default"] for row in rows] == [True] + [False] * 6
-    assert [row["modality"] for row in rows] == ["text"] * 3 + ["image", "audio"] + ["text"] * 2
+    assert [row["default"] for row in rows] == [True] + [False] * 7
+    assert [row["modality"] for row in rows] == ["text"] * 4 + ["image", "audio"] + ["text"] * 2
     assert rows[0]["installed"] is True
     assert {row["extra"] for row in rows} == {"", "hf", "image", "audio"}
 
