@@ -19,7 +19,7 @@ from palate.datasets.views import added_items, with_attributes
 from palate.encoders.protocol import Encoder, not_here
 from palate.entities import Answer
 from palate.errors import InputError, OptionError, StoreError
-from palate.errors.checks import flag, key_of
+from palate.errors.checks import flag, key_of, normalise_id
 from palate.learner import Learner
 from palate.loop import checkpoint
 from palate.loop.checkpoint import Checkpoint, folder_of, open_log
@@ -192,6 +192,10 @@ class Recommender:
             key = key_of(key)
             given = [Attribute(user_id, name, value, key and f"{key}:{name}") for name, value in attributes.items()]
             return self._log.append(memory.check_attributes(given))
+
+    def find(self, key: str) -> Record | None:
+        """The row of the log that has this key; None if there is none."""
+        return self._log.find(normalise_id(key, "key"))
 
     def undo(self, user_id: str, key: str | None = None) -> Record:
         """Take an answer back, as if it had never been given.

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from palate import __version__
-from palate.cli import data, demo, evaluate, fit, interview, items, know, lists, loop, registries
+from palate.cli import data, demo, evaluate, fit, interview, items, know, lists, loop, registries, serve
 from palate.cli.console import errors, line, plain
 from palate.errors import InputError, PalateError
 
@@ -31,6 +31,8 @@ data_app = typer.Typer(help="Fetch, describe and convert data sets.", epilog="Ex
 item_app = typer.Typer(
     help="Add new items, and see what is held of one.", epilog="Example: palate item show my-model i7"
 )
+
+keys_app = typer.Typer(help="Keys of the HTTP service.", epilog="Example: palate keys add my-model --role service")
 
 
 @app.callback(invoke_without_command=True, help=app.info.help)
@@ -70,6 +72,11 @@ _add(app, interview.interview, "interview", "interview my-model --user ann")
 _add(app, lists.profile, "profile", "profile my-model --user ann")
 _add(app, evaluate.simulate, "simulate", "simulate my-data --strategies list-value,epig --budget 20 --out results")
 _add(app, evaluate.evaluate, "evaluate", "evaluate my-data --split global-time --out results")
+_add(app, serve.serve, "serve", "serve my-model --port 8000")
+_add(keys_app, serve.add, "add", "keys add my-model --role service --name shop")
+_add(keys_app, serve.show, "list", "keys list my-model")
+_add(keys_app, serve.revoke, "revoke", "keys revoke my-model 5f0c1a2b3c4d")
+app.add_typer(keys_app, name="keys")
 _add(app, registries.strategies, "strategies", "strategies --json")
 _add(app, registries.encoders, "encoders", "encoders")
 

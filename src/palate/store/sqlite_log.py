@@ -119,6 +119,12 @@ class LabelLog:
             yield from map(rows.to_record, page)
             after_seq = page[-1][0]
 
+    def find(self, key: str) -> Record | None:
+        """The row of this key; None if there is none."""
+        with self._mutex, _told(self._path):
+            self._check_usable()
+            return self._find(_BY_KEY, key)
+
     def close(self) -> None:
         """Let the file go. What was acknowledged is on the disk already."""
         with self._mutex, _told(self._path), exclusive(_lock_file(self._path), wait_seconds=WAIT_SECONDS):

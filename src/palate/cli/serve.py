@@ -1,0 +1,120 @@
+"""palate serve, and the keys of a service."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from palate.cli.console import line, output, print_json, table
+from palate.cli.options import Json, Model, listed, local_path
+from palate.errors import MissingExtra, OptionError
+
+if TYPE_CHECKING:
+    from palate.service.keys import Key, KeyRing
+
+DEFAULT = "default"  # the tenant, where there is one model
+
+
+def serve(
+    model: Annotated[
+        Path | None,
+        typer.Argument(metavar="[MODEL]", parser=local_path, help="Model folder, as `palate fit` wrote it."),
+    ] = None,
+    store: Annotated[
+        str, typer.Option(metavar="URL", help="Of the log: postgresql://..., else the folder's own.")
+    ] = "",
+    host: Annotated[
+        str, typer.Option(metavar="H", help="Address to listen on; other machines cannot reach 127.0.0.1.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(metavar="P", min=0, max=65_535, help="0 takes a free one.")] = 8000,
+    tenant: Annotated[
+        list[str] | None, typer.Option(metavar="NAME=MODEL,...", help="Several models, each with keys of its own.")
+    ] = None,
+    open_to_network: Annotated[
+        bool, typer.Option("--open-to-network", help="Let other machines connect, through a proxy with TLS.")
+    ] = False,
+    log_requests: Annotated[bool, typer.Option(help="Write a line for each request on standard error.")] = True,
+) -> None:
+    """Serve a model over HTTP: lists, questions, answers. See docs/service.md.
+
+    The first start makes an admin key in MODEL/keys/admin, and says so; `palate keys add` makes others.
+    """
+    from palate.service.settings import Settings
+
+    settings = Settings(host=host, port=port, open_to_network=open_to_network, log_requests=log_requests)
+    models = _models(model, tenant)
+    try:
+        from palate.service.server import serve as run
+    except ModuleNotFoundError as error:
+        raise MissingExtra(str(error.name), "serve", "the service") from None
+    run(models, settings, store=store)
+
+
+def _models(model: Path | None, tenants: list[str] | None) -> dict[str, Path]:
+    """The model folders by tenant."""
+    models = {} if model is None else {DEFAULT: model}
+    for part in listed(tenants):
+        name, sign, folder = part.partition("=")
+        if not sign or not name.replace("-", "").isalnum() or len(name) > 64 or name in models:
+            raise OptionError(
+                f"--tenant has {part!r}. Write NAME=MODEL, each name once, of letters, digits and hyphens."
+            )
+        models[name] = local_path(folder)
+    if not models:
+        raise OptionError("no model is given. Give the folder of one: palate serve my-model.")
+    return models
+
+
+def add(
+    model: Model,
+    role: Annotated[str, typer.Option(metavar="ROLE", help="service (an application), annotator, or admin.")],
+    name: Annotated[str, typer.Option(metavar="NAME", help="Whose it is; the source of an annotator's labels.")] = "",
+    days: Annotated[float | None, typer.Option(metavar="N", help="That it is good for; for ever if not given.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Make a key, and print it: once, it is kept nowhere. A running service takes it within a second."""
+    key, whole = _ring(model).add(role, name=name, days=days)
+    if as_json:
+        return print_json(_facts(key) | {"key": whole})
+    line(output(), whole)
+
+
+def show(model: Model, as_json: Json = False) -> None:
+    """List the keys, without what opens anything."""
+    keys = [_facts(key) for key in _ring(model).all()]
+    if as_json:
+        return print_json({"keys": keys})
+    rows = [[str(key["id"]), str(key["role"]), str(key["name"]), str(key["made"]), str(key["ends"])] for key in keys]
+    output().print(table(["!Id", "!Role", "Name", "Made", "Ends"], rows))
+
+
+def revoke(
+    model: Model,
+    id: Annotated[str, typer.Argument(metavar="ID", help="As `palate keys list` shows it.")],
+    as_json: Json = False,
+) -> None:
+    """Make a key useless, in a running service too, and the users' tokens that were made with it."""
+    key = _ring(model).revoke(id)
+    if as_json:
+        return print_json(_facts(key))
+    line(output(), f"Revoked: {key.id}, {key.role}, {key.name}.")
+
+
+def _ring(model: Path) -> KeyRing:
+    from palate.service.keys import KeyRing
+    from palate.store.model_folder.folder import load_folder
+
+    load_folder(model)  # an error, where it is no model
+    return KeyRing(model)
+
+
+def _facts(key: Key) -> dict[str, object]:
+    ends = _day(key.expires_at) if key.revoked_at is None else f"revoked {_day(key.revoked_at)}"
+    return {"id": key.id, "role": key.role, "name": key.name, "made": _day(key.made_at), "ends": ends}
+
+
+def _day(at: float | None) -> str:
+    return "" if at is None else datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M")

@@ -1,0 +1,135 @@
+"""The application: models by tenant, behind the gate, with every route of the contract."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from pydantic import TypeAdapter, ValidationError
+from starlette.exceptions import HTTPException
+
+from palate import __version__
+from palate.errors import OptionError, PalateError
+from palate.recommender import Recommender
+from palate.service import item_routes, label_routes, model_routes, probe_routes, user_routes
+from palate.service.access import Door
+from palate.service.bodies import Attributes, Event, ItemIn, Label, TokenIn
+from palate.service.faults import HTTPFault, of_error, of_parameters, of_validation
+from palate.service.gate import Gate
+from palate.service.keys import ADMIN_VARIABLE, KeyRing
+from palate.service.logs import RequestLog
+from palate.service.metrics import Metrics
+from palate.service.settings import Settings
+from palate.service.tenant import Tenant
+
+_CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
+
+
+def create_app(
+    models: Mapping[str, Path], settings: Settings | None = None, *, store: str = "", log: RequestLog | None = None
+) -> FastAPI:
+    """An ASGI application that serves model folders.
+
+    Args:
+        models: By the name of the tenant.
+        settings: Limits; the defaults if None.
+        store: URL of the log, in the place of the one in the folder; for one model alone.
+        log: Where lines go; standard error if None.
+    Raises:
+        OptionError: If there is no model, or an admin key or a store is given for several.
+        ModelFolderError, StoreError: If one cannot be opened.
+    """
+    settings = settings or Settings()
+    log, metrics = log or RequestLog(requests=settings.log_requests), Metrics()
+    given = os.environ.get(ADMIN_VARIABLE, "")
+    if not models:
+        raise OptionError("0 models are given. Give the folder of at least one.")
+    if len(models) > 1 and (given or store):
+        what = ADMIN_VARIABLE if given else "a store"
+        raise OptionError(f"{what} is given for {len(models)} models. Serve one model, or leave it out.")
+    tenants: dict[str, Tenant] = {}
+    for name, folder in models.items():
+        recommender = Recommender.open(folder, **({"store": store} if store else {}))
+        ring = KeyRing(folder, tenant=name, given=given)
+        tenants[name] = Tenant(name, folder, recommender, ring, settings, metrics)
+        if ring.made_admin:
+            log.say("admin key made", tenant=name, file=str(ring.admin_file))
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        for tenant in tenants.values():
+            tenant.start()
+        yield
+        for tenant in tenants.values():
+            await tenant.stop()
+        log.say("stopped")
+
+    app = FastAPI(title="Palate", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.tenants, app.state.settings, app.state.metrics = tenants, settings, metrics
+    app.state.door, app.state.stopping, app.state.log = Door(tenants, settings), False, log
+    for routes in (label_routes, user_routes, item_routes, model_routes, probe_routes):
+        app.router.routes.extend(routes.router.routes)  # one flat list, which a test walks
+    _say_faults(app)
+    app.add_middleware(Gate, settings=settings, metrics=metrics, log=log)
+    app.openapi = lambda: _described(app)  # type: ignore[method-assign]
+    return app
+
+
+def _say_faults(app: FastAPI) -> None:
+    """Every fault in the contract's form."""
+
+    def answer(request: Request, fault: HTTPFault) -> Response:
+        body = fault.body(request.scope["palate"].request_id)
+        return Response(body, fault.status, {"content-type": "application/json", **fault.headers})
+
+    async def ours(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPFault)
+        return answer(request, error)
+
+    async def palates(request: Request, error: Exception) -> Response:
+        assert isinstance(error, PalateError)
+        return answer(request, of_error(error))
+
+    async def parameters(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        return answer(request, of_parameters(list(error.errors())))
+
+    async def body(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ValidationError)
+        return answer(request, of_validation(error, getattr(request, "_body", b"")))
+
+    async def frameworks(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        code = _CODES.get(error.status_code, "bad_request")
+        said = "there is no such address." if error.status_code == 404 else "the request cannot be taken."
+        said = "this address does not take that method." if error.status_code == 405 else said
+        found = answer(request, HTTPFault(error.status_code, code, said))
+        found.headers.update(error.headers or {})
+        return found
+
+    for kind, handler in (
+        (HTTPFault, ours),
+        (PalateError, palates),
+        (RequestValidationError, parameters),
+        (ValidationError, body),
+        (HTTPException, frameworks),
+    ):
+        app.add_exception_handler(kind, handler)
+
+
+def _described(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI, with the schemas of bodies that are parsed in one pass and that FastAPI does not see."""
+    if app.openapi_schema is None:
+        found = FastAPI.openapi(app)
+        schemas = found["components"]["schemas"]
+        for kind in (Label, Event, ItemIn, Attributes, TokenIn):
+            schema = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}")
+            schemas.update(schema.pop("$defs", {}))
+            schemas[kind.__name__] = schema
+        app.openapi_schema = found
+    return app.openapi_schema

@@ -1,0 +1,136 @@
+"""What every request passes before any route: its number, its size, its time, one line in the log, and no traceback.
+
+Plain ASGI: nothing here reads a body that is not wanted or makes a task, so that a client that goes away is seen.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sys
+import time
+import traceback
+from urllib.parse import unquote
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from palate.service.faults import HTTPFault, busy
+from palate.service.keys import Principal
+from palate.service.logs import RequestLog
+from palate.service.metrics import Metrics
+from palate.service.settings import Settings
+
+# Nothing of ours is to be framed, sniffed or kept by a proxy.
+HEADERS = [
+    (b"cache-control", b"no-store"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+_KEY_IN_URL = re.compile(rb"(?:^|&)(?:key|token|api_key|apikey|access_token|authorization)=", re.IGNORECASE)
+_TAKEN_IDS = re.compile(rb"[A-Za-z0-9._-]{8,64}")
+
+
+class Passage:
+    """One request on its way. ``scope["palate"]``."""
+
+    __slots__ = ("begun", "principal", "request_id", "status")
+
+    def __init__(self, request_id: str) -> None:
+        self.request_id, self.begun, self.status = request_id, time.perf_counter(), 0
+        self.principal: Principal | None = None
+
+
+class Gate:
+    """An application behind the gate."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, log: RequestLog) -> None:
+        self._app, self._settings, self._metrics, self._log = app, settings, metrics, log
+        self.inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        passage = Passage(given.decode() if _TAKEN_IDS.fullmatch(given) else secrets.token_hex(8))
+        scope["palate"] = passage
+        number = [(b"x-request-id", passage.request_id.encode()), *HEADERS]
+
+        async def answer(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                passage.status = message["status"]
+                message = {**message, "headers": [*message["headers"], *number]}
+            await send(message)
+
+        self.inside += 1
+        try:
+            scope["path"] = self._path(scope)
+            await self._app(scope, self._counted(scope, receive), answer)
+        except HTTPFault as fault:
+            await self._say(fault, passage, answer)
+        except Exception as error:  # noqa: BLE001 - the last line of defence: a number, and no trace
+            self._log.error(passage.request_id, type(error).__name__, _places(error))
+            unforeseen = HTTPFault(500, "internal", "something went wrong on the server. Report the request_id.")
+            await self._say(unforeseen, passage, answer)
+        finally:
+            self.inside -= 1
+            self._done(scope, passage)
+
+    def _path(self, scope: Scope) -> str:
+        """The path, in which a slash that was sent as %2F is part of an id."""
+        if self.inside > self._settings.connections:
+            raise busy("requests")
+        if scope["query_string"] and _KEY_IN_URL.search(scope["query_string"]):
+            raise HTTPFault(400, "key_in_url", "a key does not belong into an address. Send Authorization: Bearer KEY.")
+        raw: bytes = scope.get("raw_path") or scope["path"].encode()
+        if b"%" not in raw:
+            path: str = scope["path"]
+            return path
+        if re.search(rb"%00", raw):
+            raise HTTPFault(404, "not_found", "there is no such address.")
+        return unquote(re.sub(rb"%2[fF]", b"%00", raw).decode("ascii", "replace"), errors="replace")
+
+    def _counted(self, scope: Scope, receive: Receive) -> Receive:
+        """The body as it comes, up to a limit of bytes; of seconds the server takes care."""
+        most = self._settings.body_bytes
+        too_large = HTTPFault(413, "too_large", f"the body has more than {most:,} bytes. Send less at once.")
+        length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
+        if not length.isdigit() or int(length[:20]) > most:
+            raise too_large
+        read = 0
+
+        async def counted() -> Message:
+            nonlocal read
+            message = await receive()
+            read += len(message.get("body", b""))
+            if read > most:
+                raise too_large
+            return message
+
+        return counted
+
+    async def _say(self, fault: HTTPFault, passage: Passage, answer: Send) -> None:
+        if passage.status:  # too late: half of an answer is out
+            return
+        body = fault.body(passage.request_id)
+        headers = {"content-type": "application/json", "content-length": str(len(body)), **fault.headers}
+        raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await answer({"type": "http.response.start", "status": fault.status, "headers": raw})
+        await answer({"type": "http.response.body", "body": body})
+
+    def _done(self, scope: Scope, passage: Passage) -> None:
+        route = getattr(scope.get("route"), "path", "unmatched")
+        took = time.perf_counter() - passage.begun
+        status = passage.status or 499  # the client went away
+        self._metrics.requests.labels(scope["method"], route, status).inc()
+        self._metrics.seconds.labels(route).observe(took)
+        if status in (429, 503):
+            self._metrics.shed.labels(route).inc()
+        self._log.request(passage.request_id, scope["method"], route, status, took, passage.principal)
+
+
+def _places(error: BaseException) -> list[str]:
+    """Where it happened: file and line, no text, which may hold anything."""
+    frames = traceback.extract_tb(sys.exc_info()[2] if error.__traceback__ is None else error.__traceback__)
+    return [f"{frame.filename.rpartition('/src/')[2][-80:]}:{frame.lineno}" for frame in frames[-6:]]

@@ -1,0 +1,272 @@
+"""API keys of a model folder, and tokens for the browsers of its users.
+
+``MODEL/keys`` (mode 700) holds ``admin``, the key made at the first start, and ``signing``, what tokens and question
+ids are signed with (both mode 600), and ``keys.json`` with the SHA-256 of every other key. A key is 256 random bits, so
+a plain digest of it cannot be guessed; digests are compared in constant time. What is revoked is dead within a second.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from palate.errors import OptionError, StoreError
+from palate.errors.checks import normalise_id, positive
+from palate.service.settings import role_of
+from palate.store.lock import exclusive
+
+FOLDER, ADMIN, SIGNING, LIST = "keys", "admin", "signing", "keys.json"
+ADMIN_VARIABLE = "PALATE_ADMIN_KEY"
+SHORTEST = 22  # characters of an admin key that is given: 128 bits in base64
+_PREFIX, _TOKEN = "palate_", "palateuser."
+_READ_SECONDS = 1.0  # between two looks at keys.json
+_LONGEST = 2_000  # characters of a key that is looked at
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What is kept of a key.
+
+    Attributes:
+        id: Public part, by which it is listed and revoked.
+        digest: SHA-256 of the whole key, hexadecimal.
+        name: Whose it is; the source of an annotator's labels.
+        made_at, expires_at, revoked_at: Seconds since the epoch; ``None`` for never.
+    """
+
+    id: str
+    role: str
+    name: str
+    digest: str
+    made_at: float
+    expires_at: float | None = None
+    revoked_at: float | None = None
+
+    def is_good(self, now: float) -> bool:
+        """Whether it opens anything."""
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who calls.
+
+    Attributes:
+        tenant: Whose data it may touch, and no other's.
+        key: Id of the key, or of the key that made the token.
+        name: Of the key.
+        user_id: Of a user's token, who may touch what is theirs alone; empty otherwise.
+    """
+
+    tenant: str
+    role: str
+    key: str
+    name: str
+    user_id: str = ""
+
+
+class KeyRing:
+    """The keys of one model folder, made if there are none. Safe to share between threads.
+
+    Args:
+        folder: Of the model.
+        tenant: Its name in the service.
+        given: The admin key of the environment, in the place of the one in the folder; empty if there is none.
+    Raises:
+        OptionError: If the given key is too short.
+        StoreError: If the folder cannot be written.
+    """
+
+    def __init__(
+        self, folder: Path, *, tenant: str = "default", given: str = "", clock: Callable[[], float] = time.time
+    ) -> None:
+        if given and len(given) < SHORTEST:
+            raise OptionError(f"{ADMIN_VARIABLE} has {len(given)} characters. Give at least {SHORTEST} random ones.")
+        self._folder, self._tenant, self._clock = folder / FOLDER, tenant, clock
+        self.made_admin = False
+        try:
+            self._folder.mkdir(mode=0o700, exist_ok=True)
+            admin = given or self._secret(ADMIN)
+            self._signing = self._secret(SIGNING).encode()
+        except OSError as error:
+            raise StoreError(
+                f"{self._folder} cannot be used: {error.strerror}. Make it readable and writable."
+            ) from None
+        self._admin = _digest(admin)
+        self._mutex = threading.Lock()
+        self._keys: Mapping[str, Key] = {}
+        self._stamp, self._looked = (0, 0), -_READ_SECONDS
+
+    @property
+    def admin_file(self) -> Path:
+        """Where the admin key of the folder lies."""
+        return self._folder / ADMIN
+
+    def _secret(self, name: str) -> str:
+        """The secret in a file that only the owner can read; made at the first use, 256 random bits."""
+        path = self._folder / name
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        except FileExistsError:
+            found = path.read_text(encoding="utf-8").strip()
+            if len(found) < SHORTEST:
+                raise OptionError(
+                    f"{path} holds {len(found)} characters. Remove it, and a new secret is made."
+                ) from None
+            return found
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            secret = secrets.token_urlsafe(32)
+            file.write(secret + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.made_admin |= name == ADMIN
+        return secret
+
+    def add(self, role: str, *, name: str = "", days: float | None = None) -> tuple[Key, str]:
+        """A new key; what is kept of it, and the key itself, which is kept nowhere.
+
+        Args:
+            name: Whose it is; its id if empty.
+            days: That it is good for; for ever if None.
+        """
+        role, made = role_of(role), self._clock()
+        ends = None if days is None else made + 86_400.0 * positive(days, "days")
+        id = secrets.token_hex(6)
+        whole = f"{_PREFIX}{id}_{secrets.token_urlsafe(32)}"
+        key = Key(id, role, normalise_id(name, "name") if name else id, _digest(whole), made, ends)
+        self._change(lambda keys: {**keys, id: key})
+        return key, whole
+
+    def revoke(self, id: str) -> Key:
+        """Make a key useless, and the tokens made with it.
+
+        Raises:
+            OptionError: If there is none of that id.
+        """
+
+        def revoked(keys: Mapping[str, Key]) -> dict[str, Key]:
+            if id not in keys:
+                raise OptionError(f"there is no key {id[:40]!r}. See palate keys list.")
+            return {**keys, id: replace(keys[id], revoked_at=keys[id].revoked_at or self._clock())}
+
+        return self._change(revoked)[id]
+
+    def all(self) -> list[Key]:
+        """What is kept of every key, oldest first."""
+        return sorted(self._read().values(), key=lambda key: key.made_at)
+
+    def _change(self, change: Callable[[Mapping[str, Key]], dict[str, Key]]) -> dict[str, Key]:
+        with exclusive(self._folder / "lock", wait_seconds=10.0):
+            keys = change(self._read())
+            text = json.dumps({"version": 1, "keys": [asdict(key) for key in keys.values()]}, indent=1)
+            descriptor, temporary = tempfile.mkstemp(dir=self._folder)  # mode 600
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, self._folder / LIST)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+        self._looked = -_READ_SECONDS
+        return keys
+
+    def _read(self) -> dict[str, Key]:
+        path = self._folder / LIST
+        try:
+            rows = json.loads(path.read_text(encoding="utf-8"))["keys"]
+            return {row["id"]: Key(**row) for row in rows}
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{path} cannot be read: {type(error).__name__}. Restore it, or remove it and add keys."
+            ) from None
+
+    def _current(self) -> Mapping[str, Key]:
+        now = time.monotonic()
+        if now - self._looked >= _READ_SECONDS:
+            with self._mutex:
+                try:
+                    found = os.stat(self._folder / LIST)
+                    stamp = (found.st_mtime_ns, found.st_ino)
+                except FileNotFoundError:
+                    stamp = (0, 0)
+                if stamp != self._stamp:
+                    self._keys, self._stamp = self._read(), stamp
+                self._looked = now
+        return self._keys
+
+    def who(self, presented: str) -> Principal | None:
+        """Who holds this key or token; None if nobody does."""
+        if not presented or len(presented) > _LONGEST:
+            return None
+        if presented.startswith(_TOKEN):
+            return self._user(presented)
+        digest, now = _digest(presented), self._clock()
+        if hmac.compare_digest(digest, self._admin):
+            return Principal(self._tenant, "admin", ADMIN, ADMIN)
+        key = self._current().get(presented.removeprefix(_PREFIX).partition("_")[0])
+        if key is None or not hmac.compare_digest(digest, key.digest) or not key.is_good(now):
+            return None
+        return Principal(self._tenant, key.role, key.id, key.name)
+
+    def token(self, user_id: str, *, seconds: float, key: str) -> tuple[str, float]:
+        """A token with which a browser may act as one user, and when it ends.
+
+        Args:
+            key: Id of the key that asks for it; the token dies with that key.
+        """
+        ends = self._clock() + positive(seconds, "seconds")
+        payload = _packed([self._tenant, user_id, round(ends, 3), key])
+        return f"{_TOKEN}{payload}.{self.sign('token', payload)}", ends
+
+    def _user(self, token: str) -> Principal | None:
+        payload, _, signature = token.removeprefix(_TOKEN).partition(".")
+        if not hmac.compare_digest(signature.encode(), self.sign("token", payload).encode()):
+            return None
+        tenant, user_id, ends, key = _unpacked(payload)
+        maker = self._current().get(key)
+        is_made = key == ADMIN or (maker is not None and maker.is_good(self._clock()))
+        if tenant != self._tenant or self._clock() >= ends or not is_made:
+            return None
+        return Principal(self._tenant, "user", key, f"user-of-{key}", user_id)
+
+    def sign(self, purpose: str, *parts: str) -> str:
+        """A signature of 128 bits over texts, for one purpose."""
+        text = json.dumps([purpose, *parts]).encode()
+        return _text(hmac.new(self._signing, text, hashlib.sha256).digest()[:16])
+
+
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode(errors="replace")).hexdigest()
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def _packed(parts: list[object]) -> str:
+    return _text(json.dumps(parts, separators=(",", ":")).encode())
+
+
+def _unpacked(text: str) -> list[Any]:
+    """What was packed, of a text whose signature was checked."""
+    try:
+        found: list[Any] = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+    except (binascii.Error, ValueError):
+        return []
+    return found

@@ -1,0 +1,125 @@
+"""Labels and events: kept before they are acknowledged, once however often they are sent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from palate.entities import Answer, AnswerKind, Form
+from palate.errors import AnswerError
+from palate.errors.checks import keys_of, normalise_id
+from palate.records import Event as SeenEvent
+from palate.records import Record
+from palate.service.access import Allow, Caller
+from palate.service.bodies import EVENTS, LABELS, Event, EventsOut, Label, LabelsOut, PathId, TakenBack
+from palate.service.faults import HTTPFault, not_found
+from palate.service.lanes import Kept
+from palate.service.question_ids import origin_of
+from palate.service.routing import answered, body_of, described, many
+from palate.vocabulary import normal_word
+
+router = APIRouter(prefix="/v1", tags=["labels"])
+_LABEL = {"key": "k1", "user_id": "ann", "item_id": "i1", "kind": "rating", "value": 4}
+_EVENT = {"key": "e1", "user_id": "ann", "item_id": "i1", "event": "click"}
+
+
+@router.post("/labels", responses=described(LabelsOut), openapi_extra=body_of(LABELS.schema(), _LABEL))
+async def post_labels(
+    request: Request, caller: Annotated[Caller, Depends(Allow("service", "annotator", "user"))]
+) -> Response:
+    """Keep one answer or several, all or none. 200 once they are synced; the same again changes nothing."""
+    given: list[Label] = await many(request, LABELS)
+    learner = caller.tenant.learner
+    answers: list[Answer] = []
+    for place, label in enumerate(given):
+        caller.about(label.user_id)
+        try:
+            for answer in answers_of(label, caller):
+                answers.append(learner.check(answer))
+        except HTTPFault as fault:
+            fault.field = fault.field if len(given) == 1 else f"{place}.{fault.field}"
+            raise
+    return answered({"labels": _rows(await caller.tenant.tell(answers))})
+
+
+def answers_of(label: Label, caller: Caller) -> list[Answer]:
+    """What a label says; of words one answer for each title in them."""
+    source = caller.source(label.source)
+    asked: dict[str, Any] = {"asked_at": label.asked_at, "answered_at": label.answered_at}
+    if label.form == "words":
+        return _named(label, caller, source)
+    if label.question_id:
+        others = tuple(label.others)
+        found = origin_of(caller.tenant.ring, label.question_id, label.user_id, label.form, label.item_id, others)
+        asked |= {"propensity": found.propensity, "question": found.strategy, "asked_at": found.asked_at}
+    kind = AnswerKind(label.kind)
+    answer = Answer(
+        label.user_id,
+        label.item_id,
+        kind,
+        label.value,
+        source,
+        key=label.key,
+        form=Form(label.form),
+        others=tuple(label.others),
+        tapped=tuple(label.tapped),
+        **asked,
+    )
+    return [answer]
+
+
+def _named(label: Label, caller: Caller, source: str) -> list[Answer]:
+    if label.item_id or label.value is not None or label.others or label.tapped or label.kind != "rating":
+        raise HTTPFault(422, "bad_answer", "words have a text and nothing else. Leave the other fields out.", "form")
+    found = caller.tenant.learner.titles_in(label.text)
+    if not found:
+        raise HTTPFault(422, "bad_answer", "no title of an item is in the text. Name one with the form recall.", "text")
+    named = zip(found, keys_of(label.key), strict=False)
+    at = {"answered_at": label.answered_at}
+    return [
+        Answer(label.user_id, one.id, AnswerKind.RATING, None, source, key=key, form=Form.RECALL, **at)
+        for one, key in named
+    ]
+
+
+@router.delete("/labels/{key}", responses=described(TakenBack))
+async def delete_label(
+    key: PathId, caller: Annotated[Caller, Depends(Allow("service", "annotator", "user"))]
+) -> Response:
+    """Take a label back, as if it had never been given."""
+    tenant, principal = caller.tenant, caller.principal
+    key = normalise_id(key, "key")
+    record = await tenant.changes.run(lambda: tenant.recommender.find(key))
+    if record is None or not isinstance(record.content, Answer) or record.retracts:
+        raise not_found("label")
+    answer = record.content
+    foreign = principal.role == "user" and answer.user_id != principal.user_id
+    if foreign or (principal.role == "annotator" and answer.source != principal.name):
+        raise not_found("label")
+
+    def undo() -> list[Record]:
+        try:
+            return [tenant.recommender.undo(answer.user_id, answer.key)]
+        except AnswerError:  # taken back before, or by a call at the same time
+            return [record]
+
+    (row,) = await tenant.write("retraction", undo)
+    return answered({"key": answer.key, "repeated": row.repeated})
+
+
+@router.post("/events", responses=described(EventsOut), openapi_extra=body_of(EVENTS.schema(), _EVENT))
+async def post_events(request: Request, caller: Annotated[Caller, Depends(Allow("service", "user"))]) -> Response:
+    """Keep what a user did: one event or several, all or none."""
+    given: list[Event] = await many(request, EVENTS)
+    vocabulary = caller.tenant.learner.model.vocabulary
+    events = []
+    for event in given:
+        caller.about(event.user_id)
+        word = vocabulary.word(normal_word(event.event))
+        events.append(SeenEvent(event.user_id, event.item_id, event.event, float(word.sign), event.at, event.key))
+    return answered({"events": _rows(await caller.tenant.see(events))})
+
+
+def _rows(kept: list[Kept]) -> list[dict[str, Any]]:
+    return [{"key": row.record.content.key, "seq": row.record.seq, "repeated": row.repeated} for row in kept]

@@ -1,0 +1,60 @@
+"""What all routes share: how a body is read, and how an answer is written and described."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import Request, Response
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from palate.service.bodies import ErrorOut, OneOrMany, Strict
+from palate.service.faults import HTTPFault
+
+_STATUSES = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
+FAULTS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorOut} for status in _STATUSES}
+
+
+def described(kind: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
+    """The answers of a route, for OpenAPI."""
+    return {200: {"model": kind}, **FAULTS}
+
+
+def body_of(schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
+    """The body of a route, for OpenAPI."""
+    content: dict[str, Any] = {"schema": schema}
+    if example is not None:
+        content["example"] = example
+    return {"requestBody": {"required": True, "content": {"application/json": content}}}
+
+
+def ref(kind: type[Strict]) -> dict[str, Any]:
+    """A schema by its name."""
+    return {"$ref": f"#/components/schemas/{kind.__name__}"}
+
+
+async def raw_body(request: Request) -> bytes:
+    """The bytes of a body that says it is JSON.
+
+    Raises:
+        HTTPFault: 415 if it is something else.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPFault(415, "unsupported_media_type", "the body is not application/json. Send JSON, and say so.")
+    return await request.body()
+
+
+async def many(request: Request, of: OneOrMany) -> list[Any]:
+    """One or several things."""
+    return of.read(await raw_body(request))
+
+
+def answered(document: Any) -> Response:
+    """A document as JSON; what is not finite becomes null."""
+    return written(to_json(document, inf_nan_mode="null"))
+
+
+def written(body: bytes) -> Response:
+    """JSON as it is."""
+    return Response(body, media_type="application/json")

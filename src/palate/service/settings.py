@@ -1,0 +1,99 @@
+"""What the service may be told, with defaults and units. Safe as it is: on this machine only, every limit on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from palate.errors import OptionError
+from palate.errors.checks import count, one_of, positive
+
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+MAX_BATCH = 1_000  # labels, events or items in one call
+MAX_LIST = 100  # k of a list
+MAX_QUESTIONS = 20  # k of questions
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Limits of a service.
+
+    Attributes:
+        host: Address to listen on; another than this machine's own has to be asked for with ``open_to_network``.
+        port: 0 takes a free one.
+        open_to_network: Whether other machines may connect.
+        body_bytes: Of a request, at most; counted as it comes, whatever its header claims.
+        head_bytes: Of its first line and headers, at most.
+        head_seconds, body_seconds, write_seconds: From its first byte to its last; between two pieces of an answer.
+        idle_seconds: Of a connection between two requests.
+        connections: At the same time, at most; further ones get 503.
+        waiting_labels: Labels and events that wait for the disk, at most; further ones get 503.
+        waiting_scores: Lists and questions that wait for a thread, at most; further ones get 503.
+        wait_seconds: That a list or a question may wait for a thread before it gets 503.
+        threads: That work out lists and questions.
+        calls_per_second: Of one key; twice as many at once.
+        user_calls_per_second: Of one user's token, likewise.
+        wrong_keys_per_minute: From one address, after which it gets 429 for another; a right key always passes.
+        fresh_seconds: A list may be older than other people's answers by at most so much; never than the user's own.
+        kept_bytes: Of lists and questions kept for the next call.
+        token_seconds: That a user's token is good for, at most.
+        drain_seconds: That calls are still taken after the signal to stop, while ``/readyz`` says no.
+        stop_seconds: That calls in work have after that.
+        free_bytes: On the disk, below which the service is not ready for labels.
+        log_requests: Whether a line is written for each request.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 8000
+    open_to_network: bool = False
+    body_bytes: int = 4 << 20
+    head_bytes: int = 32 << 10
+    head_seconds: float = 10.0
+    body_seconds: float = 20.0
+    write_seconds: float = 20.0
+    idle_seconds: float = 30.0
+    connections: int = 2_000
+    waiting_labels: int = 20_000
+    waiting_scores: int = 64
+    wait_seconds: float = 0.5
+    threads: int = 2
+    calls_per_second: float = 10_000.0
+    user_calls_per_second: float = 20.0
+    wrong_keys_per_minute: int = 20
+    fresh_seconds: float = 0.5
+    kept_bytes: int = 64 << 20
+    token_seconds: float = 86_400.0
+    drain_seconds: float = 1.0
+    stop_seconds: float = 8.0
+    free_bytes: int = 64 << 20
+    log_requests: bool = True
+
+    def __post_init__(self) -> None:
+        whole = {"port": 0, "body_bytes": 1_024, "head_bytes": 1_024, "connections": 1, "waiting_labels": 1}
+        whole |= {"waiting_scores": 1, "threads": 1, "wrong_keys_per_minute": 1, "kept_bytes": 0, "free_bytes": 0}
+        for name, least in whole.items():
+            count(getattr(self, name), name, least=least)
+        for name in ("head", "body", "write", "idle", "wait", "fresh", "token", "stop"):
+            positive(getattr(self, f"{name}_seconds"), f"{name}_seconds")
+        positive(self.calls_per_second, "calls_per_second")
+        positive(self.user_calls_per_second, "user_calls_per_second")
+        if self.drain_seconds:
+            positive(self.drain_seconds, "drain_seconds")
+        if count(self.port, "port") > 65_535:
+            raise OptionError(f"port is {self.port}. Give a whole number from 0 to 65535.")
+        if self.host not in LOOPBACK and not self.open_to_network:
+            raise OptionError(
+                f"host {self.host!r} can be reached from other machines. Put a proxy with TLS in front and add "
+                "--open-to-network, or leave the host out."
+            )
+
+
+ROLES = ("admin", "service", "annotator", "user")
+
+
+def role_of(value: object) -> str:
+    """One of the roles that a key may have; a user's is not a key but a token.
+
+    Raises:
+        OptionError: If it is none.
+    """
+    return one_of(value, ROLES[:3], "role")

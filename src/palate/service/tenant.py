@@ -1,0 +1,218 @@
+"""One model folder in service: its recommender, its keys, its two lanes, and what is kept of its answers."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import shutil
+from collections.abc import Callable, Hashable, Sequence
+from pathlib import Path
+
+from pydantic_core import to_json
+
+from palate.entities import Answer
+from palate.errors import PalateError
+from palate.learner import Learner
+from palate.recommender import Recommender
+from palate.records import Event, Record
+from palate.service.kept import KeptAnswers
+from palate.service.keys import KeyRing
+from palate.service.lanes import Kept, LabelLane, ScoreLane
+from palate.service.metrics import Metrics
+from palate.service.question_ids import question_id
+from palate.service.settings import Settings
+
+LOOK_SECONDS = 0.25  # between two looks at what other processes have told
+SLOW_SECONDS = 2.0  # that a label waits, from which on the service is not ready for labels
+
+
+class Tenant:
+    """What belongs to one group of users and to no other: every read and every write goes through it.
+
+    Args:
+        name: In the service.
+        folder: Of the model.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, recommender: Recommender, ring: KeyRing, settings: Settings, metrics: Metrics
+    ) -> None:
+        self.name, self.folder, self.recommender, self.ring, self.settings = name, folder, recommender, ring, settings
+        self.metrics = metrics
+        self.learner: Learner = recommender.learner  # as of the last commit that this process knows of
+        self.seq = recommender.last_seq
+        self.kept = KeptAnswers(most_bytes=settings.kept_bytes, seconds=settings.fresh_seconds)
+        self.labels = LabelLane(room=settings.waiting_labels, last=lambda: self.recommender.last_seq, after=self._after)
+        self.scores = ScoreLane(threads=settings.threads, room=settings.waiting_scores, seconds=settings.wait_seconds)
+        self.changes = ScoreLane(threads=1, room=16, seconds=60.0)  # exports, erasures, items, models
+        self.scoring_fault = ""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._working: dict[Hashable, asyncio.Future[bytes]] = {}
+        self._looking: asyncio.Task[None] | None = None
+
+    # ---- life ----
+
+    def start(self) -> None:
+        """On the event loop that serves."""
+        self._loop = asyncio.get_running_loop()
+        self.kept.clear(self.seq)
+        self._looking = self._loop.create_task(self._look())
+
+    async def stop(self) -> None:
+        """Keep what waits, and let the folder go."""
+        if self._looking is not None:
+            self._looking.cancel()
+        await asyncio.to_thread(self._close)
+
+    def _close(self) -> None:
+        self.labels.close()
+        self.scores.close()
+        self.changes.close()
+        self.recommender.close()
+
+    async def _look(self) -> None:
+        while True:
+            await asyncio.sleep(LOOK_SECONDS)
+            if not self.labels.waiting:
+                self.labels.soon(self._catch_up)
+
+    def _catch_up(self) -> None:
+        """What other processes told. In the labels' thread."""
+        try:
+            learner, seq = self.recommender.learner, self.recommender.last_seq
+            self.scoring_fault = ""
+        except PalateError as error:
+            self.scoring_fault = type(error).__name__
+            return
+        if seq != self.seq or learner.model is not self.learner.model:
+            self.learner, self.seq = learner, seq
+            self._on_loop(lambda: self.kept.clear(seq))
+
+    def _after(self, records: list[Record]) -> None:
+        """These are on the disk; what is read from now on has seen them."""
+        before, last = self.seq, self.recommender.last_seq
+        self.learner, self.seq = self.recommender.learner, max(last, self.recommender.last_seq)
+        seq = self.seq
+        ours = {record.seq for record in records if record.seq > before}
+        if len(ours) == seq - before:
+            users = {record.content.user_id for record in records}
+            self._on_loop(lambda: self.kept.moved(users, seq))
+        else:  # rows of other processes came between
+            self._on_loop(lambda: self.kept.clear(seq))
+
+    def _on_loop(self, work: Callable[[], None]) -> None:
+        if self._loop is None or self._loop.is_closed():
+            work()
+        else:
+            self._loop.call_soon_threadsafe(work)
+
+    # ---- writes ----
+
+    async def tell(self, answers: Sequence[Answer]) -> list[Kept]:
+        """Keep answers, all or none; returns once they are synced."""
+        return self._counted("label", await self.labels.keep(self.recommender.tell, answers))
+
+    async def see(self, events: Sequence[Event]) -> list[Kept]:
+        """Keep events, all or none."""
+        return self._counted("event", await self.labels.keep(self.recommender.see, events))
+
+    async def write(self, content: str, work: Callable[[], list[Record]]) -> list[Kept]:
+        """Another write, in the labels' thread."""
+        return self._counted(content, await self.labels.keep(lambda _none: work(), [None]))
+
+    def _counted(self, content: str, rows: list[Kept]) -> list[Kept]:
+        new = sum(not row.repeated for row in rows)
+        self.metrics.rows.labels(content, "no").inc(new)
+        self.metrics.rows.labels(content, "yes").inc(len(rows) - new)
+        return rows
+
+    # ---- reads ----
+
+    async def answer(self, user_id: str, call: Hashable, work: Callable[[Learner, int], bytes]) -> bytes:
+        """What a read gives: as kept, or worked out once however many ask at the same time."""
+        found = self.kept.get(user_id, call)
+        if found is not None:
+            self.metrics.kept.inc()
+            return found
+        learner, seq, at = self.learner, self.seq, (user_id, call, self.seq)
+        working = self._working.get(at)
+        if working is None:
+            working = asyncio.ensure_future(self.scores.run(lambda: work(learner, seq)))
+            self._working[at] = working
+            working.add_done_callback(lambda _done: self._working.pop(at, None))
+        body = await asyncio.shield(working)
+        self.kept.put(user_id, call, body, seq)
+        return body
+
+    def list_of(
+        self, user_id: str, k: int, exclude: tuple[str, ...], category: str | None
+    ) -> Callable[[Learner, int], bytes]:
+        """Works out a list."""
+
+        def work(learner: Learner, seq: int) -> bytes:
+            shown = learner.recommend(user_id, k, exclude=exclude, category=category)
+            finite = [
+                one
+                for one in shown
+                if math.isfinite(one.score) and math.isfinite(one.std) and math.isfinite(one.chance)
+            ]
+            self.metrics.not_finite.inc(len(shown) - len(finite))
+            items = [
+                {"item_id": one.item_id, "title": one.title, "score": one.score, "std": one.std}
+                | {"chance": one.chance, "reason": one.reason}
+                for one in finite
+            ]
+            return to_json({"user_id": user_id, "model": self.version(), "seq": seq, "items": items})
+
+        return work
+
+    def questions_for(
+        self, user_id: str, k: int, forms: tuple[str, ...], strategy: str | None
+    ) -> Callable[[Learner, int], bytes]:
+        """Works out questions."""
+
+        def work(learner: Learner, seq: int) -> bytes:
+            chosen = {} if strategy is None else {"strategy": strategy}
+            asked = learner.ask(user_id, k=k, forms=forms, **chosen)
+            finite = [one for one in asked if math.isfinite(one.value)]
+            self.metrics.not_finite.inc(len(asked) - len(finite))
+            questions = [
+                {"question_id": question_id(self.ring, one), "form": one.form.value, "item_id": one.item_id}
+                | {"others": one.others, "title": one.title, "text": one.text, "value": one.value}
+                | {"why": one.why, "propensity": one.propensity}
+                for one in finite
+            ]
+            return to_json({"user_id": user_id, "model": self.version(), "seq": seq, "questions": questions})
+
+        return work
+
+    def version(self) -> str:
+        """Of the model that is served."""
+        return "1"
+
+    # ---- is it well ----
+
+    def not_ready(self, purpose: str | None) -> list[str]:
+        """Why it is not ready for labels, for scoring or for either; empty if it is."""
+        reasons = []
+        if purpose != "scoring":
+            reasons += self._not_ready_for_labels()
+        if purpose != "labels" and self.scoring_fault:
+            reasons.append(f"scoring: {self.scoring_fault}")
+        return reasons
+
+    def _not_ready_for_labels(self) -> list[str]:
+        reasons = []
+        if self.labels.fault:
+            reasons.append(f"labels: {self.labels.fault}")
+        if self.labels.waited > SLOW_SECONDS:
+            reasons.append("labels: the write lock is held")
+        try:
+            if shutil.disk_usage(self.folder).free < self.settings.free_bytes:
+                reasons.append("labels: the disk is nearly full")
+            if not os.access(self.folder, os.W_OK | os.X_OK):
+                reasons.append("labels: the folder is read-only")
+        except OSError:
+            reasons.append("labels: the folder is gone")
+        return reasons

@@ -1,0 +1,96 @@
+"""What is shown to a user, asked of them, known of them, and done with it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from palate.records import Attribute, Record
+from palate.service.access import Allow, Caller
+from palate.service.bodies import (
+    Attributes,
+    AttributesOut,
+    ListOut,
+    ListQuery,
+    PathId,
+    ProfileOut,
+    QuestionQuery,
+    QuestionsOut,
+    TokenIn,
+    TokenOut,
+)
+from palate.service.faults import HTTPFault, forbidden
+from palate.service.routing import answered, body_of, described, raw_body, ref, written
+
+router = APIRouter(prefix="/v1/users/{user_id}", tags=["users"])
+
+
+@router.get("/recommendations", responses=described(ListOut))
+async def get_recommendations(
+    user_id: PathId, query: Annotated[ListQuery, Query()], caller: Annotated[Caller, Depends(Allow("service", "user"))]
+) -> Response:
+    """The list to show, best first."""
+    user_id = caller.about(user_id)
+    exclude = tuple(query.exclude)
+    call = ("list", query.k, exclude, query.category)
+    work = caller.tenant.list_of(user_id, query.k, exclude, query.category)
+    return written(await caller.tenant.answer(user_id, call, work))
+
+
+@router.get("/questions", responses=described(QuestionsOut))
+async def get_questions(
+    user_id: PathId,
+    query: Annotated[QuestionQuery, Query()],
+    caller: Annotated[Caller, Depends(Allow("service", "user"))],
+) -> Response:
+    """The questions worth asking now, best first."""
+    user_id = caller.about(user_id)
+    if query.strategy is not None and caller.principal.role == "user":
+        raise forbidden("a user may not choose the strategy. Leave it out.")
+    forms = tuple(query.forms)
+    call = ("questions", query.k, forms, query.strategy)
+    work = caller.tenant.questions_for(user_id, query.k, forms, query.strategy)
+    return written(await caller.tenant.answer(user_id, call, work))
+
+
+@router.get("/profile", responses=described(ProfileOut))
+async def get_profile(user_id: PathId, caller: Annotated[Caller, Depends(Allow("service", "user"))]) -> Response:
+    """Interest in each category against the average person, with 95 % intervals."""
+    user_id = caller.about(user_id)
+    learner = caller.tenant.learner
+    found = await caller.tenant.scores.run(lambda: learner.profile(user_id))
+    return answered({"user_id": user_id, "interests": [asdict(one) for one in found]})
+
+
+@router.put("/attributes", responses=described(AttributesOut), openapi_extra=body_of(ref(Attributes)))
+async def put_attributes(
+    user_id: PathId, request: Request, caller: Annotated[Caller, Depends(Allow("service", "user"))]
+) -> Response:
+    """Who somebody is. What was told before of the same attribute no longer counts; the others stay."""
+    user_id = caller.about(user_id)
+    given = Attributes.model_validate_json(await raw_body(request))
+
+    def know() -> list[Record]:
+        return caller.tenant.recommender.know(user_id, key=given.key, **given.attributes)
+
+    for name, value in given.attributes.items():
+        Attribute(user_id, name, value, given.key)
+    rows = await caller.tenant.write("attribute", know)
+    names = [{"key": row.record.content.key, "seq": row.record.seq, "repeated": row.repeated} for row in rows]
+    return answered({"attributes": names})
+
+
+@router.post("/tokens", responses=described(TokenOut), openapi_extra=body_of(ref(TokenIn)))
+async def post_tokens(
+    user_id: PathId, request: Request, caller: Annotated[Caller, Depends(Allow("service"))]
+) -> Response:
+    """A token with which a browser may act as this user, and as nobody else."""
+    user_id = caller.about(user_id)
+    given = TokenIn.model_validate_json(await raw_body(request))
+    most = caller.tenant.settings.token_seconds
+    if given.seconds > most:
+        raise HTTPFault(422, "bad_option", f"a token is good for {most:g} seconds at most.", "seconds")
+    token, ends = caller.tenant.ring.token(user_id, seconds=given.seconds, key=caller.principal.key)
+    return answered({"token": token, "expires_at": ends})
