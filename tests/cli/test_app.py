@@ -12,11 +12,12 @@ import palate
 from palate.cli import app as tree
 from palate.errors import DataError, StoreError
 
-GROUPS = {"": tree.app, "data ": tree.data_app, "item ": tree.item_app}
+GROUPS = {"": tree.app, "data ": tree.data_app, "item ": tree.item_app, "keys ": tree.keys_app}
 COMMANDS = [f"{prefix}{command.name}" for prefix, group in GROUPS.items() for command in group.registered_commands]
 CONTRACT = {
     *("demo", "fit", "refit", "recommend", "ask", "tell", "see", "undo", "know", "interview", "profile", "simulate"),
     *("evaluate", "strategies", "encoders", "data fetch", "data inspect", "data convert", "item add", "item show"),
+    *("serve", "keys add", "keys list", "keys revoke"),
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palate.cli.console import line, output, print_json, table
-from palate.cli.options import Json, Model, listed, local_path
+from palate.cli.options import Json, Model, UnusedSeed, listed, local_path
 from palate.errors import MissingExtra, OptionError
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def serve(
         bool, typer.Option("--open-to-network", help="Let other machines connect, through a proxy with TLS.")
     ] = False,
     log_requests: Annotated[bool, typer.Option(help="Write a line for each request on standard error.")] = True,
+    as_json: Json = False,
+    seed: UnusedSeed = 0,
 ) -> None:
     """Serve a model over HTTP: lists, questions, answers. See docs/service.md.
 
@@ -50,7 +52,15 @@ def serve(
         from palate.service.server import serve as run
     except ModuleNotFoundError as error:
         raise MissingExtra(str(error.name), "serve", "the service") from None
-    run(models, settings, store=store)
+
+    def started(address: str) -> None:
+        keys = {name: str(folder / "keys" / "admin") for name, folder in models.items()}
+        if as_json:
+            return print_json({"address": address, "admin_keys": keys})
+        for name, folder in models.items():
+            line(output(), f"Serving {folder} at {address}. Its admin key: {keys[name]}.")
+
+    run(models, settings, store=store, started=started)
 
 
 def _models(model: Path | None, tenants: list[str] | None) -> dict[str, Path]:
@@ -74,6 +84,7 @@ def add(
     name: Annotated[str, typer.Option(metavar="NAME", help="Whose it is; the source of an annotator's labels.")] = "",
     days: Annotated[float | None, typer.Option(metavar="N", help="That it is good for; for ever if not given.")] = None,
     as_json: Json = False,
+    seed: UnusedSeed = 0,
 ) -> None:
     """Make a key, and print it: once, it is kept nowhere. A running service takes it within a second."""
     key, whole = _ring(model).add(role, name=name, days=days)
@@ -82,7 +93,7 @@ def add(
     line(output(), whole)
 
 
-def show(model: Model, as_json: Json = False) -> None:
+def show(model: Model, as_json: Json = False, seed: UnusedSeed = 0) -> None:
     """List the keys, without what opens anything."""
     keys = [_facts(key) for key in _ring(model).all()]
     if as_json:
@@ -95,6 +106,7 @@ def revoke(
     model: Model,
     id: Annotated[str, typer.Argument(metavar="ID", help="As `palate keys list` shows it.")],
     as_json: Json = False,
+    seed: UnusedSeed = 0,
 ) -> None:
     """Make a key useless, in a running service too, and the users' tokens that were made with it."""
     key = _ring(model).revoke(id)

@@ -200,5 +200,5 @@ def field_of(message: str) -> str:
     """The field that a message begins with; empty if it names none."""
     for word in re.findall(r"[a-z_]+", _QUOTED.sub("", message[:200]).partition(". ")[0])[:4]:
         if word in _FIELDS or word in _WORDS:
-            return _WORDS.get(word, word)
+            return _WORDS.get(str(word), str(word))
     return ""

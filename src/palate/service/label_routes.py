@@ -7,13 +7,13 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from palate.entities import Answer, AnswerKind, Form
-from palate.errors import AnswerError
+from palate.errors import AnswerError, PalateError
 from palate.errors.checks import keys_of, normalise_id
 from palate.records import Event as SeenEvent
 from palate.records import Record
 from palate.service.access import Allow, Caller
 from palate.service.bodies import EVENTS, LABELS, Event, EventsOut, Label, LabelsOut, PathId, TakenBack
-from palate.service.faults import HTTPFault, not_found
+from palate.service.faults import HTTPFault, not_found, of_error
 from palate.service.lanes import Kept
 from palate.service.question_ids import origin_of
 from palate.service.routing import answered, body_of, described, many
@@ -37,9 +37,10 @@ async def post_labels(
         try:
             for answer in answers_of(label, caller):
                 answers.append(learner.check(answer))
-        except HTTPFault as fault:
+        except (HTTPFault, PalateError) as error:
+            fault = error if isinstance(error, HTTPFault) else of_error(error)
             fault.field = fault.field if len(given) == 1 else f"{place}.{fault.field}"
-            raise
+            raise fault from None
     return answered({"labels": _rows(await caller.tenant.tell(answers))})
 
 

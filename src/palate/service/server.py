@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -24,17 +24,25 @@ SWITCH_SECONDS = (
 )
 
 
-def serve(models: Mapping[str, Path], settings: Settings, *, store: str = "", log: RequestLog | None = None) -> None:
+def serve(
+    models: Mapping[str, Path],
+    settings: Settings,
+    *,
+    store: str = "",
+    log: RequestLog | None = None,
+    started: Callable[[str], None] | None = None,
+) -> None:
     """Serve model folders until a signal comes; then end well.
 
     Args:
         models: By the name of the tenant.
         store: URL of the log, in the place of the one in the folder.
+        started: Called with the address once it is listened to.
     """
     log = log or RequestLog(requests=settings.log_requests)
     app = create_app(models, settings, store=store, log=log)
     sys.setswitchinterval(SWITCH_SECONDS)
-    Server(app, settings, log).run()
+    Server(app, settings, log, started).run()
 
 
 class Protocol(HttpToolsProtocol):
@@ -98,7 +106,9 @@ class Protocol(HttpToolsProtocol):
 class Server(uvicorn.Server):
     """uvicorn, which after the signal to stop still answers for a while and then exits with 0."""
 
-    def __init__(self, app: FastAPI, settings: Settings, log: RequestLog) -> None:
+    def __init__(
+        self, app: FastAPI, settings: Settings, log: RequestLog, started: Callable[[str], None] | None = None
+    ) -> None:
         config = uvicorn.Config(
             app,
             host=settings.host,
@@ -115,7 +125,7 @@ class Server(uvicorn.Server):
             backlog=settings.connections,
         )
         super().__init__(config)
-        self._app, self._settings, self._log = app, settings, log
+        self._app, self._settings, self._log, self._tell = app, settings, log, started
         self._stops_at = 0.0
 
     async def startup(self, sockets: Any = None) -> None:
@@ -124,6 +134,8 @@ class Server(uvicorn.Server):
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             where = f"[{host}]" if ":" in host else host
             self._log.say("serving", address=f"http://{where}:{port}")
+            if self._tell is not None:
+                self._tell(f"http://{where}:{port}")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._stops_at and sig == signal.SIGINT:
