@@ -343,7 +343,7 @@ CALLS: dict[str, Call] = {
         lambda _: {"user_id": "ann", "age": 31},
     ),
     "Recommender.close": Call(lambda stage: Recommender.open(stage.place("learner")).close, {}),
-    "Recommender.find": Call(lambda stage: stage.recommender.find, {"key": f"{USER} empty"}, lambda _: {"key": "k"}),
+    "Recommender.find": Call(lambda stage: stage.recommender.find, {"key": USER}, lambda _: {"key": "k"}),
     "Recommender.undo": Call(
         lambda stage: stage.recommender.undo, {"user_id": "", "key": NOTHING}, lambda _: {"user_id": "ann"}
     ),

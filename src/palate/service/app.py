@@ -13,7 +13,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import TypeAdapter, ValidationError
 from starlette.exceptions import HTTPException
 
-from palate import __version__
+from palate._version import __version__
 from palate.errors import OptionError, PalateError
 from palate.recommender import Recommender
 from palate.service import item_routes, label_routes, model_routes, probe_routes, user_routes
@@ -31,17 +31,16 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_t
 
 
 def create_app(
-    models: Mapping[str, Path], settings: Settings | None = None, *, store: str = "", log: RequestLog | None = None
+    models: Mapping[str, Path], settings: Settings | None = None, *, log: RequestLog | None = None
 ) -> FastAPI:
     """An ASGI application that serves model folders.
 
     Args:
         models: By the name of the tenant.
         settings: Limits; the defaults if None.
-        store: URL of the log, in the place of the one in the folder; for one model alone.
         log: Where lines go; standard error if None.
     Raises:
-        OptionError: If there is no model, or an admin key or a store is given for several.
+        OptionError: If there is no model, or an admin key is given for several.
         ModelFolderError, StoreError: If one cannot be opened.
     """
     settings = settings or Settings()
@@ -49,12 +48,11 @@ def create_app(
     given = os.environ.get(ADMIN_VARIABLE, "")
     if not models:
         raise OptionError("0 models are given. Give the folder of at least one.")
-    if len(models) > 1 and (given or store):
-        what = ADMIN_VARIABLE if given else "a store"
-        raise OptionError(f"{what} is given for {len(models)} models. Serve one model, or leave it out.")
+    if len(models) > 1 and given:
+        raise OptionError(f"{ADMIN_VARIABLE} is given for {len(models)} models. Serve one model, or leave it out.")
     tenants: dict[str, Tenant] = {}
     for name, folder in models.items():
-        recommender = Recommender.open(folder, **({"store": store} if store else {}))
+        recommender = Recommender.open(folder)
         ring = KeyRing(folder, tenant=name, given=given)
         tenants[name] = Tenant(name, folder, recommender, ring, settings, metrics)
         if ring.made_admin:

@@ -77,11 +77,8 @@ def _named(label: Label, caller: Caller, source: str) -> list[Answer]:
     if not found:
         raise HTTPFault(422, "bad_answer", "no title of an item is in the text. Name one with the form recall.", "text")
     named = zip(found, keys_of(label.key), strict=False)
-    at = {"answered_at": label.answered_at}
-    return [
-        Answer(label.user_id, one.id, AnswerKind.RATING, None, source, key=key, form=Form.RECALL, **at)
-        for one, key in named
-    ]
+    more: dict[str, Any] = {"answered_at": label.answered_at, "form": Form.RECALL}
+    return [Answer(label.user_id, one.id, AnswerKind.RATING, None, source, key=key, **more) for one, key in named]
 
 
 @router.delete("/labels/{key}", responses=described(TakenBack))

@@ -28,7 +28,6 @@ def serve(
     models: Mapping[str, Path],
     settings: Settings,
     *,
-    store: str = "",
     log: RequestLog | None = None,
     started: Callable[[str], None] | None = None,
 ) -> None:
@@ -36,11 +35,10 @@ def serve(
 
     Args:
         models: By the name of the tenant.
-        store: URL of the log, in the place of the one in the folder.
         started: Called with the address once it is listened to.
     """
     log = log or RequestLog(requests=settings.log_requests)
-    app = create_app(models, settings, store=store, log=log)
+    app = create_app(models, settings, log=log)
     sys.setswitchinterval(SWITCH_SECONDS)
     Server(app, settings, log, started).run()
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
+from palate.acquisition import DEFAULT
 from palate.entities import Answer
 from palate.errors import PalateError
 from palate.learner import Learner
@@ -173,8 +174,7 @@ class Tenant:
         """Works out questions."""
 
         def work(learner: Learner, seq: int) -> bytes:
-            chosen = {} if strategy is None else {"strategy": strategy}
-            asked = learner.ask(user_id, k=k, forms=forms, **chosen)
+            asked = learner.ask(user_id, k=k, forms=forms, strategy=strategy or DEFAULT)
             finite = [one for one in asked if math.isfinite(one.value)]
             self.metrics.not_finite.inc(len(asked) - len(finite))
             questions = [

@@ -26,6 +26,10 @@ class LabelStore(Protocol):
         """Every row with a greater ``seq``, retractions too, in order."""
         ...
 
+    def find(self, key: str) -> Record | None:
+        """The row of this key; None if there is none."""
+        ...
+
     def close(self) -> None:
         """Let the store go; what was appended stays."""
         ...
