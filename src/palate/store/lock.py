@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from palate.errors import StoreError
+from palate.errors import StoreBusy, StoreError
 
 POLL_SECONDS = 0.002
 
@@ -22,7 +22,8 @@ def exclusive(path: Path, *, wait_seconds: float) -> Iterator[None]:
     itself stays: removing it would let two holders in, each on its own inode.
 
     Raises:
-        StoreError: If the file cannot be made, or another holds it for more than ``wait_seconds``.
+        StoreError: If the file cannot be made.
+        StoreBusy: If another holds it for more than ``wait_seconds``.
     """
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
@@ -42,6 +43,6 @@ def _wait(descriptor: int, path: Path, wait_seconds: float) -> None:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                held = f"{path} has been held by another process for {wait_seconds:g} s"
-                raise StoreError(f"{held}. Let that process finish or end it, then try again.") from None
+                held = f"{path} has been held by another process for {wait_seconds:.2g} s"
+                raise StoreBusy(f"{held}. Let that process finish or end it, then try again.") from None
             time.sleep(POLL_SECONDS)

@@ -3,9 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from palate.records import Content, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """That a user's rows lost what they said.
+
+    Attributes:
+        seq, key: Of the row that says so (:class:`palate.records.Erasure`).
+        rows: How many rows lost their content.
+        erased_at: Seconds since the epoch.
+    """
+
+    seq: int
+    key: str
+    rows: int
+    erased_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantined:
+    """A row that cannot be read and is passed over: what another program wrote, or a disk changed."""
+
+    seq: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What :meth:`LabelStore.verify` found.
+
+    Attributes:
+        rows: How many there are.
+        last_seq: Of the last row, 0 where there is none.
+        erased: How many of them lost what they said by an erasure.
+        faults: What is wrong, in order; each names its row where it is one.
+        first_bad_seq: The first row that is not as it was kept; None where all are.
+    """
+
+    rows: int
+    last_seq: int
+    erased: int
+    faults: tuple[str, ...] = ()
+    first_bad_seq: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every row is as it was kept, and none is missing."""
+        return not self.faults
 
 
 class LabelStore(Protocol):
@@ -22,8 +71,29 @@ class LabelStore(Protocol):
         """Take the row of this key back, by one more row."""
         ...
 
-    def records(self, after_seq: int = 0) -> Iterator[Record]:
-        """Every row with a greater ``seq``, retractions too, in order."""
+    def records(self, after_seq: int = 0, *, user_id: str | None = None) -> Iterator[Record]:
+        """Every row with a greater ``seq``, retractions too, in order; of one user, where one is given."""
+        ...
+
+    def find(self, key: str) -> Record | None:
+        """The row of this key."""
+        ...
+
+    @property
+    def last_seq(self) -> int:
+        """Of the last row, 0 where there is none."""
+        ...
+
+    def erase(self, user_id: str, *, key: str = "") -> Receipt:
+        """Take from every row of a user what it says, and refuse further ones until they consent anew."""
+        ...
+
+    def verify(self) -> Report:
+        """Read every row and compare it with its digest and the chain with the head kept outside the database."""
+        ...
+
+    def quarantined(self) -> list[Quarantined]:
+        """The rows that were passed over in reading since the store was opened."""
         ...
 
     def find(self, key: str) -> Record | None:

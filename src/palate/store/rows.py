@@ -1,4 +1,4 @@
-"""Labels, events and attributes as rows of a table, and back; which can be kept, and when two are the same."""
+"""What the log keeps as rows of its table, and back; which can be kept, and when two are the same."""
 
 from __future__ import annotations
 
@@ -10,26 +10,34 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from palate.entities import Answer, AnswerKind, Form
+from palate.entities.provenance import TASTE, UNKNOWN, Provenance
 from palate.errors import AnswerError, DataError, OptionError
 from palate.errors.checks import number_of, shown
-from palate.records import Attribute, Content, Event, Record
+from palate.records import Attribute, Calibration, Consent, Content, Erasure, Event, Record
+from palate.store.tables import SAID
 
-C = TypeVar("C", Answer, Event, Attribute)
-COLUMNS = (
-    "seq, key, content, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at, "
-    "form, others, tapped, at, name, text, recorded_at, retracts"
-)
+C = TypeVar("C", Answer, Event, Attribute, Consent, Calibration, Erasure, Provenance)
+Row = tuple[Any, ...]  # in the order of tables.SAID
 
-_NAMES: dict[type, str] = {Answer: "label", Event: "event", Attribute: "attribute"}
+_NAMES: dict[type, str] = {
+    **{Answer: "label", Event: "event", Attribute: "attribute"},
+    **{Consent: "consent", Calibration: "calibration", Erasure: "erasure"},
+}
 _KINDS = {kind.value: kind for kind in AnswerKind}
 _FORMS = {form.value: form for form in Form}
 
-# What tells two contents of one key apart. The client's times do not: a repeat may be stamped anew.
+# What tells two contents of one key apart. The client's times do not: a repeat may be stamped anew. Nor does how an
+# answer came about: a service fills in what it knows, and may know more when the client sends again.
 _TOLD_APART: dict[type, tuple[str, ...]] = {
     Answer: ("user_id", "item_id", "kind", "value", "source", "propensity", "question", "form", "others", "tapped"),
     Event: ("user_id", "item_id", "kind", "liking"),
     Attribute: ("user_id", "name", "value"),
+    Consent: ("user_id", "purposes", "version"),
+    Calibration: ("source", "reliability", "subject"),
+    Erasure: ("salt", "digest"),
 }
+_ABOUT = SAID.index("family"), SAID.index("consent") + 1
+_NO_PROVENANCE = (None,) * (_ABOUT[1] - _ABOUT[0])
 
 
 def checked(contents: Iterable[Content]) -> list[Content]:
@@ -45,11 +53,18 @@ def checked(contents: Iterable[Content]) -> list[Content]:
 
 
 def retraction(content: Content, source: str, key: str) -> Content:
-    """What the row says that takes ``content`` back: the same thing, under a key of its own."""
+    """What the row says that takes ``content`` back: the same thing, under a key of its own.
+
+    Raises:
+        AnswerError: If it is an erasure, which nothing takes back.
+    """
+    if isinstance(content, Erasure):
+        raise AnswerError("an erasure cannot be retracted: what it took is gone. Append the user's consent anew.")
     if not isinstance(content, Answer):
         return _checked(replace(content, key=key))
     asked: dict[str, Any] = {"propensity": None, "question": "", "asked_at": None, "answered_at": None}
-    return _checked(replace(content, source=source, key=key, **asked))
+    about = Provenance(subject=content.provenance.subject)
+    return _checked(replace(content, source=source, key=key, provenance=about, **asked))
 
 
 def check_same(known: Record, content: Content, retracts: str) -> None:
@@ -60,6 +75,8 @@ def check_same(known: Record, content: Content, retracts: str) -> None:
         pairs += [
             (field, getattr(known.content, field), getattr(content, field)) for field in _TOLD_APART[type(content)]
         ]
+    if isinstance(known.content, Answer) and isinstance(content, Answer):
+        pairs.append(("subject", known.content.provenance.subject, content.provenance.subject))
     for field, kept, sent in pairs:
         if kept != sent:
             raise AnswerError(
@@ -68,23 +85,38 @@ def check_same(known: Record, content: Content, retracts: str) -> None:
             )
 
 
-def to_row(content: Content, recorded_at: float, retracts: str) -> tuple[object, ...]:
-    """All of :data:`COLUMNS` but ``seq``, which the store gives."""
-    return (content.key, *_parts(content), recorded_at, retracts or None)
+def to_row(seq: int, content: Content, recorded_at: float, retracts: str) -> Row:
+    """A row. A zero has no sign: SQLite would drop it, and the row's digest would differ when it is read."""
+    row = (seq, content.key, _NAMES[type(content)], *_parts(content), recorded_at, retracts or None)
+    return tuple([value + 0.0 if type(value) is float else value for value in row])
 
 
-def to_record(row: tuple[Any, ...]) -> Record:
-    """The record in a row of :data:`COLUMNS`, as it was kept: rules for ids that came later make no row unreadable."""
+def to_record(row: Row) -> Record:
+    """The record in a row, as it was kept: rules for ids that came later make no row unreadable.
+
+    Raises:
+        Exception: Whatever Python makes of it, if another program wrote what is no row of ours.
+    """
     seq, key, content, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at = row[:12]
-    form, others, tapped, at, name, text, recorded_at, retracts = row[12:]
+    form, others, tapped, at, name, text = row[12:18]
+    about, recorded_at, retracts = row[_ABOUT[0] : _ABOUT[1]], row[-2], row[-1]
     found: Content
-    if content == "attribute":
-        found = _as_kept(Attribute, user_id, name, value if text is None else text, key)
-    elif content == "event":
-        found = _as_kept(Event, user_id, item_id, kind, value, at, key)
-    else:
+    if content == "label":
+        came = UNKNOWN if about == _NO_PROVENANCE else _provenance(about)
         asked = (source, propensity, key, question, asked_at, answered_at, _FORMS[form], _ids(others), _ids(tapped))
-        found = _as_kept(Answer, user_id, item_id, _KINDS[kind], value, *asked)
+        found = _as_kept(Answer, user_id, item_id, _KINDS[kind], value, *asked, came)
+    elif content == "event":
+        found = _as_kept(Event, user_id, item_id, kind, value, at, key, about[6] or "")
+    elif content == "attribute":
+        found = _as_kept(Attribute, user_id, name, value if text is None else text, key)
+    elif content == "consent":
+        found = _as_kept(Consent, user_id, _ids(others), name, at, key)
+    elif content == "calibration":
+        found = _as_kept(Calibration, source, value, about[2] or TASTE, at, key)
+    elif content == "erasure":
+        found = _as_kept(Erasure, *text.split(":"), int(value), key)
+    else:
+        raise ValueError(f"content {content!r:.40} is unknown")
     return Record(seq, found, recorded_at, retracts or "")
 
 
@@ -95,52 +127,91 @@ def _as_kept(kind: type[C], *fields: object) -> C:
     return made
 
 
-def _parts(content: Content) -> tuple[object, ...]:
-    """The columns from ``content`` to ``text``."""
-    if isinstance(content, Attribute):
-        value, text = (None, content.value) if isinstance(content.value, str) else (content.value, None)
-        return ("attribute", content.user_id, None, None, value, *[None] * 9, content.name, text)
-    if isinstance(content, Event):
+def _parts(content: Content) -> Row:
+    """The columns from ``user_id`` to ``consent``."""
+    if isinstance(content, Answer):
         return (
-            "event",
-            content.user_id,
-            content.item_id,
-            content.kind,
-            content.liking,
-            *[None] * 8,
-            content.at,
-            None,
-            None,
+            *(content.user_id, content.item_id, content.kind.value, content.value, content.source),
+            *(content.propensity, content.question, content.asked_at, content.answered_at, content.form.value),
+            *(_list(content.others), _list(content.tapped), None, None, None),
+            *(_NO_PROVENANCE if content.provenance is UNKNOWN else _about(content.provenance)),
         )
+    has = {
+        Event: _parts_of_event,
+        Attribute: _parts_of_attribute,
+        Consent: _parts_of_consent,
+        Calibration: _parts_of_calibration,
+        Erasure: _parts_of_erasure,
+    }[type(content)](content)  # type: ignore[operator]
+    return tuple(map(has.get, SAID[3:-2]))
+
+
+def _parts_of_event(of: Event) -> dict[str, Any]:
+    return {
+        **_who(of),
+        "item_id": of.item_id,
+        "kind": of.kind,
+        "value": of.liking,
+        "at": of.at,
+        "slate": of.slate or None,
+    }
+
+
+def _parts_of_attribute(of: Attribute) -> dict[str, Any]:
+    return {**_who(of), "name": of.name, "text" if isinstance(of.value, str) else "value": of.value}
+
+
+def _parts_of_consent(of: Consent) -> dict[str, Any]:
+    return {**_who(of), "name": of.version, "others": _list(of.purposes), "at": of.at}
+
+
+def _parts_of_calibration(of: Calibration) -> dict[str, Any]:
+    subject = None if of.subject == TASTE else of.subject
+    return {"source": of.source, "value": of.reliability, "subject": subject, "at": of.at}
+
+
+def _parts_of_erasure(of: Erasure) -> dict[str, Any]:
+    return {"text": f"{of.salt}:{of.digest}", "value": float(of.rows)}
+
+
+def _who(of: Event | Attribute | Consent) -> dict[str, Any]:
+    return {"user_id": of.user_id}
+
+
+def _about(of: Provenance) -> Row:
+    """Its columns, NULL where it says nothing."""
+    subject = None if of.subject == TASTE else of.subject
     return (
-        "label",
-        content.user_id,
-        content.item_id,
-        content.kind.value,
-        content.value,
-        content.source,
-        content.propensity,
-        content.question,
-        content.asked_at,
-        content.answered_at,
-        content.form.value,
-        json.dumps(content.others),
-        json.dumps(content.tapped),
-        *[None] * 3,
+        *(of.family or None, of.channel or None, subject, of.model or None, of.question_id or None, of.score),
+        *(of.slate or None, of.shown_at, of.cost, of.tokens, of.consent or None),
     )
 
 
+def _provenance(about: Row) -> Provenance:
+    family, channel, subject, model, question_id, score, slate, shown_at, cost, tokens, consent = about
+    names = (family or "", channel or "", subject or TASTE, model or "", question_id or "", score, slate or "")
+    return _as_kept(Provenance, *names, shown_at, cost, tokens, consent or "")
+
+
+def _list(ids: tuple[str, ...]) -> str:
+    return json.dumps(ids) if ids else "[]"
+
+
 def _ids(text: str) -> tuple[str, ...]:
-    return () if text == "[]" else tuple(json.loads(text))  # nearly all are empty, and reading JSON takes long
+    if text == "[]":  # nearly all are empty, and reading JSON takes long
+        return ()
+    ids = json.loads(text)
+    if not (isinstance(ids, list) and all(isinstance(one, str) for one in ids)):
+        raise ValueError(f"{text[:40]!r} is no list of texts")
+    return tuple(ids)
 
 
 def _checked(content: Content) -> Content:
-    if not isinstance(content, (Answer, Event, Attribute)):
+    if type(content) not in _NAMES:
         raise DataError(f"what is to be kept holds {shown(content)}. Give answers, events and attributes.")
-    key = content.key or uuid.uuid4().hex
     if isinstance(content, Attribute):
-        return replace(content, key=key, value=_told(content))
-    return replace(content, key=key)
+        content = replace(content, value=_told(content))
+    return content if content.key else replace(content, key=uuid.uuid4().hex)
 
 
 def _told(attribute: Attribute) -> float | str | None:

@@ -1,39 +1,40 @@
-"""The label log: every label, event and attribute, in the order it came, kept for good.
+"""The label log in one SQLite file: every label, event and attribute, in the order it came, kept for good.
 
-The log is the truth; a posterior is what replaying it gives. It is one SQLite file that only grows: to take a row back
-is one more row. :meth:`LabelLog.append` returns when the rows are on the disk (WAL, ``synchronous=FULL``).
+The log is the truth; a posterior is what replaying it gives. The file only grows: to take a row back is one more row.
+:meth:`LabelLog.append` returns when the rows are on the disk (WAL, ``synchronous=FULL``).
 
 Processes may share a log. They write in turn, under a lock file beside it, because SQLite 3.7.0 to 3.51.2 can lose a
-commit when two connections write and checkpoint at once (the WAL-reset bug). Open the log after a fork, not before.
+commit when two connections write and checkpoint at once (the WAL-reset bug). Readers only read: they take no lock,
+never checkpoint, and wait for no writer. Open the log after a fork, not before.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, cast
 
-from palate.errors import AnswerError, StoreError
-from palate.errors.checks import normalise_id
-from palate.records import Content, Record
-from palate.store import rows
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from palate.errors import StoreBusy, StoreError, StoreFull
+from palate.store import chain, schema
+from palate.store.chain import Head
 from palate.store.lock import exclusive
-from palate.store.schema import prepare
+from palate.store.rows import Row
+from palate.store.sql_log import SqlLog
+from palate.store.tables import Statements, statements
+from palate.store.transaction import Connection, Transaction, head_of
 
 WAIT_SECONDS = 30.0  # for another process that writes
-PAGE_ROWS = 1_000  # read at a time, so that a slow reader holds no transaction open and the WAL can be emptied
-
-_KEPT = rows.COLUMNS.removeprefix("seq, ")
-_PLACES = ", ".join("?" for _ in _KEPT.split(","))
-_INSERT = f"INSERT INTO records ({_KEPT}) VALUES ({_PLACES}) RETURNING seq"
-_BY_KEY = f"SELECT {rows.COLUMNS} FROM records WHERE key = ?"
-_BY_RETRACTED = f"SELECT {rows.COLUMNS} FROM records WHERE retracts = ?"
-_PAGE = f"SELECT {rows.COLUMNS} FROM records WHERE seq > ? ORDER BY seq LIMIT ?"
+LARGEST_WAL = 64 << 20  # bytes, after a checkpoint
 
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "Free some disk space, then send the same again",
@@ -42,82 +43,62 @@ _REMEDIES = {
     sqlite3.SQLITE_NOTADB: "Give the path of a label log, or of a file that does not exist yet",
     sqlite3.SQLITE_CORRUPT: "Restore it from a backup",
     sqlite3.SQLITE_BUSY: "Let the other program that holds it finish, then try again",
-    sqlite3.SQLITE_IOERR: "Check the disk, then open the log again",
+    sqlite3.SQLITE_IOERR: "Check the disk, then: palate store verify",
 }
+_KINDS = {sqlite3.SQLITE_FULL: StoreFull, sqlite3.SQLITE_BUSY: StoreBusy}
 
 
-class LabelLog:
+class LabelLog(SqlLog):
     """A :class:`LabelStore` in one SQLite file. Safe to share between threads; use as a context manager.
 
     Args:
-        connection: Of a file that :meth:`open` has checked.
+        path: Of a file that :meth:`open` has checked.
+        writer, reader: Connections to it; no writer where it is only read.
         clock: Gives ``recorded_at``, in seconds since the epoch. Nothing is ordered by it.
+        wait_seconds: How long a write may wait for other processes.
     """
 
-    def __init__(self, path: Path, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
-        self._path = path
-        self._connection = connection
-        self._clock = clock
-        self._mutex = threading.Lock()
-        self._process = os.getpid()
-        self._unusable = ""
+    def __init__(
+        self,
+        path: Path,
+        writer: sqlite3.Connection | None,
+        reader: sqlite3.Connection,
+        clock: Callable[[], float],
+        wait_seconds: float,
+    ) -> None:
+        super().__init__(str(path), _statements(), clock, wait_seconds)
+        self._path, self._connection, self._reader = path, writer, reader
+        self._schema_version = _schema_version(reader)
+        self._mutex = threading.Lock()  # of the reader
 
     @classmethod
-    def open(cls, path: Path | str, *, clock: Callable[[], float] = time.time) -> Self:
-        """Open the log at ``path``; make it if there is no file.
-
-        Raises:
-            StoreError: If it cannot be opened, is not a label log, or is one of a newer version.
-        """
-        path = Path(path)
-        with _told(path), exclusive(_lock_file(path), wait_seconds=WAIT_SECONDS):
-            return cls(path, _connect(path), clock)
-
-    def append(self, contents: Sequence[Content]) -> list[Record]:
-        """Keep answers, events and attributes, all or none, on the disk before this returns.
-
-        One whose key is in the log changes nothing and gives the first record again, even if that one has been
-        retracted since. The client's times do not count in that comparison: a repeat may be stamped anew.
-
-        Returns:
-            One record each, in the same order.
-        Raises:
-            AnswerError: If the key of one is taken by something else.
-            InputError: If one cannot be kept.
-            StoreError: If the disk refuses. None of them is acknowledged; sending them again is harmless.
-        """
-        checked = rows.checked(contents)
-        if not checked:
-            return []
-        with self._transaction():
-            return [self._keep(content) for content in checked]
-
-    def retract(self, key: str, *, source: str = "person", retraction_key: str = "") -> Record:
-        """Take a row back, by one more row.
+    def open(
+        cls,
+        path: Path | str,
+        *,
+        read_only: bool = False,
+        clock: Callable[[], float] = time.time,
+        wait_seconds: float | None = None,
+    ) -> Self:
+        """Open the log at ``path``; make it if there is no file; move the rows of an older version.
 
         Args:
-            key: Of the label, event or attribute. Of an attribute the value told before counts again.
-            source: Who takes a label back.
-            retraction_key: Client-made key of the retraction itself, which makes a repeat harmless. Empty: one is made.
-        Returns:
-            The new row: ``retracts`` is ``key``, and it says again what is taken back.
+            read_only: Whether nothing is written: no lock is taken, and a disk that cannot be written will do.
         Raises:
-            AnswerError: If no row has this key, it has been taken back, or ``retraction_key`` is another row's.
-            StoreError: If the disk refuses.
+            StoreError: If it cannot be opened, is not a label log, is one of a newer version, or has lost rows.
         """
-        key = normalise_id(key, "key")
-        retraction_key = normalise_id(retraction_key, "retraction_key") if retraction_key else ""
-        with self._transaction():
-            known = self._find(_BY_KEY, retraction_key) if retraction_key else None
-            if known is not None and known.retracts == key:
-                return known
-            return self._keep(rows.retraction(self._retractable(key).content, source, retraction_key), retracts=key)
-
-    def records(self, after_seq: int = 0) -> Iterator[Record]:
-        """Every row with a greater ``seq``, retractions too, in order."""
-        while page := self._page(after_seq):
-            yield from map(rows.to_record, page)
-            after_seq = page[-1][0]
+        path, wait = Path(path), WAIT_SECONDS if wait_seconds is None else wait_seconds
+        if read_only:
+            with _told(path):
+                return cls(path, None, _connect_reader(path), clock, wait)
+        with _told(path), exclusive(_beside(path, "lock"), wait_seconds=wait):
+            _refuse_stopped(path)
+            writer = _connect(path)
+            try:
+                return cls(path, writer, _connect_reader(path), clock, wait)
+            except BaseException:
+                writer.close()
+                raise
 
     def find(self, key: str) -> Record | None:
         """The row of this key; None if there is none."""
@@ -127,70 +108,95 @@ class LabelLog:
 
     def close(self) -> None:
         """Let the file go. What was acknowledged is on the disk already."""
-        with self._mutex, _told(self._path), exclusive(_lock_file(self._path), wait_seconds=WAIT_SECONDS):
+        with self._group.alone(), self._mutex, _told(self._path):
             self._unusable = "is closed. Open it again"
-            self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self.close()
-
-    def _keep(self, content: Content, retracts: str = "") -> Record:
-        known = self._find(_BY_KEY, content.key)
-        if known is not None:
-            rows.check_same(known, content, retracts)
-            return known
-        now = float(self._clock())
-        (seq,) = self._connection.execute(_INSERT, rows.to_row(content, now, retracts)).fetchone()
-        return Record(seq, content, now, retracts)
-
-    def _retractable(self, key: str) -> Record:
-        record = self._find(_BY_KEY, key)
-        if record is None:
-            raise AnswerError(f"no row of the log has the key {key!r}. Give the key of one that is there.")
-        if record.retracts:
-            raise AnswerError(f"the row {key!r} is itself a retraction. To undo it, append what it took back anew.")
-        if self._find(_BY_RETRACTED, key) is not None:
-            raise AnswerError(f"the row {key!r} has already been retracted. There is nothing left to undo.")
-        return record
-
-    def _find(self, statement: str, value: str) -> Record | None:
-        row = self._connection.execute(statement, (value,)).fetchone()
-        return None if row is None else rows.to_record(row)
-
-    def _page(self, after_seq: int) -> list[tuple[Any, ...]]:
-        with self._mutex, _told(self._path):
-            self._check_usable()
-            return self._connection.execute(_PAGE, (after_seq, PAGE_ROWS)).fetchall()
+            self._reader.close()
+            if self._connection is not None:
+                with exclusive(_beside(self._path, "lock"), wait_seconds=self._wait_seconds):
+                    self._connection.close()
 
     @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """One writer at a time; all or none; synced when it ends."""
-        with self._mutex, _told(self._path):
+    def _writing(self, deadline: float) -> Iterator[Connection]:
+        writer = self._connection
+        if writer is None:
+            raise StoreError(f"the label log {self._path} was opened to be read only. Open it anew to write.")
+        with _told(self._path):
             self._check_usable()
-            with exclusive(_lock_file(self._path), wait_seconds=WAIT_SECONDS):
+            wait = max(0.0, deadline - time.monotonic())
+            with exclusive(_beside(self._path, "lock"), wait_seconds=wait):
+                _refuse_stopped(self._path)
                 try:
-                    self._connection.execute("BEGIN IMMEDIATE")
-                    yield
-                    self._connection.execute("COMMIT")
+                    writer.execute(f"PRAGMA busy_timeout = {int(1000 * max(0.0, deadline - time.monotonic()))}")
+                    writer.execute("BEGIN IMMEDIATE")
+                    self._check_schema(writer)
+                    yield cast("Connection", writer)
+                    writer.execute("COMMIT")
                 except BaseException as error:
-                    self._give_up(error)
+                    self._give_up(writer, error)
                     raise
 
-    def _give_up(self, error: BaseException) -> None:
+    @contextmanager
+    def _reading(self) -> Iterator[Connection]:
+        with self._mutex, _told(self._path):
+            self._check_usable()
+            yield cast("Connection", self._reader)
+
+    def _fetch(self, connection: Connection, statement: str, values: Sequence[object]) -> list[Row]:
+        try:
+            return connection.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):
+                raise
+        self._reader.text_factory = _lenient
+        try:
+            found = connection.execute(statement, values).fetchall()
+        finally:
+            self._reader.text_factory = str
+        return [(row[0], *[None] * (len(row) - 1)) if _Undecodable in map(type, row) else row for row in found]
+
+    def _listed(self, keys: Sequence[str]) -> object:
+        return json.dumps(keys)
+
+    def _committed(self, transaction: Transaction) -> None:
+        chain.write_head(_beside(self._path, "head"), transaction.head)
+        if transaction.has_erased:
+            self._empty_wal()
+
+    def _kept_head(self) -> Head | None:
+        return chain.read_head(_beside(self._path, "head"))
+
+    def _faults(self) -> list[str]:
+        with self._reading() as connection:
+            found = [text for (text,) in connection.execute("PRAGMA integrity_check").fetchall()]
+        return [] if found == ["ok"] else [f"SQLite finds: {text}"[:200] for text in found]
+
+    def _empty_wal(self) -> None:
+        """Take out of the second file what was erased."""
+        assert self._connection is not None
+        with exclusive(_beside(self._path, "lock"), wait_seconds=self._wait_seconds), _told(self._path):
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _check_schema(self, connection: sqlite3.Connection) -> None:
+        """That no other program has changed it since it was checked."""
+        version = _schema_version(connection)
+        if version != self._schema_version:
+            schema.check(connection, self._path)
+            self._schema_version = version
+
+    def _give_up(self, writer: sqlite3.Connection, error: BaseException) -> None:
         if isinstance(error, sqlite3.Error) and _code(error) == sqlite3.SQLITE_IOERR:
             # After a failed sync the kernel may call the lost pages clean: trying again would seem to work.
-            self._unusable = "stopped after a disk error. Check the disk, then open it again"
-        if self._connection.in_transaction:
-            self._connection.execute("ROLLBACK")
+            self._unusable = "stopped after a disk error. Check the disk, then: palate store verify"
+            _stop(self._path, error)
+        if writer.in_transaction:
+            writer.execute("ROLLBACK")
 
-    def _check_usable(self) -> None:
-        if self._unusable:
-            raise StoreError(f"the label log {self._path} {self._unusable}.")
-        if os.getpid() != self._process:
-            raise StoreError(f"the label log {self._path} was opened before a fork. Open it after.")
+
+@cache
+def _statements() -> Statements:
+    """As SQLite writes them; a list of keys is JSON."""
+    listed = sa.func.json_each(sa.bindparam("keys", type_=sa.Text())).table_valued("value")
+    return statements(sqlite.dialect(paramstyle="qmark"), lambda column: column.in_(sa.select(listed.c.value)))
 
 
 def _connect(path: Path) -> sqlite3.Connection:
@@ -198,18 +204,104 @@ def _connect(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")  # macOS: a plain fsync stops at the drive's cache
-        prepare(connection, path)
+        connection.execute("PRAGMA secure_delete = ON")  # what was erased is overwritten
+        version = schema.version_of(connection, path)
+        head = _beside(path, "head")
+        if version == 0:
+            chain.write_head(head, Head(), sync=True)
+            schema.make(connection)
+        elif version < schema.VERSION:
+            from palate.store.migrations import upgrade  # Alembic takes long to import
+
+            connection.execute("BEGIN IMMEDIATE")
+            chain.write_head(head, upgrade(connection, version), sync=True)
+            connection.execute("COMMIT")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA mmap_size = 0")
+        connection.execute("PRAGMA cache_size = -65536")  # KiB
+        connection.execute(f"PRAGMA journal_size_limit = {LARGEST_WAL}")
+        schema.check(connection, path)
+        _check_head(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
 
 
-def _lock_file(path: Path) -> Path:
+def _connect_reader(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=ro",
+        uri=True,
+        timeout=WAIT_SECONDS,
+        isolation_level=None,
+        check_same_thread=False,
+    )
+    try:
+        connection.execute("PRAGMA mmap_size = 0")
+        version = schema.version_of(connection, path)
+        if version != schema.VERSION:
+            old = f"is a label log of version {version}" if version else "is empty"
+            raise StoreError(f"{path} {old}. Open it once to write, which moves it to version {schema.VERSION}.")
+        schema.check(connection, path)
+        _check_head(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _check_head(connection: sqlite3.Connection, path: Path) -> None:
+    """That the database still holds the last row that was acknowledged, as it was.
+
+    Raises:
+        StoreError: If it does not, or nothing says which it was.
+    """
+    kept = chain.read_head(_beside(path, "head"))
+    last = head_of(cast("Connection", connection), _statements()).seq
+    if kept is None and last:
+        raise StoreError(f"{path} has no {path.name}-head beside it, so rows may be missing at its end. {chain.ACCEPT}")
+    if kept is None or not kept.seq:
+        return
+    if last < kept.seq:
+        fact = f"{path} has lost rows: it ends at row {last}, and row {kept.seq} was kept"
+        raise StoreError(f"{fact}. Nothing was changed. {chain.ACCEPT}")
+    found = connection.execute("SELECT chain FROM records WHERE seq = ?", (kept.seq,)).fetchone()
+    if found != (kept.chain,):
+        raise StoreError(f"row {kept.seq} of {path} is not the one that was kept. {chain.ACCEPT}")
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    (version,) = connection.execute("PRAGMA schema_version").fetchone()
+    return int(version)
+
+
+def _beside(path: Path, what: str) -> Path:
     # Beside the database, never the database: closing any descriptor of it would drop SQLite's own locks.
-    return path.with_name(path.name + "-lock")
+    return path.with_name(f"{path.name}-{what}")
+
+
+def _refuse_stopped(path: Path) -> None:
+    """Raises StoreError after a disk error, in every process, until the log was verified."""
+    if _beside(path, "stopped").exists():
+        raise StoreError(f"the label log {path} stopped after a disk error. Check the disk, then: palate store verify.")
+
+
+def _stop(path: Path, error: sqlite3.Error) -> None:
+    try:
+        _beside(path, "stopped").write_text(f"{error} at {time.time():.0f}, process {os.getpid()}\n")
+    except OSError:
+        return  # of a disk that takes nothing the next process learns by itself
+
+
+class _Undecodable(bytes):
+    """A text that is none."""
+
+
+def _lenient(text: bytes) -> str | bytes:
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return _Undecodable(text)
 
 
 @contextmanager
@@ -218,9 +310,10 @@ def _told(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        remedy = _REMEDIES.get(_code(error), "Check the file and its folder")
-        raise StoreError(f"the label log {path} cannot be used: {error}. {remedy}.") from error
+        code = _code(error)
+        remedy = _REMEDIES.get(code, "Check the file and its folder")
+        raise _KINDS.get(code, StoreError)(f"the label log {path} cannot be used: {error}. {remedy}.") from error
 
 
-def _code(error: sqlite3.Error) -> int:
+def _code(error: Any) -> int:
     return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; the extended ones refine it

@@ -245,7 +245,7 @@ class LabelStoreContract(ABC):
         with self._opened(tmp_path) as store:
             read = list(store.records())
         for name, records in told.items():
-            own = [record for record in read if record.content.user_id == name]
+            own = [record for record in read if record.user_id == name]
             assert own == records and len(own) == 2 * ROUNDS, f"{name} kept {len(records)} rows, {len(own)} are read"
         assert len({record.seq for record in read}) == len(read), "two rows have one place"
 

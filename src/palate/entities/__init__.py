@@ -12,9 +12,11 @@ from enum import StrEnum
 from numbers import Real
 from typing import Any
 
+from palate.entities.provenance import UNKNOWN, Provenance
 from palate.errors import AnswerError, OptionError
 from palate.errors.checks import (
     check_text,
+    instance,
     key_of,
     keys_of,
     normalise_id,
@@ -240,6 +242,7 @@ class Answer:
         form: Of the question.
         others: The further items of a pair, a group, a pick or a slate.
         tapped: Those of a group that were tapped; the one that was picked; those that were clicked, first to last.
+        provenance: How it came about.
     """
 
     user_id: str
@@ -255,9 +258,11 @@ class Answer:
     form: Form = Form.RATE
     others: tuple[str, ...] = ()
     tapped: tuple[str, ...] = ()
+    provenance: Provenance = UNKNOWN
 
     def __post_init__(self) -> None:
         _check_items(self)
+        instance(self.provenance, Provenance, "provenance", "a palate.entities.Provenance")
         if self.form is Form.PAGE:
             raise AnswerError("a page is answered item by item. Give an answer of the form rate for each.")
         _set(
@@ -328,10 +333,8 @@ def _check_items(asked: Question | Answer) -> None:
 
 def _check_tapped(answer: Answer) -> None:
     """Only some forms have tapped items, all of them were offered, and their number is the value."""
-    tapped, form = (
-        tuple(dict.fromkeys(normalise_id(item, ITEM) for item in several(answer.tapped, "tapped"))),
-        answer.form,
-    )
+    form = answer.form
+    tapped = tuple(dict.fromkeys(normalise_id(item, ITEM) for item in several(answer.tapped, "tapped")))
     _set(answer, tapped=tapped)
     said = form in _TAPPED and answer.kind is AnswerKind.RATING
     if tapped and not said:
@@ -356,9 +359,7 @@ def _check_tapped(answer: Answer) -> None:
 
 def _check_named(answer: Answer) -> None:
     """What was named is an item, and counts as one."""
-    if answer.form is not Form.RECALL:
-        return
-    if answer.kind is not AnswerKind.RATING and not answer.item_id:
+    if answer.form is not Form.RECALL or (answer.kind is not AnswerKind.RATING and not answer.item_id):
         return
     if answer.kind is not AnswerKind.RATING:
         raise AnswerError(f"item {shown(answer.item_id)} is in an answer that names none. Leave it empty.")

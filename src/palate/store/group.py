@@ -1,0 +1,83 @@
+"""Group commit: of the threads that wait to write, one does the work of all of them in one commit."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
+
+from palate.errors import StoreError
+
+T = TypeVar("T")
+MOST_JOBS = 512  # of one commit, so that a full queue cannot make one that takes long
+
+
+class Job(Generic[T]):
+    """One call that writes.
+
+    Args:
+        run: What it does in a transaction; all or nothing of it is kept.
+        keys: Of the rows that it looks for.
+        deadline: Until when it may wait for its turn, by the monotonic clock.
+    """
+
+    def __init__(self, run: Callable[[Any], T], keys: Sequence[str], deadline: float) -> None:
+        self.run, self.keys, self.deadline = run, keys, deadline
+        self.is_done = False
+        self.error: BaseException | None = None
+        self._result: list[T] = []
+
+    def did(self, result: T) -> None:
+        """Keep what it gave."""
+        self._result = [result]
+
+    def result(self) -> T:
+        """What it gave, or its error."""
+        if self.error is not None:
+            raise self.error
+        return self._result[0]
+
+
+class Group:
+    """Jobs in the order in which they came, done by whichever of their threads has the turn.
+
+    While one thread waits for the disk others join the queue, so the next commit is of all of them.
+    """
+
+    def __init__(self, work: Callable[[list[Job[Any]], float], None]) -> None:
+        self._work = work
+        self._waiting: list[Job[Any]] = []
+        self._queue, self._turn = threading.Lock(), threading.Lock()
+
+    def do(self, run: Callable[[Any], T], keys: Sequence[str], wait_seconds: float) -> T:
+        """Do this, with what others wait for, and give what it gave."""
+        job = Job(run, keys, time.monotonic() + wait_seconds)
+        with self._queue:
+            self._waiting.append(job)
+        with self._turn:
+            if not job.is_done:
+                self._do_all(job)
+        return job.result()
+
+    def alone(self) -> threading.Lock:
+        """Held while nobody writes."""
+        return self._turn
+
+    def _do_all(self, mine: Job[Any]) -> None:
+        while not mine.is_done:
+            with self._queue:
+                jobs, self._waiting = self._waiting[:MOST_JOBS], self._waiting[MOST_JOBS:]
+            try:
+                self._work(jobs, min(job.deadline for job in jobs))
+            except BaseException as error:  # noqa: BLE001 - whose thread waits must hear of it
+                for job in jobs:
+                    job.error = _told(error, job is mine)
+            for job in jobs:
+                job.is_done = True
+
+
+def _told(error: BaseException, is_mine: bool) -> BaseException:
+    if isinstance(error, Exception) or is_mine:
+        return error
+    return StoreError("the thread that wrote for this one was interrupted. Send the same again.")
