@@ -38,10 +38,12 @@ from palate.acquisition import get_strategy, select
 from palate.acquisition.oracle_choice import Action
 from palate.costs import Budget, Price, Seconds
 from palate.datasets import planted_world
+from palate.entities.provenance import Provenance
 from palate.errors.checks import shown
 from palate.loop.lists import ListArguments
 from palate.loop.offered import candidates_of
 from palate.model.fit import FitArguments
+from palate.records import Calibration, Consent, Erasure
 
 ODD: dict[str, Callable[[], object]] = {
     "none": lambda: None,
@@ -406,8 +408,35 @@ CALLS: dict[str, Call] = {
             "form": "",
             "others": EMPTY,
             "tapped": EMPTY,
+            "provenance": "",
         },
         lambda _: {"user_id": "ann", "item_id": "i01", "kind": "rating", "value": 4.0},
+    ),
+    "Provenance": Call(
+        lambda _: Provenance,
+        {
+            **dict.fromkeys(("family", "channel", "model", "question_id", "slate", "consent"), KEY),
+            "subject": USER,
+            **dict.fromkeys(("score", "shown_at"), f"none {NUMBER}"),
+            "cost": f"none zero half fraction {COUNT}",
+            "tokens": f"none {COUNT_0}",
+        },
+        lambda _: {},
+    ),
+    "Consent": Call(
+        lambda _: Consent,
+        {"user_id": USER, "purposes": EMPTY, "version": USER, "at": f"none {NUMBER}", "key": KEY},
+        lambda _: {"user_id": "ann", "purposes": ["ask"], "version": "1"},
+    ),
+    "Calibration": Call(
+        lambda _: Calibration,
+        {"source": USER, "reliability": SHARE, "subject": USER, "at": f"none {NUMBER}", "key": KEY},
+        lambda _: {"source": "bob", "reliability": 0.9},
+    ),
+    "Erasure": Call(
+        lambda _: Erasure,
+        {"salt": "", "digest": "", "rows": COUNT_0, "key": KEY},
+        lambda _: {"salt": "0" * 32, "digest": "0" * 64},
     ),
     "Event": Call(
         lambda _: Event,
@@ -418,6 +447,7 @@ CALLS: dict[str, Call] = {
             "liking": f"none minus {SHARE}",
             "at": f"none {NUMBER}",
             "key": KEY,
+            "slate": KEY,
         },
         lambda _: {"user_id": "ann", "item_id": "i01"},
     ),
