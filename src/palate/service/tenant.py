@@ -97,7 +97,7 @@ class Tenant:
         seq = self.seq
         ours = {record.seq for record in records if record.seq > before}
         if len(ours) == seq - before:
-            users = {record.content.user_id for record in records}
+            users = {record.user_id for record in records}
             self._on_loop(lambda: self.kept.moved(users, seq))
         else:  # rows of other processes came between
             self._on_loop(lambda: self.kept.clear(seq))

@@ -76,7 +76,7 @@ class LabelStore(Protocol):
         ...
 
     def find(self, key: str) -> Record | None:
-        """The row of this key."""
+        """The row of this key; None if there is none, or what it said was erased."""
         ...
 
     @property
@@ -94,10 +94,6 @@ class LabelStore(Protocol):
 
     def quarantined(self) -> list[Quarantined]:
         """The rows that were passed over in reading since the store was opened."""
-        ...
-
-    def find(self, key: str) -> Record | None:
-        """The row of this key; None if there is none."""
         ...
 
     def close(self) -> None:

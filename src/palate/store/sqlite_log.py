@@ -100,12 +100,6 @@ class LabelLog(SqlLog):
                 writer.close()
                 raise
 
-    def find(self, key: str) -> Record | None:
-        """The row of this key; None if there is none."""
-        with self._mutex, _told(self._path):
-            self._check_usable()
-            return self._find(_BY_KEY, key)
-
     def close(self) -> None:
         """Let the file go. What was acknowledged is on the disk already."""
         with self._group.alone(), self._mutex, _told(self._path):
