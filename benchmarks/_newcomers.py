@@ -17,8 +17,8 @@ from palate import Dataset
 from palate.datasets.splits import global_time
 from palate.entities import ITEM, USER
 from palate.evaluation.baselines import Ease, Ials, Interactions, ItemKNN
-from palate.evaluation.item_models import nearest
 from palate.evaluation.ranking import judge
+from palate.ranking.experts.walks import nearest
 
 STAGES = (0, 1, 3, 10, 30)
 DAYS = (0.5, 1.0, 3.0, 7.0, 14.0, 30.0, 90.0, 365.0, 1500.0)

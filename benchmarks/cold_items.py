@@ -33,6 +33,7 @@ SETS = ("movielens-latest-small", "goodbooks", *(f"polis/{name}" for name in POL
 STRENGTHS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0)
 LISTED = 300  # people whose lists are made, drawn
 MOST = 1_000  # people of a set, drawn
+PLACES = 10  # of a list that are judged
 
 
 def run(seeds: int, sets: tuple[str, ...]) -> dict[str, Any]:
@@ -65,14 +66,14 @@ def row(name: str, seeds: int) -> dict[str, Any]:
         place = np.array([users[user] for user in model.user_ids])
         for way, scores in said.items():
             np.add.at(squared[way], place[rows], (scores - observed) ** 2)
-            found = graded_ndcg(scores, observed - model.scale.low, rows, n_rows=len(place), k=10)
+            found = graded_ndcg(scores, observed - model.scale.low, rows, n_rows=len(place), k=PLACES)
             orders[way][seed, place] = found
         np.add.at(counts, place[rows], 1.0)
         hidden, liked = np.unique(columns), observed >= model.scale.like
         able = derive_rng(seed, "listed").permutation(np.unique(rows[liked]))[:LISTED]
         for user in able:
             relevant = np.isin(hidden, columns[liked & (rows == user)]).astype(float)
-            order = learner.recommend(model.user_ids[user], len(hidden), allow=[model.catalogue.ids[i] for i in hidden])
+            order = learner.recommend(model.user_ids[user], PLACES, allow=[model.catalogue.ids[i] for i in hidden])
             rank = {one.item_id: -float(at) for at, one in enumerate(order)}
             own = {
                 "palate": np.array([rank.get(model.catalogue.ids[item], -np.inf) for item in hidden]),
@@ -81,7 +82,7 @@ def row(name: str, seeds: int) -> dict[str, Any]:
             }
             for way, scores in own.items():
                 zeros = np.zeros(len(hidden), dtype=np.intp)
-                lists[way][seed, place[user]] = graded_ndcg(scores, relevant, zeros, n_rows=1, k=10)[0]
+                lists[way][seed, place[user]] = graded_ndcg(scores, relevant, zeros, n_rows=1, k=PLACES)[0]
     return {"set": name, "people": int((counts > 0).sum()), **_summary(squared, counts, orders, lists)}
 
 

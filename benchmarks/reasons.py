@@ -18,6 +18,7 @@ from palate.loop.lists import expectations
 from palate.loop.memory import Memory
 from palate.loop.reasons.of_list import reasons_for
 from palate.loop.reasons.reason import Kind, Reason
+from palate.ranking.experts.content import NEW_ITEMS
 from palate.ranking.list_model import LEVELS
 
 SETS = ("goodbooks", "movielens-100k", "movielens-latest-small")
@@ -105,7 +106,10 @@ def _shares(memory: Memory, user: str, shown: list[int], reasons: list[Reason]) 
         terms = {term.name for term in scores.terms} - set(LEVELS)
         if not reason.items or reason.part not in terms or model.list_model is None:
             continue
-        parts = np.maximum(model.list_model.shares(reason.part, scores.history, np.array([item]))[:, 0], 0.0)
+        if reason.part == NEW_ITEMS and model.new_items is not None:
+            parts = np.maximum(model.new_items.shares(scores.history, item), 0.0)
+        else:
+            parts = np.maximum(model.list_model.shares(reason.part, scores.history, np.array([item]))[:, 0], 0.0)
         told = np.isin(scores.history, model.catalogue.positions(reason.items))
         falls = [parts.sum() - parts[scores.history != one].sum() for one in scores.history]
         found.append(float((parts.sum() - parts[~told].sum()) / max(falls)))

@@ -11,6 +11,7 @@ from palate.evaluation import item_models, rivals
 from palate.evaluation.baselines import Interactions, matrix_of
 from palate.evaluation.item_models import Rp3Beta, Slim
 from palate.evaluation.text_profile import TfIdfProfile
+from palate.ranking.experts import walks
 
 
 def world(n_users=40, n_items=12, seed=0) -> Interactions:
@@ -43,7 +44,7 @@ def test_the_nearest_of_each_item_met_and_then_of_each_scored_count_whatever_the
     kept /= kept.sum(1, keepdims=True)
     kept = np.where(kept >= np.sort(kept, 0)[[-3]], kept, 0.0)
     assert fitted(Rp3Beta(0.7, 0.3, 3, normalized=True), data).weights.toarray() == pytest.approx(kept)
-    monkeypatch.setattr(item_models, "NEIGHBOUR_BLOCK", 5)
+    monkeypatch.setattr(walks, "_CELLS", 5 * data.n_items)
     assert fitted(Rp3Beta(0.7, 0.3, 3, normalized=True), data).weights.toarray() == pytest.approx(kept)
 
 

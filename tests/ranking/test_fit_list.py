@@ -11,7 +11,7 @@ from palate.ranking.cases import Cases
 from palate.ranking.experts.company import Company, Pairs
 from palate.ranking.experts.ease import fit_ease
 from palate.ranking.experts.levels import Level, popularity
-from palate.ranking.fit_list import fit_list, log_of
+from palate.ranking.fit_list import WALK, fit_list, log_of
 from palate.ranking.held_back import Met, new_people
 from palate.ranking.histories import Histories
 from palate.ranking.list_model import EVER, LATELY, ListModel
@@ -177,3 +177,19 @@ def test_the_share_of_an_item_met_is_what_the_score_loses_without_it() -> None:
         for place in range(len(history)):
             left = expert.scores(Histories.of([np.delete(history, place)], met.n_items))[0, 5]
             assert whole - left == pytest.approx(shares[place], abs=1e-5)
+
+
+def test_what_only_a_walk_to_the_nearest_sees_is_seen() -> None:
+    """Tight groups of items among items that everybody meets: the nearest few of each say what comes next."""
+    rng = np.random.default_rng(0)
+    users, items = [], []
+    for user in range(500):
+        group = rng.integers(30)
+        met = [*(30 + 4 * group + rng.permutation(4)), *rng.choice(30, 6, replace=False)]
+        users += [user] * len(met)
+        items += rng.permutation(met).tolist()
+    rows = np.array(users), np.array(items)
+    met = Met.of(*rows, np.ones(len(users), dtype=bool), np.ones(len(users)), np.full(len(users), np.nan), (500, 150))
+    fitted = fit_list(met, rng=rng)
+    assert WALK in {*fitted.new.counting, *fitted.known.counting}
+    assert set(np.argsort(-fitted.parts(np.array([30, 31])).total)[:4]) >= {32, 33}

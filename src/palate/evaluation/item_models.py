@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import ClassVar
 
 import numpy as np
 from scipy import sparse
 
 from palate.errors import LimitError
-from palate.evaluation.baselines import NEIGHBOUR_BLOCK, FloatArray, Interactions, LinearInHistory, matrix_of
+from palate.evaluation.baselines import FloatArray, Interactions, LinearInHistory, matrix_of
 from palate.machine import on_threads
+from palate.ranking.experts.walks import walk
 
 SLIM_MAX_ITEMS = 5_000  # each item is a regression on all that were met together with it
 _SWEEPS, _TOLERANCE = 50, 1e-3
@@ -20,20 +21,8 @@ _SWEEPS, _TOLERANCE = 50, 1e-3
 class Rp3Beta:
     """Three steps of a random walk from a user: to an item, to who met it, to what else they met.
 
-        s_ij = Σ_u (A_ui / n_i)^alpha (A_uj / n_u)^alpha / n_j^beta
-
-    over the nearest neighbours only, of an item met and then of one scored; ``beta`` takes back what a popular item
-    gets for being popular.
-
     Attributes:
-        alpha, beta: As above.
-        neighbours: Of an item, that are kept.
-        normalized: Whether those of an item met have a sum of one, so that each item met says as much.
-
-    References:
-        Paudel, Christoffel, Newell, Bernstein, Updatable, accurate, diverse, and scalable recommendations for
-        interactive applications, ACM TiiS 7(1), 2017.
-        Ferrari Dacrema, Cremonesi, Jannach, Are we really making much progress?, RecSys 2019 (kept twice, normalized).
+        alpha, beta, neighbours, normalized: As of :func:`palate.ranking.experts.walks.walk`.
     """
 
     fallback: ClassVar = True
@@ -43,39 +32,8 @@ class Rp3Beta:
     normalized: bool = False
 
     def fit(self, train: Interactions, *, rng: np.random.Generator) -> LinearInHistory:
-        history = matrix_of(train)
-        counts = np.maximum(np.bincount(history.indices, minlength=train.n_items), 1.0)
-        of_user = np.maximum(np.diff(history.indptr), 1.0)
-        step = sparse.csr_array(
-            (np.repeat(of_user, np.diff(history.indptr)) ** -self.alpha, history.indices, history.indptr),
-            shape=history.shape,
-        )
-        columns, blocks = sparse.csr_array(history.T), []
-        for start in range(0, train.n_items, NEIGHBOUR_BLOCK):
-            walked = (columns[start : start + NEIGHBOUR_BLOCK] @ step).toarray()
-            rows = np.arange(len(walked))
-            walked[rows, start + rows] = 0.0
-            walked *= counts[start + rows, None] ** -self.alpha * counts**-self.beta
-            k = min(self.neighbours, walked.shape[1])
-            kept = np.argpartition(-walked, k - 1, axis=1)[:, :k]
-            values = np.take_along_axis(walked, kept, axis=1)
-            block = sparse.csr_array((values.ravel(), (np.repeat(rows, k), kept.ravel())), shape=walked.shape)
-            block.eliminate_zeros()
-            blocks.append(block)
-        weights = sparse.csr_array(sparse.vstack(blocks, format="csr"))
-        if self.normalized:
-            sums = np.repeat(np.asarray(weights.sum(1)), np.diff(weights.indptr))
-            weights.data /= sums
-        return LinearInHistory(history, nearest(weights, self.neighbours))
-
-
-def nearest(weights: sparse.csr_array, neighbours: float) -> sparse.csr_array:
-    """Of each item scored, a column, its largest entries alone, (I, I)."""
-    columns = sparse.csc_array(weights)
-    of = np.repeat(np.arange(columns.shape[1]), np.diff(columns.indptr))
-    order = np.lexsort((-columns.data, of))
-    kept = order[np.arange(len(order)) - columns.indptr[of[order]] < neighbours]
-    return sparse.csr_array((columns.data[kept], (columns.indices[kept], of[kept])), shape=weights.shape)
+        history, settings = matrix_of(train), asdict(self)
+        return LinearInHistory(history, walk(history, **settings))
 
 
 @dataclass(frozen=True)

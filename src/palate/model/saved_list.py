@@ -11,7 +11,7 @@ import scipy.sparse as sparse
 
 from palate.errors import ModelFolderError
 from palate.ranking.chances import Chances
-from palate.ranking.experts.company import Pairs
+from palate.ranking.experts.company import Company, Pairs
 from palate.ranking.experts.content import ContentExpert, Likeness
 from palate.ranking.experts.ease import Ease
 from palate.ranking.experts.factors import Factors, FactorSettings
@@ -59,6 +59,8 @@ def _expert_config(name: str, expert: Expert, among: Mapping[str, Expert]) -> di
         return {"name": name, "kind": "ease"}
     if isinstance(expert, Factors):
         return {"name": name, "kind": "factors", "settings": asdict(expert.settings)}
+    if isinstance(expert, Company):
+        return {"name": name, "kind": "company"}
     assert isinstance(expert, ContentExpert)
     return {"name": name, "kind": "content", "as": _first_alike(name, expert, among)}
 
@@ -77,6 +79,8 @@ def _expert_arrays(place: int, name: str, expert: Expert, among: Mapping[str, Ex
         return {f"{at}.items": expert.items.astype(np.int32), f"{at}.weights": expert.weights}
     if isinstance(expert, Factors):
         return {f"{at}.factors": expert.items}
+    if isinstance(expert, Company):
+        return _csr(at, expert.likeness)
     assert isinstance(expert, ContentExpert)
     arrays: Arrays = {} if expert.fading is None else {f"{at}.fading": expert.fading}
     if _first_alike(name, expert, among) == name:
@@ -142,6 +146,8 @@ def _expert(config: dict[str, Any], arrays: Arrays, at: str, n: int, before: Map
         factors = Factors(arrays[f"{at}.factors"], FactorSettings(**config["settings"]))
         _check(factors.items.ndim == 2 and len(factors.items) == n, "factors")
         return factors
+    if config["kind"] == "company":
+        return Company(_matrix(arrays, at, (n, n)))
     _check(config["kind"] == "content", "experts")
     fading = arrays.get(f"{at}.fading")
     _check(fading is None or fading.shape == (n,), "content")

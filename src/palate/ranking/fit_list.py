@@ -21,12 +21,14 @@ from palate.ranking.experts.ease import fit_ease
 from palate.ranking.experts.factor_panel import choose_factors
 from palate.ranking.experts.factors import FactorSettings, fit_factors
 from palate.ranking.experts.levels import HALF_LIVES, Level, lately, popularity
+from palate.ranking.experts.walks import walk
 from palate.ranking.held_back import Met, Task, known_people, new_people
 from palate.ranking.histories import Expert
 from palate.ranking.list_model import COMPANY, EVER, LATE, LATELY, SHRINKAGES, ListModel
 from palate.ranking.weights import KNOWN, NEW, Weights, fit_weights, polish
 
 EASE: Mapping[str, float] = {"ease": 100.0, "ease, held back more": 1000.0}
+WALK = "walk"
 FACTORS = ("factors of short histories", "factors of long histories")
 _FEW = 100  # cases; of fewer, weights are not learnt
 Likes = Callable[[Met], Offset]
@@ -151,7 +153,7 @@ class _Maker:
 
     def names(self, met: Met) -> tuple[str, ...]:
         levels = (EVER,) if self.half_life is None else (EVER, LATELY)
-        return (*levels, *SHRINKAGES, *EASE, *FACTORS, *(one.name for one in self._content(met)))
+        return (*levels, *SHRINKAGES, WALK, *EASE, *FACTORS, *(one.name for one in self._content(met)))
 
     def cases(self, task: Task, likes: Likes | None) -> Cases:
         met, log = task.counted, log_of(task.counted)
@@ -168,6 +170,8 @@ class _Maker:
     def others(self, met: Met, counting: set[str] | None) -> dict[str, Expert]:
         """Those that are more than counts, by name: all, or those that count."""
         found: dict[str, Expert] = {}
+        if counting is None or WALK in counting:
+            found[WALK] = Company(walk(_matrix(met)).astype(np.float32))
         for name, l2 in EASE.items():
             if counting is None or name in counting:
                 found[name] = fit_ease(log_of(met), met.n_users, met.n_items, l2)

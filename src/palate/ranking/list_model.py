@@ -63,7 +63,7 @@ class ListModel:
     Attributes:
         levels: Logarithms of popularity by name, (I,) each.
         pairs: What is met together; None where no expert needs it.
-        experts: The others that count, by name: EASE, factors, content.
+        experts: The others that count, by name: a walk, EASE, factors, content.
         new, known: Weights for people who are not in the fit, and for those who are.
         half_life: Of :data:`LATELY`, in days; None without times.
         new_chances, known_chances: How likely what is shown comes next.
