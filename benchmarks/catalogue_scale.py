@@ -23,7 +23,7 @@ from palate.random import derive_rng
 SIZES, POOLS = (100_000, 1_000_000), (10_000, 100_000, 500_000)
 ANSWERS, REST_SECONDS = 8, 0.05
 TURNS, PER_USER = 300, 20
-LISTS, NEIGHBOURS, HISTORIES = 40, 100, (0, 3, 30)
+LISTS, NEIGHBOURS, NEAREST, HISTORIES = 40, 100, 20, (0, 3, 30)
 USERS, SHORTLISTS, AFTER = 60, (16, 64, 128, 256), (0, 5, 10)
 LIMIT_SECONDS, LIMIT_BYTES = 60, 6 << 30
 SCRIPT = Path(__file__).with_name("_peers_scale.py")
@@ -151,7 +151,8 @@ def _alone(*arguments: object) -> dict[str, Any]:
 def lists(items: int) -> dict[str, Any]:
     """A list of ten of somebody who did 0, 3 or 30 things, and of somebody who answered ten questions.
 
-    Shrunk cosines with a hundred neighbours an item, popularity, 16 dimensions of taste and 12 of exposure; no factors.
+    Shrunk cosines with a hundred neighbours an item, a walk to twenty of them, popularity, 16 dimensions of taste and
+    12 of exposure; no factors.
     """
     import resource
 
@@ -209,7 +210,8 @@ def with_list_model(learner: Any) -> Any:
     from palate import Learner
     from palate.loop.memory import Memory
     from palate.ranking.chances import Chances
-    from palate.ranking.experts.company import Pairs
+    from palate.ranking.experts.company import Company, Pairs
+    from palate.ranking.fit_list import WALK
     from palate.ranking.histories import Histories
     from palate.ranking.list_model import BROAD, COMPANY, EVER, LATE, ListModel
     from palate.ranking.weights import KNOWN, NEW, Weights
@@ -220,12 +222,20 @@ def with_list_model(learner: Any) -> Any:
     columns = np.sort(near % n, axis=1)
     parts = (rng.integers(1, 9, n * NEIGHBOURS).astype(np.float32), columns.ravel())
     together = sparse.csr_array((*parts, np.arange(0, n * NEIGHBOURS + 1, NEIGHBOURS)), shape=(n, n))
-    names = (EVER, COMPANY, BROAD, LATE)
-    new, known = (Weights(names, at, np.tile([0.5, 0.6, 0.3, 0.4], (len(at), 1))) for at in (NEW, KNOWN))
+    nearest = sparse.csr_array(  # every fifth of them
+        (
+            np.full(n * NEAREST, 0.05, np.float32),
+            columns[:, :: NEIGHBOURS // NEAREST].ravel(),
+            np.arange(n + 1) * NEAREST,
+        ),
+        shape=(n, n),
+    )
+    names = (EVER, COMPANY, BROAD, LATE, WALK)
+    new, known = (Weights(names, at, np.tile([0.5, 0.6, 0.3, 0.4, 0.4], (len(at), 1))) for at in (NEW, KNOWN))
     chances = (Chances.plain(NEW), Chances.plain(KNOWN))
     levels = {EVER: np.log(counts + 1.0)}
     histories = Histories.of([], n)
-    of = ListModel(levels, Pairs(together, counts), {}, new, known, None, *chances, histories)
+    of = ListModel(levels, Pairs(together, counts), {WALK: Company(nearest)}, new, known, None, *chances, histories)
     return Learner(Memory(replace(model, list_model=of)))
 
 

@@ -22,7 +22,7 @@ from palate.ranking.chances import Chances
 from palate.ranking.experts.company import DECAY, Company, Pairs
 from palate.ranking.experts.levels import LEAST, Level
 from palate.ranking.histories import ByItem, Expert, Histories
-from palate.ranking.terms import NOTHING, Since, Term, Together, level_term, shares_of
+from palate.ranking.terms import NOTHING, Since, Term, Together, company_term, level_term, shares_of
 from palate.ranking.weights import Weights
 
 EVER, LATELY = "popular", "popular lately"
@@ -124,8 +124,10 @@ class ListModel:
             elif name in SHRINKAGES:
                 assert together is not None
                 found.append(together.term(name, weight, SHRINKAGES[name], DECAY if name == LATE else 1.0))
+            elif isinstance(expert := self.experts[name], Company):
+                found.append(company_term(name, weight, expert, fitted.items))
             else:
-                found.append(Term(name, weight, self.experts[name].evidence(fitted)[0]))
+                found.append(Term(name, weight, expert.evidence(fitted)[0]))
         return found
 
     def shares(self, name: str, items: Positions, shown: Positions, since: Since = NOTHING) -> Array:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.arrays import Array, Positions
-from palate.ranking.experts.company import Pairs
+from palate.ranking.experts.company import Company, Pairs
 from palate.ranking.histories import EVEN
 
 Single = NDArray[np.float32]
@@ -132,12 +132,21 @@ class Together:
         parts = self.shared / (self.norm + np.float32(shrinkage))
         if decay != 1.0:
             parts = parts * np.power(np.float32(decay), self.age.astype(np.float32))
-        if _SPARSE * len(parts) > self.n_items:
-            scores = np.bincount(self.items, parts, self.n_items)
-            return Term.of_scores(name, weight, scores.astype(np.float32), self.n_items)
-        places, at = np.unique(self.items, return_inverse=True)
-        scores = np.bincount(at, parts, len(places))
-        return Term.of_scores(name, weight, scores.astype(np.float32), self.n_items, places)
+        return _of_entries(name, weight, self.items, parts, self.n_items)
+
+
+def company_term(name: str, weight: float, company: Company, history: Positions) -> Term:
+    """Of a likeness that does not change as people come to meet items, for items of the fit met."""
+    rows, n_items = company.likeness[history], company.likeness.shape[1]
+    return _of_entries(name, weight, rows.indices.astype(np.intp), rows.data, n_items)
+
+
+def _of_entries(name: str, weight: float, items: Positions, parts: Single, n_items: int) -> Term:
+    """Of what adds up to s, an item and a part each, (N,)."""
+    if _SPARSE * len(parts) > n_items:
+        return Term.of_scores(name, weight, np.bincount(items, parts, n_items).astype(np.float32), n_items)
+    places, at = np.unique(items, return_inverse=True)
+    return Term.of_scores(name, weight, np.bincount(at, parts, len(places)).astype(np.float32), n_items, places)
 
 
 def shares_of(
