@@ -226,7 +226,11 @@ READS: dict[str, tuple[Callable[[Stage], dict[str, Any]], dict[str, str]]] = {
             "rng": RNG,
         },
     ),
-    "recommend": (lambda _: {"user_id": "ann", "k": 3}, {"user_id": USER, "k": COUNT_0, **LISTS}),
+    "recommend": (
+        lambda _: {"user_id": "ann", "k": 3},
+        {"user_id": USER, "k": COUNT_0, **LISTS, "explore": f"zero {POSITIVE}", "rng": RNG},
+    ),
+    "at": (lambda _: {"time": 3.0}, {"time": NUMBER}),
     "recommend_all": (
         lambda _: {"users": ["ann"], "k": 3},
         {"users": f"none {SEVERAL} numbers", "k": COUNT_0, **LISTS},

@@ -22,7 +22,7 @@ from palate.datasets.tables import Dataset
 from palate.encoders.histories.history import HistoryName
 from palate.encoders.protocol import Encoder
 from palate.entities import ITEM, USER, Answer, Form, Item, Question
-from palate.errors.checks import count, normalise_id, path_of
+from palate.errors.checks import count, normalise_id, number, path_of
 from palate.loop import all_lists, ask_about_item, ask_pairs, ask_user, checkpoint, lists, next_step
 from palate.loop.lists import Interest, ListArguments, Recommendation
 from palate.loop.memory import Memory, several
@@ -161,7 +161,6 @@ class Learner:
         rng: np.random.Generator | None = None,
     ) -> tuple[Question, ...]:
         """Up to ``k`` questions worth asking a user now, best first. Reads only.
-
         Args:
             strategy: How items to rate are chosen: a name, a strategy, or a function that scores. Where other forms are
                 asked too, all are compared by one measure: the expected fall of the uncertainty about what the user
@@ -195,7 +194,6 @@ class Learner:
         rng: np.random.Generator | None = None,
     ) -> tuple[Question, ...]:
         """Up to ``k`` users to ask about an item, to learn what everybody will think of it, best first. Reads only.
-
         Args:
             users: Who may be asked; everybody known if None.
         Raises:
@@ -211,7 +209,6 @@ class Learner:
         self, budget: int, *, per_user: int | None = None, rng: np.random.Generator | None = None
     ) -> tuple[Question, ...]:
         """The ``budget`` questions that tell most about all users and items together. Reads only.
-
         Args:
             per_user: At most so many to one user; no limit if None.
         Raises:
@@ -247,7 +244,6 @@ class Learner:
         """The learner that has one answer more, or several. This one stays as it is.
 
         An answer without a key gets one; one whose key was told before changes nothing, even if it was undone since.
-
         Raises:
             UnknownItem, AnswerError: If one of them cannot be taken; then none is.
         """
@@ -263,7 +259,6 @@ class Learner:
 
     def undo(self, user_id: str, key: str | None = None) -> Learner:
         """The learner as if an answer had never been given: by replay, so exactly.
-
         Args:
             key: Of the answer; the user's last one if None.
         Raises:
@@ -284,7 +279,6 @@ class Learner:
 
         What was told before of the same attribute, or is in the data, no longer counts; the others stay. The fit learns
         what attributes say of taste from the data's own table of users, not from what is told here.
-
         Args:
             attributes: By the names of the columns in that table; None for what is not known.
         Raises:
@@ -294,8 +288,14 @@ class Learner:
         given = [Attribute(user_id, name, value) for name, value in attributes.items()]
         return replace(self, memory=self.memory.know(given))
 
+    def at(self, time: float) -> Learner:
+        """The learner at a time, in seconds since the epoch: what people said has faded until then, if it does at all
+        (``model.forgetting``). Otherwise it has until each was heard last.
+        """
+        return replace(self, memory=self.memory.at(number(time, "time")))
+
     def search(self, typed: str, k: int = 5) -> list[Item]:
-        """Up to k items that are called so or nearly so, likeliest first, to name one (:mod:`palate.model.titles`)."""
+        """Up to k items that are called so or nearly so, likeliest first (:mod:`palate.model.titles`)."""
         return [self.model.catalogue.item(place) for place in self.model.titles.search(typed, count(k, "k"))]
 
     def titles_in(self, text: str) -> list[Item]:
@@ -315,9 +315,10 @@ class Learner:
         min_certainty: float = 0.0,
         diversity: float = 0.0,
         language: str = "en",
+        explore: float = 0.0,
+        rng: np.random.Generator | None = None,
     ) -> list[Recommendation]:
         """The list to show: up to k items, those first that a user is likeliest to take up next and to like.
-
         Args:
             exclude: Ids never to show. Ids the model does not hold are ignored: a list may outlive an item.
             allow: Ids that may be shown; all if None.
@@ -327,12 +328,14 @@ class Learner:
             min_certainty: In [0, 1]: only items of which at least this share of the prior variance is resolved.
             diversity: In [0, 1]: 1 ranks by difference from what is above alone.
             language: Of the reasons: ``en`` or ``zh``.
+            explore: Temperature at which the list is drawn (:mod:`palate.loop.explore`), without diversity; 0: none is.
         Raises:
-            OptionError: If k is negative, a share is not in [0, 1], or the language is another.
+            OptionError: If k or explore is negative, a share is not in [0, 1], or the language is another.
             UnknownItem: If an allowed item or the category is not in the model.
         """
         wish = lists.Wish(exclude, allow, category, include_seen, familiarity, min_certainty, diversity, language)
-        return lists.recommend(self.memory, user_id, wish, k=k)
+        draws = self._rng(rng, "recommend", normalise_id(user_id, USER))
+        return lists.recommend(self.memory, user_id, wish, k=k, explore=explore, rng=draws)
 
     def recommend_all(
         self, users: Iterable[str] | None = None, k: int = 10, **options: Unpack[ListArguments]
@@ -340,7 +343,6 @@ class Learner:
         """The lists of many users, as tables of a thousand users each, so that not all of them need be in memory.
 
         A row an item: user_id, rank (from 1), item_id, score, std, chance, reason. Who has nothing left has no row.
-
         Args:
             users: Ids, in the order wanted; everybody who is known if None.
             k: Of each user.
@@ -371,7 +373,6 @@ class Learner:
         self, items: Any, *, folder: str | Path | None = None, on_corrupt: Literal["raise", "skip"] = "raise"
     ) -> Learner:
         """The learner with new items, whose factors come from what they hold: text, image, sound, categories.
-
         Args:
             items: A table that Narwhals reads, with item_id and any of title, text, category, image, audio. What an
                 item lacks is as unsure as it is among the items of the model.
@@ -390,7 +391,6 @@ class Learner:
     @classmethod
     def load(cls, folder: str | Path, *, encoders: Iterable[Encoder] = ()) -> Learner:
         """Read a model folder and replay its log.
-
         Args:
             encoders: Those of your own that it was fitted with.
         Raises:

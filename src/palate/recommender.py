@@ -148,6 +148,7 @@ class Recommender:
         """The last row of the log that this recommender has seen."""
         return self._checkpoint.last_seq
 
+    at = _reads(Learner.at)
     ask = _reads(Learner.ask)
     ask_about = _reads(Learner.ask_about)
     ask_pairs = _reads(Learner.ask_pairs)

@@ -197,7 +197,7 @@ def held_out_rows(model: Model, test: Dataset) -> tuple[NDArray[np.intp], NDArra
 
 def predict_rows(model: Model, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> tuple[Array, Array]:
     """Expected answer and standard deviation of the answer (of likes: P(like) and its own), (N,) each."""
-    belief = model.taste.believe(model.answers, of_users=model.user_noise)
+    belief = model.taste.believe(model.answers, of_users=model.user_noise, weights=model.answer_weights)
     noise = model.user_noise[rows] * model.taste.items.noise[columns]
     mean, variance = np.empty(len(rows)), np.empty(len(rows))
     for start in range(0, belief.mean.shape[0], _BLOCK):
@@ -219,7 +219,8 @@ def _content(model: Model, belief: Belief, rows: NDArray[np.intp], columns: NDAr
     for user in np.unique(rows):
         own, here = slice(answers.indptr[user], answers.indptr[user + 1]), rows == user
         told = (answers.indices[own], answers.data[own], float(model.user_noise[user]))
-        moved[here] = part.shift(model.taste, model.taste.start, belief.of(user - first), *told)[columns[here]]
+        left = () if model.answer_weights is None else model.answer_weights[own].tolist()
+        moved[here] = part.shift(model.taste, model.taste.start, belief.of(user - first), *told, left)[columns[here]]
     return moved
 
 

@@ -153,7 +153,7 @@ def given_to(state: UserState) -> Given:
 def allowed_items(model: Model, state: UserState, candidates: Sequence[str] | None) -> Mask:
     """Items that may be asked: the candidates, or all, but for those that were in an answer."""
     allowed = among(model, candidates)
-    allowed[list(state.asked | state.posed)] = False
+    allowed[list(state.closed)] = False
     return allowed
 
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from palate.arrays import Array
 from palate.entities import Answer, Form
 from palate.loop.company import Company
+from palate.loop.fade import until
 from palate.loop.replay import begun, data_of, done_since, moved, what_counts, with_done
 from palate.loop.source import Parts, Source
 from palate.loop.state import UserState
@@ -74,6 +75,7 @@ def changes(model: Model, of: Source, *, to_end: bool = True) -> tuple[list[Chan
     state = begun(model, of, standing, done)
     start, beliefs = state.belief, dict[int | None, Belief]()
     for one in standing:
+        state = until(model, state, one.answer.answered_at)
         beliefs[_item(model, one)] = state.belief
         if not to_end and rows.keys() <= beliefs.keys():
             break
@@ -92,6 +94,7 @@ def changes_of(model: Model, user_id: str, state: UserState, answer: Answer) -> 
     if item is None or not rows:
         return []
     is_apart = user_id not in model.rows or not model.catalogue.counts[item]
+    state = until(model, state, answer.answered_at)
     return [Change(item, rows, (), state.belief, is_apart, state.noise)]
 
 

@@ -144,7 +144,9 @@ def content_shift(model: Model, state: UserState, items: Items = EVERY) -> Array
     part = model.content_part
     if part is None:
         return np.zeros(len(model.catalogue))[items]
-    return part.shift(model.taste, state.start, state.belief, state.rated, state.values, state.noise)[items]
+    return part.shift(model.taste, state.start, state.belief, state.rated, state.values, state.noise, state.weights)[
+        items
+    ]
 
 
 def log_know(model: Model, exposure: Belief, items: Items = EVERY) -> Array:

@@ -7,16 +7,20 @@ from dataclasses import dataclass
 from typing import Any, TypedDict
 
 import numpy as np
+from scipy.special import logsumexp
 
 from palate.arrays import TINY, Array, Mask, Positions
-from palate.errors.checks import count, flag, one_of, several, share
+from palate.errors import OptionError
+from palate.errors.checks import count, flag, number, one_of, several, share
 from palate.loop.ask_user import among
 from palate.loop.company import done
+from palate.loop.explore import drawn, place_chances
 from palate.loop.list_order import LARGE, best_items
 from palate.loop.list_scores import EVERY, Items, ListScores, content_shift, list_scores
 from palate.loop.memory import Memory
 from palate.loop.reasons.of_list import reasons_for
 from palate.loop.reasons.reason import LANGUAGES
+from palate.loop.source import Source
 from palate.loop.state import UserState
 from palate.model.model import Model
 from palate.posteriors.statistics import augmented_moments
@@ -36,6 +40,7 @@ class Recommendation:
             noise of a single answer is not in it.
         reason: Why it is here, in words.
         chance: That the next thing the user takes up, and likes, is this item, out of all that is new to them.
+        propensity: Probability with which the item came to this place, given those above it: 1 where nothing was drawn.
     """
 
     item_id: str
@@ -44,6 +49,7 @@ class Recommendation:
     std: float
     reason: str
     chance: float
+    propensity: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,19 +161,30 @@ class Wish:
         return is_open
 
 
-def recommend(memory: Memory, user_id: str, wish: Wish = Wish(), *, k: int = 10) -> list[Recommendation]:
+def recommend(
+    memory: Memory,
+    user_id: str,
+    wish: Wish = Wish(),
+    *,
+    k: int = 10,
+    explore: float = 0.0,
+    rng: np.random.Generator | None = None,
+) -> list[Recommendation]:
     """The k items a user is likeliest to take up next and to like (:meth:`palate.Learner.recommend`)."""
     count(k, "k")
     wish.check()
+    temperature = temperature_of(explore, wish)
     scores = list_scores(memory, user_id)
     model, state, catalogue = scores.model, scores.state, scores.model.catalogue
-    is_new = np.ones(len(catalogue), dtype=bool)
-    is_new[list(state.asked)] = is_new[done(memory.source(user_id))] = False
-    is_open = wish.open_items(scores, is_new)
-    is_next = np.ones_like(is_new) if wish.include_seen else is_new
+    is_open, is_next = on_offer(memory.source(user_id), scores, wish)
     wanted = k if wish.diversity == 0.0 else _SHORTLIST * k
-    found = best_items(scores, wanted, familiarity=wish.familiarity, is_open=is_open, is_new=is_next)
-    shown, values, log_total = found
+    propensities = np.ones(wanted)
+    if temperature > 0.0:
+        assert rng is not None, "a list is drawn with a generator"
+        shown, propensities, log_total = _drawn(scores, k, wish.familiarity, is_open, is_next, temperature, rng)
+    else:
+        found = best_items(scores, wanted, familiarity=wish.familiarity, is_open=is_open, is_new=is_next)
+        shown, values, log_total = found
     if wish.diversity > 0.0 and len(shown):
         shown = _diverse(model, values, shown, k, wish.diversity)
     of = EVERY if len(catalogue) < LARGE else shown
@@ -182,10 +199,49 @@ def recommend(memory: Memory, user_id: str, wish: Wish = Wish(), *, k: int = 10)
             float(std[at]),
             reason.text(wish.language),
             float(chances[place]),
+            float(propensities[place]),
         )
         for place, (item, reason) in enumerate(zip(shown.tolist(), reasons, strict=True))
         for at in (item if of is EVERY else place,)
     ]
+
+
+def temperature_of(explore: object, wish: Wish) -> float:
+    """The temperature of a list that is drawn; 0 where none is.
+
+    Raises:
+        OptionError: If it is no finite number from 0, or the list is to be diverse: then no place has a probability
+            that is known.
+    """
+    found = number(explore, "explore", least=0.0)
+    if found and wish.diversity:
+        raise OptionError(f"explore is {found:g} and diversity {wish.diversity:g}. Give one of them.")
+    return found
+
+
+def on_offer(of: Source, scores: ListScores, wish: Wish) -> tuple[Mask, Mask]:
+    """Which items may be in a user's list, and which of all are next for them, (I,) each."""
+    is_new = np.ones(len(scores.model.catalogue), dtype=bool)
+    is_new[list(scores.state.asked)] = is_new[done(of)] = False
+    is_open = wish.open_items(scores, is_new)
+    return is_open, np.ones_like(is_new) if wish.include_seen else is_new
+
+
+def _drawn(
+    scores: ListScores,
+    k: int,
+    familiarity: float,
+    is_open: Mask,
+    is_next: Mask,
+    temperature: float,
+    rng: np.random.Generator,
+) -> tuple[Positions, Array, float]:
+    """Positions of the items of a list that is drawn, their probabilities, and what :func:`best_items` gives last."""
+    items, total = np.flatnonzero(is_open), scores.total(familiarity)
+    places = drawn(total[items], k, temperature=temperature, rng=rng)
+    natural = total if familiarity == 1.0 else scores.total()
+    log_total = float(logsumexp(natural[is_next])) if is_next.any() else 0.0
+    return items[places], place_chances(total[items], places, temperature=temperature), log_total
 
 
 def _certainty(model: Model, state: UserState) -> Array:

@@ -21,6 +21,7 @@ from palate.errors import AnswerError, DataError, InputError, OptionError
 from palate.errors.checks import normalise_id, shown
 from palate.loop import replay
 from palate.loop.company import Company, met_since
+from palate.loop.fade import until
 from palate.loop.learned import Learnt, as_others_say, changes, changes_of, learning_of, sums_of
 from palate.loop.source import Parts, Source
 from palate.loop.state import UserState, check_events, check_form, check_value
@@ -47,6 +48,7 @@ class Memory:
         arrivals: Users of whom something was told, numbered in the order of their first word.
         base: What the items had learnt when they were last read.
         since: Of whom something was told or taken back after that; None: of all.
+        time: Until when everything has faded, seconds since the epoch; None: of each user until they were heard last.
     """
 
     fitted: Model
@@ -58,6 +60,7 @@ class Memory:
     states: States | None = field(default=None, repr=False)  # made for the model
     base: Learnt = field(default_factory=Learnt, repr=False)
     since: Map[str, bool] | None = field(default=None, repr=False)
+    time: float | None = None
     _now: list[Learnt] = field(default_factory=list, init=False, repr=False)  # once worked out
 
     def __post_init__(self) -> None:
@@ -144,7 +147,7 @@ class Memory:
             if self.knows(user_id):
                 self._cache.keep(user_id, held)
         assert held.state is not None
-        return held.state
+        return until(self.fitted, held.state, self.time)
 
     def _held(self, user_id: str, parts: Parts) -> Held:
         """What is held of a user who told, did and is this, under the model of the fit."""
@@ -313,6 +316,10 @@ class Memory:
                 f"user {user_id!r} has no answer with the key {key!r}. Undo one of {len(answers)} there are."
             )
         return key
+
+    def at(self, time: float) -> Memory:
+        """The same told, as it has faded until a time."""
+        return replace(self, time=time, **self._touched(()))
 
     def under(self, model: Model) -> Memory:
         """The same told, under another model that holds the same items and more."""

@@ -12,6 +12,7 @@ from dataclasses import replace
 import numpy as np
 
 from palate.entities import Answer, AnswerKind, Form
+from palate.loop.fade import until
 from palate.loop.hear_choices import clicked, named, picked
 from palate.loop.source import Source
 from palate.loop.state import Move, UserState, fresh_state
@@ -25,6 +26,7 @@ from palate.posteriors.taps import observe_taps
 
 def told(model: Model, state: UserState, answer: Answer) -> UserState:
     """The state after one more answer, to a question that had none so far."""
+    state = until(model, state, answer.answered_at)
     after = _HEAR[answer.form](model, state, answer)
     if answer.form is Form.RATE or (after.belief is state.belief and after.exposure is state.exposure):
         return after
@@ -99,6 +101,7 @@ def what_counts(model: Model, row: int | None, answers: Sequence[Answer]) -> lis
 
 def _several(model: Model, state: UserState, one: Counted) -> UserState:
     """Ratings of one item, as one."""
+    state = until(model, state, one.answer.answered_at)
     belief = model.taste.observe_again(
         state.belief, model.catalogue.position(one.answer.item_id), one.values, of_user=state.noise
     )
@@ -121,7 +124,9 @@ def _rate(model: Model, state: UserState, answer: Answer) -> UserState:
     if answer.value is None:
         return state
     belief = model.taste.observe(state.belief, item, model.scale.check(answer.value), of_user=state.noise)
-    return replace(state, belief=belief, rated=(*state.rated, item), values=(*state.values, answer.value))
+    weights = state.weights if model.forgetting is None else (*state.weights, 1.0)
+    rated, values = (*state.rated, item), (*state.values, answer.value)
+    return replace(state, belief=belief, rated=rated, values=values, weights=weights)
 
 
 def _preview(model: Model, state: UserState, answer: Answer) -> UserState:

@@ -18,6 +18,8 @@ from palate.posteriors.attributes import combined, no_wider
 from palate.posteriors.belief import Belief
 from palate.records import Event
 
+ASK_AGAIN = 0.25  # of a rating that is left, below which its item may be asked about again: two half-lives
+
 
 def check_value(model: Model, value: float) -> None:
     """Raises AnswerError if a rating is off the scale, or one of an event says nothing."""
@@ -84,6 +86,8 @@ class UserState:
         namings: How often an item was named, or as often as it is asked for where somebody would not.
         noise: ν, by which the noise of the user's ratings is multiplied, as far as the fit knows them.
         moves: What moved the beliefs beside ratings, in order.
+        weights: How much of each rating is left, in (0, 1]; empty where nothing fades.
+        at: Until when they have faded, seconds since the epoch; None where no time is known.
     """
 
     start: Belief
@@ -98,6 +102,14 @@ class UserState:
     namings: int = 0
     noise: float = 1.0
     moves: tuple[Move, ...] = ()
+    weights: tuple[float, ...] = ()
+    at: float | None = None
+
+    @property
+    def closed(self) -> frozenset[int]:
+        """Positions of items that are not to be asked about: those of which little is left may be asked again."""
+        again = {item for item, left in zip(self.rated, self.weights, strict=False) if left < ASK_AGAIN}
+        return (self.asked - again) | self.posed
 
 
 def fresh_state(
@@ -114,23 +126,28 @@ def fresh_state(
     start = _start(model, history, known)
     if row is None:
         return UserState(start, start, _met(model, model.answerability.start(), history, ()), (), (), frozenset())
-    answers = model.answers[row]
+    answers, keep = model.answers[row], slice(None)
     if without:
         keep = ~np.isin(answers.indices, list(without))
         kept = np.array([0, keep.sum()])
         answers = sparse.csr_matrix((answers.data[keep], answers.indices[keep], kept), shape=answers.shape)
+    weights, at = None, None
+    if model.forgetting is not None:
+        weights, at = model.forgetting.of(model.forgetting.times[slice(*model.answers.indptr[row : row + 2])][keep])
     said = model.answers[row]
     # who said nothing was not asked, and is not known to know nothing
     exposure = model.answerability.believe(said).of(0) if said.nnz else model.answerability.start()
     rated, noise = tuple(map(int, answers.indices)), float(model.user_noise[row])
     return UserState(
         start,
-        model.taste.believe(answers, start, of_users=noise).of(0),
+        model.taste.believe(answers, start, of_users=noise, weights=weights).of(0),
         _met(model, exposure, history, rated),
         rated,
         tuple(map(float, answers.data)),
         frozenset(rated),
         noise=noise,
+        weights=() if weights is None else tuple(weights.tolist()),
+        at=at,
     )
 
 

@@ -98,8 +98,15 @@ def told(coded: Coded, likelihood: Likelihood, most: int) -> Told:
 
 def _drawn(coded: Coded, most: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:
     """Users, items and values of about ``most`` answers, of users drawn, with codes of their own."""
-    order = rng.permutation(len(coded.user_ids))
-    counts = np.bincount(coded.users, minlength=len(order))[order]
-    drawn = np.isin(coded.users, order[np.cumsum(counts) <= max(most, int(counts[0]))])
+    drawn = drawn_users(coded.users, len(coded.user_ids), most, rng)[coded.users]
     users, items = (np.unique(codes[drawn], return_inverse=True)[1] for codes in (coded.users, coded.items))
     return users.astype(np.int32), items.astype(np.int32), coded.values[drawn]
+
+
+def drawn_users(users: NDArray[np.int32], n_users: int, most: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Which users, (U,), are drawn so that they have about ``most`` of these answers, and one at least is."""
+    order = rng.permutation(n_users)
+    counts = np.bincount(users, minlength=n_users)[order]
+    drawn = np.zeros(n_users, dtype=bool)
+    drawn[order[np.cumsum(counts) <= max(most, int(counts[0]))]] = True
+    return drawn

@@ -28,6 +28,7 @@ from palate.model.adapt_text import Adapt, adapt_text, check_adapt
 from palate.model.catalogue import Catalogue
 from palate.model.choose import choose_likelihood
 from palate.model.choose_events import choose_weights, dimensions
+from palate.model.choose_half_life import choose_forgetting
 from palate.model.content import contents_of, with_content
 from palate.model.fit_list import likes_of, met_of
 from palate.model.fit_users import (
@@ -232,6 +233,7 @@ def fit_model(
         adaptation=adaptation,
         labels=heard.labels,
         vocabulary=vocabulary,
+        forgetting=choose_forgetting(coded, answers, chosen),
     )
     model = with_content(model, heard.answers.values, user_noise, met, seed)
     none_logit = learn_none_logit(model, labels)

@@ -34,6 +34,7 @@ from palate.posteriors.attributes import Attributes
 from palate.posteriors.choices import Draw, Options, drawn
 from palate.posteriors.concepts import Concept, Concepts
 from palate.posteriors.content_part import ContentPart, Rows
+from palate.posteriors.forgetting import Forgetting
 from palate.posteriors.items import Items
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.population import Population
@@ -72,6 +73,7 @@ class Model:
         behaviour: The Transformer that does, where that is its name.
         list_model: What somebody meets next; None of models saved by older versions.
         adaptation: What came of adapting the text encoder; None where that was not asked for.
+        forgetting: How fast what people said fades; None: not at all.
         none_logit: Logit of clicking nothing in a slate; None where no answers say how often that is.
         content_variances: Of words and of vectors in answers (:mod:`palate.posteriors.content_part`).
         new_item_weights: Of words and of vectors in who meets a new item (:mod:`palate.ranking.experts.content`).
@@ -99,6 +101,7 @@ class Model:
     list_model: ListModel | None = None
     adaptation: Adaptation | None = None
     none_logit: float | None = None
+    forgetting: Forgetting | None = None
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
     labels: Labels = field(default_factory=dict)
     content_variances: tuple[float, float] = (0.0, 0.0)
@@ -173,7 +176,15 @@ class Model:
     def population(self) -> Population:
         """Who the model was fitted on, as strategies see them."""
         before = None if self.fitted is None else self.fitted.population
-        return Population(self.answers, self.level_values, self.taste, self.catalogue.content, before, self.user_noise)
+        parts = self.answers, self.level_values, self.taste, self.catalogue.content
+        return Population(*parts, before, self.user_noise, self.answer_weights)
+
+    @cached_property
+    def answer_weights(self) -> Array | None:
+        """How much of each answer of the data was left when its user was heard last, (N,); None where nothing fades."""
+        if self.fitted is not None:
+            return self.fitted.answer_weights
+        return None if self.forgetting is None else self.forgetting.weights(self.answers.indptr)
 
     @property
     def level_values(self) -> Array:

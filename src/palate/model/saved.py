@@ -31,6 +31,7 @@ from palate.posteriors.attribute_coding import Coding, Number
 from palate.posteriors.attributes import Attributes
 from palate.posteriors.belief import Belief
 from palate.posteriors.block_prior import FusedPrior
+from palate.posteriors.forgetting import Forgetting
 from palate.posteriors.items import Items, Spread
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.taste import Taste
@@ -62,6 +63,7 @@ def parts_of(model: Model) -> Parts:
         "fitted": model.prior.items if isinstance(model.prior, FusedPrior) else None,
         "history": model.history,
         "none_logit": model.none_logit,
+        "half_life": None if model.forgetting is None else model.forgetting.half_life,
         "content": {"variances": model.content_variances, "new_items": model.new_item_weights},
         "events": model.vocabulary.as_dict(),
         "data": model.fingerprint,
@@ -168,6 +170,8 @@ def _taste_arrays(model: Model) -> Arrays:
 
 def _answer_arrays(model: Model) -> Arrays:
     arrays: Arrays = _csr(model.answers, "answers") | {"user_noise": model.user_noise}
+    if model.forgetting is not None:
+        arrays["answers.times"] = np.nan_to_num(model.forgetting.times, nan=_NO_TIME)
     if model.events is not None:
         arrays |= _csr(model.events.liking, "events") | {
             "events.times": np.nan_to_num(model.events.timestamps.data, nan=_NO_TIME),
@@ -262,6 +266,7 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
         else None,  # older ones have none
         adaptation=_adaptation(config.get("adaptation")),
         none_logit=_none_logit(config.get("none_logit")),
+        forgetting=_forgetting(config.get("half_life"), answers),
         **_content(config.get("content", {"variances": (0.0, 0.0), "new_items": (0.0, 0.0)})),
         labels=_labels(tables["labels"], n_items) if "labels" in tables else {},
         vocabulary=Vocabulary(**config.get("events", {})),  # older models know none
@@ -274,6 +279,16 @@ def _none_logit(found: object) -> float | None:
         return None
     _check(isinstance(found, float) and bool(np.isfinite(found)), True, "none_logit")
     return float(found)  # type: ignore[arg-type]  # a float
+
+
+def _forgetting(half_life: object, answers: Arrays) -> Forgetting | None:
+    """Models saved by older versions forget nothing."""
+    if half_life is None:
+        return None
+    times = answers["answers.times"]
+    _check(isinstance(half_life, float) and 0.0 < half_life < np.inf, True, "half_life")
+    _check(times.shape, answers["answers.values"].shape, "shape of answers.times")
+    return Forgetting(float(half_life), np.where(times <= _NO_TIME, np.nan, times))  # type: ignore[arg-type]  # a float
 
 
 def _content(found: dict[str, Any]) -> dict[str, Any]:

@@ -98,7 +98,7 @@ class ContentPart:
     variances: tuple[float, float]
 
     def weights(
-        self, taste: Taste, start: Belief, belief: Belief, answers: tuple[NDArray[np.intp], Array], noise: float
+        self, taste: Taste, start: Belief, belief: Belief, answers: tuple[NDArray[np.intp], Array], noise: Array | float
     ) -> tuple[Array, Array]:
         """α of one person's answers, with content and without it, (n,) each: ``c(i) = Σ_j k(i, j) α_j``.
 
@@ -106,7 +106,7 @@ class ContentPart:
             start: Before any answer.
             belief: After them.
             answers: Positions, each once, and values, (n,) each.
-            noise: ν, by which the noise of the person's answers is multiplied.
+            noise: ν, by which the noise of the person's answers is multiplied; or of each answer, (n,).
         """
         items, values = answers
         targets, variances = _observed(taste, belief, items, values, noise)
@@ -129,17 +129,20 @@ class ContentPart:
         items: Sequence[int],
         values: Sequence[float],
         noise: float = 1.0,
+        shares: Sequence[float] = (),
     ) -> Array:
         """By how much content moves what is expected of each item, (I,), beyond what the taste says; 0 without answers.
 
         Args:
             start, belief: As of :meth:`weights`.
             items: Positions of what was answered, each once, oldest first.
+            shares: How much of each answer is left, in (0, 1]; none: all of all.
         """
         if not len(items):
             return np.zeros(len(taste.items))
         places, told = np.asarray(items[-MOST:], dtype=np.intp), np.asarray(values[-MOST:], dtype=np.float64)
-        with_it, without = self.weights(taste, start, belief, (places, told), noise)
+        own = noise / np.asarray(shares[-MOST:]) if shares else noise
+        with_it, without = self.weights(taste, start, belief, (places, told), own)
         turned = start.covariance @ (taste.items.factors[places].T @ (with_it - without))
         return np.asarray(taste.items.factors @ turned + self.rows.sums(places, with_it, self.variances))
 

@@ -30,6 +30,7 @@ class Population:
         fitted: The same as the fit left it, where items have learnt since. What is made of its people is made of that:
             it does not hang on when it is first needed.
         user_noise: ν, by which the noise of each user's answers is multiplied, (U,) or one for all.
+        weights: Of each answer, by its age; None: all count alike.
     """
 
     answers: sparse.csr_matrix
@@ -38,6 +39,7 @@ class Population:
     content: NDArray[np.float32] | None = None
     fitted: Population | None = None
     user_noise: Array | float = 1.0
+    weights: Array | None = None
     _kept: dict[Hashable, Any] = field(default_factory=dict, repr=False)  # a cache: building gives the same
 
     @property
@@ -63,7 +65,7 @@ class Population:
         """About each user."""
         if self.fitted is not None:
             return self.fitted.beliefs
-        return self.taste.believe(self.answers, of_users=self.user_noise)
+        return self.taste.believe(self.answers, of_users=self.user_noise, weights=self.weights)
 
     @cached_property
     def counts(self) -> Array:

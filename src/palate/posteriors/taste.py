@@ -234,35 +234,42 @@ class Taste:
         )
 
     def believe(
-        self, answers: sparse.csr_matrix, start: Belief | None = None, *, of_users: Array | float = 1.0
+        self,
+        answers: sparse.csr_matrix,
+        start: Belief | None = None,
+        *,
+        of_users: Array | float = 1.0,
+        weights: Array | None = None,
     ) -> Belief:
         """Beliefs about many users from all their answers, (n, I) CSR, entries in the order of answering.
 
         Args:
             of_users: ν of each, (n,), as of :meth:`answer_noise`.
+            weights: Of each answer, in (0, 1], as of :meth:`observe`, in the order of the entries, (N,); None: all 1.
 
         Equals :meth:`observe` one by one: for ratings and events to rounding (precisions add, so no order), for likes
         because it is that, all users side by side.
         """
         start = start or self.start
         if not self.likelihood.is_linear:
-            return self._filter(answers, start)
+            return self._filter(answers, start, np.ones(answers.nnz) if weights is None else weights)
         of_entries = np.repeat(np.broadcast_to(of_users, answers.shape[0]), np.diff(answers.indptr))
         noise = self.answer_noise(answers.indices, of_entries) / self.likelihood.weight(answers.data)
-        answered, weights = used_columns(
+        noise = noise if weights is None else noise / weights
+        answered, precisions = used_columns(
             sparse.csr_matrix((1.0 / noise, answers.indices, answers.indptr), answers.shape)
         )
         factors = self.items.factors[answered]
-        pulls = weights.copy()
+        pulls = precisions.copy()
         pulls.data = self.likelihood.pull(answers.data, self.items.level[answers.indices], noise)
         precision = np.linalg.inv(start.covariance)
-        moved = _moments(weights, factors) + precision
+        moved = _moments(precisions, factors) + precision
         covariance = np.linalg.inv(moved)
         covariance = (covariance + np.swapaxes(covariance, -1, -2)) / 2
         pull = pulls @ factors + (precision @ start.mean[..., None])[..., 0]
         return Belief(np.einsum("nde,ne->nd", covariance, pull), covariance)
 
-    def _filter(self, answers: sparse.csr_matrix, start: Belief) -> Belief:
+    def _filter(self, answers: sparse.csr_matrix, start: Belief, weights: Array) -> Belief:
         """Assumed-density filtering of all users side by side: the t-th answer of each in the t-th round."""
         counts = np.diff(answers.indptr)
         mean = np.broadcast_to(start.mean, (len(counts), self.items.dim)).copy()
@@ -271,7 +278,7 @@ class Taste:
         for turn in range(int(counts.max(initial=0))):
             users = np.flatnonzero(counts > turn)
             entries = answers.indptr[users] + turn
-            moved = self.observe(belief.of(users), answers.indices[entries], answers.data[entries])
+            moved = self.observe(belief.of(users), answers.indices[entries], answers.data[entries], weights[entries])
             mean[users], covariance[users] = moved.mean, moved.covariance
         return belief
 

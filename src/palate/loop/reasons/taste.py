@@ -81,6 +81,7 @@ def pulls(model: Model, state: UserState) -> Array:
     items, likelihood = model.taste.items, model.taste.likelihood
     noise = model.taste.answer_noise(rated, state.noise)
     along = likelihood.pull(values, items.level[rated], noise / likelihood.weight(values))
+    along = along * state.weights if state.weights else along
     others = [move.taste for move in state.moves]
     moved = np.array(others).reshape(len(others), items.dim)
     return np.concatenate([items.factors[rated] * along[:, None], moved]) @ state.belief.covariance
