@@ -348,6 +348,9 @@ CALLS: dict[str, Call] = {
         {"user_id": USER, "key": KEY, "age": f"none {NUMBER} nan empty", "gender": "none nan empty"},
         lambda _: {"user_id": "ann", "age": 31},
     ),
+    "Recommender.drift": Call(
+        lambda stage: stage.recommender.drift, {"last": COUNT, "confidence": SHARE}, lambda _: {"last": 5}
+    ),
     "Recommender.close": Call(lambda stage: Recommender.open(stage.place("learner")).close, {}),
     "Recommender.find": Call(lambda stage: stage.recommender.find, {"key": USER}, lambda _: {"key": "k"}),
     "Recommender.undo": Call(

