@@ -489,6 +489,8 @@ CALLS: dict[str, Call] = {
             "clicked": EMPTY,
             "source": USER,
             "key": KEY,
+            "propensity": f"none {SHARE}",
+            "at": f"none {NUMBER}",
         },
         lambda _: {"user_id": "ann", "shown": ["i01", "i02"]},
     ),

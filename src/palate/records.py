@@ -210,8 +210,15 @@ def slate(
     *,
     source: str = "person",
     key: str = "",
+    propensity: float | None = None,
+    at: float | None = None,
 ) -> Answer:
     """A list that was shown and what was clicked in it, first to last, or nothing.
+
+    Args:
+        propensity: Probability with which this list was shown: the product of those of its places, where it was drawn
+            (:meth:`palate.Learner.recommend`).
+        at: When it was clicked, in seconds since the epoch.
 
     >>> slate("ann", ["i7", "i8", "i9"], "i8").tapped
     ('i8',)
@@ -222,7 +229,16 @@ def slate(
     first, *others = items
     tapped, form = tuple(_ids(clicked)), Form.SLATE
     return Answer(
-        user_id, first, AnswerKind.RATING, source=source, key=key, form=form, others=tuple(others), tapped=tapped
+        user_id,
+        first,
+        AnswerKind.RATING,
+        source=source,
+        propensity=propensity,
+        key=key,
+        answered_at=at,
+        form=form,
+        others=tuple(others),
+        tapped=tapped,
     )
 
 
