@@ -8,6 +8,7 @@ BIN  := $(VENV)/bin
 PEERS := .venv-peers
 SEQUENCES := .venv-peers-sequences
 RIVALS := .venv-peers-rivals
+OFF_POLICY := .venv-peers-off-policy
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
 # What a platform's build of torch is made of; left out of the hashed lock and to pip (see requirements/torch.txt).
 TORCH_BUILD := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cccl \
@@ -48,7 +49,7 @@ docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # One after another, so that no timing is disturbed by its neighbour; names with _ in front are shared helpers.
-bench: $(VENV)/.hf $(PEERS)/.made $(SEQUENCES)/.made $(RIVALS)/.made
+bench: $(VENV)/.hf $(PEERS)/.made $(SEQUENCES)/.made $(RIVALS)/.made $(OFF_POLICY)/.made
 	@set -e; for file in benchmarks/[a-z]*.py; do \
 	    name=$$(basename $$file .py); echo "benchmarks.$$name"; \
 	    $(BIN)/python -m benchmarks.$$name --json > benchmarks/results/$$name.json.part; \
@@ -69,9 +70,12 @@ lock: $(VENV)/.dev
 	$(BIN)/uv pip compile requirements/peers-sequences.in --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" $(UPGRADE) --output-file requirements/peers-sequences.txt \
 	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
+	$(BIN)/uv pip compile requirements/peers-off-policy.in --quiet --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command "make lock" $(UPGRADE) --output-file requirements/peers-off-policy.txt \
+	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(SEQUENCES) $(RIVALS) palate-demo build dist site mutants .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(SEQUENCES) $(RIVALS) $(OFF_POLICY) palate-demo build dist site mutants .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- set-up: each stamp needs the one before, so that `make -j` never runs two installations at once ----
@@ -120,6 +124,13 @@ $(SEQUENCES)/.made: requirements/peers-sequences.txt requirements/torch.txt
 	    -r requirements/peers-sequences.txt
 	$(SEQUENCES)/bin/python -m pip --disable-pip-version-check install --quiet -r requirements/torch.txt
 	$(SEQUENCES)/bin/python -m pip --disable-pip-version-check check
+	@touch $@
+
+$(OFF_POLICY)/.made: requirements/peers-off-policy.txt requirements/torch.txt
+	$(PYTHON) -m venv --clear $(OFF_POLICY)
+	$(OFF_POLICY)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps \
+	    -r requirements/peers-off-policy.txt
+	$(OFF_POLICY)/bin/python -m pip --disable-pip-version-check install --quiet -r requirements/torch.txt
 	@touch $@
 
 # strace injects the disk errors of the fault tests; where it cannot be had they are skipped and say so.
