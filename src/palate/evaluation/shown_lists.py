@@ -1,8 +1,8 @@
 """The lists that Palate showed, as another policy would have drawn them: what its own log tells of that policy.
 
 A list is drawn (``recommend(..., explore=τ)``), shown, and told with what was clicked in it and the probability of the
-whole list (``palate.slate(..., propensity=...)``). The other policy is the list of a model, drawn at a temperature: of the
-same model, or of one that was fitted since. Of each list it is asked with what the user had said before it.
+whole list (``palate.slate(..., propensity=...)``). The other policy is the list of a model, drawn at a temperature: of
+the same model, or of one that was fitted since. Of each list it is asked with what the user had said before it.
 """
 
 from __future__ import annotations
