@@ -83,6 +83,14 @@ class LineReader:
             last, self._buffer = self._buffer, b""
             yield self._numbered(last)
 
+    def chunks(self) -> Iterator[bytes]:
+        """All that is left, as it comes: of a file that is not made of lines."""
+        while self._buffer or not self._ended:
+            chunk, self._buffer = self._buffer, b""
+            yield chunk
+            if not self._ended:
+                self._fill()
+
     def _numbered(self, data: bytes | None) -> Line:
         self.line += 1
         data = data.removesuffix(b"\r") if data is not None else None

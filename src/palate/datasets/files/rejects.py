@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from palate.datasets.files.formulas import inert
 from palate.errors import DataError
 
 KEPT = 1_000  # a file of nothing but bad rows must not fill the memory
@@ -29,6 +30,11 @@ class Reject(NamedTuple):
     def __str__(self) -> str:
         column = f" column {self.column}:" if self.column else ""
         return f"{self.file}:{self.line}:{column} {self.reason}"
+
+
+def inert_cells(reject: Reject) -> list[str]:
+    """Its cells in a CSV file: what it quotes of the data is no formula there."""
+    return [inert(str(cell)) for cell in reject]
 
 
 class Rejects:
@@ -65,6 +71,6 @@ class Rejects:
         with Path(path).open("w", newline="", encoding="utf-8") as stream:
             writer = csv.writer(stream)
             writer.writerow(Reject._fields)
-            writer.writerows(self.rows)
+            writer.writerows(map(inert_cells, self.rows))
             if self.total > len(self.rows):
                 writer.writerow(("", "", "", f"{self.total - len(self.rows):,} more rejected rows are not listed"))

@@ -1,0 +1,187 @@
+"""What is written to a file and read again is what was there, in every format; and a second time adds nothing."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from palate.entities import Answer, AnswerKind
+from palate.entities.provenance import Provenance
+from palate.exchange.dump import dump
+from palate.exchange.formats import FORMATS, WHOLE
+from palate.exchange.load import Loaded, load
+from palate.exchange.tools import FORMS, Meaning
+from palate.records import Attribute, Calibration, Consent, Event, rate
+from palate.store.open_store import open_store
+from palate.store.protocol import LabelStore, active
+from palate.testing.label_stores import _every_field as every_content
+
+CAME = Provenance("gpt", "http", "mood", "m-7", "q-1", -0.5, "s-1", 10.25, 0.02, 900, "2026-01")
+MORE = (
+    Answer("ann", "film", AnswerKind.RATING, 4.0, key="whence", provenance=CAME),
+    Event("ann", "film", "click", slate="s-1", key="clicked"),
+    Consent("ann", ("serve", "ask"), "2026-01", 12.5, "agreed"),
+    Calibration("bob", 0.75, "mood", 13.5, "calibrated"),
+)
+
+
+Opens = Callable[[str], LabelStore]
+
+
+@pytest.fixture
+def opens(tmp_path: Path) -> Iterator[Opens]:
+    """Opens a log by its name; all are closed in the end."""
+    with ExitStack() as stack:
+        yield lambda name: stack.enter_context(open_store(tmp_path / f"{name}.sqlite"))
+
+
+@pytest.fixture
+def log(opens: Opens) -> LabelStore:
+    log = opens("full")
+    log.append([*every_content(), *MORE])
+    log.retract("full", retraction_key="taken back")
+    return log
+
+
+def cells(path: Path) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(path.read_bytes().decode(), newline="")))
+
+
+def loaded(path: Path, log: LabelStore, format: str, **options: object) -> Loaded:
+    return load(path, log, format, rejects=path.with_name("rejects.csv"), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("format", WHOLE)
+def test_a_log_comes_back_whole(log: LabelStore, opens: Opens, tmp_path: Path, format: str) -> None:
+    written, left_out = dump(log, tmp_path / "file", format)
+    rows = [(record.content, record.retracts) for record in log.records()]
+    assert (written, left_out) == (len(rows), 0)
+    again = opens("again")
+    assert loaded(tmp_path / "file", again, format) == Loaded(added=len(rows))
+    assert [(record.content, record.retracts) for record in again.records()] == rows
+    for known in (again, log):
+        assert loaded(tmp_path / "file", known, format) == Loaded(repeated=len(rows))
+        assert [(record.content, record.retracts) for record in known.records()] == rows
+
+
+@pytest.mark.parametrize("format", [format for format in FORMATS if format not in WHOLE])
+def test_what_a_tool_can_hold_comes_back_through_it(log: LabelStore, opens: Opens, tmp_path: Path, format: str) -> None:
+    dump(log, tmp_path / "file", format)
+    fitting = [
+        record.content
+        for record in active(log.records())
+        if isinstance(record.content, Answer) and record.content.form in FORMS
+    ]
+    again = opens("again")
+    assert loaded(tmp_path / "file", again, format) == Loaded(added=len(fitting))
+    assert [record.content for record in again.records()] == fitting
+    assert loaded(tmp_path / "file", again, format) == loaded(tmp_path / "file", log, format)
+    assert loaded(tmp_path / "file", log, format) == Loaded(repeated=len(fitting))
+
+
+TASK = {
+    "id": 7,
+    "data": {"sku": "i7", "customer": "ann"},
+    "annotations": [
+        {
+            "id": 70,
+            "completed_by": 3,
+            "created_at": "1970-01-01T00:01:00Z",
+            "was_cancelled": False,
+            "result": [{"type": "rating", "value": {"rating": 4}}, {"type": "textarea", "value": {"text": ["good"]}}],
+        },
+        {"id": 71, "completed_by": {"email": "bob@here"}, "was_cancelled": True, "result": []},
+        {"id": 72, "completed_by": 3, "result": [{"type": "choices", "value": {"choices": ["liked"]}}]},
+        {"id": 73, "completed_by": 3, "result": [{"type": "choices", "value": {"choices": ["a", "b"]}}]},
+    ],
+}
+RECORD = {
+    "id": "r7",
+    "status": "completed",
+    "fields": {"text": "a film"},
+    "metadata": {"sku": "i7", "customer": "ann"},
+    "responses": {"mark": [{"value": "liked", "user_id": "u1"}, {"value": 2, "user_id": "u2", "status": "discarded"}]},
+}
+DOCUMENT = {"id": 7, "text": "a film", "label": ["liked"], "sku": "i7"}
+
+
+@pytest.mark.parametrize(
+    ("format", "element", "expected"),
+    [
+        (
+            "label-studio",
+            TASK,
+            [
+                ("ann", "i7", "rating", 4.0, "3", "label-studio:7:70", 60.0),
+                ("ann", "i7", "skipped", None, "bob@here", "label-studio:7:71", None),
+                ("ann", "i7", "rating", 5.0, "3", "label-studio:7:72", None),
+            ],
+        ),
+        ("argilla", RECORD, [("ann", "i7", "rating", 5.0, "u1", "argilla:r7:mark:u1", None)]),
+        ("doccano", DOCUMENT, [("doccano", "i7", "rating", 5.0, "doccano", "doccano:7:doccano", None)]),
+    ],
+)
+def test_the_file_of_a_tool_that_knows_nothing_of_us(
+    opens: Opens, tmp_path: Path, format: str, element: object, expected: list[tuple[object, ...]]
+) -> None:
+    (tmp_path / "file").write_text(json.dumps([element] if format != "doccano" else element))
+    log = opens("labels")
+    meaning = Meaning({"liked": 5.0}, {"item_id": "sku", "user_id": "customer"})
+    found = loaded(tmp_path / "file", log, format, meaning=meaning)
+    said = [record.answer for record in log.records()]
+    assert [(a.user_id, a.item_id, a.kind, a.value, a.source, a.key, a.answered_at) for a in said] == expected
+    assert found == Loaded(added=len(expected), rejected=int(format == "label-studio"))
+    if found.rejected:
+        (_, reject) = cells(tmp_path / "rejects.csv")
+        assert reject == ["file", "1", "result", "has 2 choices. There must be one"]
+
+
+def test_an_answer_that_a_tool_changed_is_another_answer(log: LabelStore, tmp_path: Path) -> None:
+    log.append([rate("ann", "film", 4.0, key="mine")])
+    dump(log, tmp_path / "file", "label-studio")
+    tasks = json.loads((tmp_path / "file").read_text())
+    (task,) = [task for task in tasks if task["annotations"][0]["unique_id"] == "mine"]
+    task["annotations"].append({**task["annotations"][0], "unique_id": "theirs", "completed_by": 9})
+    task["annotations"][0] = {**task["annotations"][0], "was_cancelled": True}
+    (tmp_path / "file").write_text(json.dumps([task]))
+    assert loaded(tmp_path / "file", log, "label-studio") == Loaded(added=1, rejected=1)
+    assert "the label key 'mine' is taken" in (tmp_path / "rejects.csv").read_text()
+    assert log.find("theirs").answer.source == "9"
+
+
+def test_rows_without_a_key_get_one_of_what_they_say(opens: Opens, tmp_path: Path) -> None:
+    rows = [{"user_id": "ann", "item_id": "i1", "value": 4}, {"user_id": "ann", "item_id": "i1", "value": 5}]
+    (tmp_path / "labels.jsonl").write_text("\n".join(map(json.dumps, [*rows, rows[0]])))
+    log = opens("labels")
+    assert loaded(tmp_path / "labels.jsonl", log, "jsonl") == Loaded(added=2, repeated=1)
+    assert loaded(tmp_path / "labels.jsonl", log, "jsonl") == Loaded(repeated=3)
+
+
+FORMULAS = ("=1+1", "+1", "-1", "@SUM(A1)", "'=1", "'")
+TEXTS = (*FORMULAS, "\t=1", "\r=1", "a\r\nb\\n", "")
+
+
+def test_UI_04_formulas_are_text_in_csv_and_untouched_in_json(opens: Opens, tmp_path: Path) -> None:
+    log = opens("labels")
+    log.append([Answer(text, text, AnswerKind.UNKNOWN, source=text, key=text) for text in FORMULAS])
+    log.append([Attribute("ann", "note", text, f"note {number}") for number, text in enumerate(TEXTS)])
+    log.append([rate("ann", "i1", -4.0, key="below zero")])
+    dump(log, tmp_path / "log.csv", "csv")
+    dump(log, tmp_path / "log.jsonl", "jsonl")
+    names, *rows = cells(tmp_path / "log.csv")
+    assert len(rows) == len(FORMULAS) + len(TEXTS) + 1
+    for row in rows:
+        for name, cell in zip(names, row, strict=True):
+            assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r") or (name, cell) == ("value", "-4.0")
+    told = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [row["item_id"] for row in told[: len(FORMULAS)]] == list(FORMULAS)
+    assert [row["text"] for row in told[len(FORMULAS) : -1]] == list(TEXTS)
+    again = opens("again")
+    assert loaded(tmp_path / "log.csv", again, "csv").rejected == 0
+    assert [record.content for record in again.records()] == [record.content for record in log.records()]
