@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, settings
 from palate.datasets import tables
 from palate.datasets.files.assemble import Assembly
 from palate.datasets.files.parquet import ParquetDecoder
+from tests.postgres import CannotStart, Postgres
 
 os.environ.setdefault("MPLBACKEND", "Agg")  # before Matplotlib is imported anywhere, child processes included
 
@@ -44,6 +45,17 @@ def shared_data() -> Callable[[str], Path]:
         return path.resolve()
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A PostgreSQL server of this session; skips the test where none can be started."""
+    try:
+        server = Postgres()
+    except CannotStart as reason:
+        pytest.skip(f"no PostgreSQL: {reason}")
+    yield server
+    server.remove()
 
 
 @pytest.fixture

@@ -1,0 +1,73 @@
+"""The log in PostgreSQL keeps the contract of a label store, on a real server."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import palate
+from palate.errors import MissingExtra, PalateError
+from palate.store.postgres_log import PostgresLog
+from palate.testing import LabelStoreContract
+from tests.postgres import Postgres
+
+
+class TestPostgresLog(LabelStoreContract):
+    server: Postgres
+
+    @pytest.fixture(autouse=True)
+    def _server(self, postgres: Postgres) -> None:
+        type(self).server = postgres
+
+    def open(self, place: Path) -> PostgresLog:
+        return PostgresLog(self.server.schema(f"s{hashlib.sha256(str(place).encode()).hexdigest()[:20]}"))
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://ann:top%20secret@127.0.0.1:1/shop",
+        "postgresql://ann:top%20secret@127.0.0.1:1/shop?connect_timeout=never",
+        "postgresql://127.0.0.1:1/shop?password=top%20secret&user=ann",
+        "postgresql://ann:top%2@127.0.0.1:1/shop",
+        "postgresql://ann:topsecret@127.0.0.1:port/shop",
+    ],
+)
+def test_AU_05_a_server_that_is_not_there_is_told_without_the_password(url: str) -> None:
+    with pytest.raises(PalateError) as told:
+        PostgresLog(url)
+    assert "top" not in str(told.value) and "\n" not in str(told.value)
+
+
+def test_without_the_driver_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    with pytest.raises(MissingExtra, match=r"pip install '\.\[postgres\]'"):
+        PostgresLog("postgresql://127.0.0.1:1/shop")
+
+
+def test_processes_that_write_at_once_make_one_sequence(postgres: Postgres) -> None:
+    """And none of them sees a row before those that came before it."""
+    code = """
+import sys
+from palate.records import rate
+from palate.store.open_store import open_store
+with open_store(sys.argv[1]) as log:
+    seen = 0
+    for number in range(30):
+        log.append([rate(sys.argv[2], "film", 4.0, key=f"{sys.argv[2]}-{number}-{part}") for part in range(2)])
+        seqs = [record.seq for record in log.records(seen)]
+        assert seqs == list(range(seen + 1, seen + 1 + len(seqs))), seqs
+        seen = seqs[-1]
+"""
+    url = postgres.schema()
+    environment = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).resolve().parents[1])}
+    writers = [subprocess.Popen([sys.executable, "-c", code, url, name], env=environment) for name in "ab"]
+    assert [writer.wait(300) for writer in writers] == [0, 0]
+    with PostgresLog(url) as log:
+        assert [record.seq for record in log.records()] == list(range(1, 121))
+        assert log.verify().is_whole
