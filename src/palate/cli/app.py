@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from palate import __version__
-from palate.cli import data, demo, evaluate, fit, interview, items, know, lists, loop, registries, serve
+from palate.cli import data, demo, evaluate, fit, interview, items, know, lists, loop, registries, serve, store
 from palate.cli.console import errors, line, plain
 from palate.errors import InputError, PalateError
 
@@ -33,6 +33,9 @@ item_app = typer.Typer(
 )
 
 keys_app = typer.Typer(help="Keys of the HTTP service.", epilog="Example: palate keys add my-model --role service")
+store_app = typer.Typer(
+    help="Check, copy, move, write and read the log.", epilog="Example: palate store verify my-model"
+)
 
 
 @app.callback(invoke_without_command=True, help=app.info.help)
@@ -47,7 +50,7 @@ def palate(
         typer.echo(context.get_help())
 
 
-def _add(group: typer.Typer, command: Callable[..., None], name: str, example: str) -> None:
+def _add(group: typer.Typer, command: Callable[..., int | None], name: str, example: str) -> None:
     group.command(name, epilog=f"Example: palate {example}")(command)
 
 
@@ -77,6 +80,14 @@ _add(keys_app, serve.add, "add", "keys add my-model --role service --name shop")
 _add(keys_app, serve.show, "list", "keys list my-model")
 _add(keys_app, serve.revoke, "revoke", "keys revoke my-model 5f0c1a2b3c4d")
 app.add_typer(keys_app, name="keys")
+_add(store_app, store.verify, "verify", "store verify my-model")
+_add(store_app, store.backup, "backup", "store backup my-model backup-of-today")
+_add(store_app, store.restore, "restore", "store restore backup-of-today new-model/labels.sqlite --obey my-model")
+_add(store_app, store.export, "export", "store export my-model labels.jsonl")
+_add(store_app, store.load, "import", "store import my-model tasks.json --format label-studio --value liked=5")
+_add(store_app, store.move, "move", "store move my-model postgresql://palate@localhost/palate")
+_add(store_app, store.erase, "erase", "store erase my-model --user ann")
+app.add_typer(store_app, name="store")
 _add(app, registries.strategies, "strategies", "strategies --json")
 _add(app, registries.encoders, "encoders", "encoders")
 
