@@ -376,3 +376,22 @@ def test_ST_05_rows_changed_behind_the_log_are_found(postgres: Postgres) -> None
             postgres.execute(f"{schema}; {change.format('DISABLE')}; {statement}; {change.format('ENABLE')}")
             report = log.verify()
             assert not report.is_whole and report.first_bad_seq == (fault if fault == 4 else 4)
+
+
+def test_ST_05_rows_that_the_server_lost_are_missed(postgres: Postgres, tmp_path: Path) -> None:
+    url, head = postgres.schema(), tmp_path / "head"
+    with open_store(url, head=head) as log:
+        log.append([rate("ann", f"i{number}", 4.0) for number in range(9)])
+    with open_store(url) as elsewhere:
+        elsewhere.append([rate("ann", "film", 4.0)])  # the head may lag
+    with open_store(url, head=head) as log:
+        assert log.verify().is_whole
+        schema = f"SET search_path = {url.rpartition('%3D')[2]}"
+        off, on = (f"ALTER TABLE records {how} TRIGGER ALL" for how in ("DISABLE", "ENABLE"))
+        postgres.execute(f"{schema}; {off}; DELETE FROM records WHERE seq > 7; {on}")
+        report = log.verify()
+        assert (report.is_whole, report.first_bad_seq) == (False, 8)
+    with open_store(url) as log:
+        assert log.verify().is_whole  # the control: without the head nobody misses them
+    with pytest.raises(StoreError, match=r"row 9 of .* is lost"):
+        open_store(url, head=head)

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
+from pathlib import Path
 from threading import Lock, Semaphore
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -23,7 +24,7 @@ from sqlalchemy.dialects import postgresql
 from palate.errors import MissingExtra, OptionError, StoreBusy, StoreError, StoreFull
 from palate.records import Record
 from palate.store import rows
-from palate.store.chain import Head
+from palate.store.chain import Head, read_head, write_head
 from palate.store.group import Job
 from palate.store.postgres_schema import prepare
 from palate.store.protocol import Receipt
@@ -56,16 +57,22 @@ _GONE = (
 class PostgresLog(SqlLog):
     """A label store in a schema of a PostgreSQL database: the first of the search path of the URL.
 
+    Args:
+        head: A file that the last row is kept in too, so that rows that are missing at the end are seen. Each machine has
+            one of its own.
     Raises:
         MissingExtra: If psycopg is not installed.
         StoreError: If the server cannot be reached, may lose commits that it has acknowledged, or holds something else.
     """
+
+    _mark = "%s"
 
     def __init__(
         self,
         url: str,
         *,
         read_only: bool = False,
+        head: Path | None = None,
         clock: Callable[[], float] = time.time,
         wait_seconds: float = WAIT_SECONDS,
     ) -> None:
@@ -73,10 +80,11 @@ class PostgresLog(SqlLog):
         self._url, self._read_only, self._secrets = url, read_only, _secrets(url)
         self._idle: list[psycopg.Connection[Any]] = []
         self._places, self._pool = Semaphore(MOST_CONNECTIONS), Lock()
-        self._was_open = False
+        self._head, self._was_open = head, False
         try:
             with self._connected() as connection, _told(self._name):
                 prepare(connection, self._name, read_only=read_only)
+                self._check_head(connection)
         except BaseException:
             self.close()
             raise
@@ -144,10 +152,23 @@ class PostgresLog(SqlLog):
         return list(keys)
 
     def _committed(self, transaction: Transaction) -> None:
-        pass  # the chain's head is kept by no one but the database
+        if self._head is not None:
+            write_head(self._head, transaction.head)
 
     def _kept_head(self) -> Head | None:
-        return None
+        return None if self._head is None else read_head(self._head)
+
+    def _check_head(self, connection: psycopg.Connection[Any]) -> None:
+        """Raises StoreError if the database has not the last row that was acknowledged here."""
+        kept = self._kept_head()
+        if kept is None and self._head is not None and not self._read_only:
+            write_head(self._head, Head(), sync=True)
+        if kept is None or not kept.seq:
+            return
+        found = connection.execute("SELECT chain FROM records WHERE seq = %s", (kept.seq,)).fetchone()
+        if found is None or bytes(found[0]) != kept.chain:
+            what = f"row {kept.seq} of {self._name} is {'lost' if found is None else 'not the one that was kept'}"
+            raise StoreError(f"{what}. Restore the database; or, to go on without it, remove {self._head}.")
 
     def _faults(self) -> list[str]:
         return []

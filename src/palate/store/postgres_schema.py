@@ -38,6 +38,7 @@ STATEMENTS = (
     f"CREATE FUNCTION records_grow() RETURNS trigger LANGUAGE plpgsql AS $${_GROWS}$$",
     "CREATE TRIGGER records_grow BEFORE UPDATE OR DELETE ON records FOR EACH ROW EXECUTE FUNCTION records_grow()",
     "CREATE TRIGGER records_stay BEFORE TRUNCATE ON records EXECUTE FUNCTION records_grow()",
+    *(statement.format(whole="bigint", number="double precision") for statement in schema.OUTBOX),
     "CREATE TABLE alembic_version (version_num text NOT NULL PRIMARY KEY)",
     f"INSERT INTO alembic_version VALUES ('{VERSION:04d}')",
 )
