@@ -12,7 +12,7 @@ from palate.store.open_store import open_store
 @pytest.fixture
 def told(cli, model: Path) -> Path:
     """A model folder in whose log are two answers of ann and one of bob."""
-    for user, item, answer in (("ann", "i00", "4"), ("ann", "i01", "unknown"), ("bob", "i00", "2")):
+    for user, item, answer in (("ann", "i03", "4"), ("ann", "i01", "unknown"), ("bob", "i03", "2")):
         assert (
             cli("tell", model, "--user", user, "--item", item, "--answer", answer, "--key", f"{user}{item}").code == 0
         )

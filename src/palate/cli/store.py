@@ -40,7 +40,7 @@ def verify(
     seed: UnusedSeed = 0,
 ) -> int:
     """Read every row, and compare it with its digest, the chain, and the head that is kept beside the log."""
-    from palate.store.verify import verify_log
+    from palate.store.verify_log import verify_log
 
     with progress() as report:
         report("verifying", 0, None)
