@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 import palate
-from palate.errors import MissingExtra, PalateError
+from palate.errors import MissingExtra, PalateError, StoreError
+from palate.records import rate
+from palate.store.migrations import migrate
 from palate.store.postgres_log import PostgresLog
 from palate.testing import LabelStoreContract
 from tests.postgres import Postgres
@@ -71,3 +74,23 @@ with open_store(sys.argv[1]) as log:
     with PostgresLog(url) as log:
         assert [record.seq for record in log.records()] == list(range(1, 121))
         assert log.verify().is_whole
+
+
+def test_ST_08_a_log_made_by_the_migrations_is_the_same(postgres: Postgres) -> None:
+    url = postgres.schema()
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    try:
+        with engine.begin() as connection:
+            migrate(connection)
+        with PostgresLog(url) as log:
+            kept = log.append([rate("ann", "film", 4.0)])
+        with (
+            pytest.raises(StoreError, match="the oldest that a log in PostgreSQL can have"),
+            engine.begin() as connection,
+        ):
+            migrate(connection, "0004", down=True)
+        with PostgresLog(url) as log:
+            assert list(log.records()) == kept
+            assert log.verify().is_whole
+    finally:
+        engine.dispose()

@@ -58,8 +58,7 @@ class PostgresLog(SqlLog):
     """A label store in a schema of a PostgreSQL database: the first of the search path of the URL.
 
     Args:
-        head: A file that the last row is kept in too, so that rows that are missing at the end are seen. Each machine has
-            one of its own.
+        head: A file of this machine that the last row is kept in too, so that rows missing at the end are seen.
     Raises:
         MissingExtra: If psycopg is not installed.
         StoreError: If the server cannot be reached, may lose commits that it has acknowledged, or holds something else.

@@ -39,6 +39,8 @@ STATEMENTS = (
     "CREATE TRIGGER records_grow BEFORE UPDATE OR DELETE ON records FOR EACH ROW EXECUTE FUNCTION records_grow()",
     "CREATE TRIGGER records_stay BEFORE TRUNCATE ON records EXECUTE FUNCTION records_grow()",
     *(statement.format(whole="bigint", number="double precision") for statement in schema.OUTBOX),
+)
+_ALEMBIC = (
     "CREATE TABLE alembic_version (version_num text NOT NULL PRIMARY KEY)",
     f"INSERT INTO alembic_version VALUES ('{VERSION:04d}')",
 )
@@ -86,7 +88,7 @@ def prepare(connection: Any, name: str, *, read_only: bool) -> None:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 1346456660))")
             if _table(connection) is None:
-                for statement in STATEMENTS:
+                for statement in (*STATEMENTS, *_ALEMBIC):
                     connection.execute(statement)
         table = _table(connection)
     _check(connection, name, table)

@@ -109,6 +109,19 @@ WHEN EXISTS (SELECT 1 FROM records WHERE seq = NEW.seq OR key = NEW.key OR retra
 BEGIN {_REFUSE}; END""",
 )
 
+# What is to be done after a row (outbox.py).
+OUTBOX = (
+    "CREATE TABLE topics (topic TEXT NOT NULL PRIMARY KEY)",
+    """CREATE TABLE outbox (
+    topic TEXT NOT NULL,
+    seq {whole} NOT NULL,
+    tries {whole} NOT NULL,
+    due {number} NOT NULL,
+    fault TEXT,
+    PRIMARY KEY (topic, seq)
+)""",
+)
+STATEMENTS += tuple(statement.format(whole="INTEGER", number="REAL") + " STRICT" for statement in OUTBOX)
 
 ALEMBIC = "CREATE TABLE alembic_version (version_num TEXT NOT NULL PRIMARY KEY) STRICT"
 
@@ -155,7 +168,8 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
     found = set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
     expected = {_named(statement) for statement in (*STATEMENTS, ALEMBIC)}
     expected |= {("index", f"sqlite_autoindex_records_{number}", "records", None) for number in (1, 2)}
-    expected |= {("index", "sqlite_autoindex_alembic_version_1", "alembic_version", None)}
+    beside = ("alembic_version", "topics", "outbox")
+    expected |= {("index", f"sqlite_autoindex_{name}_1", name, None) for name in beside}
     wrong = sorted(f"{kind} {name}" for kind, name, *_ in found ^ expected)
     if wrong:
         raise StoreError(

@@ -25,6 +25,9 @@ PAGE_ROWS = 1_000  # read at a time, so that a slow reader holds no transaction 
 MOST_QUARANTINED = 10_000  # that are listed
 
 
+SealedRow = tuple[Any, ...]  # in the order of tables.SEALED
+
+
 class SqlLog(ABC):
     """A :class:`LabelStore`. Safe to share between threads; use as a context manager. Open it after a fork, not before.
 
@@ -43,6 +46,8 @@ class SqlLog(ABC):
         self._group = Group(self._work)
         self._erasures = Erasures()
         self._quarantined: dict[int, Quarantined] = {}
+
+    _mark: str  # that stands for a value in a statement
 
     # ---- what a database adds
 
@@ -187,6 +192,39 @@ class SqlLog(ABC):
 
         return verified(page, self._kept_head(), self._faults)
 
+    def sealed(self, after_seq: int = 0, at_most: int = PAGE_ROWS) -> list[SealedRow]:
+        """Some rows after a place, as they lie in the table: all columns of :data:`palate.store.tables.SEALED`."""
+        with self._reading() as connection:
+            return self._fetch(connection, self._sql.sealed_page, (after_seq, at_most))
+
+    def take(self, new: Sequence[SealedRow], erased: Sequence[SealedRow] = ()) -> None:
+        """Keep rows of another log as they are, and erase what is erased there; all or none.
+
+        Args:
+            new: Those that follow the last row here.
+            erased: Rows that are here, as they are there.
+        Raises:
+            StoreError: If they do not follow.
+        """
+        self._do(lambda log: log.take(new, erased), [])
+
+    def change(self, statement: str, values: Sequence[object]) -> list[rows.Row]:
+        """Run a statement on the tables beside that of the rows, on the disk before this returns.
+
+        Args:
+            statement: ``{0}`` stands for each value.
+        """
+        return self._do(lambda log: log.execute(statement.format(self._mark), values), [])
+
+    def select(self, statement: str, values: Sequence[object]) -> list[rows.Row]:
+        """Read from the tables beside that of the rows; likewise."""
+        with self._reading() as connection:
+            return self._fetch(connection, statement.format(self._mark), values)
+
+    def now(self) -> float:
+        """Seconds since the epoch, by the clock of the log."""
+        return float(self._clock())
+
     def quarantined(self) -> list[Quarantined]:
         """The rows that were passed over in reading since the log was opened, by seq; at most 10,000."""
         return [self._quarantined[seq] for seq in sorted(self._quarantined)]
@@ -213,7 +251,7 @@ class SqlLog(ABC):
         except BaseException:
             self._erasures = Erasures()  # one of a commit that failed is none
             raise
-        if transaction.head != transaction.before:
+        if transaction.head != transaction.before or transaction.has_erased:
             self._committed(transaction)
 
     def _page(self, after_seq: int, user: str | None) -> list[rows.Row]:

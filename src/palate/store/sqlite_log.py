@@ -58,6 +58,8 @@ class LabelLog(SqlLog):
         wait_seconds: How long a write may wait for other processes.
     """
 
+    _mark = "?"
+
     def __init__(
         self,
         path: Path,

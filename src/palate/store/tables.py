@@ -31,6 +31,13 @@ SEALED = (*SAID, "erased_by", "salt", "digest", "chain")
 
 _NOT_NULL = frozenset({"key", "content", "recorded_at"})
 metadata = sa.MetaData()
+topics = sa.Table("topics", metadata, sa.Column("topic", _Text, primary_key=True))
+outbox = sa.Table(
+    "outbox",
+    metadata,
+    *(sa.Column("topic", _Text, primary_key=True), sa.Column("seq", _Whole, primary_key=True, autoincrement=False)),
+    *(sa.Column("tries", _Whole, nullable=False), sa.Column("due", _Number, nullable=False), sa.Column("fault", _Text)),
+)
 records = sa.Table(
     "records",
     metadata,
@@ -65,6 +72,7 @@ class Statements:
     users: str  # -> user_id, each once
     of_user: str  # user_id -> seq, digest
     erase: str  # key, erased_by, seq
+    tasks: str  # seq: one task of each topic for the rows after it
 
 
 def statements(dialect: Dialect, is_one_of: Callable[[sa.ColumnElement[str]], sa.ColumnElement[bool]]) -> Statements:
@@ -90,7 +98,10 @@ def statements(dialect: Dialect, is_one_of: Callable[[sa.ColumnElement[str]], sa
         found = sa.select(*columns).where(*where).order_by(_c.seq)
         return text(found.limit(value("at_most", _Whole)).offset(sa.literal_column("0")))
 
+    first = (topics.c.topic, _c.seq, sa.literal_column("0"), sa.literal_column("0"))
+    task = sa.select(*first).select_from(topics.join(records, sa.true())).where(after)
     return Statements(
+        tasks=text(outbox.insert().from_select(["topic", "seq", "tries", "due"], task)),
         insert=text(records.insert().values({name: value(name, _c[name].type) for name in SEALED})),
         by_keys=text(sa.select(*_SAYS).where(is_one_of(_c.key))),
         by_retracted=text(sa.select(*_SAYS).where(_c.retracts == value("key"))),

@@ -15,15 +15,21 @@ from palate.store import chain, rows
 from palate.store.chain import SALT_BYTES, Head
 from palate.store.group import Job
 from palate.store.rows import Row
-from palate.store.tables import SAID, Statements
+from palate.store.tables import SAID, SEALED, Statements
 
 VERIFY = "Find out what has changed it: palate store verify"
+_ERASED_BY, _DIGEST, _CHAIN = map(SEALED.index, ("erased_by", "digest", "chain"))
 _USER, _RETRACTS = SAID.index("user_id"), SAID.index("retracts")
 ERASED = "erased:"  # and the digest in hexadecimal digits: the key of a row whose content was erased
 
 
 class Cursor(Protocol):
     """Of a database's driver."""
+
+    @property
+    def description(self) -> object:
+        """Of the columns; None where there are none."""
+        ...
 
     def fetchone(self) -> tuple[Any, ...] | None:
         """The next row."""
@@ -117,6 +123,8 @@ class Transaction:
                 self.head = head
                 del self._new[n:]
         self._write()
+        if self.head != self.before:
+            self._connection.execute(self._sql.tasks, (self.before.seq,))
         self._check()
 
     def find(self, key: str) -> Record | None:
@@ -170,6 +178,29 @@ class Transaction:
         self._known.clear()
         self.has_erased = True
         return record
+
+    def take(self, new: Sequence[Row], erased: Sequence[Row]) -> None:
+        """Keep rows of another log as they are; a row that is here already was kept by the same call before."""
+        self._write()
+        for row in new:
+            if row[0] <= self.head.seq:
+                continue
+            head = self.head.after(self.head.seq + 1, row[_DIGEST])
+            if head != Head(row[0], row[_CHAIN]):
+                raise StoreError(f"row {row[0]} does not follow row {self.head.seq} of the log. Take them in order.")
+            self._new.append(row)
+            self.head = head
+        self._write()
+        emptied = [(row[1], row[_ERASED_BY], row[0]) for row in erased]
+        if emptied:
+            self._connection.cursor().executemany(self._sql.erase, emptied)
+        self.has_erased = self.has_erased or bool(emptied)
+        self._erasures.read(self._connection, self._sql.erasures)
+
+    def execute(self, statement: str, values: Sequence[object]) -> list[Row]:
+        """Run a statement on the tables beside that of the rows, and give what it returns."""
+        cursor = self._connection.execute(statement, values)
+        return cursor.fetchall() if cursor.description else []
 
     def _look_for(self, keys: Sequence[str]) -> None:
         """Find all of these in one statement."""

@@ -22,8 +22,8 @@ def verify_log(place: str | Path, *, accept: bool = False) -> Report:
     A log in SQLite that had stopped after a disk error and is whole may be written to again.
 
     Args:
-        accept: Take the log as it is now, whatever is missing at its end: its last row is the head from now on. What was
-            changed in it stays so, and is found again.
+        accept: Take the log as it is now, whatever is missing at its end: its last row is the head from now on. What
+            was changed in it stays so, and is found again.
     Raises:
         StoreError: If it is no log, or cannot be read.
     """
@@ -48,9 +48,7 @@ def verify_log(place: str | Path, *, accept: bool = False) -> Report:
 def _reader(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None)
     # a text that is none has another digest than the one that was kept
-    connection.text_factory = lambda text: text.decode(
-        errors="surrogateescape"
-    )
+    connection.text_factory = lambda text: text.decode(errors="surrogateescape")
     return connection
 
 

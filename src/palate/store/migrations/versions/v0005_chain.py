@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from palate.errors import StoreError
-from palate.store import chain, schema
+from palate.store import chain, postgres_schema, schema
 from palate.store.chain import Head
 from palate.store.migrations import older
 from palate.store.tables import SAID, SEALED
@@ -38,6 +38,10 @@ _PAGE_ROWS = 1_000
 def upgrade() -> None:
     """Another table in the place of the old one; every row gets a salt, a digest and its link in the chain."""
     connection = op.get_bind()
+    if connection.dialect.name == "postgresql":
+        for statement in postgres_schema.STATEMENTS:
+            connection.exec_driver_sql(statement)
+        return
     for statement in (*older.DROP_TRIGGERS, "ALTER TABLE records RENAME TO older", *schema.STATEMENTS):
         connection.exec_driver_sql(statement)
     insert = f"INSERT INTO records ({', '.join(SEALED)}) VALUES ({', '.join('?' * len(SEALED))})"
@@ -62,6 +66,8 @@ def downgrade() -> None:
         StoreError: If it cannot.
     """
     connection = op.get_bind()
+    if connection.dialect.name == "postgresql":
+        raise StoreError("version 5 is the oldest that a log in PostgreSQL can have. Nothing was changed.")
     seq = connection.exec_driver_sql(_CANNOT_GO_BACK).scalar()
     if seq is not None:
         raise StoreError(
@@ -71,6 +77,8 @@ def downgrade() -> None:
         *older.DROP_TRIGGERS,
         "DROP INDEX records_of_user",
         "DROP INDEX records_of_erasures",
+        "DROP TABLE outbox",
+        "DROP TABLE topics",
         "ALTER TABLE records RENAME TO newer",
         *older.VERSION_4,
         f"INSERT INTO records ({older.COLUMNS}) SELECT {older.COLUMNS} FROM newer ORDER BY seq",
