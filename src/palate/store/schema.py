@@ -93,7 +93,7 @@ def table(whole: str, number: str, octets: str) -> str:
 # The triggers make "nothing is changed" hold for every program that opens the file, not only for ours; an erasure is
 # the one change, and needs the row that says so. The trigger on INSERT is there for INSERT OR REPLACE, which deletes
 # without asking the trigger on DELETE.
-STATEMENTS = (
+STATEMENTS: tuple[str, ...] = (
     table("INTEGER", "REAL", "BLOB") + " STRICT",
     "CREATE INDEX records_of_user ON records (user_id, seq) WHERE user_id IS NOT NULL",
     "CREATE INDEX records_of_erasures ON records (seq) WHERE content = 'erasure'",

@@ -98,7 +98,7 @@ def statements(dialect: Dialect, is_one_of: Callable[[sa.ColumnElement[str]], sa
         found = sa.select(*columns).where(*where).order_by(_c.seq)
         return text(found.limit(value("at_most", _Whole)).offset(sa.literal_column("0")))
 
-    first = (topics.c.topic, _c.seq, sa.literal_column("0"), sa.literal_column("0"))
+    first: tuple[Any, ...] = (topics.c.topic, _c.seq, sa.literal_column("0"), sa.literal_column("0"))
     task = sa.select(*first).select_from(topics.join(records, sa.true())).where(after)
     return Statements(
         tasks=text(outbox.insert().from_select(["topic", "seq", "tries", "due"], task)),
