@@ -93,9 +93,15 @@ class Served:
 
 
 @contextmanager
-def served(place: Path, settings: Settings | None = None, tenants: tuple[str, ...] = ("default",)) -> Iterator[Served]:
-    """Serves copies of the fitted model, one a tenant; the keys are the first tenant's."""
-    folders = {name: copied(place / name) for name in tenants}
+def served(
+    place: Path, settings: Settings | None = None, tenants: tuple[str, ...] = ("default",), again: Path | None = None
+) -> Iterator[Served]:
+    """Serves copies of the fitted model, one a tenant; the keys are the first tenant's.
+
+    Args:
+        again: A folder that was served before, in the place of a copy.
+    """
+    folders = {name: copied(place / name) for name in tenants} if again is None else {tenants[0]: again}
     log = io.StringIO()
     app = create_app(folders, settings or Settings(fresh_seconds=0.5), log=RequestLog(log))
     first = folders[tenants[0]]

@@ -109,7 +109,7 @@ class ListQuery(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     k: Annotated[int, Field(ge=0, le=MAX_LIST)] = 10
-    exclude: Annotated[list[Id], Field(max_length=1_000)] = []
+    exclude: Annotated[list[Id], Field(max_length=100)] = []
     category: Id | None = None
 
 

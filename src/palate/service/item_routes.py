@@ -10,7 +10,7 @@ from palate.service.access import Allow, Caller
 from palate.service.bodies import SearchOut, SearchQuery
 from palate.service.routing import answered, described
 
-router = APIRouter(prefix="/v1/items", tags=["items"])
+router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/items", tags=["items"])
 
 
 @router.get("/search", responses=described(SearchOut))

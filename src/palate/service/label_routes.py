@@ -16,15 +16,19 @@ from palate.service.bodies import EVENTS, LABELS, Event, EventsOut, Label, Label
 from palate.service.faults import HTTPFault, not_found, of_error
 from palate.service.lanes import Kept
 from palate.service.question_ids import origin_of
-from palate.service.routing import answered, body_of, described, many
+from palate.service.routing import answered, body_of, described, many, with_links
 from palate.vocabulary import normal_word
 
-router = APIRouter(prefix="/v1", tags=["labels"])
+router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1", tags=["labels"])
 _LABEL = {"key": "k1", "user_id": "ann", "item_id": "i1", "kind": "rating", "value": 4}
+_USER = {"user_id": "$request.body#/user_id"}
+_NEXT = {"delete_label": {"key": "$response.body#/labels/0/key"}, "get_recommendations": _USER, "get_profile": _USER}
 _EVENT = {"key": "e1", "user_id": "ann", "item_id": "i1", "event": "click"}
 
 
-@router.post("/labels", responses=described(LabelsOut), openapi_extra=body_of(LABELS.schema(), _LABEL))
+@router.post(
+    "/labels", responses=with_links(described(LabelsOut), **_NEXT), openapi_extra=body_of(LABELS.schema(), _LABEL)
+)
 async def post_labels(
     request: Request, caller: Annotated[Caller, Depends(Allow("service", "annotator", "user"))]
 ) -> Response:

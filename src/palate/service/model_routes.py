@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-router = APIRouter(prefix="/v1/models", tags=["models"])
+router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/models", tags=["models"])

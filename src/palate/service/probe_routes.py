@@ -11,16 +11,16 @@ from palate.service.access import Allow, Caller
 from palate.service.bodies import Alive, Ready, ReadyQuery
 from palate.service.routing import FAULTS, answered
 
-router = APIRouter(tags=["probes"])
+router = APIRouter(generate_unique_id_function=lambda route: route.name, tags=["probes"])
 
 
-@router.get("/livez", responses={200: {"model": Alive}})
+@router.get("/livez", responses={200: {"model": Alive}, 400: FAULTS[400]})
 async def get_livez() -> Response:
     """Whether the process answers."""
     return answered({"alive": True})
 
 
-@router.get("/readyz", responses={200: {"model": Ready}, 503: {"model": Ready}, 422: FAULTS[422]})
+@router.get("/readyz", responses={200: {"model": Ready}, 503: {"model": Ready}, 400: FAULTS[400], 422: FAULTS[422]})
 async def get_readyz(request: Request, query: Annotated[ReadyQuery, Query()]) -> Response:
     """Whether labels are kept, lists are worked out, or both; if not, why."""
     state = request.app.state

@@ -20,6 +20,12 @@ def described(kind: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     return {200: {"model": kind}, **FAULTS}
 
 
+def with_links(found: dict[int | str, dict[str, Any]], **links: dict[str, str]) -> dict[int | str, dict[str, Any]]:
+    """Where a program may go on from a good answer: by operation, its parameters as OpenAPI's runtime expressions."""
+    named = {name: {"operationId": name, "parameters": parameters} for name, parameters in links.items()}
+    return {**found, 200: {**found[200], "links": named}}
+
+
 def body_of(schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
     """The body of a route, for OpenAPI."""
     content: dict[str, Any] = {"schema": schema}

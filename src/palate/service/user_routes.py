@@ -24,7 +24,7 @@ from palate.service.bodies import (
 from palate.service.faults import HTTPFault, forbidden
 from palate.service.routing import answered, body_of, described, raw_body, ref, written
 
-router = APIRouter(prefix="/v1/users/{user_id}", tags=["users"])
+router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/users/{user_id}", tags=["users"])
 
 
 @router.get("/recommendations", responses=described(ListOut))
