@@ -272,7 +272,7 @@ def test_API_06_lists_are_shed_and_labels_are_not(tmp_path: Path) -> None:
                 go.wait(60.0)
                 return []
 
-        service.tenant.learner = Slow()
+        service.tenant.now = service.tenant.now._replace(learner=Slow())
 
         def ask(user: int) -> None:
             answer = service.call("GET", f"/v1/users/shed{user}/recommendations")
@@ -290,7 +290,7 @@ def test_API_06_lists_are_shed_and_labels_are_not(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         assert sorted(status for status, _ in statuses) == [200] * 3 + [503] * 9
-        service.tenant.learner = learner
+        service.tenant.now = service.tenant.now._replace(learner=learner)
         assert service.call("GET", "/v1/users/shed99/recommendations").status_code == 200
 
 

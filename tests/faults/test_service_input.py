@@ -87,11 +87,11 @@ def test_IN_01_nothing_that_is_not_json_is_in_any_answer(service: Served) -> Non
         def recommend(self, *_args: object, **_options: object) -> list[object]:
             return [broken, *shown[1:]]
 
-    service.tenant.learner = Sick()
+    service.tenant.now = service.tenant.now._replace(learner=Sick())
     service.tenant.kept.clear(service.tenant.seq)
     before = service.tenant.metrics.not_finite._value.get()
     answer = service.call("GET", "/v1/users/zoe/recommendations?k=3")
-    service.tenant.learner = learner
+    service.tenant.now = service.tenant.now._replace(learner=learner)
     service.tenant.kept.clear(service.tenant.seq)
     found = json.loads(answer.content, parse_constant=lambda name: pytest.fail(f"{name} in an answer"))
     assert [item["item_id"] for item in found["items"]] == [one.item_id for one in shown[1:]]

@@ -34,7 +34,8 @@ def test_a_question_is_asked_answered_and_changes_the_list(service: Served) -> N
     kept = service.rows()[-1].content
     assert isinstance(kept, Answer)
     assert (kept.question, kept.propensity) == ("list-value", pytest.approx(question["propensity"]))
-    assert kept.asked_at is not None
+    assert kept.asked_at is not None and kept.provenance.score == pytest.approx(question["value"], rel=1e-5)
+    assert (kept.provenance.channel, kept.provenance.question_id) == ("http", question["question_id"].split(".")[1])
 
 
 def test_a_list_is_as_the_learner_says_and_is_kept_until_something_moves_it(service: Served) -> None:

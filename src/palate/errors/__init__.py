@@ -7,6 +7,7 @@
     │   ├── IdError              a user, item or label id that cannot be kept
     │   ├── UnknownItem          an item the model does not hold
     │   ├── AnswerError          an answer outside the scale, or to nothing
+    │   │   └── KeyTaken         a key under which the log holds something else
     │   ├── ErasedUser           a row about a user who was erased and has not come back
     │   ├── OptionError          an unknown name or a value out of range
     │   └── ModelFolderError     a saved model that cannot be trusted or read
@@ -62,6 +63,10 @@ class AnswerError(InputError):
 
 class ErasedUser(InputError):
     """A row about a user who was erased and has not consented anew."""
+
+
+class KeyTaken(AnswerError):
+    """A key under which the log holds something else."""
 
 
 class OptionError(InputError):

@@ -27,6 +27,11 @@ from palate.service.metrics import Metrics
 from palate.service.settings import Settings
 from palate.service.tenant import Tenant
 
+_OFF: Any = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+}  # FastAPI's own, which has paths in it, and ids in those
 _CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
 
 
@@ -67,7 +72,7 @@ def create_app(
             await tenant.stop()
         log.say("stopped")
 
-    app = FastAPI(title="Palate", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(title="Palate", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan, telemetry=_OFF)
     app.state.tenants, app.state.settings, app.state.metrics = tenants, settings, metrics
     app.state.door, app.state.stopping, app.state.log = Door(tenants, settings), False, log
     for routes in (label_routes, user_routes, item_routes, model_routes, probe_routes):

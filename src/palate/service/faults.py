@@ -16,8 +16,10 @@ from pydantic_core import to_json
 from palate.errors import (
     AnswerError,
     DataError,
+    ErasedUser,
     IdError,
     InputError,
+    KeyTaken,
     LimitError,
     MissingExtra,
     ModelFolderError,
@@ -123,12 +125,13 @@ def of_error(error: PalateError) -> HTTPFault:
         return HTTPFault(
             422, "missing_extra", "an optional library that this needs is not installed on the server.", field
         )
-    if isinstance(error, AnswerError) and " is taken: " in str(error):
+    if isinstance(error, KeyTaken):
         return HTTPFault(
             409, "key_taken", "the log holds something else under this key. Send it under a key of its own.", "key"
         )
     kinds: tuple[tuple[type[PalateError], int, str], ...] = (
         (UnknownItem, 404, "unknown_item"),
+        (ErasedUser, 409, "erased_user"),
         (IdError, 422, "bad_id"),
         (AnswerError, 422, "bad_answer"),
         (LimitError, 413, "too_large"),

@@ -10,6 +10,7 @@ import secrets
 import sys
 import time
 import traceback
+from itertools import count
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -47,13 +48,15 @@ class Gate:
 
     def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, log: RequestLog) -> None:
         self._app, self._settings, self._metrics, self._log = app, settings, metrics, log
+        start = secrets.token_hex(6)  # once: a draw for each request would wait for the system
+        self._numbers = (f"{start}{number:08x}" for number in count())
         self.inside = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        passage = Passage(given.decode() if _TAKEN_IDS.fullmatch(given) else secrets.token_hex(8))
+        passage = Passage(given.decode() if given and _TAKEN_IDS.fullmatch(given) else next(self._numbers))
         scope["palate"] = passage
         number = [(b"x-request-id", passage.request_id.encode()), *HEADERS]
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Response
 
 from palate.service.access import Allow, Caller
 from palate.service.bodies import SearchOut, SearchQuery
-from palate.service.routing import answered, described
+from palate.service.routing import answered, described, query_of, read_query
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/items", tags=["items"])
 
 
-@router.get("/search", responses=described(SearchOut))
+@router.get("/search", responses=described(SearchOut), openapi_extra={"parameters": query_of(SearchQuery)})
 async def get_search(
-    query: Annotated[SearchQuery, Query()], caller: Annotated[Caller, Depends(Allow("service", "annotator", "user"))]
+    query: Annotated[SearchQuery, Depends(read_query(SearchQuery))],
+    caller: Annotated[Caller, Depends(Allow("service", "annotator", "user"))],
 ) -> Response:
     """Items that are called so or nearly so, likeliest first."""
     learner = caller.tenant.learner

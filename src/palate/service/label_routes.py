@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from palate.entities import Answer, AnswerKind, Form
+from palate.entities.provenance import Provenance
 from palate.errors import AnswerError, PalateError
 from palate.errors.checks import keys_of, normalise_id
 from palate.records import Event as SeenEvent
@@ -19,6 +20,7 @@ from palate.service.question_ids import origin_of
 from palate.service.routing import answered, body_of, described, many, with_links
 from palate.vocabulary import normal_word
 
+CHANNEL = "http"
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1", tags=["labels"])
 _LABEL = {"key": "k1", "user_id": "ann", "item_id": "i1", "kind": "rating", "value": 4}
 _USER = {"user_id": "$request.body#/user_id"}
@@ -52,12 +54,14 @@ def answers_of(label: Label, caller: Caller) -> list[Answer]:
     """What a label says; of words one answer for each title in them."""
     source = caller.source(label.source)
     asked: dict[str, Any] = {"asked_at": label.asked_at, "answered_at": label.answered_at}
+    of: dict[str, Any] = {"channel": CHANNEL, "cost": label.cost}
     if label.form == "words":
         return _named(label, caller, source)
     if label.question_id:
         others = tuple(label.others)
         found = origin_of(caller.tenant.ring, label.question_id, label.user_id, label.form, label.item_id, others)
         asked |= {"propensity": found.propensity, "question": found.strategy, "asked_at": found.asked_at}
+        of |= {"question_id": found.id, "score": found.value, "model": found.model}
     kind = AnswerKind(label.kind)
     answer = Answer(
         label.user_id,
@@ -69,6 +73,7 @@ def answers_of(label: Label, caller: Caller) -> list[Answer]:
         form=Form(label.form),
         others=tuple(label.others),
         tapped=tuple(label.tapped),
+        provenance=Provenance(**of),
         **asked,
     )
     return [answer]
@@ -81,7 +86,8 @@ def _named(label: Label, caller: Caller, source: str) -> list[Answer]:
     if not found:
         raise HTTPFault(422, "bad_answer", "no title of an item is in the text. Name one with the form recall.", "text")
     named = zip(found, keys_of(label.key), strict=False)
-    more: dict[str, Any] = {"answered_at": label.answered_at, "form": Form.RECALL}
+    of = Provenance(channel=CHANNEL, cost=label.cost)
+    more: dict[str, Any] = {"answered_at": label.answered_at, "form": Form.RECALL, "provenance": of}
     return [Answer(label.user_id, one.id, AnswerKind.RATING, None, source, key=key, **more) for one, key in named]
 
 
@@ -119,7 +125,11 @@ async def post_events(request: Request, caller: Annotated[Caller, Depends(Allow(
     for event in given:
         caller.about(event.user_id)
         word = vocabulary.word(normal_word(event.event))
-        events.append(SeenEvent(event.user_id, event.item_id, event.event, float(word.sign), event.at, event.key))
+        events.append(
+            SeenEvent(
+                event.user_id, event.item_id, event.event, float(word.sign), event.at, event.key, event.slate or ""
+            )
+        )
     return answered({"events": _rows(await caller.tenant.see(events))})
 
 

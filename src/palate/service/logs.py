@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import time
 from datetime import UTC, datetime
@@ -20,10 +21,11 @@ class RequestLog:
     Args:
         stream: Standard error if None.
         requests: Whether there is a line for each request.
+        buffered: Whether lines wait until somebody calls :meth:`flush`.
     """
 
-    def __init__(self, stream: IO[str] | None = None, *, requests: bool = True) -> None:
-        self._stream, self._requests = sys.stderr if stream is None else stream, requests
+    def __init__(self, stream: IO[str] | None = None, *, requests: bool = True, buffered: bool = False) -> None:
+        self._stream, self._requests, self.buffered = sys.stderr if stream is None else stream, requests, buffered
 
     def request(
         self, request_id: str, method: str, route: str, status: int, seconds: float, of: Principal | None
@@ -58,6 +60,12 @@ class RequestLog:
         line = to_json({"time": at, "level": level, "event": event, **short}).decode()
         try:
             self._stream.write(line + "\n")
-            self._stream.flush()
+            if not self.buffered:
+                self._stream.flush()
         except (OSError, ValueError):  # nobody reads it any more
             return
+
+    def flush(self) -> None:
+        """What waits is written."""
+        with contextlib.suppress(OSError, ValueError):
+            self._stream.flush()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic_core import to_json
 
 from palate.service.access import Allow, Caller
 from palate.service.bodies import Alive, Ready, ReadyQuery
-from palate.service.routing import FAULTS, answered
+from palate.service.routing import FAULTS, answered, query_of, read_query
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, tags=["probes"])
 
@@ -20,8 +20,12 @@ async def get_livez() -> Response:
     return answered({"alive": True})
 
 
-@router.get("/readyz", responses={200: {"model": Ready}, 503: {"model": Ready}, 400: FAULTS[400], 422: FAULTS[422]})
-async def get_readyz(request: Request, query: Annotated[ReadyQuery, Query()]) -> Response:
+@router.get(
+    "/readyz",
+    responses={200: {"model": Ready}, 503: {"model": Ready}, 400: FAULTS[400], 422: FAULTS[422]},
+    openapi_extra={"parameters": query_of(ReadyQuery)},
+)
+async def get_readyz(request: Request, query: Annotated[ReadyQuery, Depends(read_query(ReadyQuery))]) -> Response:
     """Whether labels are kept, lists are worked out, or both; if not, why."""
     state = request.app.state
     reasons = ["stopping"] if state.stopping else []

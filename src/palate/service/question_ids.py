@@ -20,23 +20,28 @@ class Origin:
     """How a question came to be asked.
 
     Attributes:
+        id: Short, as the log keeps it.
+        model: Version that asked.
         strategy: That chose it.
         propensity: Probability with which it was chosen.
         value: Acquisition score.
         asked_at: Seconds since the epoch, by the server's clock.
     """
 
+    id: str
+    model: str
     strategy: str
     propensity: float
     value: float
     asked_at: float
 
 
-def question_id(ring: KeyRing, question: Question, now: float | None = None) -> str:
+def question_id(ring: KeyRing, question: Question, model: str, now: float | None = None) -> str:
     """The id of a question to a user, at most 256 characters."""
     at = round(time.time() if now is None else now, 1)
     strategy = question.strategy[:64]
-    parts = [question.form.value, strategy, float(f"{question.propensity:.12g}"), float(f"{question.value:.6g}"), at]
+    numbers = float(f"{question.propensity:.12g}"), float(f"{question.value:.6g}"), at
+    parts = [question.form.value, model, strategy, *numbers]
     payload = base64.urlsafe_b64encode(json.dumps(parts, separators=(",", ":")).encode()).rstrip(b"=").decode()
     items = _items(question.form.value, question.item_id, question.others)
     return f"{payload}.{ring.sign('question', payload, question.user_id, *items)}"
@@ -50,7 +55,7 @@ def origin_of(ring: KeyRing, id: str, user_id: str, form: str, item_id: str, oth
     """
     payload, _, signature = id.partition(".")
     try:
-        asked, strategy, propensity, value, at = json.loads(
+        asked, model, strategy, propensity, value, at = json.loads(
             base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))
         )
     except (ValueError, TypeError):
@@ -60,7 +65,7 @@ def origin_of(ring: KeyRing, id: str, user_id: str, form: str, item_id: str, oth
     expected = ring.sign("question", payload, user_id, *_items(asked, item_id, others))
     if not hmac.compare_digest(expected.encode(), signature.encode()):
         raise _strange()
-    return Origin(strategy, propensity, value, at)
+    return Origin(signature, model, strategy, propensity, value, at)
 
 
 def _items(form: str, item_id: str, others: tuple[str, ...]) -> tuple[str, ...]:

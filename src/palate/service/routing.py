@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
 
 from fastapi import Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 
 from palate.service.bodies import ErrorOut, OneOrMany, Strict
 from palate.service.faults import HTTPFault
 
+Q = TypeVar("Q", bound=BaseModel)
 _STATUSES = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
 FAULTS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorOut} for status in _STATUSES}
 
@@ -18,6 +22,44 @@ FAULTS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorOut} for statu
 def described(kind: type[BaseModel]) -> dict[int | str, dict[str, Any]]:
     """The answers of a route, for OpenAPI."""
     return {200: {"model": kind}, **FAULTS}
+
+
+def read_query(kind: type[Q]) -> Callable[[Request], Q]:
+    """A dependency that reads the whole query as a model; what was read is kept, since most queries are few."""
+
+    @lru_cache(maxsize=1_024)
+    def read(raw: bytes) -> Q:
+        given: dict[str, Any] = {}
+        for name, value in parse_qsl(raw.decode("latin-1"), keep_blank_values=True, max_num_fields=500):
+            before = given.get(name)
+            many = name in lists
+            if before is not None and not many:
+                raise HTTPFault(422, "invalid", "the parameter is given twice.", name if name in known else "")
+            given[name] = [*(before or ()), value] if many else value
+        return kind.model_validate(given)
+
+    known = {field.alias or name for name, field in kind.model_fields.items()}
+    lists = {name for name, field in kind.model_json_schema()["properties"].items() if field.get("type") == "array"}
+
+    async def query(request: Request) -> Q:
+        try:
+            return read(request.scope["query_string"])
+        except ValueError as error:
+            if isinstance(error, ValidationError):
+                raise
+            raise HTTPFault(422, "invalid", "the query has too many parameters.") from None
+
+    return query  # type: ignore[return-value]
+
+
+def query_of(kind: type[BaseModel]) -> list[dict[str, Any]]:
+    """The parameters of a query, for OpenAPI."""
+    schema = kind.model_json_schema()
+    required = schema.get("required", ())
+    return [
+        {"name": name, "in": "query", "required": name in required, "schema": field}
+        for name, field in schema["properties"].items()
+    ]
 
 
 def with_links(found: dict[int | str, dict[str, Any]], **links: dict[str, str]) -> dict[int | str, dict[str, Any]]:

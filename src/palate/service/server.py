@@ -138,12 +138,18 @@ class Server(uvicorn.Server):
 
     async def startup(self, sockets: Any = None) -> None:
         await super().startup(sockets)
+        self._log.buffered = True
         if self.started:
             host, port = self.servers[0].sockets[0].getsockname()[:2]
             where = f"[{host}]" if ":" in host else host
             self._log.say("serving", address=f"http://{where}:{port}")
+            self._log.flush()
             if self._tell is not None:
                 self._tell(f"http://{where}:{port}")
+
+    async def shutdown(self, sockets: Any = None) -> None:
+        await super().shutdown(sockets)
+        self._log.flush()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._stops_at and sig == signal.SIGINT:
@@ -155,6 +161,7 @@ class Server(uvicorn.Server):
 
     async def on_tick(self, counter: int) -> bool:
         now = time.monotonic()
+        self._log.flush()
         for connection in list(self.server_state.connections):
             if isinstance(connection, Protocol) and connection.is_slow(self._settings, now):
                 connection.transport.abort()

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable, Hashable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from pydantic_core import to_json
 
@@ -28,6 +29,13 @@ LOOK_SECONDS = 0.25  # between two looks at what other processes have told
 SLOW_SECONDS = 2.0  # that a label waits, from which on the service is not ready for labels
 
 
+class Now(NamedTuple):
+    """A learner, and the last row of the log that it has seen: read together."""
+
+    learner: Learner
+    seq: int
+
+
 class Tenant:
     """What belongs to one group of users and to no other: every read and every write goes through it.
 
@@ -41,8 +49,7 @@ class Tenant:
     ) -> None:
         self.name, self.folder, self.recommender, self.ring, self.settings = name, folder, recommender, ring, settings
         self.metrics = metrics
-        self.learner: Learner = recommender.learner  # as of the last commit that this process knows of
-        self.seq = recommender.last_seq
+        self.now = Now(recommender.learner, recommender.last_seq)
         self.kept = KeptAnswers(most_bytes=settings.kept_bytes, seconds=settings.fresh_seconds)
         self.labels = LabelLane(room=settings.waiting_labels, last=lambda: self.recommender.last_seq, after=self._after)
         self.scores = ScoreLane(threads=settings.threads, room=settings.waiting_scores, seconds=settings.wait_seconds)
@@ -51,6 +58,16 @@ class Tenant:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._working: dict[Hashable, asyncio.Future[bytes]] = {}
         self._looking: asyncio.Task[None] | None = None
+
+    @property
+    def learner(self) -> Learner:
+        """As of the last commit that this process knows of."""
+        return self.now.learner
+
+    @property
+    def seq(self) -> int:
+        """The last row that the learner has seen."""
+        return self.now.seq
 
     # ---- life ----
 
@@ -87,13 +104,13 @@ class Tenant:
             self.scoring_fault = type(error).__name__
             return
         if seq != self.seq or learner.model is not self.learner.model:
-            self.learner, self.seq = learner, seq
+            self.now = Now(learner, seq)
             self._on_loop(lambda: self.kept.clear(seq))
 
     def _after(self, records: list[Record]) -> None:
         """These are on the disk; what is read from now on has seen them."""
-        before, last = self.seq, self.recommender.last_seq
-        self.learner, self.seq = self.recommender.learner, max(last, self.recommender.last_seq)
+        before = self.seq
+        self.now = Now(self.recommender.learner, self.recommender.last_seq)
         seq = self.seq
         ours = {record.seq for record in records if record.seq > before}
         if len(ours) == seq - before:
@@ -136,7 +153,8 @@ class Tenant:
         if found is not None:
             self.metrics.kept.inc()
             return found
-        learner, seq, at = self.learner, self.seq, (user_id, call, self.seq)
+        learner, seq = self.now
+        at = (user_id, call, seq)
         working = self._working.get(at)
         if working is None:
             working = asyncio.ensure_future(self.scores.run(lambda: work(learner, seq)))
@@ -178,7 +196,11 @@ class Tenant:
             finite = [one for one in asked if math.isfinite(one.value)]
             self.metrics.not_finite.inc(len(asked) - len(finite))
             questions = [
-                {"question_id": question_id(self.ring, one), "form": one.form.value, "item_id": one.item_id}
+                {
+                    "question_id": question_id(self.ring, one, self.version()),
+                    "form": one.form.value,
+                    "item_id": one.item_id,
+                }
                 | {"others": one.others, "title": one.title, "text": one.text, "value": one.value}
                 | {"why": one.why, "propensity": one.propensity}
                 for one in finite

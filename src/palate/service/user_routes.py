@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from palate.records import Attribute, Record
 from palate.service.access import Allow, Caller
@@ -22,14 +22,16 @@ from palate.service.bodies import (
     TokenOut,
 )
 from palate.service.faults import HTTPFault, forbidden
-from palate.service.routing import answered, body_of, described, raw_body, ref, written
+from palate.service.routing import answered, body_of, described, query_of, raw_body, read_query, ref, written
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/users/{user_id}", tags=["users"])
 
 
-@router.get("/recommendations", responses=described(ListOut))
+@router.get("/recommendations", responses=described(ListOut), openapi_extra={"parameters": query_of(ListQuery)})
 async def get_recommendations(
-    user_id: PathId, query: Annotated[ListQuery, Query()], caller: Annotated[Caller, Depends(Allow("service", "user"))]
+    user_id: PathId,
+    query: Annotated[ListQuery, Depends(read_query(ListQuery))],
+    caller: Annotated[Caller, Depends(Allow("service", "user"))],
 ) -> Response:
     """The list to show, best first."""
     user_id = caller.about(user_id)
@@ -39,10 +41,10 @@ async def get_recommendations(
     return written(await caller.tenant.answer(user_id, call, work))
 
 
-@router.get("/questions", responses=described(QuestionsOut))
+@router.get("/questions", responses=described(QuestionsOut), openapi_extra={"parameters": query_of(QuestionQuery)})
 async def get_questions(
     user_id: PathId,
-    query: Annotated[QuestionQuery, Query()],
+    query: Annotated[QuestionQuery, Depends(read_query(QuestionQuery))],
     caller: Annotated[Caller, Depends(Allow("service", "user"))],
 ) -> Response:
     """The questions worth asking now, best first."""

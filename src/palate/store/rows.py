@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from palate.entities import Answer, AnswerKind, Form
 from palate.entities.provenance import TASTE, UNKNOWN, Provenance
-from palate.errors import AnswerError, DataError, OptionError
+from palate.errors import AnswerError, DataError, KeyTaken, OptionError
 from palate.errors.checks import number_of, shown
 from palate.records import Attribute, Calibration, Consent, Content, Erasure, Event, Record
 from palate.store.tables import SAID
@@ -79,7 +79,7 @@ def check_same(known: Record, content: Content, retracts: str) -> None:
         pairs.append(("subject", known.content.provenance.subject, content.provenance.subject))
     for field, kept, sent in pairs:
         if kept != sent:
-            raise AnswerError(
+            raise KeyTaken(
                 f"the {name} key {content.key!r} is taken: the log holds {field} {kept!r} under it, not {sent!r}. "
                 f"Send a different {'answer' if name == 'label' else name} under a key of its own."
             )
