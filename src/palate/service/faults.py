@@ -55,7 +55,7 @@ _FIELDS = frozenset(
         "cost",
     }
 )
-_KNOWN = _FIELDS | {"attributes", "title", "at", "slate", "seconds", "q", "for"}
+_KNOWN = _FIELDS | {"kind", "attributes", "title", "at", "slate", "seconds", "q", "for"}
 _WORDS = {"rating": "value", "item": "item_id", "user": "user_id", "answer": "value", "attributes": "attributes"}
 _QUOTED = re.compile(r"""(?<!\w)(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")(?!\w)""")
 _NUMBER = re.compile(r"(?<![\w.])[-−+]?\d[\d.,]*(?:e[-+]?\d+)?\b")
