@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-import uuid
+import os
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, TypeVar
@@ -211,7 +211,10 @@ def _checked(content: Content) -> Content:
         raise DataError(f"what is to be kept holds {shown(content)}. Give answers, events and attributes.")
     if isinstance(content, Attribute):
         content = replace(content, value=_told(content))
-    return content if content.key else replace(content, key=uuid.uuid4().hex)
+    if content.key:
+        return content
+    fields = {name: getattr(content, name) for name in content.__slots__} | {"key": os.urandom(16).hex()}
+    return _as_kept(type(content), *fields.values())  # all of it was checked when it was made
 
 
 def _told(attribute: Attribute) -> float | str | None:

@@ -10,6 +10,7 @@ never checkpoint, and wait for no writer. Open the log after a fork, not before.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -125,6 +126,7 @@ class LabelLog(SqlLog):
                     writer.execute(f"PRAGMA busy_timeout = {int(1000 * max(0.0, deadline - time.monotonic()))}")
                     writer.execute("BEGIN IMMEDIATE")
                     self._check_schema(writer)
+                    _check_head(writer, self._path)
                     yield cast("Connection", writer)
                     writer.execute("COMMIT")
                 except BaseException as error:
@@ -148,7 +150,7 @@ class LabelLog(SqlLog):
             found = connection.execute(statement, values).fetchall()
         finally:
             self._reader.text_factory = str
-        return [(row[0], *[None] * (len(row) - 1)) if _Undecodable in map(type, row) else row for row in found]
+        return [_unreadable(row) if _Undecodable in map(type, row) else row for row in found]
 
     def _listed(self, keys: Sequence[str]) -> object:
         return json.dumps(keys)
@@ -225,16 +227,21 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _connect_reader(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(
-        f"{path.absolute().as_uri()}?mode=ro",
-        uri=True,
-        timeout=WAIT_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-    )
+    """A connection that cannot write, also to a file on a disk that cannot be written."""
+    connection = _reader(path, "mode=ro")
     try:
-        connection.execute("PRAGMA mmap_size = 0")
-        version = schema.version_of(connection, path)
+        try:
+            version = schema.version_of(connection, path)
+        except sqlite3.OperationalError as error:
+            wal = _beside(path, "wal")
+            if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or not path.exists():
+                raise
+            if wal.exists() and wal.stat().st_size:
+                fact = f"{path} is on a disk that cannot be written, and {wal.name} holds rows that are not in it yet"
+                raise StoreError(f"{fact}. Open it once where it can be written, or copy both files there.") from error
+            connection.close()
+            connection = _reader(path, "immutable=1")  # SQLite keeps no note of its readers, and needs none here
+            version = schema.version_of(connection, path)
         if version != schema.VERSION:
             old = f"is a label log of version {version}" if version else "is empty"
             raise StoreError(f"{path} {old}. Open it once to write, which moves it to version {schema.VERSION}.")
@@ -243,6 +250,13 @@ def _connect_reader(path: Path) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
+    return connection
+
+
+def _reader(path: Path, how: str) -> sqlite3.Connection:
+    address = f"{path.absolute().as_uri()}?{how}"
+    connection = sqlite3.connect(address, uri=True, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA mmap_size = 0")
     return connection
 
 
@@ -260,10 +274,25 @@ def _check_head(connection: sqlite3.Connection, path: Path) -> None:
         return
     if last < kept.seq:
         fact = f"{path} has lost rows: it ends at row {last}, and row {kept.seq} was kept"
-        raise StoreError(f"{fact}. Nothing was changed. {chain.ACCEPT}")
+        raise StoreError(f"{fact}.{_set_aside(path)} {chain.ACCEPT}")
     found = connection.execute("SELECT chain FROM records WHERE seq = ?", (kept.seq,)).fetchone()
     if found != (kept.chain,):
         raise StoreError(f"row {kept.seq} of {path} is not the one that was kept. {chain.ACCEPT}")
+
+
+def _set_aside(path: Path) -> str:
+    """Keep a second file that SQLite cannot read: it would write over it, and there may be rows in it."""
+    wal = _beside(path, "wal")
+    try:
+        content = wal.read_bytes()
+        if not content:
+            return ""
+        kept = _beside(path, f"wal-unread-{hashlib.sha256(content).hexdigest()[:12]}")
+        if not kept.exists():
+            kept.write_bytes(content)
+    except OSError:
+        return ""
+    return f" What {wal.name} holds is kept in {kept.name}."
 
 
 def _schema_version(connection: sqlite3.Connection) -> int:
@@ -291,6 +320,12 @@ def _stop(path: Path, error: sqlite3.Error) -> None:
 
 class _Undecodable(bytes):
     """A text that is none."""
+
+
+def _unreadable(row: Row) -> Row:
+    """A row with such a text, as one whose content is unknown."""
+    found = [None if isinstance(value, _Undecodable) else value for value in row]
+    return (*found[:2], "not in UTF-8", *found[3:])
 
 
 def _lenient(text: bytes) -> str | bytes:
