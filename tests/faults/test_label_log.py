@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import re
@@ -11,6 +12,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,8 +24,10 @@ import palate
 from palate.entities import Answer, AnswerKind
 from palate.errors import AnswerError, IdError, PalateError, StoreError
 from palate.errors.checks import normalise_id
+from palate.store.lock import exclusive
 from palate.store.protocol import active
 from palate.store.sqlite_log import LabelLog
+from palate.store.transaction import Transaction
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).resolve().parents[1])}
 BATCH = 3
@@ -67,15 +71,18 @@ def needs_strace() -> str:
     return strace
 
 
-def check_log(path: Path, acknowledged: set[str], context: str) -> None:
+def check_log(path: Path, acknowledged: set[str], context: str) -> set[str]:
+    """Opens it as after a restart; all keys."""
     with LabelLog.open(path) as log:
         keys = [label.answer.key for label in log.records()]
+        assert log.verify().faults == (), context
     with contextlib.closing(sqlite3.connect(path)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)], context
     assert len(keys) == len(set(keys)), context
     batches = [key.rpartition("-")[0] for key in keys]
     assert all(batches.count(batch) == BATCH for batch in set(batches)), f"half a batch, {context}"
     assert acknowledged <= set(keys), f"lost {sorted(acknowledged - set(keys))[:5]}, {context}"
+    return set(keys)
 
 
 def test_IN_01_numbers_that_json_should_not_carry(tmp_path: Path) -> None:
@@ -130,38 +137,84 @@ def test_IN_09_a_clock_that_jumps_orders_nothing(tmp_path: Path) -> None:
     assert active(rows) == rows
 
 
-def test_ST_01_kill_9(tmp_path: Path) -> None:
+def _write_for_ever(path: Path, folder: Path, name: str) -> None:
+    """Four threads append; a synced ledger each of what was acknowledged; where each commit begins and ends."""
+    commits = os.open(folder / f"commits-{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    log = LabelLog.open(path)
+    log._connection.set_trace_callback(lambda statement: statement == "COMMIT" and os.write(commits, b"<"))
+    committed = log._committed
+
+    def then(transaction: Transaction) -> None:
+        committed(transaction)
+        os.write(commits, b">")
+
+    def work(thread: int) -> None:
+        ledger = os.open(folder / f"ledger-{name}{thread}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for number in itertools.count():
+            keys = [f"{folder.name}-{name}{thread}-{number}-{part}" for part in range(BATCH)]
+            log.append([Answer("ann", "film", AnswerKind.RATING, 4.0, key=key) for key in keys])
+            os.write(ledger, (" ".join(keys) + "\n").encode())
+            os.fsync(ledger)
+
+    log._committed = then  # type: ignore[method-assign]
+    threads = [threading.Thread(target=work, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _fork_writers(path: Path, folder: Path) -> int:
+    """Two processes of four writers in a process group, whose id this is."""
+    child = os.fork()
+    if child:
+        return child
+    try:
+        os.setpgid(0, 0)
+        _write_for_ever(path, folder, "a" if os.fork() else "b")
+    finally:
+        os._exit(1)
+
+
+def _kill_9(place: Path, path: Path, turn: int, chance: random.Random) -> tuple[set[str], bool]:
+    """What was acknowledged before the kill, and whether a commit had begun whose rows were not yet acknowledged."""
+    folder = place / f"turn-{turn}"
+    folder.mkdir()
+    group = _fork_writers(path, folder)
+    deadline = time.monotonic() + 60
+    while len([ledger for ledger in folder.glob("ledger-*") if ledger.stat().st_size]) < 8:
+        assert time.monotonic() < deadline and os.waitpid(group, os.WNOHANG) == (0, 0)
+        time.sleep(0.005)
+    time.sleep(chance.uniform(0.05, 0.3))
+    os.killpg(group, signal.SIGKILL)
+    os.waitpid(group, 0)
+    with exclusive(path.with_name("labels.sqlite-lock"), wait_seconds=10):  # the second one is gone too
+        pass
+    keys = {key for ledger in folder.glob("ledger-*") for key in whole_lines(ledger)}
+    return keys, any(file.read_bytes().endswith(b"<") for file in folder.glob("commits-*"))
+
+
+@pytest.mark.parametrize("turns", [30, pytest.param(500, marks=pytest.mark.long)])
+def test_ST_01_kill_9(tmp_path: Path, turns: int) -> None:
     seed = random.SystemRandom().randrange(2**32)
-    chance = random.Random(seed)
-    path = tmp_path / "labels.sqlite"
-    LabelLog.open(path).close()
-    total = 0
-    for turn in range(10):
-        ledgers = [tmp_path / f"ledger-{turn}-{name}" for name in "ab"]
-        writers = [
-            subprocess.Popen(client(path, ledger, f"{turn}{ledger.name[-1]}"), env=ENVIRONMENT) for ledger in ledgers
-        ]
-        _wait_for(ledgers, writers)
-        time.sleep(chance.uniform(0.05, 0.3))
-        for writer in writers:
-            writer.send_signal(signal.SIGKILL)
-        assert [writer.wait() for writer in writers] == [-signal.SIGKILL] * 2
-        acknowledged = {key for ledger in tmp_path.glob("ledger-*") for key in _whole_lines(ledger)}
+    chance, in_a_commit, total = random.Random(seed), 0, 0
+    for turn in range(turns):
+        path = tmp_path / f"log-{turn // 10}" / "labels.sqlite"
+        path.parent.mkdir(exist_ok=True)
+        known = check_log(path, set(), f"seed {seed}") if path.exists() else set()
+        acknowledged, began = _kill_9(tmp_path, path, turn, chance)
         started = time.monotonic()
-        check_log(path, acknowledged, f"seed {seed}, turn {turn}")
+        stored = check_log(path, known, f"seed {seed}, turn {turn}")
         assert time.monotonic() - started < 5
-        total = len(acknowledged)
-    assert total >= 10 * 2 * BATCH
+        new = stored - known
+        assert acknowledged <= new, f"lost {sorted(acknowledged - new)[:5]}, seed {seed}, turn {turn}"
+        in_a_commit += began or len(new) > len(acknowledged)
+        total += len(acknowledged)
+    assert total >= turns * 8 * BATCH
+    assert in_a_commit >= turns / 3, f"{in_a_commit} of {turns} kills came after a commit had begun: look closer"
 
 
-def _wait_for(ledgers: list[Path], writers: list[subprocess.Popen[bytes]]) -> None:
-    deadline = time.monotonic() + 30
-    while not all(ledger.exists() and ledger.stat().st_size for ledger in ledgers):
-        assert all(writer.poll() is None for writer in writers) and time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def _whole_lines(ledger: Path) -> list[str]:
+def whole_lines(ledger: Path) -> list[str]:
     return [key for line in ledger.read_text().split("\n")[:-1] for key in line.split()]
 
 
@@ -281,6 +334,6 @@ def test_ST_03_a_failed_sync_stops_the_log(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match=r"stopped after a disk error\. Check the disk, then: palate store verify\.$"):
         LabelLog.open(path)  # another process
     path.with_name("labels.sqlite-stopped").unlink()
-    acknowledged = set(_whole_lines(ledger))
+    acknowledged = set(whole_lines(ledger))
     assert len(acknowledged) == BATCH * (8 - 1 - len(others))
     check_log(path, acknowledged, "after EIO")

@@ -131,7 +131,7 @@ def test_IN_10_the_smallest_models_come_back(rows: list[tuple[str, str, float]],
 def test_nothing_in_the_folder_can_run(tmp_path: Path) -> None:
     learner("both").tell(rating("i001")).save(tmp_path / "model")
     kinds = {path.suffix for path in (tmp_path / "model").iterdir()}
-    assert kinds <= {".json", ".safetensors", ".parquet", ".sqlite", ".sqlite-lock", ".lock"}, kinds
+    assert kinds <= {".json", ".safetensors", ".parquet", ".sqlite", ".sqlite-lock", ".sqlite-head", ".lock"}, kinds
 
 
 # ---- the log --------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from palate.errors import StoreBusy, StoreError
@@ -31,6 +31,8 @@ def exclusive(path: Path, *, wait_seconds: float) -> Iterator[None]:
         raise StoreError(f"cannot write {path}: {error.strerror}. Give a folder that is there and writable.") from error
     try:
         _wait(descriptor, path, wait_seconds)
+        with suppress(OSError):  # of a full disk
+            os.write(descriptor, f"{os.getpid():20d}\n".encode())  # for who waits, and to no other end
         yield
     finally:
         os.close(descriptor)
@@ -43,6 +45,14 @@ def _wait(descriptor: int, path: Path, wait_seconds: float) -> None:
             return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                held = f"{path} has been held by another process for {wait_seconds:.2g} s"
+                held = f"{path} has been held by process {_holder(descriptor)} for {wait_seconds:.2g} s"
                 raise StoreBusy(f"{held}. Let that process finish or end it, then try again.") from None
             time.sleep(POLL_SECONDS)
+
+
+def _holder(descriptor: int) -> str:
+    """Who wrote itself into the file last."""
+    try:
+        return str(int(os.pread(descriptor, 20, 0)))
+    except (OSError, ValueError):
+        return "that is another"

@@ -214,7 +214,9 @@ def _checked(content: Content) -> Content:
     if content.key:
         return content
     fields = {name: getattr(content, name) for name in content.__slots__} | {"key": os.urandom(16).hex()}
-    return _as_kept(type(content), *fields.values())  # all of it was checked when it was made
+    kind: Any = type(content)
+    keyed: Content = _as_kept(kind, *fields.values())  # all of it was checked when it was made
+    return keyed
 
 
 def _told(attribute: Attribute) -> float | str | None:

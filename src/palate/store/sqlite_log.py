@@ -46,6 +46,7 @@ _REMEDIES = {
     sqlite3.SQLITE_BUSY: "Let the other program that holds it finish, then try again",
     sqlite3.SQLITE_IOERR: "Check the disk, then: palate store verify",
 }
+_NO_SHARED_MEMORY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL)
 _KINDS = {sqlite3.SQLITE_FULL: StoreFull, sqlite3.SQLITE_BUSY: StoreBusy}
 
 
@@ -54,7 +55,7 @@ class LabelLog(SqlLog):
 
     Args:
         path: Of a file that :meth:`open` has checked.
-        writer, reader: Connections to it; no writer where it is only read.
+        writer, reader: Connections to it; no writer where it is only read, or as long as the disk is full.
         clock: Gives ``recorded_at``, in seconds since the epoch. Nothing is ordered by it.
         wait_seconds: How long a write may wait for other processes.
     """
@@ -68,8 +69,11 @@ class LabelLog(SqlLog):
         reader: sqlite3.Connection,
         clock: Callable[[], float],
         wait_seconds: float,
+        *,
+        read_only: bool = False,
     ) -> None:
         super().__init__(str(path), _statements(), clock, wait_seconds)
+        self._read_only = read_only
         self._path, self._connection, self._reader = path, writer, reader
         self._schema_version = _schema_version(reader)
         self._mutex = threading.Lock()  # of the reader
@@ -93,10 +97,17 @@ class LabelLog(SqlLog):
         path, wait = Path(path), WAIT_SECONDS if wait_seconds is None else wait_seconds
         if read_only:
             with _told(path):
-                return cls(path, None, _connect_reader(path), clock, wait)
+                return cls(path, None, _connect_reader(path), clock, wait, read_only=True)
         with _told(path), exclusive(_beside(path, "lock"), wait_seconds=wait):
             _refuse_stopped(path)
-            writer = _connect(path)
+            try:
+                writer = _connect(path)
+            except sqlite3.Error as error:
+                if _code(error) != sqlite3.SQLITE_FULL or not path.exists():
+                    raise
+                return cls(
+                    path, None, _connect_reader(path), clock, wait
+                )  # a full disk is read; the first write tries again
             try:
                 return cls(path, writer, _connect_reader(path), clock, wait)
             except BaseException:
@@ -114,14 +125,14 @@ class LabelLog(SqlLog):
 
     @contextmanager
     def _writing(self, deadline: float) -> Iterator[Connection]:
-        writer = self._connection
-        if writer is None:
+        if self._read_only:
             raise StoreError(f"the label log {self._path} was opened to be read only. Open it anew to write.")
         with _told(self._path):
             self._check_usable()
             wait = max(0.0, deadline - time.monotonic())
             with exclusive(_beside(self._path, "lock"), wait_seconds=wait):
                 _refuse_stopped(self._path)
+                writer = self._writer()
                 try:
                     writer.execute(f"PRAGMA busy_timeout = {int(1000 * max(0.0, deadline - time.monotonic()))}")
                     writer.execute("BEGIN IMMEDIATE")
@@ -174,6 +185,15 @@ class LabelLog(SqlLog):
         with exclusive(_beside(self._path, "lock"), wait_seconds=self._wait_seconds), _told(self._path):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def _writer(self) -> sqlite3.Connection:
+        """The connection that writes; made now if the disk was full when the log was opened."""
+        if self._connection is None:
+            self._connection = _connect(self._path)
+            with self._mutex:
+                self._reader.close()
+                self._reader = _connect_reader(self._path)
+        return self._connection
+
     def _check_schema(self, connection: sqlite3.Connection) -> None:
         """That no other program has changed it since it was checked."""
         version = _schema_version(connection)
@@ -198,6 +218,7 @@ def _statements() -> Statements:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    _refuse_gone(path)
     connection = sqlite3.connect(path, timeout=WAIT_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA synchronous = FULL")
@@ -234,11 +255,11 @@ def _connect_reader(path: Path) -> sqlite3.Connection:
             version = schema.version_of(connection, path)
         except sqlite3.OperationalError as error:
             wal = _beside(path, "wal")
-            if _code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY) or not path.exists():
+            if _code(error) not in _NO_SHARED_MEMORY or not path.exists():
                 raise
             if wal.exists() and wal.stat().st_size:
-                fact = f"{path} is on a disk that cannot be written, and {wal.name} holds rows that are not in it yet"
-                raise StoreError(f"{fact}. Open it once where it can be written, or copy both files there.") from error
+                fact = f"{path} is on a disk that takes nothing, and {wal.name} may hold rows that are not in it yet"
+                raise StoreError(f"{fact}. Make room, or copy all its files to another disk.") from error
             connection.close()
             connection = _reader(path, "immutable=1")  # SQLite keeps no note of its readers, and needs none here
             version = schema.version_of(connection, path)
@@ -295,6 +316,14 @@ def _set_aside(path: Path) -> str:
     return f" What {wal.name} holds is kept in {kept.name}."
 
 
+def _refuse_gone(path: Path) -> None:
+    """Raises StoreError where there were rows and is no database: a new one would be made, and all else deleted."""
+    kept = chain.read_head(_beside(path, "head"))
+    if kept is not None and kept.seq and not (path.exists() and path.stat().st_size):
+        fact = f"{path} is gone or empty, and {kept.seq} rows were kept in it"
+        raise StoreError(f"{fact}. Restore it from a backup, or remove {path.name}-head to begin anew.")
+
+
 def _schema_version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA schema_version").fetchone()
     return int(version)
@@ -343,8 +372,15 @@ def _told(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = _code(error)
         remedy = _REMEDIES.get(code, "Check the file and its folder")
-        raise _KINDS.get(code, StoreError)(f"the label log {path} cannot be used: {error}. {remedy}.") from error
+        fact = "another program holds it" if code == sqlite3.SQLITE_BUSY else str(error)
+        raise _KINDS.get(code, StoreError)(f"the label log {path} cannot be used: {fact}. {remedy}.") from error
+    except UnicodeDecodeError as error:  # in what SQLite says of a schema that was damaged
+        remedy = _REMEDIES[sqlite3.SQLITE_CORRUPT]
+        raise StoreError(f"the label log {path} cannot be used: its schema is damaged. {remedy}.") from error
 
 
 def _code(error: Any) -> int:
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code; the extended ones refine it
+    code = getattr(error, "sqlite_errorcode", 0)
+    if code == sqlite3.SQLITE_IOERR_SHMSIZE:  # no room for the file that connections share
+        return sqlite3.SQLITE_FULL
+    return code & 0xFF  # the primary code; the extended ones refine it
