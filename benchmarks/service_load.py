@@ -183,7 +183,7 @@ class Calls:
 
     def new_user(self) -> bytes:
         self._number += 1
-        return self._get(f"/v1/users/never-{self._number}/recommendations?k=10")
+        return self._get(f"/v1/users/never-{self._number}/recommendations?k=10&exclude={self._number}")
 
     def new_question(self) -> bytes:
         self._number += 1
@@ -215,6 +215,7 @@ def _measured(
     ours, base = [], []
 
     async def run() -> None:
+        await _called(of, call, 2, SECONDS, Load())  # a list of each user has been worked out
         for _ in range(SLICES):
             base.append(Load())
             await _called(empty, lambda: EMPTY_CALL, connections, SECONDS / 3, base[-1])
@@ -270,8 +271,8 @@ def run(seeds: int) -> dict[str, Any]:
                 _measured("labels, one by one", of, empty, calls.label),
                 _measured("lists of 200 users", of, empty, calls.recommendations),
                 _measured("questions of 200 users", of, empty, calls.questions),
-                _measured("lists, each of a user never seen", of, empty, calls.new_user, connections=4),
-                _measured("questions, each to a user never seen", of, empty, calls.new_question, connections=4),
+                _measured("lists, each worked out anew", of, empty, calls.new_user, connections=4),
+                _measured("questions, each worked out anew", of, empty, calls.new_question, connections=4),
             ]
             overload = _overload(of, calls)
     machine = {"cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0]}

@@ -267,6 +267,7 @@ def test_API_06_lists_are_shed_and_labels_are_not(tmp_path: Path) -> None:
         class Slow:
             model = learner.model
             check = staticmethod(learner.check)
+            knows = staticmethod(lambda _user: True)
 
             def recommend(self, *_args: object, **_options: object) -> list[object]:
                 go.wait(60.0)

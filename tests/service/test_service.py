@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from palate import Recommender, rate
 from palate.entities import Answer
+from palate.loop.memory import Memory
 from palate.service.kept import KeptAnswers
 from tests.served import Served, label, served
 
@@ -41,12 +44,23 @@ def test_a_question_is_asked_answered_and_changes_the_list(service: Served) -> N
 def test_a_list_is_as_the_learner_says_and_is_kept_until_something_moves_it(service: Served) -> None:
     expected = [one.item_id for one in service.tenant.learner.recommend("eve", 40)]
     hits = service.tenant.metrics.kept._value.get
+    service.call("POST", "/v1/labels", label("eve-0", user_id="eve", value=None, kind="unknown"))  # no stranger
+    expected = [one.item_id for one in service.tenant.learner.recommend("eve", 40)]
     before = hits()
     assert top(service, "eve") == top(service, "eve") == expected
     assert hits() == before + 1
     service.call("POST", "/v1/labels", label("eve-1", user_id="eve", item_id=expected[0]))
     assert top(service, "eve") == [one.item_id for one in service.tenant.learner.recommend("eve", 40)]
     assert expected[0] not in top(service, "eve") and hits() == before + 2
+
+
+def test_those_of_whom_nothing_is_known_get_one_list_with_their_own_name_on_it(service: Served) -> None:
+    first, second = (service.call("GET", f"/v1/users/{user}/recommendations?k=4").json() for user in ("s1", "s2"))
+    assert (first.pop("user_id"), second.pop("user_id")) == ("s1", "s2") and first == second
+    expected = [one.item_id for one in service.tenant.learner.recommend("s3", 4)]
+    assert [item["item_id"] for item in first["items"]] == expected
+    service.call("POST", "/v1/labels", label("s1-1", user_id="s1", item_id=expected[0]))
+    assert expected[0] not in top(service, "s1") and expected[0] in top(service, "s2")
 
 
 def test_what_is_undone_is_as_if_it_had_never_been(service: Served) -> None:
@@ -92,10 +106,6 @@ def test_forms_events_attributes_words_and_search(service: Served) -> None:
 
 
 def test_a_label_that_another_process_keeps_is_in_the_next_list_within_a_second(service: Served) -> None:
-    import time
-
-    from palate import Recommender, rate
-
     first = top(service, "fay")[0]
     with Recommender.open(service.folder) as other:
         other.tell(rate("fay", first, 5, key="fay-1"))
@@ -120,6 +130,29 @@ def test_every_answer_says_that_it_is_not_to_be_kept_framed_or_guessed_at(servic
     assert "frame-ancestors 'none'" in headers["content-security-policy"]
     given = service.call("GET", "/livez", key=None, headers={"x-request-id": "client-made-1"})
     assert given.headers["x-request-id"] == "client-made-1"
+
+
+def test_a_write_never_works_out_what_the_items_have_learnt(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """That may take seconds where much was told: it is the readers' work, and no label waits for it."""
+
+    def fail(*_arguments: object) -> None:
+        raise AssertionError("a write has read the model of the items as they are now")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Memory, "learnt", property(fail))
+        rows = [label(f"light-{n}", user_id=f"l{n}") for n in range(3)]
+        assert service.call("POST", "/v1/labels", rows).status_code == 200
+        assert service.call("DELETE", "/v1/labels/light-1").status_code == 200
+        title = service.tenant.fitted.catalogue.names[3]
+        words = {"key": "light-w", "user_id": "l0", "form": "words", "text": f'"{title}"'}
+        assert service.call("POST", "/v1/labels", words).status_code == 200
+        event = {"key": "light-e", "user_id": "l0", "item_id": "i04", "event": "click"}
+        assert service.call("POST", "/v1/events", event).status_code == 200
+        told = {"key": "light-a", "attributes": {"age": 3}}
+        assert service.call("PUT", "/v1/users/l0/attributes", told).status_code == 200
+        time.sleep(0.6)  # the service has looked for what others told
+        assert service.tenant.scoring_fault == ""
+        assert service.call("GET", "/readyz", key=None).status_code == 200
 
 
 def test_metrics_count_what_was_done(service: Served) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -21,6 +23,7 @@ from palate.service.routing import answered, body_of, described, many, with_link
 from palate.vocabulary import normal_word
 
 CHANNEL = "http"
+AT_ONCE = 100  # labels of a batch that are looked at without a break
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1", tags=["labels"])
 _LABEL = {"key": "k1", "user_id": "ann", "item_id": "i1", "kind": "rating", "value": 4}
 _USER = {"user_id": "$request.body#/user_id"}
@@ -40,9 +43,11 @@ async def post_labels(
     answers: list[Answer] = []
     for place, label in enumerate(given):
         caller.about(label.user_id)
+        if place % AT_ONCE == AT_ONCE - 1:
+            await asyncio.sleep(0)  # others are served in between
         try:
-            for answer in answers_of(label, caller):
-                answers.append(learner.check(answer))
+            found = await named_in(label, caller) if label.form == "words" else ()
+            answers += [learner.check(answer) for answer in answers_of(label, caller, found)]
         except (HTTPFault, PalateError) as error:
             fault = error if isinstance(error, HTTPFault) else of_error(error)
             fault.field = fault.field if len(given) == 1 else f"{place}.{fault.field}"
@@ -50,13 +55,20 @@ async def post_labels(
     return answered({"labels": _rows(await caller.tenant.tell(answers))})
 
 
-def answers_of(label: Label, caller: Caller) -> list[Answer]:
-    """What a label says; of words one answer for each title in them."""
+async def named_in(label: Label, caller: Caller) -> list[str]:
+    """Items whose titles stand in the words of a label; in a thread, since it may take long."""
+    fitted = caller.tenant.fitted
+    places = await caller.tenant.changes.run(lambda: fitted.titles.within(label.text))
+    return [fitted.catalogue.ids[place] for place in places]
+
+
+def answers_of(label: Label, caller: Caller, named: Sequence[str] = ()) -> list[Answer]:
+    """What a label says; of words one answer for each item named in them."""
     source = caller.source(label.source)
     asked: dict[str, Any] = {"asked_at": label.asked_at, "answered_at": label.answered_at}
     of: dict[str, Any] = {"channel": CHANNEL, "cost": label.cost}
     if label.form == "words":
-        return _named(label, caller, source)
+        return _named(label, named, source)
     if label.question_id:
         others = tuple(label.others)
         found = origin_of(caller.tenant.ring, label.question_id, label.user_id, label.form, label.item_id, others)
@@ -79,16 +91,15 @@ def answers_of(label: Label, caller: Caller) -> list[Answer]:
     return [answer]
 
 
-def _named(label: Label, caller: Caller, source: str) -> list[Answer]:
+def _named(label: Label, found: Sequence[str], source: str) -> list[Answer]:
     if label.item_id or label.value is not None or label.others or label.tapped or label.kind != "rating":
         raise HTTPFault(422, "bad_answer", "words have a text and nothing else. Leave the other fields out.", "form")
-    found = caller.tenant.learner.titles_in(label.text)
     if not found:
         raise HTTPFault(422, "bad_answer", "no title of an item is in the text. Name one with the form recall.", "text")
     named = zip(found, keys_of(label.key), strict=False)
     of = Provenance(channel=CHANNEL, cost=label.cost)
     more: dict[str, Any] = {"answered_at": label.answered_at, "form": Form.RECALL, "provenance": of}
-    return [Answer(label.user_id, one.id, AnswerKind.RATING, None, source, key=key, **more) for one, key in named]
+    return [Answer(label.user_id, item, AnswerKind.RATING, None, source, key=key, **more) for item, key in named]
 
 
 @router.delete("/labels/{key}", responses=described(TakenBack))
@@ -120,7 +131,7 @@ async def delete_label(
 async def post_events(request: Request, caller: Annotated[Caller, Depends(Allow("service", "user"))]) -> Response:
     """Keep what a user did: one event or several, all or none."""
     given: list[Event] = await many(request, EVENTS)
-    vocabulary = caller.tenant.learner.model.vocabulary
+    vocabulary = caller.tenant.fitted.vocabulary
     events = []
     for event in given:
         caller.about(event.user_id)

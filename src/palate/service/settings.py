@@ -29,7 +29,8 @@ class Settings:
         waiting_labels: Labels and events that wait for the disk, at most; further ones get 503.
         waiting_scores: Lists and questions that wait for a thread, at most; further ones get 503.
         wait_seconds: That a list or a question may wait for a thread before it gets 503.
-        threads: That work out lists and questions.
+        threads: That work out lists and questions. One leaves the rest of Python to labels; more help where there are
+            more than two cores.
         calls_per_second: Of one key; twice as many at once.
         user_calls_per_second: Of one user's token, likewise.
         wrong_keys_per_minute: From one address, after which it gets 429 for another; a right key always passes.
@@ -55,7 +56,7 @@ class Settings:
     waiting_labels: int = 20_000
     waiting_scores: int = 64
     wait_seconds: float = 0.5
-    threads: int = 2
+    threads: int = 1
     calls_per_second: float = 10_000.0
     user_calls_per_second: float = 20.0
     wrong_keys_per_minute: int = 20

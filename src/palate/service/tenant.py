@@ -16,6 +16,7 @@ from palate.acquisition import DEFAULT
 from palate.entities import Answer
 from palate.errors import PalateError
 from palate.learner import Learner
+from palate.model.model import Model
 from palate.recommender import Recommender
 from palate.records import Event, Record
 from palate.service.kept import KeptAnswers
@@ -25,6 +26,7 @@ from palate.service.metrics import Metrics
 from palate.service.question_ids import question_id
 from palate.service.settings import Settings
 
+STRANGER = "\0"  # no user's id
 LOOK_SECONDS = 0.25  # between two looks at what other processes have told
 SLOW_SECONDS = 2.0  # that a label waits, from which on the service is not ready for labels
 
@@ -69,6 +71,11 @@ class Tenant:
         """The last row that the learner has seen."""
         return self.now.seq
 
+    @property
+    def fitted(self) -> Model:
+        """The model as the fit left it; what its items have learnt since is worked out by reads, never by writes."""
+        return self.now.learner.memory.fitted
+
     # ---- life ----
 
     def start(self) -> None:
@@ -103,7 +110,7 @@ class Tenant:
         except PalateError as error:
             self.scoring_fault = type(error).__name__
             return
-        if seq != self.seq or learner.model is not self.learner.model:
+        if seq != self.seq or learner.memory.fitted is not self.fitted:
             self.now = Now(learner, seq)
             self._on_loop(lambda: self.kept.clear(seq))
 
@@ -147,8 +154,18 @@ class Tenant:
 
     # ---- reads ----
 
-    async def answer(self, user_id: str, call: Hashable, work: Callable[[Learner, int], bytes]) -> bytes:
-        """What a read gives: as kept, or worked out once however many ask at the same time."""
+    async def answer(
+        self, user_id: str, call: Hashable, work: Callable[[Learner, int], bytes], *, alike: bool = False
+    ) -> bytes:
+        """What a read gives: as kept, or worked out once however many ask at the same time.
+
+        Args:
+            alike: Whether all get the same of whom nothing is known, so that it is worked out once for all of them.
+        """
+        of = STRANGER if alike and not self.learner.knows(user_id) else user_id
+        return b'{"user_id":' + to_json(user_id) + b"," + await self._answer(of, call, work)
+
+    async def _answer(self, user_id: str, call: Hashable, work: Callable[[Learner, int], bytes]) -> bytes:
         found = self.kept.get(user_id, call)
         if found is not None:
             self.metrics.kept.inc()
@@ -182,7 +199,7 @@ class Tenant:
                 | {"chance": one.chance, "reason": one.reason}
                 for one in finite
             ]
-            return to_json({"user_id": user_id, "model": self.version(), "seq": seq, "items": items})
+            return _tail({"model": self.version(), "seq": seq, "items": items})
 
         return work
 
@@ -205,7 +222,7 @@ class Tenant:
                 | {"why": one.why, "propensity": one.propensity}
                 for one in finite
             ]
-            return to_json({"user_id": user_id, "model": self.version(), "seq": seq, "questions": questions})
+            return _tail({"model": self.version(), "seq": seq, "questions": questions})
 
         return work
 
@@ -238,3 +255,8 @@ class Tenant:
         except OSError:
             reasons.append("labels: the folder is gone")
         return reasons
+
+
+def _tail(document: dict[str, object]) -> bytes:
+    """An object's JSON without its first brace."""
+    return to_json(document)[1:]

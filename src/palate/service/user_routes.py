@@ -38,7 +38,7 @@ async def get_recommendations(
     exclude = tuple(query.exclude)
     call = ("list", query.k, exclude, query.category)
     work = caller.tenant.list_of(user_id, query.k, exclude, query.category)
-    return written(await caller.tenant.answer(user_id, call, work))
+    return written(await caller.tenant.answer(user_id, call, work, alike=True))
 
 
 @router.get("/questions", responses=described(QuestionsOut), openapi_extra={"parameters": query_of(QuestionQuery)})
