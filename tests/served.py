@@ -27,10 +27,12 @@ from starlette.testclient import TestClient
 import palate
 from palate import Recommender
 from palate.datasets import planted_world
+from palate.loop.checkpoint import LOG
 from palate.service.app import create_app
 from palate.service.keys import KeyRing
 from palate.service.logs import RequestLog
 from palate.service.settings import Settings
+from palate.store.open_store import open_store
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).resolve().parents[1])}
 ENVIRONMENT.pop("PALATE_ADMIN_KEY", None)
@@ -40,6 +42,7 @@ import json, sys
 from pathlib import Path
 from palate.service.server import serve
 from palate.service.settings import Settings
+from palate.store.open_store import open_store
 serve({"default": Path(sys.argv[1])}, Settings(port=0, **json.loads(sys.argv[2])))
 """
 
@@ -85,7 +88,7 @@ class Served:
         return next(iter(self.client.app.state.tenants.values()))  # type: ignore[attr-defined]
 
     def rows(self) -> list[Any]:
-        return list(self.tenant.recommender._log.records())
+        return rows_of(self.folder)
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -113,6 +116,12 @@ def served(
         token = found.call("POST", "/v1/users/ann/tokens", {})
         keys["user"] = token.json()["token"]
         yield found
+
+
+def rows_of(folder: Path) -> list[Any]:
+    """The log of a model folder, read beside whoever writes it."""
+    with open_store(folder / LOG, read_only=True) as log:
+        return list(log.records())
 
 
 class Process:

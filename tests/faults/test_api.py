@@ -20,12 +20,11 @@ from urllib.parse import quote
 
 import pytest
 
-from palate import Recommender
 from palate.client import AsyncClient, ServiceError
 from palate.entities import Answer
 from palate.service import tenant as tenant_module
 from palate.service.settings import Settings
-from tests.served import Process, Served, copied, label, served
+from tests.served import Process, Served, copied, label, rows_of, served
 
 
 @pytest.fixture(scope="module")
@@ -42,8 +41,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 
 def keys_in(folder: Path) -> list[str]:
-    with Recommender.open(folder) as recommender:
-        return [row.content.key for row in recommender._log.records() if isinstance(row.content, Answer)]
+    return [row.content.key for row in rows_of(folder) if isinstance(row.content, Answer)]
 
 
 class Proxy:

@@ -24,7 +24,7 @@ from palate.service.app import create_app
 from palate.service.keys import KeyRing
 from palate.service.logs import RequestLog
 from palate.service.settings import Settings
-from tests.served import ENVIRONMENT, SERVE, Served, copied, label, served
+from tests.served import ENVIRONMENT, SERVE, Served, copied, label, rows_of, served
 
 # What each role may do; all else is 403. A route that is not here fails the first test.
 MAY: dict[str, str] = {
@@ -194,7 +194,7 @@ def test_AU_03_nothing_of_another_tenant_can_be_told_from_nothing(service: Serve
     assert service.call("POST", "/v1/labels", label("same-key", value=5)).status_code == 200  # a key of its own
     service.call("POST", "/v1/labels", label("only-second", user_id="carl"), key=other)
     (question,) = service.call("GET", "/v1/users/carl/questions?k=1", key=other).json()["questions"]
-    before = [row.seq for row in second.recommender._log.records()]
+    before = [row.seq for row in rows_of(second.folder)]
 
     there, nowhere = (service.call("DELETE", f"/v1/labels/{key}") for key in ("only-second", "nowhere-at-all"))
     assert there.status_code == nowhere.status_code == 404
@@ -206,7 +206,7 @@ def test_AU_03_nothing_of_another_tenant_can_be_told_from_nothing(service: Serve
     )
     stranger = service.call("GET", "/v1/users/nobody/recommendations?k=3").json()
     assert mine["items"] == stranger["items"] and mine["items"] != theirs["items"]
-    assert [row.seq for row in second.recommender._log.records()] == before
+    assert [row.seq for row in rows_of(second.folder)] == before
     token = service.call("POST", "/v1/users/carl/tokens", {}, key=other).json()["token"]
     assert service.tenant.ring.who(token) is None and second.ring.who(token) is not None
 
