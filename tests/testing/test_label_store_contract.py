@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from palate.entities import Answer
-from palate.errors import AnswerError, StoreError
-from palate.records import Attribute, Content, Event, Record
+from palate.errors import AnswerError, ErasedUser, InputError, StoreError
+from palate.records import Attribute, Content, Erasure, Event, Record, user_digest
 from palate.store import rows
+from palate.store.protocol import Quarantined, Receipt, Report
 from palate.testing import LabelStoreContract
 
 PLACES: dict[Path, list[Record]] = {}
@@ -32,7 +33,7 @@ class Listed:
             before = len(self.rows)
             try:
                 return [self.keep(content) for content in rows.checked(contents)]
-            except AnswerError:
+            except InputError:
                 del self.rows[before:]
                 raise
 
@@ -41,11 +42,13 @@ class Listed:
             if known.content.key == content.key:
                 rows.check_same(known, content, retracts)
                 return known
+        if self.is_erased(getattr(content, "user_id", "")) and not getattr(content, "purposes", ()):
+            raise ErasedUser("the user was erased. Append a consent of theirs first.")
         self.rows.append(Record(self.next_seq(), content, 0.0, retracts))
         return self.rows[-1]
 
     def next_seq(self) -> int:
-        return len(self.rows) + 1
+        return 1 + max((row.seq for row in self.rows), default=0)
 
     def retract(self, key: str, *, source: str = "person", retraction_key: str = "") -> Record:
         self.check_open()
@@ -58,9 +61,38 @@ class Listed:
             raise AnswerError("there is nothing to retract. Give another key.")
         return self.keep(rows.retraction(kept[0].content, source, retraction_key), key)
 
-    def records(self, after_seq: int = 0) -> Iterator[Record]:
+    def records(self, after_seq: int = 0, *, user_id: str | None = None) -> Iterator[Record]:
         self.check_open()
-        return (record for record in self.rows if record.seq > after_seq)
+        return (row for row in self.rows if row.seq > after_seq and user_id in (None, row.user_id))
+
+    def find(self, key: str) -> Record | None:
+        return next((row for row in self.rows if row.content.key == key), None)
+
+    @property
+    def last_seq(self) -> int:
+        return self.next_seq() - 1
+
+    def erase(self, user_id: str, *, key: str = "") -> Receipt:
+        known = self.find(key)
+        if known is None:
+            rows = [row for row in self.rows if row.user_id == user_id]
+            known = self.keep(
+                Erasure("0" * 32, user_digest("0" * 32, user_id), len(rows), key or f"made {self.last_seq}")
+            )
+            self.rows[:] = [row for row in self.rows if row not in rows]
+        assert isinstance(known.content, Erasure)
+        return Receipt(known.seq, known.content.key, known.content.rows, known.recorded_at)
+
+    def is_erased(self, user_id: str) -> bool:
+        """Whether they were, and nothing has been kept of them since."""
+        erased = any(isinstance(row.content, Erasure) and row.content.is_of(user_id) for row in self.rows)
+        return erased and not any(row.user_id == user_id for row in self.rows)
+
+    def verify(self) -> Report:
+        return Report(len(self.rows), self.last_seq, 0)
+
+    def quarantined(self) -> list[Quarantined]:
+        return []
 
     def close(self) -> None:
         self.closed = True
@@ -83,13 +115,13 @@ class Haunted(Listed):
 
 
 class AnswersOnly(Listed):
-    def records(self, after_seq: int = 0) -> Iterator[Record]:
-        return (record for record in super().records(after_seq) if isinstance(record.content, Answer))
+    def records(self, after_seq: int = 0, *, user_id: str | None = None) -> Iterator[Record]:
+        return (record for record in super().records(after_seq, user_id=user_id) if isinstance(record.content, Answer))
 
 
 class Rounding(Listed):
-    def records(self, after_seq: int = 0) -> Iterator[Record]:
-        return map(self.rounded, super().records(after_seq))
+    def records(self, after_seq: int = 0, *, user_id: str | None = None) -> Iterator[Record]:
+        return map(self.rounded, super().records(after_seq, user_id=user_id))
 
     def rounded(self, record: Record) -> Record:
         if not isinstance(record.content, Attribute) or not isinstance(record.content.value, float):
@@ -105,8 +137,8 @@ class EmptyIsMissing(Listed):
 
 
 class WholeNumbers(Listed):
-    def records(self, after_seq: int = 0) -> Iterator[Record]:
-        return map(self.whole, super().records(after_seq))
+    def records(self, after_seq: int = 0, *, user_id: str | None = None) -> Iterator[Record]:
+        return map(self.whole, super().records(after_seq, user_id=user_id))
 
     def whole(self, record: Record) -> Record:
         """A database that gives 31 back where 31.0 was kept: equal, and another type."""
@@ -133,13 +165,13 @@ class ThreeSequences(Listed):
 
 
 class Including(Listed):
-    def records(self, after_seq: int = 0) -> Iterator[Record]:
-        return super().records(after_seq - 1)
+    def records(self, after_seq: int = 0, *, user_id: str | None = None) -> Iterator[Record]:
+        return super().records(after_seq - 1, user_id=user_id)
 
 
 class OnePage(Listed):
-    def records(self, after_seq: int = 0) -> Iterator[Record]:
-        return iter(list(super().records(after_seq))[:1_000])
+    def records(self, after_seq: int = 0, *, user_id: str | None = None) -> Iterator[Record]:
+        return iter(list(super().records(after_seq, user_id=user_id))[:1_000])
 
 
 class OneKey(Listed):
@@ -238,6 +270,38 @@ class Unordered(Listed):
         return added
 
 
+class FindsLabelsOnly(Listed):
+    def find(self, key: str) -> Record | None:
+        return next((row for row in self.rows if row.content.key == key and isinstance(row.content, Answer)), None)
+
+
+class OfEverybody(Listed):
+    def records(self, after_seq: int = 0, *, user_id: str | None = None) -> Iterator[Record]:
+        return super().records(after_seq)
+
+
+class LeavesLabels(Listed):
+    """It takes the user's name and leaves what they said."""
+
+    def erase(self, user_id: str, *, key: str = "") -> Receipt:
+        labels = [row for row in self.rows if row.user_id == user_id and isinstance(row.content, Answer)]
+        receipt = super().erase(user_id, key=key)
+        self.rows += [replace(row, content=replace(row.answer, user_id="somebody")) for row in labels]
+        return receipt
+
+
+class TakesThemBack(Listed):
+    def is_erased(self, user_id: str) -> bool:
+        return False
+
+
+class NeverForgives(Listed):
+    def keep(self, content: Content, retracts: str = "") -> Record:
+        if self.is_erased(getattr(content, "user_id", "")):
+            raise ErasedUser("the user was erased.")
+        return super().keep(content, retracts)
+
+
 class NeverClosed(Listed):
     def close(self) -> None:
         pass
@@ -267,6 +331,11 @@ BROKEN = [
     (Restarting, "test_reopening_keeps_everything"),
     (Snapshot, "test_two_handles_see_each_others_rows"),
     (Unordered, "test_writers_at_the_same_time_make_one_sequence"),
+    (FindsLabelsOnly, "test_a_row_is_found_by_its_key"),
+    (OfEverybody, "test_rows_of_one_user_are_read_alone"),
+    (LeavesLabels, "test_of_an_erased_user_no_row_is_read"),
+    (TakesThemBack, "test_an_erased_user_comes_back_by_a_consent_alone"),
+    (NeverForgives, "test_an_erased_user_comes_back_by_a_consent_alone"),
     (NeverClosed, "test_a_closed_store_refuses"),
 ]
 

@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from palate.errors import StoreError
+from palate.errors import StoreBusy, StoreError
 from palate.store import chain, schema, sqlite_log
 from palate.store.lock import exclusive
 from palate.store.open_store import is_url, open_store
@@ -41,8 +41,19 @@ def verify_log(place: str | Path, *, accept: bool = False) -> Report:
         with exclusive(sqlite_log._beside(path, "lock"), wait_seconds=sqlite_log.WAIT_SECONDS):
             if not report.is_whole:
                 chain.write_head(sqlite_log._beside(path, "head"), _last(path), sync=True)
+            _write_again(path)
             sqlite_log._beside(path, "stopped").unlink(missing_ok=True)
     return report
+
+
+def _write_again(path: Path) -> None:
+    """After a failed sync the rows that were read may be in memory alone: all of them are written and synced anew."""
+    if sqlite_log._beside(path, "stopped").exists():
+        with sqlite_log._told(path), closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute("PRAGMA synchronous = FULL")
+            (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if busy:
+                raise StoreBusy(f"another program reads {path}. End it, then verify again.")
 
 
 def _reader(path: Path) -> sqlite3.Connection:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from palate.entities import Answer, AnswerKind, Form
+from palate.entities.provenance import Provenance
 from palate.errors import PalateError
-from palate.records import Attribute, Content, Event, Record, rate
+from palate.records import Attribute, Calibration, Consent, Content, Erasure, Event, Record, rate
 from palate.store.protocol import LabelStore, active
 
 MANY = 2_500  # rows: more than a store reads at a time
@@ -41,6 +42,14 @@ def _every_field() -> list[Content]:
         Answer("ann", "a", AnswerKind.RATING, key="clicks", form=Form.SLATE, others=TEXTS, tapped=(TEXTS[2], "a")),
         Answer("ann", "a", AnswerKind.RATING, key="no click", form=Form.SLATE),
         Event("ann", "film", key="no name"),
+        Event("ann", "film", "click", key="in a list", slate="list 1"),
+        replace(
+            asked, key="came", provenance=Provenance("gpt", "http", "plot", "m1", "q", -2.5, "s", 3.5, 0.02, 150, "v2")
+        ),
+        Consent("ann", ("research", "serve"), "v1", 4.0, "consent"),
+        Consent("ann", (), "v1", key="no consent"),
+        Calibration("ann", 0.25, "plot", 3.0, "calibrated"),
+        Calibration("ann", 1.0, key="always right"),
         Event("ann", "film", "report", key="disliked"),
         Attribute("ann", "town", None, "missing"),
         Attribute("ann", "town", "", "empty"),
@@ -73,6 +82,8 @@ _DIFFERENT: tuple[tuple[Content, dict[str, Any]], ...] = (
     (Event("ann", "film", "click", key="k"), {"user_id": "bob", "item_id": "song", "kind": "save", "liking": 0.5}),
     (Attribute("ann", "age", 3.0, "k"), {"user_id": "bob", "name": "size", "value": None}),
     (Attribute("ann", "age", "3", "k"), {"value": 3.0}),
+    (Consent("ann", ("ask",), "v1", key="k"), {"user_id": "bob", "purposes": ("ask", "serve"), "version": "v2"}),
+    (Calibration("ann", 0.5, key="k"), {"source": "bob", "reliability": 0.6, "subject": "plot"}),
 )
 
 # What can be made, since a model may read it, and not be kept; and what is no row at all.
@@ -248,6 +259,63 @@ class LabelStoreContract(ABC):
             own = [record for record in read if record.user_id == name]
             assert own == records and len(own) == 2 * ROUNDS, f"{name} kept {len(records)} rows, {len(own)} are read"
         assert len({record.seq for record in read}) == len(read), "two rows have one place"
+
+    def test_a_row_is_found_by_its_key(self, tmp_path: Path) -> None:
+        with self._opened(tmp_path) as store:
+            kept = store.append(_every_field())
+            kept.append(store.retract("full", retraction_key="undo"))
+            for record in kept:
+                found = store.find(record.content.key)
+                assert found == record, f"under the key {record.content.key!r} is found {found}, not {record}"
+            assert store.find("a key that nothing has") is None, "a row is found under a key that nothing has"
+            assert store.last_seq == kept[-1].seq, f"the last row is {kept[-1].seq}, last_seq says {store.last_seq}"
+
+    def test_rows_of_one_user_are_read_alone(self, tmp_path: Path) -> None:
+        with self._opened(tmp_path) as store:
+            sent: list[Content] = [rate(f"u{number % 3}", "film", 1.0, key=f"k{number}") for number in range(MANY)]
+            kept = [*store.append(sent), store.retract("k4"), *store.append([Calibration("u1", 0.5)])]
+            own = [record for record in kept if record.user_id == "u1"]
+            read = list(store.records(user_id="u1"))
+            assert read == own, f"{len(read)} rows of a user are read, {len(own)} were kept"
+            after = list(store.records(own[5].seq, user_id="u1"))
+            assert after == own[6:], f"{len(after)} rows of a user are read after a place, {len(own) - 6} were kept"
+            assert list(store.records(user_id="nobody")) == [], "rows of a user whom nothing is about are read"
+
+    def test_of_an_erased_user_no_row_is_read(self, tmp_path: Path) -> None:
+        with self._opened(tmp_path) as store:
+            told: list[Content] = [rate("ann", "film", 4.0, key="k"), rate("bob", "film", 4.0), Event("ann", "song")]
+            kept = store.append(told)
+            store.retract("k")
+            receipt = store.erase("ann", key="erasure")
+            assert (receipt.key, receipt.rows) == ("erasure", 3), f"3 rows were to be erased, the receipt is {receipt}"
+            assert store.erase("ann", key="erasure") == receipt, "the same erasure again is not the one before"
+        with self._opened(tmp_path) as store:
+            read = list(store.records())
+            assert len(read) == 2, f"after an erasure of 3 rows of 4 are read {read}"
+            first, second = read
+            assert first == kept[1], f"of another user {first} is read, not {kept[1]}"
+            content = second.content
+            assert isinstance(content, Erasure) and second.seq == receipt.seq, f"after an erasure {second} is read"
+            assert content.is_of("ann") and not content.is_of("bob"), "an erasure does not tell its user from another"
+            assert list(store.records(user_id="ann")) == [] and store.find("k") is None, "an erased row is read"
+            assert store.verify().is_whole, f"after an erasure verify says {store.verify()}"
+
+    def test_an_erased_user_comes_back_by_a_consent_alone(self, tmp_path: Path) -> None:
+        with self._opened(tmp_path) as store, self._opened(tmp_path) as other:
+            store.append([rate("ann", "film", 4.0, key="k")])
+            store.erase("ann")
+            before = list(store.records())
+            for sent in (rate("ann", "film", 4.0, key="k"), Event("ann", "new"), Consent("ann", (), "v1")):
+                _expect_refused(partial(other.append, [rate("bob", "film", 4.0), sent]), f"{sent} of an erased user")
+            assert list(store.records()) == before, "what was refused changed the rows"
+            back: list[Content] = [Consent("ann", ("serve",), "v2", key="c"), rate("ann", "film", 1.0, key="again")]
+            try:
+                kept = other.append(back)
+            except PalateError as error:
+                raise AssertionError("a user who consents anew is refused") from error
+            assert list(store.records(user_id="ann")) == kept, "of a user who came back other rows are read"
+            assert store.erase("ann").rows == 2, "a user who came back cannot be erased again"
+            _expect_refused(lambda: store.append([Event("ann", "new")]), "a row of a user who was erased twice")
 
     def test_a_closed_store_refuses(self, tmp_path: Path) -> None:
         store = self.open(tmp_path)
