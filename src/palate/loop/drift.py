@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from palate.arrays import Array
 from palate.entities import Answer, Form
 from palate.errors import MissingExtra
 from palate.loop.fade import until
@@ -37,7 +38,7 @@ class Change:
     Attributes:
         key: Of the answer at which it was noticed.
         at: When that was given, in seconds since the epoch; None where unknown.
-        before, after: Mean loss up to the change, as far as it was looked back, and since, in nats.
+        before, after: Mean loss before the rise, as far as it was looked back, and since, in nats.
         answers: How many were read.
     """
 
@@ -115,15 +116,25 @@ def _loss(model: Model, state: UserState, item_id: str, value: float) -> float:
 
 def _of_all(rows: Sequence[tuple[Answer, float]], confidence: float) -> Change | None:
     """The last rise in the losses of all together, by ADWIN."""
-    window, risen, values = _detector("ADWIN", delta=confidence), None, [loss for _, loss in rows]
+    window, risen, values = _detector("ADWIN", delta=confidence), None, np.array([loss for _, loss in rows])
     for place, (answer, loss) in enumerate(rows):
         start = place - int(window.width)
         window.update(loss)
         if window.drift_detected:
-            cut = place + 1 - int(window.width)
-            before, after = float(np.mean(values[start:cut])), float(np.mean(values[cut : place + 1]))
+            before, after = _halves(values[start : place + 1])
             risen = Change(answer.key, answer.answered_at, before, after, len(rows)) if after > before else risen
     return risen
+
+
+def _halves(values: Array) -> tuple[float, float]:
+    """The means before and after the cut of a window at which they differ most for their number.
+
+    ADWIN drops what is oldest until nothing differs any more, so its own window is no measure of either.
+    """
+    n, total = np.arange(1, len(values)), np.cumsum(values)
+    before, after = total[:-1] / n, (total[-1] - total[:-1]) / n[::-1]
+    cut = int((np.abs(after - before) * np.sqrt(n * n[::-1])).argmax())
+    return float(before[cut]), float(after[cut])
 
 
 def _of_one(rows: Sequence[tuple[Answer, float]]) -> Change | None:
