@@ -846,6 +846,48 @@ def reasons(results: dict[str, Any]) -> str:
     )
 
 
+def _of_three(value: list[float], digits: int = 3) -> str:
+    return _interval(dict(zip(("mean", "low", "high"), value, strict=True)), digits)
+
+
+def drift(results: dict[str, Any]) -> str:
+    """What fading answers are worth where tastes turn, where they stay, and on real ratings; who is named."""
+    rows, notes = [], []
+    for row in results["rows"]:
+        parts = ("after the turn", "of those who stayed", "all windows")
+        for part in filter(row.__contains__, parts):
+            for name, found in row[part].items():
+                minus = _of_three(found["minus never"]) if any(found["minus never"]) else "–"
+                rows.append([row["set"], part, name, _of_three(found["ndcg@10"]), minus])
+        chosen, named = row["half-life chosen, days"], row["named by drift"]
+        told = "none" if chosen is None else f"{chosen:g} days"
+        people = {key: value for key, value in named.items() if key.startswith(("of ", "share"))}
+        shares = ", ".join(f"{value:.0%} {key.removeprefix('share ')}" for key, value in people.items())
+        overall = "also of all together" if named["overall"] else "not of all together"
+        notes.append(
+            f"- {row['set']}: the half-life that a fit chooses is {told}; drift is told of {shares}, {overall}."
+        )
+    head = ["set", "of", "answers fade, or list", "NDCG@10", "minus answers that never fade"]
+    return table(head, rows) + "\n\n" + "\n".join(notes)
+
+
+def off_policy(results: dict[str, Any]) -> str:
+    """Clicks in a thousand that another policy would have had, beside those it had."""
+    rows = []
+    for row in results["rows"]:
+        earned = [
+            _interval({end: 1000.0 * value for end, value in found.items()}, 1)
+            for found in (row["earned in its own log"], *(row["palate"][name] for name in ("ips", "snips", "dr")))
+        ]
+        rows.append([row["campaign"], row["shown by"], row["estimated"], f"{row['effective']:.0f}", *earned])
+    head = ["campaign", "shown by", "estimated", "effective rows", "its own log", "IPS", "SNIPS", "doubly robust"]
+    apart, versions = max(row["apart"] for row in results["rows"]), results["rows"][0]["versions"]
+    return (
+        f"Open Bandit, clicks in 1,000 rows; 10,000 rows a log. obp {versions['obp']} gives the same estimates from the"
+        f" same numbers: the largest difference is {apart:.0e}.\n\n{table(head, rows)}"
+    )
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "history": ("New people, by how much is known of them", by_history),
     "ranking": ("Lists for people who are known", ranking),
@@ -862,6 +904,8 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "strategies": ("Which strategy: new people, sixteen sets", strategies),
     "learning_items": ("Items that learn between fits", learning_items),
     "new_items": ("Whom to ask about a new item", new_items),
+    "drift": ("Tastes that turn, and answers that fade", drift),
+    "off_policy": ("What another policy would have earned", off_policy),
     "cold_system": ("A whole system from nothing", cold_system),
     "attributes": ("Who a new person is: age, gender, occupation", attributes),
     "question_kinds": ("Kinds of question at equal seconds, MovieLens-100K", question_kinds),
