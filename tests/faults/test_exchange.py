@@ -16,7 +16,9 @@ import pytest
 import palate
 from palate.datasets.files.limits import Limits
 from palate.errors import DataError, LimitError
+from palate.exchange.dump import dump
 from palate.exchange.load import Loaded, load
+from palate.records import Consent, rate
 from palate.store.open_store import open_store
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).resolve().parents[1])}
@@ -190,3 +192,24 @@ def test_IN_04_a_list_that_is_broken_gives_what_is_whole(tmp_path: Path) -> None
         assert [record.answer.item_id for record in log.records()] == ["i0", "i2"]
     assert found == Loaded(added=2, rejected=4)
     assert [row[1] for row in rejects(tmp_path)] == ["2", "3", "4", "6"]
+
+
+def test_PR_02_an_old_file_does_not_bring_back_who_was_erased(tmp_path: Path) -> None:
+    path, again = tmp_path / "old.jsonl", tmp_path / "r.csv"
+    with open_store(tmp_path / "labels.sqlite") as log, open_store(tmp_path / "other.sqlite") as other:
+        log.append([rate(user, "film", 4.0, key=f"{user} 1") for user in ("ann", "bob", "ann")])
+        dump(log, path, "jsonl")
+        load(path, other, "jsonl", rejects=again)
+        log.erase("bob")
+        assert load(path, log, "jsonl", rejects=again) == Loaded(repeated=1, rejected=1)
+        assert "'bob' was erased" in again.read_text()
+        assert list(log.records(user_id="bob")) == []
+        log.append([Consent("bob", ("serve",), "2026-01")])  # who comes back says so
+        assert load(path, log, "jsonl", rejects=again) == Loaded(added=1, repeated=1)
+        log.erase("bob")
+        # what says that bob was erased travels with the rows, and holds where they are read
+        dump(log, tmp_path / "new.jsonl", "jsonl")
+        assert b"bob" not in (tmp_path / "new.jsonl").read_bytes()
+        load(tmp_path / "new.jsonl", other, "jsonl", rejects=again)
+        assert list(other.records(user_id="bob")) == []
+        assert other.verify().is_whole
