@@ -95,3 +95,27 @@ def test_a_changed_row_is_found(cli, told):
     path.write_bytes(data)
     done = cli("store", "verify", told, "--json")
     assert done.code == 1 and not done.json["is_whole"]
+
+
+def test_a_log_that_lost_rows_is_written_to_again_once_that_is_accepted(cli, told):
+    path = told / "labels.sqlite"
+    older = path.read_bytes()
+    tell = ("tell", told, "--user", "ann", "--item", "i05", "--answer", "4")
+    assert cli(*tell).code == 0
+    path.write_bytes(older)
+    assert cli(*tell).code == 1
+    found = cli("store", "verify", told, "--json")
+    assert (found.code, found.json["rows"], found.json["first_bad_seq"]) == (1, 3, 4)
+    assert found.json["faults"] == ["1 rows after row 3 are lost: rows up to 4 were kept"]
+    assert cli(*tell).code == 1
+    assert cli("store", "verify", told, "--accept").code == 0
+    assert cli(*tell).code == 0 and cli("store", "verify", told).code == 0
+
+
+def test_a_log_that_stopped_after_a_disk_error_goes_on_once_it_is_found_whole(cli, told):
+    (told / "labels.sqlite-stopped").write_text("disk I/O error")
+    tell = ("tell", told, "--user", "ann", "--item", "i05", "--answer", "4")
+    assert cli(*tell).code == 1
+    assert cli("store", "verify", told).code == 0
+    assert cli(*tell).code == 0
+    assert len(records(told)) == 4

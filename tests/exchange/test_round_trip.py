@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from palate.datasets.files.formulas import as_it_was, inert
+from palate.datasets.files.rejects import Reject, inert_cells
 from palate.entities import Answer, AnswerKind
 from palate.entities.provenance import Provenance
 from palate.exchange.dump import dump
@@ -143,7 +145,7 @@ def test_the_file_of_a_tool_that_knows_nothing_of_us(
 
 
 def test_an_answer_that_a_tool_changed_is_another_answer(log: LabelStore, tmp_path: Path) -> None:
-    log.append([rate("ann", "film", 4.0, key="mine")])
+    log.append([Answer("ann", "film", AnswerKind.RATING, 4.0, propensity=0.5, question="epig", key="mine")])
     dump(log, tmp_path / "file", "label-studio")
     tasks = json.loads((tmp_path / "file").read_text())
     (task,) = [task for task in tasks if task["annotations"][0]["unique_id"] == "mine"]
@@ -152,7 +154,8 @@ def test_an_answer_that_a_tool_changed_is_another_answer(log: LabelStore, tmp_pa
     (tmp_path / "file").write_text(json.dumps([task]))
     assert loaded(tmp_path / "file", log, "label-studio") == Loaded(added=1, rejected=1)
     assert "the label key 'mine' is taken" in (tmp_path / "rejects.csv").read_text()
-    assert log.find("theirs").answer.source == "9"
+    theirs = log.find("theirs").answer
+    assert (theirs.source, theirs.propensity, theirs.question) == ("9", None, "")  # which nobody asked them
 
 
 def test_rows_without_a_key_get_one_of_what_they_say(opens: Opens, tmp_path: Path) -> None:
@@ -182,6 +185,9 @@ def test_UI_04_formulas_are_text_in_csv_and_untouched_in_json(opens: Opens, tmp_
     told = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
     assert [row["item_id"] for row in told[: len(FORMULAS)]] == list(FORMULAS)
     assert [row["text"] for row in told[len(FORMULAS) : -1]] == list(TEXTS)
+    for text in TEXTS:
+        assert inert(text)[:1] not in ("=", "+", "-", "@", "\t", "\r") and as_it_was(inert(text)) == text
+    assert inert_cells(Reject("=a.csv", 1, "", "+1")) == ["'=a.csv", "1", "", "'+1"]
     again = opens("again")
     assert loaded(tmp_path / "log.csv", again, "csv").rejected == 0
     assert [record.content for record in again.records()] == [record.content for record in log.records()]

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +16,10 @@ import pytest
 
 import palate
 from palate.datasets.files.limits import Limits
+from palate.datasets.files.rejects import Reject
 from palate.errors import DataError, LimitError
 from palate.exchange.dump import dump
+from palate.exchange.json_files import read_elements
 from palate.exchange.load import Loaded, load
 from palate.records import Consent, rate
 from palate.store.open_store import open_store
@@ -213,3 +216,20 @@ def test_PR_02_an_old_file_does_not_bring_back_who_was_erased(tmp_path: Path) ->
         load(tmp_path / "new.jsonl", other, "jsonl", rejects=again)
         assert list(other.records(user_id="bob")) == []
         assert other.verify().is_whole
+
+
+def test_IN_04_an_element_of_a_list_takes_no_more_than_a_line(tmp_path: Path) -> None:
+    with (tmp_path / "a.json").open("wb") as stream:
+        stream.write(b'[{"id": 1, "label": ["4"], "item_id": "i1"}, {"id": "')
+        for _ in range(60):
+            stream.write(b"x" * 1_000_000)
+        stream.write(b'"}, {"id": 2, "label": ["4"], "item_id": "i2"}]')
+    found = []
+    tracemalloc.start()
+    try:
+        found = [line for line, row in read_elements(tmp_path / "a.json", Limits()) if not isinstance(row, Reject)]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == [1, 3]
+    assert most < 32 << 20
