@@ -292,8 +292,10 @@ def test_ST_07_workers_that_were_forked_before(path: Path) -> None:
 
 def test_ST_07_one_connection_writes_and_checkpoints(path: Path) -> None:
     """The WAL-reset bug of SQLite 3.7.0 to 3.51.2 needs two."""
+    assert "3.51.3" in sqlite_log.DATABASE or sqlite3.sqlite_version_info >= (3, 51, 3)
     with LabelLog.open(path) as log, LabelLog.open(path, read_only=True) as reader:
         log.append([rate("ann", "film", 4.0)])
+        assert log.verify().database == verify_log(path).database == sqlite_log.DATABASE
         for connection in (log._reader, reader._reader):
             with pytest.raises(sqlite3.OperationalError, match="readonly"):
                 connection.execute("PRAGMA user_version = 7")

@@ -50,6 +50,7 @@ def verify(
             {
                 "rows": found.rows,
                 "last_seq": found.last_seq,
+                "database": found.database,
                 "erased": found.erased,
                 "is_whole": found.is_whole,
                 "first_bad_seq": found.first_bad_seq,
@@ -59,6 +60,8 @@ def verify(
     else:
         erased = f", {found.erased:,} of them erased" if found.erased else ""
         line(output(), f"{found.rows:,} rows{erased}, up to row {found.last_seq:,}.")
+        if found.database:
+            line(output(), f"Kept in {found.database}.")
         for fault in found.faults:
             line(output(), f"! {fault}", style="yellow")
         if found.is_whole:

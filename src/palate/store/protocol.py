@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from palate.records import Content, Record
@@ -43,6 +43,7 @@ class Report:
         erased: How many of them lost what they said by an erasure.
         faults: What is wrong, in order; each names its row where it is one.
         first_bad_seq: The first row that is not as it was kept; None where all are.
+        database: In what it is kept, with the version; empty where the store does not say.
     """
 
     rows: int
@@ -50,6 +51,7 @@ class Report:
     erased: int
     faults: tuple[str, ...] = ()
     first_bad_seq: int | None = None
+    database: str = field(default="", compare=False)
 
     @property
     def is_whole(self) -> bool:

@@ -48,6 +48,7 @@ class SqlLog(ABC):
         self._quarantined: dict[int, Quarantined] = {}
 
     _mark: str  # that stands for a value in a statement
+    _database = ""  # its name and version
 
     # ---- what a database adds
 
@@ -190,7 +191,7 @@ class SqlLog(ABC):
             with self._reading() as connection:
                 return self._fetch(connection, self._sql.sealed_page, (after, PAGE_ROWS))
 
-        return verified(page, self._kept_head(), self._faults)
+        return replace(verified(page, self._kept_head(), self._faults), database=self._database)
 
     def sealed(self, after_seq: int = 0, at_most: int = PAGE_ROWS) -> list[SealedRow]:
         """Some rows after a place, as they lie in the table: all columns of :data:`palate.store.tables.SEALED`."""

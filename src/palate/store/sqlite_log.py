@@ -34,6 +34,11 @@ from palate.store.sql_log import SqlLog
 from palate.store.tables import Statements, statements
 from palate.store.transaction import Connection, Transaction, head_of
 
+DATABASE = f"SQLite {sqlite3.sqlite_version}" + (
+    ", in which one connection at a time writes: two can lose a commit before 3.51.3"
+    if sqlite3.sqlite_version_info < (3, 51, 3)
+    else ""
+)
 WAIT_SECONDS = 30.0  # for another process that writes
 LARGEST_WAL = 64 << 20  # bytes, after a checkpoint
 
@@ -61,6 +66,7 @@ class LabelLog(SqlLog):
     """
 
     _mark = "?"
+    _database = DATABASE
 
     def __init__(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ def verify_log(place: str | Path, *, accept: bool = False) -> Report:
         if schema.version_of(connection, path) != schema.VERSION:
             raise StoreError(f"{path} is a log of an older version. Open it once to write, then verify it.")
         report = verified(lambda after: _page(connection, after), _head(path), lambda: _faults(connection, path))
+        report = replace(report, database=sqlite_log.DATABASE)
     if report.is_whole or accept:
         with exclusive(sqlite_log._beside(path, "lock"), wait_seconds=sqlite_log.WAIT_SECONDS):
             if not report.is_whole:
