@@ -26,10 +26,10 @@ from palate.testing.label_stores import _every_field as every_content
 
 CAME = Provenance("gpt", "http", "mood", "m-7", "q-1", -0.5, "s-1", 10.25, 0.02, 900, "2026-01")
 MORE = (
-    Answer("ann", "film", AnswerKind.RATING, 4.0, key="whence", provenance=CAME),
-    Event("ann", "film", "click", slate="s-1", key="clicked"),
-    Consent("ann", ("serve", "ask"), "2026-01", 12.5, "agreed"),
-    Calibration("bob", 0.75, "mood", 13.5, "calibrated"),
+    Answer("ann", "film", AnswerKind.RATING, 4.0, key="our label", provenance=CAME),
+    Event("ann", "film", "click", slate="s-1", key="our event"),
+    Consent("ann", ("serve", "ask"), "2026-01", 12.5, "our consent"),
+    Calibration("bob", 0.75, "mood", 13.5, "our calibration"),
 )
 
 
