@@ -275,14 +275,16 @@ class Recommender:
         Reads the log, and replays the users of these answers.
 
         Args:
-            last: Answers of the log that are read, counted from its end.
+            last: Rows of the log that are read, counted from its end.
             confidence: In [0, 1]: the chance of an alarm about all together where nothing has changed, about.
         Raises:
             MissingExtra: Without river (extra serve).
         """
         wanted, chance = count(last, "last", least=1), share(confidence, "confidence")
-        rows = [row.content for row in active(self._log.records()) if isinstance(row.content, Answer)]
-        return drift(self._now().memory, rows[-wanted:], confidence=chance)
+        learner = self._now()
+        rows = active(self._log.records(max(0, self.last_seq - wanted)))
+        answers = [row.content for row in rows if isinstance(row.content, Answer)]
+        return drift(learner.memory, answers, confidence=chance)
 
     def close(self) -> None:
         """Let the folder go. What was told is on the disk already."""
