@@ -8,7 +8,8 @@ and whom ``drift`` names.
 
 ``movietweetings``: a model fitted on the first three fifths of the ratings. Of people drawn who rate in there and later
 the rest is told in six windows of equal size; NDCG@10 of the list before each window counts what they liked in it.
-Lists leave out what was rated, and are Palate's own; popularity, and that of the last thirty days, stand beside it.
+Lists leave out what was rated, and are Palate's own; popularity, and that of the last thirty days, stand beside it, of
+everybody's ratings, while Palate is told those of the people drawn.
 
 Intervals over people. Differences are paired, against answers that never fade.
 """

@@ -862,13 +862,14 @@ def drift(results: dict[str, Any]) -> str:
         chosen, named = row["half-life chosen, days"], row["named by drift"]
         told = "none" if chosen is None else f"{chosen:g} days"
         people = {key: value for key, value in named.items() if key.startswith(("of ", "share"))}
-        shares = ", ".join(f"{value:.0%} {key.removeprefix('share ')}" for key, value in people.items())
+        shares = ", ".join(f"{value:.1%} {key.removeprefix('share ')}" for key, value in people.items())
         overall = "also of all together" if named["overall"] else "not of all together"
         notes.append(
             f"- {row['set']}: the half-life that a fit chooses is {told}; drift is told of {shares}, {overall}."
         )
     head = ["set", "of", "answers fade, or list", "NDCG@10", "minus answers that never fade"]
-    return table(head, rows) + "\n\n" + "\n".join(notes)
+    people = "On MovieTweetings popularity counts everybody's ratings; Palate is told those of the people drawn."
+    return f"{table(head, rows)}\n\n{people}\n\n" + "\n".join(notes)
 
 
 def off_policy(results: dict[str, Any]) -> str:
