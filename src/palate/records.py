@@ -16,6 +16,7 @@ from palate.vocabulary import STANDARD, normal_word
 
 MAX_KIND = 40  # letters of an event
 MAX_TEXT_BYTES = 1 << 16  # of an attribute that is a text
+_NOT_KEPT = re.compile("[\0\ud800-\udfff]")  # a zero byte and half a surrogate pair, which some stores refuse
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def _check_value(attribute: str, value: object) -> None:
         raise OptionError(
             f"{attribute} has {len(value):,} characters, of at most {MAX_TEXT_BYTES:,} bytes. Shorten it."
         )
-    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
+    if _NOT_KEPT.search(value):
         raise OptionError(f"{attribute} is {shown(value)}: a zero byte or half a surrogate pair. Remove it.")
 
 
