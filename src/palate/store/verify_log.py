@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from palate.errors import StoreBusy, StoreError
-from palate.store import chain, schema, sqlite_log
+from palate.store import chain, schema, sqlite_connection
 from palate.store.lock import exclusive
 from palate.store.open_store import is_url, open_store
 from palate.store.protocol import Report
@@ -34,24 +34,24 @@ def verify_log(place: str | Path, *, accept: bool = False) -> Report:
     path = Path(place)
     if not path.is_file():
         raise StoreError(f"{path} is no label log. Give the path of one, or of a model folder.")
-    with sqlite_log._told(path), closing(_reader(path)) as connection:
+    with sqlite_connection.told(path), closing(_reader(path)) as connection:
         if schema.version_of(connection, path) != schema.VERSION:
             raise StoreError(f"{path} is a log of an older version. Open it once to write, then verify it.")
         report = verified(lambda after: _page(connection, after), _head(path), lambda: _faults(connection, path))
-        report = replace(report, database=sqlite_log.DATABASE)
+        report = replace(report, database=sqlite_connection.DATABASE)
     if report.is_whole or accept:
-        with exclusive(sqlite_log._beside(path, "lock"), wait_seconds=sqlite_log.WAIT_SECONDS):
+        with exclusive(sqlite_connection.beside(path, "lock"), wait_seconds=sqlite_connection.WAIT_SECONDS):
             if not report.is_whole:
-                chain.write_head(sqlite_log._beside(path, "head"), _last(path), sync=True)
+                chain.write_head(sqlite_connection.beside(path, "head"), _last(path), sync=True)
             _write_again(path)
-            sqlite_log._beside(path, "stopped").unlink(missing_ok=True)
+            sqlite_connection.beside(path, "stopped").unlink(missing_ok=True)
     return report
 
 
 def _write_again(path: Path) -> None:
     """After a failed sync the rows that were read may be in memory alone: all of them are written and synced anew."""
-    if sqlite_log._beside(path, "stopped").exists():
-        with sqlite_log._told(path), closing(sqlite3.connect(path, isolation_level=None)) as connection:
+    if sqlite_connection.beside(path, "stopped").exists():
+        with sqlite_connection.told(path), closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute("PRAGMA synchronous = FULL")
             (busy, *_) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if busy:
@@ -66,18 +66,18 @@ def _reader(path: Path) -> sqlite3.Connection:
 
 
 def _page(connection: sqlite3.Connection, after: int) -> list[tuple[Any, ...]]:
-    return connection.execute(sqlite_log._statements().sealed_page, (after, PAGE_ROWS)).fetchall()
+    return connection.execute(sqlite_connection.sqlite_statements().sealed_page, (after, PAGE_ROWS)).fetchall()
 
 
 def _head(path: Path) -> chain.Head | None:
     try:
-        return chain.read_head(sqlite_log._beside(path, "head"))
+        return chain.read_head(sqlite_connection.beside(path, "head"))
     except StoreError:
         return None
 
 
 def _last(path: Path) -> chain.Head:
-    with sqlite_log._told(path), closing(_reader(path)) as connection:
+    with sqlite_connection.told(path), closing(_reader(path)) as connection:
         found = connection.execute("SELECT seq, chain FROM records ORDER BY seq DESC LIMIT 1").fetchone()
     return chain.Head() if found is None else chain.Head(*found)
 
