@@ -43,7 +43,7 @@ from palate.store.sqlite_log import LabelLog
 path, ledger, name, rounds, synchronous = sys.argv[1:]
 log = LabelLog.open(path)
 log._connection.execute(f"PRAGMA synchronous = {synchronous}")
-sqlite_log.CHECKPOINT_PAGES = 40  # so that checkpoints are among the moments of the crash
+sqlite_log.CHECKPOINT_PAGES = 100  # so that checkpoints are among the moments of the crash
 descriptor = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 number = 0
 while number < int(rounds):
