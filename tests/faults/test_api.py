@@ -263,7 +263,7 @@ def test_API_06_lists_are_shed_and_labels_are_not(tmp_path: Path) -> None:
         learner = service.tenant.learner
 
         class Slow:
-            model = learner.model
+            model, memory = learner.model, learner.memory
             check = staticmethod(learner.check)
             knows = staticmethod(lambda _user: True)
 

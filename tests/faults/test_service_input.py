@@ -82,7 +82,7 @@ def test_IN_01_nothing_that_is_not_json_is_in_any_answer(service: Served) -> Non
     broken = type(shown[0])(shown[0].item_id, shown[0].title, float("nan"), 0.1, "", 0.1)
 
     class Sick:
-        model, knows = learner.model, staticmethod(learner.knows)
+        model, memory, knows = learner.model, learner.memory, staticmethod(learner.knows)
 
         def recommend(self, *_args: object, **_options: object) -> list[object]:
             return [broken, *shown[1:]]

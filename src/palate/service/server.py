@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -42,6 +43,10 @@ def serve(
     log = log or RequestLog(requests=settings.log_requests)
     app = create_app(models, settings, log=log)
     sys.setswitchinterval(SWITCH_SECONDS)
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(
+            signal.SIGTERM, signal.SIG_IGN
+        )  # what counts again after the server's own: a second one is no crash
     Server(app, settings, log, started).run()
 
 
