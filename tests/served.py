@@ -97,7 +97,11 @@ class Served:
 
 @contextmanager
 def served(
-    place: Path, settings: Settings | None = None, tenants: tuple[str, ...] = ("default",), again: Path | None = None
+    place: Path,
+    settings: Settings | None = None,
+    tenants: tuple[str, ...] = ("default",),
+    again: Path | None = None,
+    traces: Any = None,
 ) -> Iterator[Served]:
     """Serves copies of the fitted model, one a tenant; the keys are the first tenant's.
 
@@ -106,7 +110,7 @@ def served(
     """
     folders = {name: copied(place / name) for name in tenants} if again is None else {tenants[0]: again}
     log = io.StringIO()
-    app = create_app(folders, settings or Settings(fresh_seconds=0.5), log=RequestLog(log))
+    app = create_app(folders, settings or Settings(fresh_seconds=0.5), log=RequestLog(log), traces=traces)
     first = folders[tenants[0]]
     ring = KeyRing(first, tenant=tenants[0])
     keys = {role: ring.add(role, name=f"{role}-1")[1] for role in ("service", "annotator")}

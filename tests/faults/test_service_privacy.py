@@ -6,15 +6,18 @@ import json
 from pathlib import Path
 
 import pytest
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from palate.service.faults import without_values
+from palate.service.traces import Traces
 from tests.served import label, served
 
 CANARY = "Zanzibar-Quentin"
 
 
 def test_PR_06_a_person_is_in_no_log_metric_or_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with served(tmp_path) as service:
+    spans = InMemorySpanExporter()
+    with served(tmp_path, traces=Traces(spans)) as service:
         bodies: list[str] = []
 
         def call(method: str, path: str, body: object = None, **options: object) -> int:
@@ -59,7 +62,10 @@ def test_PR_06_a_person_is_in_no_log_metric_or_fault(tmp_path: Path, monkeypatch
         monkeypatch.setattr(type(service.tenant), "list_of", fail)
         assert call("GET", f"{user}/recommendations?k=3") == 500
 
-        said = "\n".join([*bodies, service.log.getvalue(), service.call("GET", "/metrics").text])
+        service.client.app.state.traces.close()  # type: ignore[attr-defined]
+        traced = [f"{span.name} {dict(span.attributes or {})}" for span in spans.get_finished_spans()]
+        assert len(traced) > 60 and any(one.startswith("GET /v1/users/{user_id}/profile ") for one in traced)
+        said = "\n".join([*bodies, *traced, service.log.getvalue(), service.call("GET", "/metrics").text])
         assert len(bodies) > 50
         found = [line for line in said.splitlines() if CANARY.lower() in line.lower() or "quentin" in line.lower()]
         assert found == []

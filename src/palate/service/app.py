@@ -26,6 +26,7 @@ from palate.service.logs import RequestLog
 from palate.service.metrics import Metrics
 from palate.service.settings import Settings
 from palate.service.tenant import Tenant
+from palate.service.traces import Traces
 
 _OFF: Any = {
     "tracing": False,
@@ -36,7 +37,11 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_t
 
 
 def create_app(
-    models: Mapping[str, Path], settings: Settings | None = None, *, log: RequestLog | None = None
+    models: Mapping[str, Path],
+    settings: Settings | None = None,
+    *,
+    log: RequestLog | None = None,
+    traces: Traces | None = None,
 ) -> FastAPI:
     """An ASGI application that serves model folders.
 
@@ -44,11 +49,13 @@ def create_app(
         models: By the name of the tenant.
         settings: Limits; the defaults if None.
         log: Where lines go; standard error if None.
+        traces: Where spans go; where the environment says if None, which may be nowhere.
     Raises:
         OptionError: If there is no model, or an admin key is given for several.
         ModelFolderError, StoreError: If one cannot be opened.
     """
     settings = settings or Settings()
+    traces = Traces.configured() if traces is None else traces
     log, metrics = log or RequestLog(requests=settings.log_requests), Metrics()
     given = os.environ.get(ADMIN_VARIABLE, "")
     if not models:
@@ -70,15 +77,18 @@ def create_app(
         yield
         for tenant in tenants.values():
             await tenant.stop()
+        if traces is not None:
+            traces.close()
         log.say("stopped")
 
     app = FastAPI(title="Palate", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan, telemetry=_OFF)
     app.state.tenants, app.state.settings, app.state.metrics = tenants, settings, metrics
+    app.state.traces = traces
     app.state.door, app.state.stopping, app.state.log = Door(tenants, settings), False, log
     for routes in (label_routes, user_routes, item_routes, model_routes, probe_routes):
         app.router.routes.extend(routes.router.routes)  # one flat list, which a test walks
     _say_faults(app)
-    app.add_middleware(Gate, settings=settings, metrics=metrics, log=log)
+    app.add_middleware(Gate, settings=settings, metrics=metrics, log=log, traces=traces)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
 

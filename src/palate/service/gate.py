@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from itertools import count
+from typing import Any
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,6 +21,7 @@ from palate.service.keys import Principal
 from palate.service.logs import RequestLog
 from palate.service.metrics import Metrics
 from palate.service.settings import Settings
+from palate.service.traces import Traces
 
 # Nothing of ours is to be framed, sniffed or kept by a proxy.
 HEADERS = [
@@ -36,18 +38,22 @@ _TAKEN_IDS = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 class Passage:
     """One request on its way. ``scope["palate"]``."""
 
-    __slots__ = ("begun", "principal", "request_id", "status")
+    __slots__ = ("begun", "principal", "request_id", "span", "status")
 
     def __init__(self, request_id: str) -> None:
         self.request_id, self.begun, self.status = request_id, time.perf_counter(), 0
         self.principal: Principal | None = None
+        self.span: Any = None
 
 
 class Gate:
     """An application behind the gate."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, metrics: Metrics, log: RequestLog) -> None:
+    def __init__(
+        self, app: ASGIApp, settings: Settings, metrics: Metrics, log: RequestLog, traces: Traces | None = None
+    ) -> None:
         self._app, self._settings, self._metrics, self._log = app, settings, metrics, log
+        self._traces = traces
         start = secrets.token_hex(6)  # once: a draw for each request would wait for the system
         self._numbers = (f"{start}{number:08x}" for number in count())
         self.inside = 0
@@ -58,6 +64,8 @@ class Gate:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         passage = Passage(given.decode() if given and _TAKEN_IDS.fullmatch(given) else next(self._numbers))
         scope["palate"] = passage
+        if self._traces is not None:
+            passage.span = self._traces.start(scope["headers"])
         number = [(b"x-request-id", passage.request_id.encode()), *HEADERS]
 
         async def answer(message: Message) -> None:
@@ -128,6 +136,8 @@ class Gate:
         status = passage.status or 499  # the client went away
         self._metrics.requests.labels(scope["method"], route, status).inc()
         self._metrics.seconds.labels(route).observe(took)
+        if self._traces is not None:
+            self._traces.end(passage.span, passage.request_id, scope["method"], route, status)
         if status in (429, 503):
             self._metrics.shed.labels(route).inc()
         self._log.request(passage.request_id, scope["method"], route, status, took, passage.principal)
