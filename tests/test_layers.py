@@ -62,7 +62,7 @@ AT_HOME_IN = {
     "torch": ("encoders/", "classifiers/frameworks.py", "acquisition/literature/q_network.py"),
     "keras": ("classifiers/frameworks.py",),
     "numba": ("acquisition/fast/kernels.py", "posteriors/matrix_kernels.py", "ranking/", "evaluation/kernels.py"),
-    "immutables": ("loop/memory.py", "loop/learned.py", "loop/company.py"),
+    "immutables": ("loop/memory.py", "loop/past.py", "loop/learned.py", "loop/company.py", "loop/beliefs.py"),
     "transformers": ("encoders/",),
     "sentence_transformers": ("encoders/",),
     "onnx": ("encoders/",),

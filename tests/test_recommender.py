@@ -359,13 +359,13 @@ def test_a_crash_right_after_the_row_is_written_loses_nothing(
     one: Recommender, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     one.tell(rate("ann", "i01", 5.0))
-    append = type(one._log).append
+    append = type(one._live.log).append
 
     def then_crash(log: Any, contents: Any) -> Any:
         append(log, contents)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(type(one._log), "append", then_crash)
+    monkeypatch.setattr(type(one._live.log), "append", then_crash)
     for act in (
         lambda: one.tell(rate("ann", "i02", 1.0, key="k")),
         lambda: one.see(events("ann", "i03")),

@@ -70,7 +70,7 @@ assert [one.value for one in learner.told["ann"]] == [4.0] * 3, learner.told
 assert "i7" not in [one.item_id for one in learner.told["ann"]]
 with Recommender.open("my-model") as again:
     assert again.recommend("ann", 20) == learner.recommend("ann", 20)
-    assert [(row.seq, type(row.content).__name__, row.retracts != "") for row in again._log.records()] == [
+    assert [(row.seq, type(row.content).__name__, row.retracts != "") for row in again._live.log.records()] == [
         (1, "Answer", False), (2, "Answer", False), (3, "Answer", False), (4, "Answer", False),
         (5, "Event", False), (6, "Event", False), (7, "Attribute", False), (8, "Answer", True),
     ]

@@ -23,9 +23,9 @@ from palate.encoders.histories.history import HistoryName
 from palate.encoders.protocol import Encoder
 from palate.entities import ITEM, USER, Answer, Form, Item, Question
 from palate.errors.checks import count, normalise_id, number, path_of
-from palate.loop import all_lists, ask_about_item, ask_pairs, ask_user, checkpoint, lists, next_step
+from palate.loop import all_lists, ask_about_item, ask_pairs, ask_user, checkpoint, lists, next_step, taken
 from palate.loop.lists import Interest, ListArguments, Recommendation
-from palate.loop.memory import Memory, several
+from palate.loop.memory import Memory
 from palate.loop.state import UserState
 from palate.model.explain import ItemReport, explain_item
 from palate.model.fit import check_arguments, fit_model
@@ -107,7 +107,7 @@ class Learner:
             DataError: If the data has nothing to learn from.
             OptionError: If an option is unknown, or there is nothing to adapt.
         """
-        answers = several(labels, Answer)
+        answers = taken.several(labels, Answer)
         given = check_arguments(
             {
                 "data": data,

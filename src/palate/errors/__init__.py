@@ -10,6 +10,7 @@
     │   │   └── KeyTaken         a key under which the log holds something else
     │   ├── ErasedUser           a row about a user who was erased and has not come back
     │   ├── OptionError          an unknown name or a value out of range
+    │   ├── ConsentError         something a user has not allowed
     │   └── ModelFolderError     a saved model that cannot be trusted or read
     ├── MissingExtra             an optional library is not installed
     ├── FetchError               a data set could not be had
@@ -71,6 +72,10 @@ class KeyTaken(AnswerError):
 
 class OptionError(InputError):
     """An unknown name, or a value out of its range."""
+
+
+class ConsentError(InputError):
+    """Something that a user was asked about and has not allowed."""
 
 
 class ModelFolderError(InputError):

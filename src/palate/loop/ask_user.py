@@ -158,10 +158,11 @@ def allowed_items(model: Model, state: UserState, candidates: Sequence[str] | No
 
 
 def among(model: Model, candidates: Sequence[str] | None, name: str = "candidates") -> Mask:
-    """The candidates, or all, (I,)."""
+    """The candidates, or all, but for those that are withdrawn, (I,)."""
     chosen = np.full(len(model.catalogue), candidates is None)
     if candidates is not None:
         chosen[model.catalogue.positions(several(candidates, name))] = True
+    chosen[model.out_of_lists] = False
     return chosen
 
 

@@ -7,30 +7,38 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from immutables import Map
 
 from palate.datasets.readers.formats import refuse_data_folder
 from palate.encoders.protocol import Encoder
 from palate.entities import EVENT, ITEM, USER, Answer
 from palate.errors import InputError, ModelFolderError, OptionError
 from palate.errors.checks import path_of
+from palate.loop.beliefs import load_beliefs
+from palate.loop.learned import learning_of
 from palate.loop.memory import Memory
+from palate.loop.past import Past, contents_of
+from palate.loop.taken import check_answer
+from palate.model.forget import people_of, without
 from palate.model.labels import joined
 from palate.model.model import Model
 from palate.model.saved import model_of, parts_of
 from palate.posteriors.answers import Answers
-from palate.records import Attribute, Content, Event, Record
-from palate.store.model_folder.folder import load_folder, save_folder
+from palate.records import Attribute, Consent, Content, Event, Record
+from palate.store.model_folder.files import make_folder
+from palate.store.model_folder.folder import digest_of, load_folder, save_folder
 from palate.store.old_attributes import FILE as OLD_ATTRIBUTES
 from palate.store.old_attributes import read_attributes
+from palate.store.open_store import LOG, open_store
 from palate.store.protocol import LabelStore, active
-from palate.store.sqlite_log import LabelLog
 
-LOG = "labels.sqlite"
+TAIL = 10_000  # rows of a log that a start reads; of more, each is read when somebody asks
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +54,11 @@ class Checkpoint:
         media: Where the paths of the items' images and sounds start, if the data came from a folder.
         notes: What was passed over on the way.
         is_old: Whether events and attributes were read that are not in the log yet.
+        digest: Of the model on the disk; empty where it is not there.
+        started_seq: Row of the log up to which the items' beliefs were kept.
+        erased_seq: Row of the log up to which the model obeys every erasure.
+        owed: Users whom it does not obey yet: what it says of them is left out, and not yet taken out of its items.
+        is_approximate: Whether somebody was taken out of it since its fit (:mod:`palate.model.forget`).
     """
 
     memory: Memory
@@ -56,6 +69,11 @@ class Checkpoint:
     media: Path | None = None
     notes: tuple[str, ...] = ()
     is_old: bool = False
+    digest: str = ""
+    started_seq: int = 0
+    erased_seq: int = 0
+    owed: frozenset[str] = frozenset()
+    is_approximate: bool = False
 
 
 def folder_of(place: object) -> Path:
@@ -70,10 +88,14 @@ def folder_of(place: object) -> Path:
     return path
 
 
-def open_log(folder: Path) -> LabelLog:
-    """The log of a model folder, made if there is none: the one place that opens it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    return LabelLog.open(folder / LOG)
+def open_log(folder: Path, place: str | Path | None = None) -> LabelStore:
+    """The log of a model folder, made if there is none: the one place that opens it.
+
+    Args:
+        place: Where it is, if not in the folder: a path, or the URL of a database.
+    """
+    make_folder(folder)
+    return open_store(folder / LOG if place is None else place)
 
 
 def save(memory: Memory, folder: Path, *, seed: int = 0) -> None:
@@ -83,18 +105,20 @@ def save(memory: Memory, folder: Path, *, seed: int = 0) -> None:
         OptionError: If the folder is one of data.
     """
     refuse_data_folder(folder)
-    with open_log(folder) as log:
+    with closing(open_log(folder)) as log:
         move_old(folder, log)
         keep(memory, log)
     save_model(folder, Checkpoint(memory, seed))
 
 
-def save_model(folder: Path, of: Checkpoint) -> None:
+def save_model(folder: Path, of: Checkpoint) -> Checkpoint:
     """Write a model in one step, and leave the log as it is."""
     config, arrays, tables = parts_of(of.memory.fitted)
     media = None if of.media is None else str(of.media)
     config |= {"seed": of.seed, "fitted_seq": of.fitted_seq, "fit": of.options, "media": media}
+    config |= {"erased_seq": of.erased_seq, "is_approximate": of.is_approximate}
     save_folder(folder, config=config, arrays=arrays, tables=tables)
+    return replace(of, digest=digest_of(folder))
 
 
 def keep(memory: Memory, log: LabelStore) -> None:
@@ -116,9 +140,72 @@ def load(folder: Path, encoders: Iterable[Encoder] = (), *, left_out: bool = Fal
         encoders: Those that a model was fitted with as objects.
         left_out: Whether one that it was not fitted with is left out, and no error.
     """
+    found, old = _read(folder, encoders, left_out)
+    memory, notes = replayed(found.memory, [Record(0, one, 0.0) for one in old], -1)
+    last_seq = 0
+    if (folder / LOG).exists():
+        with closing(open_log(folder)) as log:
+            records = list(log.records())
+        if found.is_old:
+            memory = replace(memory, fitted=_as_fitted(memory.fitted, records, found.fitted_seq))
+        last_seq = records[-1].seq if records else 0
+        memory, more = replayed(memory, records, found.fitted_seq)
+        notes += more
+    _warn(folder, notes)
+    return replace(found, memory=memory, last_seq=last_seq, notes=notes, is_old=bool(old))
+
+
+def resume(folder: Path, store: LabelStore, encoders: Iterable[Encoder] = (), *, left_out: bool = False) -> Checkpoint:
+    """Read a model, and of its log what has come since the items' beliefs were kept; the rest when somebody asks.
+
+    The same is believed as after :func:`load`, to the bit.
+
+    Args:
+        store: The log.
+        encoders, left_out: As of :func:`load`.
+    """
+    found, old = _read(folder, encoders, left_out)
+    memory, notes = replayed(found.memory, [Record(0, one, 0.0) for one in old], -1)
+    if found.is_old:
+        memory = replace(memory, fitted=_as_fitted(memory.fitted, store.records(), found.fitted_seq))
+    erasures = store.erasures(found.erased_seq)
+    owed = [user for user in (people_of(memory.fitted) if erasures else ()) if any(one.is_of(user) for one in erasures)]
+    memory = replace(memory, fitted=without(memory.fitted, owed)) if owed else memory
+    model, last = memory.fitted, store.last_seq
+    width, n_items = learning_of(model).width, len(model.catalogue)
+    kept = load_beliefs(folder, model=found.digest, store=store, width=width, n_items=n_items)
+    start = 0 if kept is None else kept.seq
+    if kept is not None and kept.seq:
+        past = Past(model, store, start, found.fitted_seq)
+        base = kept.learnt.holding(contents_of(past))
+        memory = replace(memory, base=base, since=Map()).left_in(past)
+    notes += () if kept is None else kept.notes
+    if last - start > TAIL:
+        memory = memory.unread_in(Past(model, store, last, found.fitted_seq), start)
+    else:
+        rows = list(store.records(start))
+        memory, more = replayed(memory, rows, found.fitted_seq)
+        last, notes = (rows[-1].seq if rows else start), notes + more
+    _warn(folder, notes)
+    return replace(
+        found, memory=memory, last_seq=last, notes=notes, is_old=bool(old), started_seq=start, owed=frozenset(owed)
+    )
+
+
+def read_model(folder: Path, encoders: Iterable[Encoder] = ()) -> Checkpoint:
+    """The model of a folder, without its log.
+
+    Args:
+        encoders: Those that it may have been fitted with as objects.
+    """
+    return _read(folder, encoders, left_out=True)[0]
+
+
+def _read(folder: Path, encoders: Iterable[Encoder], left_out: bool) -> tuple[Checkpoint, list[Content]]:
+    """What a folder holds beside its log, and what older versions kept in it of what belongs there."""
     loaded = load_folder(folder)
     for note in loaded.notes:
-        warnings.warn(note, stacklevel=3)
+        warnings.warn(note, stacklevel=4)
     try:
         model = model_of(loaded.config, loaded.arrays, loaded.tables)
         old = _old_contents(folder, loaded.tables)
@@ -126,25 +213,21 @@ def load(folder: Path, encoders: Iterable[Encoder] = (), *, left_out: bool = Fal
         raise ModelFolderError(
             f"the model folder {folder} does not hold what its config promises: {error!r}. Save the model again."
         ) from error
-    memory = Memory(model.encoded_by(encoders, left_out=left_out))
-    fitted_seq, last_seq = loaded.config.get("fitted_seq", 0), 0
     if old:
         note = f"{len(old)} events and attributes of {folder} are in an older format"
-        warnings.warn(f"{note}. The next save moves them into the log.", stacklevel=3)
-    memory, notes = replayed(memory, [Record(0, one, 0.0) for one in old], -1)
-    if (folder / LOG).exists():
-        with open_log(folder) as log:
-            records = list(log.records())
-        if "labels" not in loaded.tables:
-            memory = replace(memory, fitted=_as_fitted(memory.fitted, records, fitted_seq))
-        last_seq = records[-1].seq if records else 0
-        memory, more = replayed(memory, records, fitted_seq)
-        notes += more
-    for note in notes:
-        warnings.warn(note.replace("the log", f"the log of {folder}"), stacklevel=3)
-    config = loaded.config
+        warnings.warn(f"{note}. The next save moves them into the log.", stacklevel=4)
+    config, memory = loaded.config, Memory(model.encoded_by(encoders, left_out=left_out))
     media = None if config.get("media") is None else Path(config["media"])
-    return Checkpoint(memory, config.get("seed", 0), fitted_seq, last_seq, config.get("fit"), media, notes, bool(old))
+    fitted_seq, options, is_old = config.get("fitted_seq", 0), config.get("fit"), "labels" not in loaded.tables
+    seed = config.get("seed", 0)
+    found = Checkpoint(memory, seed, fitted_seq, 0, options, media, is_old=is_old, digest=loaded.digest)
+    obeys = {"erased_seq": config.get("erased_seq", 0), "is_approximate": config.get("is_approximate", False)}
+    return replace(found, **obeys), old
+
+
+def _warn(folder: Path, notes: Iterable[str]) -> None:
+    for note in notes:
+        warnings.warn(note.replace("the log do", f"the log of {folder} do"), stacklevel=4)
 
 
 def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> tuple[Memory, tuple[str, ...]]:
@@ -157,7 +240,9 @@ def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> 
     """
     rows = list(records)
     memory = memory.retracted(row for row in rows if row.retracts)
-    contents = [row.content for row in active(rows) if isinstance(row.content, Answer) or row.seq > fitted_seq]
+    counting = active(rows)
+    memory = memory.consented(row.content for row in counting if isinstance(row.content, Consent))
+    contents = [row.content for row in counting if isinstance(row.content, Answer) or row.seq > fitted_seq]
     answers, refused = _fitting(memory, [one for one in contents if isinstance(one, Answer)])
     memory = memory.tell(answers)
     for one in contents:
@@ -186,7 +271,7 @@ def _fitting(memory: Memory, answers: Iterable[Answer]) -> tuple[list[Answer], l
     fitting, refused = [], []
     for answer in answers:
         try:
-            fitting.append(memory.check(answer))
+            fitting.append(check_answer(memory.fitted, answer))
         except InputError as error:
             refused.append(str(error))
     return fitting, refused

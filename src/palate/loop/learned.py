@@ -9,7 +9,7 @@ what the fit was told (:attr:`palate.model.model.Model.labels`) is taken out of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -21,6 +21,7 @@ from palate.arrays import Array
 from palate.entities import Answer, Form
 from palate.loop.company import Company
 from palate.loop.fade import until
+from palate.loop.past import Contents
 from palate.loop.replay import begun, data_of, done_since, moved, what_counts, with_done
 from palate.loop.source import Parts, Source
 from palate.loop.state import UserState
@@ -158,22 +159,28 @@ class Learnt:
     """What the items have learnt from all users together.
 
     Attributes:
-        folded: Of each user whose answers are in it, what they told, did and are.
+        folded: What was told that is in it; None: nothing is, not even that labels of the fit stand as they were.
         sums: Of each item of which anything was said.
         origin: Items solved before, and which have changed since.
         company: What users have come to meet together.
     """
 
-    folded: Map[str, Parts] = field(default_factory=Map)
+    folded: Contents | None = None
     sums: Map[int, Sums] = field(default_factory=Map)
     origin: tuple[Solved | None, frozenset[int]] = (None, frozenset())
     company: Company = field(default_factory=Company)
     _kept: dict[str, Any] = field(default_factory=dict, init=False, repr=False)  # a cache: solving gives the same
 
-    def with_sums(self, folded: Mapping[str, Parts], more: Mapping[int, Sums], company: Company) -> Learnt:
-        """With what these users said since."""
-        sums, users = self.sums.mutate(), self.folded.mutate()
-        users.update(folded)
+    def parts(self, user_id: str) -> Parts | None:
+        """What a user told, did and is, as far as it is in it; None where nobody's is."""
+        if self.folded is None:
+            return None
+        told, seen, known = self.folded
+        return told.get(user_id, ()), seen.get(user_id, ()), known.get(user_id, ())
+
+    def with_sums(self, folded: Contents, more: Mapping[int, Sums], company: Company) -> Learnt:
+        """With what users said since, after which this is what was told."""
+        sums = self.sums.mutate()
         for item, row in more.items():
             total = sums[item] + row if item in sums else row
             if total.any():
@@ -181,7 +188,13 @@ class Learnt:
             elif item in sums:
                 del sums[item]
         before, changed = (self._kept["solved"], frozenset()) if "solved" in self._kept else self.origin
-        return Learnt(users.finish(), sums.finish(), (before, changed | more.keys()), company)
+        return Learnt(folded, sums.finish(), (before, changed | more.keys()), company)
+
+    def holding(self, folded: Contents) -> Learnt:
+        """The same, where what was told is kept elsewhere."""
+        same = replace(self, folded=folded)
+        same._kept.update(self._kept)
+        return same
 
     @property
     def since(self) -> Since:

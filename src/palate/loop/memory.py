@@ -1,38 +1,37 @@
 """What was told since the fit, in persistent maps: a memory with one answer more shares all the rest with the old one.
 
-So a ``tell`` costs the same however many users have ever answered, and every earlier memory still works.
+So a ``tell`` costs the same however many users have ever answered, and every earlier memory still works. What a log
+holds can be left there (:mod:`palate.loop.past`), so that nobody is in memory of whom nobody asks.
 """
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import count
-from typing import Any, TypeVar
+from itertools import count, islice
+from typing import Any
 
 import numpy as np
 from immutables import Map
 
 from palate.encoders.histories.events import History
-from palate.encoders.histories.history import kind_codes
 from palate.entities import USER, Answer, Form
-from palate.errors import AnswerError, DataError, InputError, OptionError
-from palate.errors.checks import normalise_id, shown
+from palate.errors import AnswerError
+from palate.errors.checks import normalise_id
 from palate.loop import replay
 from palate.loop.company import Company, met_since
 from palate.loop.fade import until
 from palate.loop.learned import Learnt, as_others_say, changes, changes_of, learning_of, sums_of
-from palate.loop.source import Parts, Source
-from palate.loop.state import UserState, check_events, check_form, check_value
-from palate.loop.states import Held, States, is_same
+from palate.loop.past import Contents, Kept, Past, contents_of
+from palate.loop.source import Parts, Source, history_of
+from palate.loop.state import UserState
+from palate.loop.states import Held, States
+from palate.loop.taken import T, check_answer, check_attributes, check_events, several, with_key
 from palate.model.model import Model
-from palate.oracles.pseudo_labels import is_pseudo, weight_of
-from palate.posteriors.attribute_coding import Coding
 from palate.posteriors.item_evidence import Sums
-from palate.records import Attribute, Event, Record
+from palate.records import Attribute, Consent, Event, Record
 
-T = TypeVar("T", bound=Answer | Event | Attribute)
+_AT_ONCE = 1_000  # users whose answers are in memory together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,23 +43,29 @@ class Memory:
         told: Answers by user, in order.
         seen: Events by user, in order.
         known: Attributes by user, in order; of one name the last counts.
-        undone: Keys of what was taken back; a repeat of one changes nothing.
-        arrivals: Users of whom something was told, numbered in the order of their first word.
+        undone: Keys of what was taken back, as far as no log holds them; a repeat of one changes nothing.
+        arrivals: Users of whom something was told that no log holds, numbered in the order of their first word.
         base: What the items had learnt when they were last read.
         since: Of whom something was told or taken back after that; None: of all.
         time: Until when everything has faded, seconds since the epoch; None: of each user until they were heard last.
+        past: The log that holds what was told before; None: all is here.
+        unread: Row of it after which nothing is in the base.
+        consents: What users allow, as far as no log holds it.
     """
 
     fitted: Model
-    told: Map[str, tuple[Answer, ...]] = field(default_factory=Map)
-    seen: Map[str, tuple[Event, ...]] = field(default_factory=Map)
-    known: Map[str, tuple[Attribute, ...]] = field(default_factory=Map)
+    told: Kept[Answer] = field(default_factory=Kept)
+    seen: Kept[Event] = field(default_factory=Kept)
+    known: Kept[Attribute] = field(default_factory=Kept)
     undone: Map[str, bool] = field(default_factory=Map)
     arrivals: Map[str, int] = field(default_factory=Map)
     states: States | None = field(default=None, repr=False)  # made for the model
     base: Learnt = field(default_factory=Learnt, repr=False)
     since: Map[str, bool] | None = field(default=None, repr=False)
     time: float | None = None
+    past: Past | None = field(default=None, repr=False)
+    unread: int | None = None
+    consents: Map[str, Consent] = field(default_factory=Map)
     _now: list[Learnt] = field(default_factory=list, init=False, repr=False)  # once worked out
 
     def __post_init__(self) -> None:
@@ -81,18 +86,38 @@ class Memory:
     def learnt(self) -> Learnt:
         """What the items have learnt; worked out when first read."""
         if not self._now:
-            users = {*self.told, *self.seen, *self.fitted.labels} if self.since is None else self.since
-            self._now.append(self._folded(users))
+            self._now.append(self._folded(iter(self._unfolded())))
         return self._now[0]
 
-    def _folded(self, users: Iterable[str]) -> Learnt:
+    def _unfolded(self) -> Iterable[str]:
+        """Of whom something was told or taken back that is not in the base, and perhaps others."""
+        unread = self.unread if self.since is not None else 0
+        before = [] if self.past is None or unread is None else self.past.users(unread)
+        here = self.since if self.since is not None else {*self.told.changed, *self.seen.changed, *self.fitted.labels}
+        return dict.fromkeys([*before, *here])
+
+    @property
+    def contents(self) -> Contents:
+        """All that was told."""
+        return self.told, self.seen, self.known
+
+    def _folded(self, users: Iterator[str]) -> Learnt:
         """The base, with what these users told since."""
-        before, after = self.base.folded, {user: self._parts(user) for user in users}
-        moved = {user: parts for user, parts in after.items() if not is_same(parts, before.get(user))}
-        learning, read, others = learning_of(self.fitted), list[tuple[Mapping[int, Sums], int]](), []
-        for user, parts in moved.items():
+        total, company = dict[int, Sums](), self.base.company
+        while some := list(islice(users, _AT_ONCE)):
+            moved = {user: (self.base.parts(user), self._parts(user)) for user in some}
+            moved = {user: both for user, both in moved.items() if both[0] != both[1]}
+            for item, row in self._said(moved).items():
+                total[item] = total[item] + row if item in total else row
+            company = self._company(company, moved)
+        return self.base.with_sums(self.contents, total, company)
+
+    def _said(self, moved: Mapping[str, tuple[Parts | None, Parts]]) -> dict[int, Sums]:
+        """What users say of items now, less what they said before."""
+        read, others = list[tuple[Mapping[int, Sums], int]](), []
+        for user, (before, parts) in moved.items():
             held = self._cache.get(user)
-            of = [(parts, 1)] if user not in before else [(before[user], -1), (parts, 1)]
+            of = [(parts, 1)] if before is None else [(before, -1), (parts, 1)]
             for one, times in of if held is not None else ():
                 read.append((self._held(user, one).said, times))
             others += [(user, one, times) for one, times in of] if held is None else []
@@ -101,20 +126,18 @@ class Memory:
             for user, one, times in others
             for change in changes(self.fitted, self._source(user, one), to_end=False)[0]
         )
-        total = sums_of(learning, changed)
+        total = sums_of(learning_of(self.fitted), changed)
         for said, times in read:
             for item, row in said.items():
                 total[item] = total[item] + times * row if item in total else times * row
-        return self.base.with_sums(moved, total, self._company(moved))
+        return total
 
-    def _company(self, users: Mapping[str, Parts]) -> Company:
+    def _company(self, company: Company, users: Mapping[str, tuple[Parts | None, Parts]]) -> Company:
         """What users met together, with what these have come to meet since."""
-        company = self.base.company
         if self.fitted.list_model is None:
             return company
-        for user, parts in users.items():
+        for user, (folded, parts) in users.items():
             base, after = met_since(self.fitted, self._source(user, parts))
-            folded = self.base.folded.get(user)
             before = [] if folded is None else met_since(self.fitted, self._source(user, folded))[1]
             known = frozenset(base.tolist())
             company = company.moved(known, frozenset(before) - known, frozenset(after) - known)
@@ -129,12 +152,14 @@ class Memory:
         told, seen, known = parts
         attributes = {**self.fitted.described(user_id), **{one.name: one.value for one in known}}
         row = self.fitted.rows.get(user_id)
-        return Source(user_id, row, self._history(row, seen), attributes, told, seen)
+        return Source(user_id, row, history_of(self.fitted, row, seen), attributes, told, seen)
 
     @property
     def users(self) -> list[str]:
         """Those of whom something was told, in the order of their first word."""
-        return sorted(filter(lambda user: any(self._parts(user)), self.arrivals), key=self.arrivals.__getitem__)
+        here = sorted(self.arrivals, key=self.arrivals.__getitem__)
+        users = here if self.past is None else dict.fromkeys([*self.past.users(), *here])
+        return [user for user in users if any(self._parts(user))]
 
     def state(self, user_id: str) -> UserState:
         """What is held about a user; a stranger has the population's belief, and is not kept."""
@@ -152,7 +177,7 @@ class Memory:
     def _held(self, user_id: str, parts: Parts) -> Held:
         """What is held of a user who told, did and is this, under the model of the fit."""
         found = self._cache.get(user_id)
-        if found is not None and is_same(found.parts, parts):
+        if found is not None and found.parts == parts:
             return found
         held = None if found is None else self._moved(found, user_id, parts)
         if held is None:
@@ -164,7 +189,7 @@ class Memory:
     def _moved(self, held: Held, user_id: str, parts: Parts) -> Held | None:
         """The same after more answers, if each is to a question that had none."""
         (before, *_), (after, *_) = held.parts, parts
-        if held.parts[1] is not parts[1] or held.parts[2] is not parts[2] or after[: len(before)] != before:
+        if held.parts[1:] != parts[1:] or after[: len(before)] != before:
             return None
         state, said, labels = held.fitted, dict(held.said), self.fitted.labels.get(user_id, {})
         for place, answer in enumerate(after[len(before) :], len(before)):
@@ -207,23 +232,7 @@ class Memory:
 
     def history(self, user_id: str) -> History | None:
         """What a user did, in the data and since, beside answering; None if nothing."""
-        return self._history(self.fitted.rows.get(user_id), self.seen.get(user_id, ()))
-
-    def _history(self, row: int | None, seen: tuple[Event, ...]) -> History | None:
-        before = self.fitted.events.of(row) if row is not None and self.fitted.events is not None else None
-        since = self._since(seen) if seen else None
-        if before is None or since is None:
-            return since if before is None else before
-        return before + since
-
-    def _since(self, seen: tuple[Event, ...]) -> History:
-        vocabulary = self.fitted.vocabulary
-        return History(
-            self.fitted.catalogue.positions([event.item_id for event in seen]),
-            np.array([(event.liking or 0.0) * vocabulary.strength(event.kind) for event in seen], dtype=np.float64),
-            np.array([np.nan if event.at is None else event.at for event in seen], dtype=np.float64),
-            kind_codes([event.kind for event in seen], vocabulary),
-        )
+        return history_of(self.fitted, self.fitted.rows.get(user_id), self.seen.get(user_id, ()))
 
     def _parts(self, user_id: str) -> Parts:
         return self.told.get(user_id, ()), self.seen.get(user_id, ()), self.known.get(user_id, ())
@@ -235,18 +244,22 @@ class Memory:
         Raises:
             UnknownItem, AnswerError: If one of them cannot be taken; then none is.
         """
-        given = [self.check(answer) for answer in several(answers, Answer)]
+        given = [check_answer(self.fitted, answer) for answer in several(answers, Answer)]
         return self._with(given, told=self._added(self.told, given))
 
-    def _added(self, kept: Map[str, tuple[T, ...]], contents: Iterable[T]) -> Map[str, tuple[T, ...]]:
+    def _added(self, kept: Kept[T], contents: Iterable[T]) -> Kept[T]:
         """With these, but for repeats."""
-        added = kept.mutate()
+        changed = dict[str, tuple[T, ...]]()
         for one in contents:
-            before: tuple[T, ...] = added.get(one.user_id, ())
-            if one.key in self.undone or any(one.key == earlier.key for earlier in before):
+            user = one.user_id
+            before: tuple[T, ...] = changed[user] if user in changed else kept.get(user, ())
+            if self._is_undone(user, one.key) or any(one.key == earlier.key for earlier in before):
                 continue
-            added[one.user_id] = (*before, one)
-        return added.finish()
+            changed[user] = (*before, one)
+        return kept.updated(changed)
+
+    def _is_undone(self, user_id: str, key: str) -> bool:
+        return key in self.undone or (self.past is not None and key in self.past.of(user_id).undone)
 
     def _answered(self, state: UserState, before: tuple[Answer, ...], answer: Answer) -> bool:
         if answer.form is Form.RATE and self.fitted.catalogue.position(answer.item_id) in state.asked:
@@ -268,24 +281,8 @@ class Memory:
         return {
             "base": self._now[0] if known else self.base,
             "since": None if before is None else before.update(dict.fromkeys(users, True)),
+            "unread": None if known else self.unread,
         }
-
-    def check(self, answer: Answer) -> Answer:
-        """The answer with a key, if this model can take it.
-        Raises:
-            UnknownItem: If the model does not hold an item, or cannot read a concept.
-            AnswerError: If the rating is off the scale, or the model knows events and cannot take this kind of answer.
-        """
-        if not isinstance(answer, Answer):
-            raise _strange(answer, Answer)
-        self.fitted.catalogue.positions(answer.items)
-        if answer.form is Form.RATE and answer.value is not None:
-            check_value(self.fitted, answer.value)
-        if answer.form is not Form.RATE:
-            check_form(self.fitted, answer)
-        if is_pseudo(answer):
-            weight_of(answer)
-        return with_key(answer)
 
     def undo(self, user_id: str, key: str | None = None) -> Memory:
         """As if an answer had never been given: by replay, so exactly.
@@ -303,7 +300,7 @@ class Memory:
         """Key of the answer that an undo takes back."""
         answers = self.told.get(normalise_id(user_id, USER), ())
         key = None if key is None else normalise_id(key, "key")
-        if key is not None and key in self.undone:
+        if key is not None and self._is_undone(normalise_id(user_id, USER), key):
             raise AnswerError(f"the answer {key!r} has already been undone. There is nothing left to undo.")
         if not answers:
             raise AnswerError(f"user {user_id!r} has told nothing that could be undone. Tell an answer first.")
@@ -320,8 +317,49 @@ class Memory:
 
     def under(self, model: Model) -> Memory:
         """The same told, under another model that holds the same items and more."""
-        base, since = self._touched(()).values()
-        return replace(self, fitted=model, states=States.for_model(model), base=replace(base), since=since)
+        now = self._touched(())
+        now["base"] = replace(now["base"])  # without what was worked out for the other model
+        return replace(self, fitted=model, states=States.for_model(model), **now)
+
+    def left_in(self, past: Past) -> Memory:
+        """The same told, all of which a log holds now: it is read there again."""
+        contents, now = contents_of(past), self._touched(())
+        if self._now:
+            now["base"] = self._now[0].holding(contents)
+        return self._in(past, contents, **now)
+
+    def unread_in(self, past: Past, after_seq: int) -> Memory:
+        """With the rows of a log after one, which are read when somebody asks; all before it are known."""
+        unread = after_seq if self._now or self.unread is None else min(self.unread, after_seq)
+        return self._in(past, contents_of(past), **{**self._touched(()), "unread": unread})
+
+    def _in(self, past: Past, contents: Contents, **now: Any) -> Memory:
+        told, seen, known = contents
+        names: dict[str, Any] = {"undone": Map(), "arrivals": Map(), "consents": Map(), "past": past}
+        return replace(self, told=told, seen=seen, known=known, **names, **now)
+
+    def pinned(self, user_id: str) -> Memory:
+        """The same, with all that a user told here, and no longer only in a log."""
+        parts = self._parts(user_id)
+        told, seen, known = (kept.updated({user_id: part}) for kept, part in zip(self.contents, parts, strict=True))  # type: ignore[attr-defined]
+        base = self.learnt.holding((told, seen, known))
+        return replace(self, told=told, seen=seen, known=known, base=base, since=Map(), unread=None)
+
+    def dropped(self, user_id: str) -> Memory:
+        """As if a user had never told anything."""
+        told, seen, known = (kept.updated({user_id: ()}) for kept in self.contents)  # type: ignore[attr-defined]
+        consents = self.consents.delete(user_id) if user_id in self.consents else self.consents
+        return replace(self, told=told, seen=seen, known=known, consents=consents, **self._touched([user_id]))
+
+    def consented(self, consents: Iterable[Consent]) -> Memory:
+        """With what users allow from now on."""
+        return replace(self, consents=self.consents.update({one.user_id: one for one in consents}))
+
+    def consent(self, user_id: str) -> Consent | None:
+        """What a user allows; None where they were not asked."""
+        user_id = normalise_id(user_id, USER)
+        here = self.consents.get(user_id)
+        return self.past.of(user_id).consent if here is None and self.past is not None else here
 
     def retracted(self, rows: Iterable[Record]) -> Memory:
         """As if what these rows of a log take back had never been there, told before or later."""
@@ -347,54 +385,12 @@ class Memory:
         Raises:
             OptionError: If none is given, or a name or a value cannot be taken.
         """
-        given = self.check_attributes(several(attributes, Attribute))
+        given = check_attributes(self.fitted, several(attributes, Attribute))
         return self._with(given, known=self._added(self.known, given))
 
-    def check_attributes(self, attributes: Iterable[Attribute]) -> list[Attribute]:
-        """Attributes with keys and with values as they are kept, if this model can take them.
-        Raises:
-            OptionError: If not (:meth:`know`).
-        """
-        given, fitted = list(attributes), self.fitted.attributes
-        if not given:
-            names = "one, such as age=31" if fitted is None else f"one of {', '.join(fitted.coding.names)}"
-            raise OptionError(f"0 attributes are given. Give at least {names}.")
-        coding = Coding(()) if fitted is None else fitted.coding
-        return [replace(with_key(one), value=coding.check({one.name: one.value})[one.name]) for one in given]
 
-
-def _without(kept: Map[str, tuple[T, ...]], user_id: str, key: str) -> Map[str, tuple[T, ...]]:
+def _without(kept: Kept[T], user_id: str, key: str) -> Kept[T]:
     """Without what a user told under a key; the same map where there is no such thing."""
     before = kept.get(user_id, ())
     left = tuple(one for one in before if one.key != key)
-    if len(left) == len(before):
-        return kept
-    return kept.set(user_id, left) if left else kept.delete(user_id)
-
-
-def with_key(content: T) -> T:
-    """The same with a key; a new one where it has none."""
-    return content if content.key else replace(content, key=uuid.uuid4().hex)
-
-
-def several(given: T | Iterable[T], kind: type[T]) -> list[T]:
-    """One or several, as a list.
-    Raises:
-        AnswerError, DataError: If something else is among them.
-    """
-    if isinstance(given, kind):
-        return [given]
-    if not isinstance(given, Iterable) or isinstance(given, (str, bytes, type)):
-        raise _strange(given, kind)
-    found = list(given)
-    for one in found:
-        if not isinstance(one, kind):
-            raise _strange(one, kind)
-    return found
-
-
-def _strange(one: object, kind: type) -> InputError:
-    said = f"{shown(one)} is a {type(one).__name__}. Give what"
-    if kind is Answer:
-        return AnswerError(f"{said} question.answer(...) or palate.rate(...) makes.")
-    return DataError(f"{said} palate.events(...) makes.")
+    return kept if len(left) == len(before) else kept.updated({user_id: left})

@@ -25,8 +25,9 @@ from palate.entities import USER, Answer, Question
 from palate.errors import OptionError
 from palate.errors.checks import instance, mapping, normalise_id
 from palate.loop.ask_user import allowed_items, among, given_to
-from palate.loop.memory import Memory, several
+from palate.loop.memory import Memory
 from palate.loop.offered import candidates_of
+from palate.loop.taken import several
 from palate.loop.wording import worded
 from palate.model.counted import is_repeat
 from palate.model.model import Model

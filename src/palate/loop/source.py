@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from palate.encoders.histories.events import History
+from palate.encoders.histories.history import kind_codes
 from palate.entities import Answer
+from palate.model.model import Model
 from palate.posteriors.attribute_coding import Told
 from palate.records import Attribute, Event
 
@@ -22,3 +26,22 @@ class Source(NamedTuple):
     known: Mapping[str, Told]
     answers: Sequence[Answer]
     seen: Sequence[Event] = ()
+
+
+def history_of(model: Model, row: int | None, seen: Sequence[Event]) -> History | None:
+    """What a user did, in the data and since, beside answering; None if nothing.
+
+    Args:
+        row: Of the user in the data; None for somebody new.
+        seen: What they did since.
+    """
+    before = model.events.of(row) if row is not None and model.events is not None else None
+    if not seen:
+        return before
+    since = History(
+        model.catalogue.positions([event.item_id for event in seen]),
+        np.array([(event.liking or 0.0) * model.vocabulary.strength(event.kind) for event in seen], dtype=np.float64),
+        np.array([np.nan if event.at is None else event.at for event in seen], dtype=np.float64),
+        kind_codes([event.kind for event in seen], model.vocabulary),
+    )
+    return since if before is None else before + since

@@ -10,49 +10,13 @@ import scipy.sparse as sparse
 
 from palate.arrays import Array
 from palate.encoders.histories.events import History
-from palate.entities import Answer, Form
-from palate.errors import AnswerError, MissingExtra, OptionError
+from palate.entities import Answer
 from palate.model.model import Model
 from palate.posteriors.attribute_coding import Told
 from palate.posteriors.attributes import combined, no_wider
 from palate.posteriors.belief import Belief
-from palate.records import Event
 
 ASK_AGAIN = 0.25  # of a rating that is left, below which its item may be asked about again: two half-lives
-
-
-def check_value(model: Model, value: float) -> None:
-    """Raises AnswerError if a rating is off the scale, or one of an event says nothing."""
-    model.scale.check(value)
-    if model.taste.likelihood.events_only and value == 0.0:
-        raise AnswerError("the answer 0 says neither for nor against. Give like (1) or dislike (-1).")
-
-
-def check_events(model: Model, events: list[Event]) -> list[Event]:
-    """The events, if the model can take them.
-
-    Raises:
-        UnknownItem, DataError: If it does not hold an item, or knows no such kind.
-    """
-    model.catalogue.positions([event.item_id for event in events])
-    for event in events:
-        model.vocabulary.word(event.kind)
-    return events
-
-
-def check_form(model: Model, answer: Answer) -> None:
-    """Whether the model can take an answer to something else than "rate this".
-
-    Raises:
-        UnknownItem: If it cannot read a concept.
-        AnswerError: If it knows events only, or its encoder is not there.
-    """
-    try:
-        model.taste.likelihood.check_forms((answer.form,))
-        if answer.form is Form.CONCEPT:
-            model.concept(answer.item_id)
-    except (OptionError, MissingExtra) as error:
-        raise AnswerError(str(error)) from error
 
 
 @dataclass(frozen=True, slots=True, eq=False)

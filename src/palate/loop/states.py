@@ -77,8 +77,3 @@ class States:
             if len(self._kept) > self.size:
                 self._kept.popitem(last=False)
         return held
-
-
-def is_same(parts: Parts, others: Parts | None) -> bool:
-    """Whether both are the very same."""
-    return others is not None and all(mine is theirs for mine, theirs in zip(parts, others, strict=True))

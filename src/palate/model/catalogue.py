@@ -105,6 +105,14 @@ class Catalogue:
             has,
         )
 
+    def reordered(self, order: NDArray[np.intp], counted: Catalogue) -> Catalogue:
+        """Those of its items that stand at ``order``, (k,), rated as in another catalogue of k."""
+        blocks = (
+            block if block.words is None else replace(block, words=block.words.take(order)) for block in self.blocks
+        )
+        content, has = (None if part is None else part[order] for part in (self.content, self.has))
+        return Catalogue(self.table[order], content, counted.counts, counted.levels, tuple(blocks), self.sizes, has)
+
     def counting(self, places: NDArray[np.intp], told: NDArray[np.int64]) -> Catalogue:
         """The same with ratings more or, where some are taken back, fewer: of some items, (k,), by level, (k, R)."""
         counts, levels = self.counts.copy(), self.levels.copy()

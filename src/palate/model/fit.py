@@ -257,7 +257,7 @@ def fit_taste(
         content: Encodings of the items, (I, E).
         sizes: Columns of each block of it, where there are several or items lack one: that is NaN then.
     """
-    answers = _observed(answers, likelihood)
+    answers = observed(answers, likelihood)
     rated = np.unique(answers.values.indices)  # the others would only repeat what the prior says, and slow it down
     encodings = np.zeros((answers.values.shape[1], 0)) if content is None else content.astype(np.float64)
     fitted = fit(
@@ -272,10 +272,10 @@ def fit_taste(
     if not likelihood.events_only:
         counts = np.bincount(answers.values.indices, minlength=len(encodings))[rated].astype(np.float64)
         fitted = replace(fitted, prior=of_answers(fitted.prior, fitted.factors, encodings[rated], counts))
-    return Taste.build(_items(fitted, rated, encodings), fitted.likelihood), fitted.prior, fitted.user_noise
+    return Taste.build(items_of(fitted, rated, encodings), fitted.likelihood), fitted.prior, fitted.user_noise
 
 
-def _observed(answers: Answers, likelihood: Likelihood) -> Answers:
+def observed(answers: Answers, likelihood: Likelihood) -> Answers:
     """Answers as the fit takes them."""
     values, weights = likelihood.observed(answers.values.data)
     if weights is not None and answers.weights is not None:
@@ -283,7 +283,7 @@ def _observed(answers: Answers, likelihood: Likelihood) -> Answers:
     return Answers(answers.matrix(values), answers.weights if weights is None else weights)
 
 
-def _items(fitted: Fitted, rated: NDArray[np.intp], encodings: Array) -> Items:
+def items_of(fitted: Fitted, rated: NDArray[np.intp], encodings: Array) -> Items:
     """Beliefs about all items; of those nobody rated, what their content says, as unsure as it is."""
     means, covariances, noise = fitted.factors, fitted.covariances, fitted.noise
     n_items, size = len(encodings), means.shape[1]

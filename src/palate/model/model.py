@@ -78,6 +78,7 @@ class Model:
         content_variances: Of words and of vectors in answers (:mod:`palate.posteriors.content_part`).
         new_item_weights: Of words and of vectors in who meets a new item (:mod:`palate.ranking.experts.content`).
         labels: By user and position, the rows that labels put in the place of those of the data in this fit.
+        withdrawn: Ids of items that are shown and asked about no more; what was said of them counts as before.
         vocabulary: What events mean, with the strengths that the fit has learnt.
         fitted: As the fit left it, where items have learnt since; None: this is it.
     """
@@ -106,11 +107,17 @@ class Model:
     labels: Labels = field(default_factory=dict)
     content_variances: tuple[float, float] = (0.0, 0.0)
     new_item_weights: tuple[float, float] = (0.0, 0.0)
+    withdrawn: frozenset[str] = frozenset()
     fitted: Model | None = None
 
     def learnt(self, items: Items, catalogue: Catalogue) -> Model:
         """With items that have learnt since the fit. All that is made of its people and of histories stays as it is."""
         return replace(self, taste=replace(self.taste, items=items), catalogue=catalogue, fitted=self.fitted or self)
+
+    @cached_property
+    def out_of_lists(self) -> NDArray[np.intp]:
+        """Positions of those that are withdrawn."""
+        return self.catalogue.known_positions(sorted(self.withdrawn))
 
     @cached_property
     def history_encoder(self) -> HistoryEncoder:

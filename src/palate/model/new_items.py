@@ -41,6 +41,32 @@ def extend(model: Model, items: Any, folder: Path | None = None, on_corrupt: OnC
     return _appended(model, without_media(table), _encode_new(model, table, new.folder, on_corrupt))
 
 
+def change(model: Model, items: Any, folder: Path | None = None, on_corrupt: OnCorrupt = "raise") -> Model:
+    """The model with other content of items that it holds.
+
+    Of one that nobody has answered about, what is expected comes from the new content; of the others answers say more,
+    and the next fit weighs both.
+
+    Raises:
+        DataError: If the model does not hold one, one comes twice, or a row cannot be read.
+    """
+    one_of(on_corrupt, get_args(OnCorrupt), "on_corrupt")
+    new = take_items(items, folder)
+    table = item_table(new, new.items[ITEM].to_list())
+    strange = [item for item in table[ITEM].to_list() if item not in model.catalogue]
+    if strange:
+        raise DataError(f"item {strange[0]!r} is not in the model. Add it first.")
+    places, n = model.catalogue.positions(table[ITEM].to_list()), len(model.catalogue)
+    both = _appended(model, without_media(table), _encode_new(model, table, new.folder, on_corrupt))
+    order = np.arange(n)
+    order[places] = n + np.arange(len(places))
+    old, more = model.taste.items, both.taste.items
+    found = np.where(model.catalogue.counts > 0.0, np.arange(n), order)
+    moved = Items(more.level[found], more.factors[found], more.spread.take(found), more.noise[found])
+    taste = replace(model.taste, items=moved if (found != np.arange(n)).any() else old)
+    return replace(model, catalogue=both.catalogue.reordered(order, model.catalogue), taste=taste)
+
+
 def _encode_new(model: Model, table: pl.DataFrame, folder: Path | None, on_corrupt: OnCorrupt) -> Vectors | None:
     """The content of new items, (n, E), block by block as the model was fitted; NaN where an item has nothing."""
     texts = Dataset(pl.DataFrame(), table, pl.DataFrame()).item_texts()

@@ -17,7 +17,7 @@ from palate.encoders.histories.events import Events
 from palate.encoders.histories.history import KINDS
 from palate.encoders.text.lora import Lora
 from palate.encoders.text.words import ItemWords
-from palate.entities import USER
+from palate.entities import ITEM, USER
 from palate.errors import ModelFolderError
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
@@ -83,6 +83,7 @@ def parts_of(model: Model) -> Parts:
         "users": pl.DataFrame({USER: model.user_ids}, schema={USER: pl.String}),
         **_attribute_tables(model),
         "labels": _label_table(model),
+        **({"withdrawn": pl.DataFrame({ITEM: sorted(model.withdrawn)})} if model.withdrawn else {}),
     }
     return config, arrays, tables
 
@@ -270,6 +271,7 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
         **_content(config.get("content", {"variances": (0.0, 0.0), "new_items": (0.0, 0.0)})),
         labels=_labels(tables["labels"], n_items) if "labels" in tables else {},
         vocabulary=Vocabulary(**config.get("events", {})),  # older models know none
+        withdrawn=frozenset(tables["withdrawn"][ITEM].to_list()) if "withdrawn" in tables else frozenset(),
     )
 
 

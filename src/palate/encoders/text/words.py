@@ -199,6 +199,10 @@ class ItemWords:
         new = self.words.rows(item_words(table))
         return ItemWords(self.words, sparse.csr_array(sparse.vstack([self.rows, new], format="csr")))
 
+    def take(self, items: NDArray[np.intp]) -> ItemWords:
+        """What some of them say."""
+        return ItemWords(self.words, self.rows[items])
+
     def arrays(self) -> dict[str, NDArray[Any]]:
         """For a model folder."""
         return {

@@ -44,6 +44,7 @@ class LoadedFolder:
         tables: By file.
         generation: 1 for the first save into the folder, then one more each time.
         notes: What the person should know, such as that a damaged checkpoint was passed over. Empty if all is well.
+        digest: SHA-256 of everything.
     """
 
     config: dict[str, Any]
@@ -51,6 +52,7 @@ class LoadedFolder:
     tables: dict[str, pl.DataFrame]
     generation: int
     notes: list[str]
+    digest: str = ""
 
 
 def save_folder(
@@ -87,6 +89,11 @@ def save_folder(
     return generation
 
 
+def digest_of(folder: Path) -> str:
+    """Of the checkpoint that was saved last (:attr:`LoadedFolder.digest`)."""
+    return str(manifest.read(folder, CONFIG)["sha256"])
+
+
 def load_folder(folder: Path) -> LoadedFolder:
     """Load the newest checkpoint that is whole.
 
@@ -94,7 +101,7 @@ def load_folder(folder: Path) -> LoadedFolder:
         ModelFolderError: If there is none, or if it is unsafe, of a newer format or holds sick numbers.
         LimitError: If a table is larger than a limit of :mod:`palate.store.model_folder.bounded`.
     """
-    _check_folder(folder)
+    check_folder(folder)
     damages: list[str] = []
     for name in (CONFIG, PREVIOUS):
         try:
@@ -154,10 +161,11 @@ def _load(folder: Path, name: str, damages: list[str]) -> LoadedFolder:
             tables[stem] = bounded.from_parquet(data, str(folder / content))
     generation = document["generation"]
     notes = [f"{damage}; generation {generation} of {name} was loaded instead. Save again." for damage in damages]
-    return LoadedFolder(document["config"], arrays, tables, generation, notes)
+    return LoadedFolder(document["config"], arrays, tables, generation, notes, document["sha256"])
 
 
-def _check_folder(folder: Path) -> None:
+def check_folder(folder: Path) -> None:
+    """Raises ModelFolderError if a folder is none of a model, or holds a link."""
     try:
         links = [entry.name for entry in os.scandir(folder) if entry.is_symlink()]
     except OSError as error:

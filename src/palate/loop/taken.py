@@ -1,0 +1,115 @@
+"""What of a log a model can take."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import TypeVar
+
+from palate.entities import Answer, Form
+from palate.errors import AnswerError, DataError, InputError, MissingExtra, OptionError
+from palate.errors.checks import shown
+from palate.model.model import Model
+from palate.oracles.pseudo_labels import is_pseudo, weight_of
+from palate.posteriors.attribute_coding import Coding
+from palate.records import Attribute, Event
+
+T = TypeVar("T", bound=Answer | Event | Attribute)
+
+
+def check_answer(model: Model, answer: Answer) -> Answer:
+    """The answer with a key, if a model can take it.
+
+    Raises:
+        UnknownItem: If the model does not hold an item, or cannot read a concept.
+        AnswerError: If the rating is off the scale, or the model knows events and cannot take this kind of answer.
+    """
+    if not isinstance(answer, Answer):
+        raise strange(answer, Answer)
+    model.catalogue.positions(answer.items)
+    if answer.form is Form.RATE and answer.value is not None:
+        check_value(model, answer.value)
+    if answer.form is not Form.RATE:
+        check_form(model, answer)
+    if is_pseudo(answer):
+        weight_of(answer)
+    return with_key(answer)
+
+
+def check_value(model: Model, value: float) -> None:
+    """Raises AnswerError if a rating is off the scale, or one of an event says nothing."""
+    model.scale.check(value)
+    if model.taste.likelihood.events_only and value == 0.0:
+        raise AnswerError("the answer 0 says neither for nor against. Give like (1) or dislike (-1).")
+
+
+def check_events(model: Model, events: list[Event]) -> list[Event]:
+    """The events, if the model can take them.
+
+    Raises:
+        UnknownItem, DataError: If it does not hold an item, or knows no such kind.
+    """
+    model.catalogue.positions([event.item_id for event in events])
+    for event in events:
+        model.vocabulary.word(event.kind)
+    return events
+
+
+def check_form(model: Model, answer: Answer) -> None:
+    """Whether the model can take an answer to something else than "rate this".
+
+    Raises:
+        UnknownItem: If it cannot read a concept.
+        AnswerError: If it knows events only, or its encoder is not there.
+    """
+    try:
+        model.taste.likelihood.check_forms((answer.form,))
+        if answer.form is Form.CONCEPT:
+            model.concept(answer.item_id)
+    except (OptionError, MissingExtra) as error:
+        raise AnswerError(str(error)) from error
+
+
+def check_attributes(model: Model, attributes: Iterable[Attribute]) -> list[Attribute]:
+    """Attributes with keys and with values as they are kept, if a model can take them; one that knows none takes all.
+
+    Raises:
+        OptionError: If none is given, or a name or a value cannot be taken.
+    """
+    given, fitted = list(attributes), model.attributes
+    if not given:
+        names = "one, such as age=31" if fitted is None else f"one of {', '.join(fitted.coding.names)}"
+        raise OptionError(f"0 attributes are given. Give at least {names}.")
+    coding = Coding(()) if fitted is None else fitted.coding
+    return [replace(with_key(one), value=coding.check({one.name: one.value})[one.name]) for one in given]
+
+
+def with_key(content: T) -> T:
+    """The same with a key; a new one where it has none."""
+    return content if content.key else replace(content, key=uuid.uuid4().hex)
+
+
+def several(given: T | Iterable[T], kind: type[T]) -> list[T]:
+    """One or several, as a list.
+
+    Raises:
+        AnswerError, DataError: If something else is among them.
+    """
+    if isinstance(given, kind):
+        return [given]
+    if not isinstance(given, Iterable) or isinstance(given, (str, bytes, type)):
+        raise strange(given, kind)
+    found = list(given)
+    for one in found:
+        if not isinstance(one, kind):
+            raise strange(one, kind)
+    return found
+
+
+def strange(one: object, kind: type) -> InputError:
+    """The error that something else than this was given."""
+    said = f"{shown(one)} is a {type(one).__name__}. Give what"
+    if kind is Answer:
+        return AnswerError(f"{said} question.answer(...) or palate.rate(...) makes.")
+    return DataError(f"{said} palate.events(...) makes.")

@@ -1,0 +1,88 @@
+"""A fit of the data and of everything in a log, and its options as they are kept for the next one."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from palate.arrays import Progress
+from palate.datasets.tables import Dataset
+from palate.datasets.views import with_attributes
+from palate.encoders.protocol import Encoder, not_here
+from palate.entities import Answer
+from palate.errors import InputError, OptionError
+from palate.loop.checkpoint import Checkpoint, replayed
+from palate.loop.memory import Memory
+from palate.loop.taken import check_answer
+from palate.model.fit import fit_model
+from palate.posteriors import likelihoods
+from palate.posteriors.likelihood import Likelihood
+from palate.records import Attribute, Event, Record
+from palate.store.protocol import active
+
+DATA = "data"  # in the model folder: what a refit starts from
+
+
+def fitted(
+    folder: Path,
+    rows: list[Record],
+    data: Dataset,
+    seed: int,
+    progress: Progress | None,
+    withdrawn: frozenset[str] = frozenset(),
+    held_back: frozenset[str] = frozenset(),
+    **options: Any,
+) -> Checkpoint:
+    """A fit of the data and of everything in a log.
+
+    Args:
+        withdrawn: Items that stay out of lists.
+        held_back: Keys of labels that the fit is not told; they follow as those that come after it.
+    """
+    written = _written(options)
+    contents = [row.content for row in active(rows)]
+    events = [one for one in contents if isinstance(one, Event)]
+    attributes = [one for one in contents if isinstance(one, Attribute)]
+    answers = [one for one in contents if isinstance(one, Answer)]
+    last = rows[-1].seq if rows else 0
+    known = with_attributes(data, attributes)
+    taught = [one for one in answers if one.key not in held_back]
+    model = fit_model(known, labels=taught, seen=events, seed=seed, progress=progress, **options)
+    memory = Memory(replace(model, withdrawn=withdrawn))
+    for answer in answers:
+        try:
+            check_answer(memory.fitted, answer)
+        except InputError as error:
+            fact = str(error).partition(". ")[0]
+            raise OptionError(
+                f"{folder} keeps answers that this data does not fit: {fact}. Give another folder."
+            ) from None
+    memory, notes = replayed(memory, rows, last)
+    media = None if data.folder is None else Path(os.path.abspath(data.folder))
+    return Checkpoint(memory, seed, last, last, written, media, notes, erased_seq=last)
+
+
+def _written(options: dict[str, Any]) -> dict[str, Any]:
+    """As JSON holds them: of an encoder that was given its name, of a likelihood what it is made from."""
+    return {name: value if _is_plain(value) else _as_dict(value) for name, value in options.items()}
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, (str, bool, int))
+
+
+def _as_dict(value: Likelihood | Encoder) -> dict[str, Any]:
+    return likelihoods.as_dict(value) if isinstance(value, Likelihood) else {"given": value.name}
+
+
+def given_again(value: Any) -> Any:
+    """An option as it was given.
+
+    Raises:
+        OptionError: If it was an encoder.
+    """
+    if isinstance(value, dict) and "given" in value:
+        raise not_here(value["given"])
+    return likelihoods.named(**value) if isinstance(value, dict) else value

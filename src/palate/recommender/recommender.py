@@ -1,0 +1,383 @@
+"""A learner and its log: what an application uses. Everything told is on the disk before a call returns."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from functools import wraps
+from pathlib import Path
+from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, cast
+
+from palate.arrays import Progress
+from palate.datasets.convert import write_folder
+from palate.datasets.readers.formats import refuse_data_folder
+from palate.datasets.tables import Dataset
+from palate.encoders.protocol import Encoder
+from palate.entities import USER, Answer
+from palate.errors import ConsentError, ModelFolderError, OptionError
+from palate.errors.checks import flag, key_of, normalise_id, path_of
+from palate.errors.checks import several as several_of
+from palate.learner import Learner
+from palate.loop import checkpoint
+from palate.loop.checkpoint import folder_of, open_log
+from palate.loop.taken import check_answer, check_attributes, check_events, several
+from palate.model.fit import FitArguments, check_arguments
+from palate.model.new_items import change
+from palate.recommender import versions
+from palate.recommender.fitting import DATA, fitted, given_again
+from palate.recommender.live import Live, opened
+from palate.recommender.privacy import Erased, allows, erase, forget_owed, held_on
+from palate.recommender.versions import Version
+from palate.records import Attribute, Consent, Event, Record
+from palate.store.model_folder.folder import check_folder
+from palate.store.model_folder.manifest import CONFIG
+
+NOBODY = "palate: nobody"  # in whose place a user is who does not allow lists made from what is held on them
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def _serves(method: Callable[Concatenate[Learner, str, P], R]) -> Callable[Concatenate[Recommender, str, P], R]:
+    """The same call; of a user who does not allow ``serve``, as of a stranger."""
+
+    @wraps(method)
+    def read(self: Recommender, user_id: str, *args: P.args, **kwargs: P.kwargs) -> R:
+        learner = self._live.now()
+        user_id = user_id if allows(learner.memory.consent(user_id), "serve") else NOBODY
+        return method(learner, user_id, *args, **kwargs)
+
+    return cast("Callable[Concatenate[Recommender, str, P], R]", read)
+
+
+def _asks(method: Callable[Concatenate[Learner, str, P], R]) -> Callable[Concatenate[Recommender, str, P], R]:
+    """The same call, unless a user does not allow ``ask``."""
+
+    @wraps(method)
+    def read(self: Recommender, user_id: str, *args: P.args, **kwargs: P.kwargs) -> R:
+        learner = self._live.now()
+        consent = learner.memory.consent(user_id)
+        if not allows(consent, "ask"):
+            said = ", ".join(consent.purposes if consent is not None else ()) or "nothing"
+            raise ConsentError(f"a user who allows {said} is not asked. Record a new consent with the purpose ask.")
+        return method(learner, user_id, *args, **kwargs)
+
+    return cast("Callable[Concatenate[Recommender, str, P], R]", read)
+
+
+def _reads(method: Callable[Concatenate[Learner, P], R]) -> Callable[Concatenate[Recommender, P], R]:
+    """The same call on the learner as it is now, with what other processes have told since."""
+
+    @wraps(method)
+    def read(self: Recommender, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(self._live.now(), *args, **kwargs)
+
+    return cast("Callable[Concatenate[Recommender, P], R]", read)
+
+
+class Recommender:
+    """A learner and its log, in a folder. Use as a context manager; threads and processes may share the folder.
+
+    Labels, events and attributes are rows of one append-only log. A call that tells something returns when its row is
+    on the disk; every other recommender on the folder sees it with its next call.
+
+    Example:
+        >>> from palate import Dataset, Recommender, events, rate
+        >>> from palate.datasets import planted_world
+        >>> import numpy as np, tempfile
+        >>> data = planted_world(users=60, items=40, rng=np.random.default_rng(0)).dataset
+        >>> folder = tempfile.mkdtemp() + "/model"
+        >>> with Recommender.create(folder, data, encoder="none") as recommender:
+        ...     for question in recommender.ask("ann", k=2):
+        ...         record = recommender.tell(question.answer(4))
+        >>> with Recommender.open(folder) as again:
+        ...     len(again.learner.told["ann"])
+        2
+    """
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+
+    @classmethod
+    def create(
+        cls,
+        place: str | Path,
+        data: Dataset,
+        *,
+        seed: int = 0,
+        progress: Progress | None = None,
+        again: bool = False,
+        store: str | Path | None = None,
+        **options: Unpack[FitArguments],
+    ) -> Self:
+        """Fit a model to data and keep both in a new folder.
+
+        Args:
+            place: A folder, made if missing.
+            seed, progress: As of :meth:`palate.Learner.fit`, and so are all further options.
+            again: Whether a model that is there may be replaced. Its log stays, and counts in the fit.
+            store: Where the log is, if not in the folder: a path, or ``postgresql://...``.
+        Raises:
+            OptionError: If there is a model, or its log holds an answer that the data does not fit.
+            DataError: If the data has nothing to learn from.
+        """
+        folder = folder_of(place)
+        given = check_arguments({"data": data, "seed": seed, "progress": progress, **options})
+        if not flag(again, "again") and (folder / CONFIG).exists():
+            raise OptionError(f"{folder} holds a model. Open it with Recommender.open, or give again=True.")
+        refuse_data_folder(folder)
+        log = open_log(folder, store) if store is not None or (folder.exists() and any(folder.iterdir())) else None
+        try:
+            if log is not None:
+                checkpoint.move_old(folder, log)
+            found = fitted(folder, [] if log is None else list(log.records()), **given)
+            log = open_log(folder, store) if log is None else log  # of a fit that fails nothing is left in a new folder
+            write_folder(data, folder / DATA)
+            return cls(Live(folder, log, checkpoint.save_model(folder, found)))
+        except BaseException:
+            if log is not None:
+                log.close()
+            raise
+
+    @classmethod
+    def open(cls, place: str | Path, *, encoders: Iterable[Encoder] = (), store: str | Path | None = None) -> Self:
+        """Open a model folder and its log, of which it reads what has come lately, and the rest when it is needed.
+
+        Args:
+            encoders: Those of your own that it was fitted with.
+            store: Where the log is, if not in the folder: a path, or ``postgresql://...``.
+        Raises:
+            ModelFolderError: If it is none, damaged, unsafe or of a newer format.
+            StoreError: If the log cannot be used.
+        """
+        folder = folder_of(place)
+        check_folder(folder)
+        live = opened(folder, store, encoders)
+        if live.checkpoint.owed:  # a process died while it erased somebody
+            forget_owed(live)
+        return cls(live)
+
+    @property
+    def learner(self) -> Learner:
+        """The learner as it is now: a pure value, which later calls do not change. Once closed, as it was last."""
+        return self._live.learner if self._live.is_closed else self._live.now()
+
+    @property
+    def last_seq(self) -> int:
+        """The last row of the log."""
+        with self._live.turn:
+            if not self._live.is_closed:
+                self._live.catch_up()
+            return self._live.checkpoint.last_seq
+
+    ask = _asks(Learner.ask)
+    ask_about = _reads(Learner.ask_about)
+    ask_pairs = _reads(Learner.ask_pairs)
+    decide = _asks(Learner.decide)
+    recommend = _serves(Learner.recommend)
+    recommend_all = _reads(Learner.recommend_all)
+    companions = _serves(Learner.companions)
+    profile = _serves(Learner.profile)
+
+    def tell(self, answers: Answer | Iterable[Answer]) -> list[Record]:
+        """Keep an answer or several, all or none.
+
+        A repeat of a key with the same content changes nothing.
+
+        Returns:
+            A row an answer.
+        Raises:
+            UnknownItem, AnswerError: If one of them cannot be taken, or its key belongs to another.
+            StoreError: If the disk refuses; nothing is kept then.
+        """
+        model = self._live.model()
+        return self._live.log.append([check_answer(model, answer) for answer in several(answers, Answer)])
+
+    def see(self, events: Event | Iterable[Event]) -> list[Record]:
+        """Keep events (:func:`palate.events`), all or none.
+
+        Raises:
+            UnknownItem, DataError: If the model does not hold an item, or knows no such kind.
+        """
+        model = self._live.model()
+        return self._live.log.append(check_events(model, several(events, Event)))
+
+    def know(self, user_id: str, /, *, key: str = "", **attributes: Any) -> list[Record]:
+        """Keep who a user is, by attributes such as age. A model that knows none leaves them to the next refit.
+
+        Args:
+            key: Made by the client, for all of them together: a repeat changes nothing.
+        Raises:
+            OptionError: If none is given, or a name or a value cannot be taken.
+        """
+        model, key = self._live.model(), key_of(key)
+        given = [Attribute(user_id, name, value, key and f"{key}:{name}") for name, value in attributes.items()]
+        return self._live.log.append(check_attributes(model, given))
+
+    def undo(self, user_id: str, key: str | None = None) -> Record:
+        """Take an answer back, as if it had never been given.
+
+        Args:
+            key: Of the answer; the user's last one if None.
+        Returns:
+            The row that takes it back.
+        Raises:
+            AnswerError: If there is nothing to undo.
+        """
+        return self._live.log.retract(self._live.now().memory.to_undo(user_id, key))
+
+    def consent(
+        self, user_id: str, purposes: Iterable[str], *, version: str, at: float | None = None, key: str = ""
+    ) -> Record:
+        """Keep what a user allows from now on. Of a user without any consent everything is allowed.
+
+        Args:
+            purposes: Of ``serve`` (lists from what is held on them; without it they get a stranger's), ``ask`` and
+                ``research``; none: nothing.
+            version: Of the text that they were shown.
+            at: When, in seconds since the epoch.
+            key: Made by the client: a repeat changes nothing.
+        """
+        given = Consent(user_id, tuple(several_of(purposes, "purposes", "['ask']")), version, at, key)
+        return self._live.log.append([given])[0]
+
+    def export_user(self, user_id: str) -> dict[str, Any]:
+        """Everything that is held on a user, as JSON can say it, at one moment."""
+        return held_on(self._live, normalise_id(user_id, USER))
+
+    def erase(self, user_id: str, *, key: str = "") -> Erased:
+        """Take everything of a user out of the log, the data and the models, for good.
+
+        Their rows keep their place in the log and nothing of what they said. The model forgets at once, approximately
+        where its fit knew them; the next refit is exact. It may take as long as some sweeps of a fit; tells go on.
+
+        Args:
+            key: Made by the client: a repeat changes nothing.
+        Raises:
+            StoreError: If the disk refuses. What is not done then is done by the next call, or when the folder is
+                opened.
+        """
+        return erase(self._live, normalise_id(user_id, USER), key)
+
+    def versions(self) -> list[Version]:
+        """The model that serves and those kept before it, newest first."""
+        return versions.versions_of(self._live.folder)
+
+    def promote(self, version: str) -> Version:
+        """Let a kept version serve; what was told since its fit is replayed, so no label is lost.
+
+        Raises:
+            OptionError: If it is not kept.
+            ModelFolderError: If it is damaged, sick, or does not fit the labels of this folder.
+        """
+        with self._live.changing:
+            place = versions.place_of(self._live.folder, version)
+            found = checkpoint.read_model(place, self._live.encoders.values())
+            live = self._live.now().memory
+            versions.check_alike(found.memory.fitted, live.fitted)
+            health = versions.check_health(found.memory, live)
+            if health.faults:
+                raise ModelFolderError(f"version {version} is not promoted: {'; '.join(health.faults)}. Refit.")
+            self._live.replace(found, keep=True)
+            forget_owed(self._live)
+        return self.versions()[0]
+
+    def rollback(self) -> Version:
+        """Let the version before serve again.
+
+        Raises:
+            OptionError: If none is kept.
+        """
+        live, *before = self.versions()
+        earlier = [one.id for one in before if int(one.id) < int(live.id)]
+        if not earlier:
+            raise OptionError(f"{self._live.folder} keeps no version before {live.id}. Refit it.")
+        return self.promote(earlier[0])
+
+    def change_items(
+        self, items: Any, *, folder: str | Path | None = None, on_corrupt: Literal["raise", "skip"] = "raise"
+    ) -> int:
+        """Other content of items that the model holds; what their answers have taught stays.
+
+        Returns:
+            How many.
+        Raises:
+            DataError: If the model does not hold one, one comes twice, or a row cannot be read.
+        """
+        where = None if folder is None else path_of(folder, "folder")
+        with self._live.changing, self._live.turn:
+            memory = self._live.now().memory
+            model = change(memory.fitted, items, where, on_corrupt)
+            self._live.replace(replace(self._live.checkpoint, memory=memory.under(model)))
+            return len(items)
+
+    def withdraw_items(self, item_ids: str | Iterable[str], *, again: bool = False) -> int:
+        """Take items out of lists and questions; what was said of them counts as before.
+
+        Args:
+            again: Whether they are to be shown again instead.
+        Returns:
+            How many are withdrawn now.
+        Raises:
+            UnknownItem: If the model does not hold one.
+        """
+        ids = [item_ids] if isinstance(item_ids, str) else several_of(item_ids, "item_ids", "['i7']")
+        with self._live.changing, self._live.turn:
+            memory = self._live.now().memory
+            names = frozenset(memory.fitted.catalogue.ids[place] for place in memory.fitted.catalogue.positions(ids))
+            before = memory.fitted.withdrawn
+            model = replace(memory.fitted, withdrawn=before - names if again else before | names)
+            self._live.replace(replace(self._live.checkpoint, memory=memory.under(model)))
+            return len(model.withdrawn)
+
+    def add_items(
+        self, items: Any, *, folder: str | Path | None = None, on_corrupt: Literal["raise", "skip"] = "raise"
+    ) -> int:
+        """New items, in every list from now on (:meth:`palate.Learner.with_items`).
+
+        Returns:
+            How many.
+        Raises:
+            DataError: If an id is in the model already or comes twice, or a row cannot be read.
+        """
+        with self._live.changing, self._live.turn:
+            memory = self._live.now().memory
+            more = Learner(memory).with_items(items, folder=folder, on_corrupt=on_corrupt).memory
+            self._live.replace(replace(self._live.checkpoint, memory=more))
+            return len(more.model.catalogue) - len(memory.model.catalogue)
+
+    def refit(
+        self,
+        data: Dataset | None = None,
+        *,
+        progress: Progress | None = None,
+        **options: Unpack[FitArguments],
+    ) -> None:
+        """Batch fit from the data and the log; the folder changes in one step.
+
+        Args:
+            data: In the place of what the folder keeps.
+            progress: Called with (what, done, of).
+            options: In the place of those of the last fit.
+        Raises:
+            OptionError: If the log holds an answer that the data does not fit.
+        """
+        given = check_arguments({"progress": progress, **({} if data is None else {"data": data}), **options})
+        with self._live.changing:
+            memory, before = self._live.now().memory, self._live.checkpoint
+            kept = {} if data is not None else {"data": self._live.data()}
+            chosen = {**(before.options or {}), **self._live.encoders, "seed": before.seed, **kept, **given}
+            chosen["withdrawn"] = memory.fitted.withdrawn
+            chosen = {name: given_again(value) for name, value in chosen.items()}
+            found = fitted(self._live.folder, list(self._live.log.records()), **chosen)  # others may tell meanwhile
+            self._live.replace(found, data, keep=True)
+            forget_owed(self._live)
+
+    def close(self) -> None:
+        """Let the folder go. What was told is on the disk already."""
+        self._live.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.close()
