@@ -255,7 +255,7 @@ class Learner:
         Raises:
             UnknownItem, AnswerError: If it cannot.
         """
-        return self.memory.check(answer)
+        return taken.check_answer(self.memory.fitted, answer)
 
     def undo(self, user_id: str, key: str | None = None) -> Learner:
         """The learner as if an answer had never been given: by replay, so exactly.

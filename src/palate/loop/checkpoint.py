@@ -88,14 +88,15 @@ def folder_of(place: object) -> Path:
     return path
 
 
-def open_log(folder: Path, place: str | Path | None = None) -> LabelStore:
+def open_log(folder: Path, place: str | Path | None = None, *, read_only: bool = False) -> LabelStore:
     """The log of a model folder, made if there is none: the one place that opens it.
 
     Args:
         place: Where it is, if not in the folder: a path, or the URL of a database.
+        read_only: Whether nothing is written.
     """
     make_folder(folder)
-    return open_store(folder / LOG if place is None else place)
+    return open_store(folder / LOG if place is None else place, read_only=read_only)
 
 
 def save(memory: Memory, folder: Path, *, seed: int = 0) -> None:

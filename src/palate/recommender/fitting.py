@@ -13,7 +13,7 @@ from palate.datasets.views import with_attributes
 from palate.encoders.protocol import Encoder, not_here
 from palate.entities import Answer
 from palate.errors import InputError, OptionError
-from palate.loop.checkpoint import Checkpoint, replayed
+from palate.loop.checkpoint import Checkpoint
 from palate.loop.memory import Memory
 from palate.loop.taken import check_answer
 from palate.model.fit import fit_model
@@ -59,9 +59,8 @@ def fitted(
             raise OptionError(
                 f"{folder} keeps answers that this data does not fit: {fact}. Give another folder."
             ) from None
-    memory, notes = replayed(memory, rows, last)
     media = None if data.folder is None else Path(os.path.abspath(data.folder))
-    return Checkpoint(memory, seed, last, last, written, media, notes, erased_seq=last)
+    return Checkpoint(memory, seed, last, last, written, media, erased_seq=last)
 
 
 def _written(options: dict[str, Any]) -> dict[str, Any]:

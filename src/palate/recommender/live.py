@@ -34,12 +34,14 @@ class Live:
     """What a recommender serves from. Safe to share between threads.
 
     Attributes:
+        place: Where the log is; None: in the folder.
         turn: Held while rows of the log are read, for moments.
         changing: Held while the model is changed, which may take long; whoever holds both took this one first.
     """
 
-    def __init__(self, folder: Path, log: LabelStore, found: Checkpoint) -> None:
+    def __init__(self, folder: Path, log: LabelStore, found: Checkpoint, place: str | Path | None = None) -> None:
         self.folder, self.log, self.checkpoint = folder, log, found
+        self.place = None if place is None else str(place)
         self.encoders = found.memory.model.given_encoders
         self.turn, self.changing = RLock(), RLock()
         self.is_closed = False
@@ -116,6 +118,8 @@ class Live:
                 versions.keep_live(self.folder)
             self.checkpoint = checkpoint.save_model(self.folder, by)
             self._stamp, self._kept_seq = stamp_of(self.folder), 0
+            if keep:
+                self.reload()
 
     def data(self) -> Dataset:
         """What a refit starts from: the data that the folder keeps, with the items that came since.
@@ -164,7 +168,7 @@ def opened(folder: Path, store: str | Path | None, encoders: Iterable[Encoder]) 
         if found.is_old:
             checkpoint.move_old(folder, log)
             found = checkpoint.save_model(folder, found)
-        return Live(folder, log, found)
+        return Live(folder, log, found, store)
     except BaseException:
         log.close()
         raise

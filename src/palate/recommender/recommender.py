@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
-from functools import wraps
 from pathlib import Path
-from typing import Any, Concatenate, Literal, ParamSpec, Self, TypeVar, Unpack, cast
+from typing import Any, Literal, Self, Unpack
 
 from palate.arrays import Progress
 from palate.datasets.convert import write_folder
@@ -14,64 +13,26 @@ from palate.datasets.readers.formats import refuse_data_folder
 from palate.datasets.tables import Dataset
 from palate.encoders.protocol import Encoder
 from palate.entities import USER, Answer
-from palate.errors import ConsentError, ModelFolderError, OptionError
-from palate.errors.checks import flag, key_of, normalise_id, path_of
+from palate.errors import ModelFolderError, OptionError
+from palate.errors.checks import count, flag, key_of, normalise_id, path_of, positive, share
 from palate.errors.checks import several as several_of
 from palate.learner import Learner
 from palate.loop import checkpoint
 from palate.loop.checkpoint import folder_of, open_log
+from palate.loop.memory import Memory
 from palate.loop.taken import check_answer, check_attributes, check_events, several
 from palate.model.fit import FitArguments, check_arguments
 from palate.model.new_items import change
 from palate.recommender import versions
+from palate.recommender.calls import asks, reads, serves
 from palate.recommender.fitting import DATA, fitted, given_again
 from palate.recommender.live import Live, opened
-from palate.recommender.privacy import Erased, allows, erase, forget_owed, held_on
-from palate.recommender.versions import Version
+from palate.recommender.privacy import Erased, erase, forget_owed, held_on
+from palate.recommender.refitting import Refits, refit_apart
+from palate.recommender.versions import Health, Version
 from palate.records import Attribute, Consent, Event, Record
 from palate.store.model_folder.folder import check_folder
 from palate.store.model_folder.manifest import CONFIG
-
-NOBODY = "palate: nobody"  # in whose place a user is who does not allow lists made from what is held on them
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def _serves(method: Callable[Concatenate[Learner, str, P], R]) -> Callable[Concatenate[Recommender, str, P], R]:
-    """The same call; of a user who does not allow ``serve``, as of a stranger."""
-
-    @wraps(method)
-    def read(self: Recommender, user_id: str, *args: P.args, **kwargs: P.kwargs) -> R:
-        learner = self._live.now()
-        user_id = user_id if allows(learner.memory.consent(user_id), "serve") else NOBODY
-        return method(learner, user_id, *args, **kwargs)
-
-    return cast("Callable[Concatenate[Recommender, str, P], R]", read)
-
-
-def _asks(method: Callable[Concatenate[Learner, str, P], R]) -> Callable[Concatenate[Recommender, str, P], R]:
-    """The same call, unless a user does not allow ``ask``."""
-
-    @wraps(method)
-    def read(self: Recommender, user_id: str, *args: P.args, **kwargs: P.kwargs) -> R:
-        learner = self._live.now()
-        consent = learner.memory.consent(user_id)
-        if not allows(consent, "ask"):
-            said = ", ".join(consent.purposes if consent is not None else ()) or "nothing"
-            raise ConsentError(f"a user who allows {said} is not asked. Record a new consent with the purpose ask.")
-        return method(learner, user_id, *args, **kwargs)
-
-    return cast("Callable[Concatenate[Recommender, str, P], R]", read)
-
-
-def _reads(method: Callable[Concatenate[Learner, P], R]) -> Callable[Concatenate[Recommender, P], R]:
-    """The same call on the learner as it is now, with what other processes have told since."""
-
-    @wraps(method)
-    def read(self: Recommender, /, *args: P.args, **kwargs: P.kwargs) -> R:
-        return method(self._live.now(), *args, **kwargs)
-
-    return cast("Callable[Concatenate[Recommender, P], R]", read)
 
 
 class Recommender:
@@ -132,7 +93,10 @@ class Recommender:
             found = fitted(folder, [] if log is None else list(log.records()), **given)
             log = open_log(folder, store) if log is None else log  # of a fit that fails nothing is left in a new folder
             write_folder(data, folder / DATA)
-            return cls(Live(folder, log, checkpoint.save_model(folder, found)))
+            found = checkpoint.save_model(folder, found)
+            if found.fitted_seq:
+                found = checkpoint.resume(folder, log, found.memory.fitted.given_encoders.values())
+            return cls(Live(folder, log, found, store))
         except BaseException:
             if log is not None:
                 log.close()
@@ -169,14 +133,14 @@ class Recommender:
                 self._live.catch_up()
             return self._live.checkpoint.last_seq
 
-    ask = _asks(Learner.ask)
-    ask_about = _reads(Learner.ask_about)
-    ask_pairs = _reads(Learner.ask_pairs)
-    decide = _asks(Learner.decide)
-    recommend = _serves(Learner.recommend)
-    recommend_all = _reads(Learner.recommend_all)
-    companions = _serves(Learner.companions)
-    profile = _serves(Learner.profile)
+    ask = asks(Learner.ask)
+    ask_about = reads(Learner.ask_about)
+    ask_pairs = reads(Learner.ask_pairs)
+    decide = asks(Learner.decide)
+    recommend = serves(Learner.recommend)
+    recommend_all = reads(Learner.recommend_all)
+    companions = serves(Learner.companions)
+    profile = serves(Learner.profile)
 
     def tell(self, answers: Answer | Iterable[Answer]) -> list[Record]:
         """Keep an answer or several, all or none.
@@ -258,6 +222,38 @@ class Recommender:
         """
         return erase(self._live, normalise_id(user_id, USER), key)
 
+    def refit_apart(self, *, hold_back: float = 0.2, tolerance: float = versions.TOLERANCE) -> Health:
+        """A refit in a process of its own, which no call waits for; a model that is worse does not serve.
+
+        Args:
+            hold_back: Share of the labels since the last fit on which the new model and the one that serves are
+                compared; those labels count all the same, as if told after the fit.
+            tolerance: By which the new one may do worse, as a share of the error.
+        Returns:
+            What was found: without ``faults`` the new model serves.
+        Raises:
+            ModelFolderError: If the fit failed; the model that serves is as it was.
+            OptionError: If a share is not in [0, 1], or the model was fitted with an encoder that is an object.
+        """
+        return refit_apart(self._live, share(hold_back, "hold_back"), share(tolerance, "tolerance"))
+
+    def refit_regularly(
+        self, *, every_seconds: float | None = None, after_labels: int | None = None, hold_back: float = 0.2
+    ) -> Refits:
+        """:meth:`refit_apart` again and again in the background, until ``stop()`` of what this gives.
+
+        Args:
+            every_seconds: After so long, or
+            after_labels: after so many rows of the log, whichever comes first.
+        Raises:
+            OptionError: If neither is given.
+        """
+        if every_seconds is None and after_labels is None:
+            raise OptionError("a regular refit has 0 reasons to start. Give every_seconds or after_labels.")
+        seconds = None if every_seconds is None else positive(every_seconds, "every_seconds")
+        rows = None if after_labels is None else count(after_labels, "after_labels", least=1)
+        return Refits(self._live, seconds, rows, share(hold_back, "hold_back"))
+
     def versions(self) -> list[Version]:
         """The model that serves and those kept before it, newest first."""
         return versions.versions_of(self._live.folder)
@@ -277,7 +273,8 @@ class Recommender:
             health = versions.check_health(found.memory, live)
             if health.faults:
                 raise ModelFolderError(f"version {version} is not promoted: {'; '.join(health.faults)}. Refit.")
-            self._live.replace(found, keep=True)
+            model = replace(found.memory.fitted, withdrawn=live.fitted.withdrawn)
+            self._live.replace(replace(found, memory=Memory(model)), keep=True)
             forget_owed(self._live)
         return self.versions()[0]
 

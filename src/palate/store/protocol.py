@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from palate.records import Content, Record
+from palate.records import Content, Erasure, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,10 @@ class LabelStore(Protocol):
 
     def erase(self, user_id: str, *, key: str = "") -> Receipt:
         """Take from every row of a user what it says, and refuse further ones until they consent anew."""
+        ...
+
+    def erasures(self, after_seq: int = 0) -> list[Erasure]:
+        """The erasures with a greater ``seq``, in order."""
         ...
 
     def verify(self) -> Report:

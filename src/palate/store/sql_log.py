@@ -178,6 +178,12 @@ class SqlLog(ABC):
             found = self._fetch(connection, self._sql.by_keys, (self._listed([normalise_id(key, "key")]),))
         return self._record(found[0]) if found and found[0][2] != "erased" else None
 
+    def erasures(self, after_seq: int = 0) -> list[Erasure]:
+        """The erasures with a greater ``seq``, in order."""
+        with self._reading() as connection:
+            found = self._fetch(connection, self._sql.erasures, (after_seq,))
+        return [Erasure(*text.split(":")) for _, text in found]
+
     @property
     def last_seq(self) -> int:
         """Of the last row, 0 where there is none."""

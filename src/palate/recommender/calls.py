@@ -1,0 +1,59 @@
+"""The calls that read, each on the learner as it is now, and only for what a user allows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
+
+from palate.errors import ConsentError
+from palate.learner import Learner
+from palate.recommender.live import Live
+from palate.recommender.privacy import allows
+
+NOBODY = "palate: nobody"  # in whose place a user is who does not allow lists made from what is held on them
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class HasLive(Protocol):
+    """What has something live to read."""
+
+    _live: Live
+
+
+def reads(method: Callable[Concatenate[Learner, P], R]) -> Callable[Concatenate[Any, P], R]:
+    """The same call on the learner as it is now, with what other processes have told since."""
+
+    @wraps(method)
+    def read(self: HasLive, *args: P.args, **kwargs: P.kwargs) -> R:
+        return method(self._live.now(), *args, **kwargs)
+
+    return cast("Callable[Concatenate[Any, P], R]", read)
+
+
+def serves(method: Callable[Concatenate[Learner, str, P], R]) -> Callable[Concatenate[Any, str, P], R]:
+    """The same; of a user who does not allow ``serve``, as of a stranger."""
+
+    @wraps(method)
+    def read(self: HasLive, user_id: str, *args: P.args, **kwargs: P.kwargs) -> R:
+        learner = self._live.now()
+        user_id = user_id if allows(learner.memory.consent(user_id), "serve") else NOBODY
+        return method(learner, user_id, *args, **kwargs)
+
+    return cast("Callable[Concatenate[Any, str, P], R]", read)
+
+
+def asks(method: Callable[Concatenate[Learner, str, P], R]) -> Callable[Concatenate[Any, str, P], R]:
+    """The same, unless a user does not allow ``ask``."""
+
+    @wraps(method)
+    def read(self: HasLive, user_id: str, *args: P.args, **kwargs: P.kwargs) -> R:
+        learner = self._live.now()
+        consent = learner.memory.consent(user_id)
+        if not allows(consent, "ask"):
+            said = ", ".join(consent.purposes if consent is not None else ()) or "nothing"
+            raise ConsentError(f"a user who allows {said} is not asked. Record a new consent with the purpose ask.")
+        return method(learner, user_id, *args, **kwargs)
+
+    return cast("Callable[Concatenate[Any, str, P], R]", read)

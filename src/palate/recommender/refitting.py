@@ -1,0 +1,156 @@
+"""A refit in a process of its own: labels are taken and lists made meanwhile, and a model that is worse never serves.
+
+Some of the labels that came since the last fit are held back from the new one. Where it does worse on them than the
+model that serves, both with everything else that was told, it is not promoted. Held back or not, every label counts in
+the end: those follow the new fit as if they had come after it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from threading import Event as Signal
+from threading import Thread
+from typing import Any
+
+from palate.datasets.tables import Dataset
+from palate.datasets.views import added_items
+from palate.entities import Answer
+from palate.errors import ModelFolderError, OptionError, PalateError
+from palate.loop import checkpoint
+from palate.loop.checkpoint import Checkpoint
+from palate.loop.memory import Memory
+from palate.loop.past import Past
+from palate.oracles.pseudo_labels import is_pseudo
+from palate.random import derive_rng
+from palate.recommender import versions
+from palate.recommender.fitting import DATA, fitted, given_again
+from palate.recommender.live import Live
+from palate.recommender.privacy import forget_owed
+from palate.recommender.versions import Health
+from palate.records import Record
+from palate.store.protocol import active
+
+MOST_HELD_BACK, LEAST_HELD_BACK = 2_000, 20
+CANDIDATE = ".candidate"  # in the folder of versions
+
+
+def refit_apart(live: Live, share: float, tolerance: float) -> Health:
+    """Fit in another process, and let that model serve if it is no worse (:meth:`palate.Recommender.refit_apart`)."""
+    if live.encoders:
+        names = ", ".join(sorted(one.name for one in live.encoders.values()))
+        raise OptionError(f"the model was fitted with the encoder object {names}, which stays here. Call refit().")
+    out = live.folder / versions.VERSIONS / CANDIDATE
+    before = live.now().memory
+    held_back = _held_back(live, share)
+    _fit_elsewhere(live, out, [label.key for label in held_back])
+    try:
+        found = checkpoint.read_model(out)
+        versions.check_alike(found.memory.fitted, before.fitted)
+        taken_back = [Record(0, label, 0.0, retracts=label.key) for label in held_back]
+        past = Past(found.memory.fitted, live.log, found.fitted_seq, found.fitted_seq)
+        memory = found.memory.unread_in(past, 0).retracted(taken_back)
+        health = versions.check_health(memory, before.retracted(taken_back), held_back, tolerance=tolerance)
+        if not health.faults:
+            live.replace(replace(found, memory=Memory(found.memory.fitted)), keep=True)
+            forget_owed(live)
+    finally:
+        shutil.rmtree(out, ignore_errors=True)
+    return health
+
+
+def _held_back(live: Live, share: float) -> list[Answer]:
+    """Some of the ratings that came since the last fit; none where they are few."""
+    now = live.checkpoint
+    rows = [row for row in active(live.log.records(now.fitted_seq)) if row.seq <= now.last_seq]
+    labels = [row.content for row in rows if isinstance(row.content, Answer) and not is_pseudo(row.content)]
+    labels = [label for label in labels if label.value is not None]
+    n = min(int(share * len(labels)), MOST_HELD_BACK)
+    if n < LEAST_HELD_BACK:
+        return []
+    drawn = derive_rng(now.seed, "held back", str(now.last_seq)).permutation(len(labels))[:n]
+    return [labels[place] for place in sorted(drawn.tolist())]
+
+
+def _fit_elsewhere(live: Live, out: Path, held_back: Sequence[str]) -> None:
+    given = {"folder": str(live.folder), "place": live.place, "out": str(out), "held_back": list(held_back)}
+    command = [sys.executable, "-m", "palate.recommender.refitting"]
+    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = done.stderr.strip().splitlines()[-1:] or [f"it ended with {done.returncode}"]
+        raise ModelFolderError(f"the refit failed: {said[0][:300]}. The model that serves is as it was; call again.")
+
+
+def fit_here(folder: Path, place: str | None, out: Path, held_back: Sequence[str]) -> None:
+    """What the other process does: read, fit, write a candidate."""
+    before = checkpoint.read_model(folder)
+    log = checkpoint.open_log(folder, place, read_only=True)
+    try:
+        rows = list(log.records())
+    finally:
+        log.close()
+    model = before.memory.fitted
+    data = replace(added_items(Dataset.load(folder / DATA), model.catalogue.table), folder=before.media)
+    options = {name: given_again(value) for name, value in (before.options or {}).items()}
+    found: Checkpoint = fitted(
+        folder,
+        rows,
+        data,
+        before.seed,
+        None,
+        withdrawn=model.withdrawn,
+        held_back=frozenset(held_back),
+        **options,
+    )
+    shutil.rmtree(out, ignore_errors=True)
+    checkpoint.save_model(out, found)
+
+
+class Refits:
+    """Refits one after the other, in the background, until :meth:`stop`.
+
+    Attributes:
+        done: What came of each, the newest last: its health, or the error.
+    """
+
+    def __init__(self, live: Live, every_seconds: float | None, after_labels: int | None, share: float) -> None:
+        self.done: list[Health | PalateError] = []
+        self._live, self._every, self._after, self._share = live, every_seconds, after_labels, share
+        self._stop = Signal()
+        self._thread = Thread(target=self._run, daemon=True, name="palate-refits")
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the one that runs end, and start no other."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        at, seq = time.monotonic(), self._live.checkpoint.fitted_seq
+        while not self._stop.wait(min(1.0, (self._every or 1.0) / 4)):
+            is_time = self._every is not None and time.monotonic() - at >= self._every
+            try:
+                is_due = self._after is not None and self._live.log.last_seq - seq >= self._after
+                if is_time or is_due:
+                    at, seq = time.monotonic(), self._live.log.last_seq
+                    self.done.append(refit_apart(self._live, self._share, versions.TOLERANCE))
+            except PalateError as error:
+                self.done.append(error)
+
+
+def _main() -> None:
+    given: dict[str, Any] = json.load(sys.stdin)
+    try:
+        fit_here(Path(given["folder"]), given["place"], Path(given["out"]), given["held_back"])
+    except PalateError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    _main()

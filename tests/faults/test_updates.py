@@ -1,0 +1,333 @@
+"""Faults of learning while it serves: what a start reads, dying refits, events twice, swapped models."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from palate import Learner, Recommender, events, rate
+from palate.datasets import planted_world
+from palate.errors import ModelFolderError
+from palate.loop import checkpoint
+from palate.loop.checkpoint import open_log
+from palate.recommender import live, refitting
+
+USERS = [f"n{number}" for number in range(8)]
+TOLD = ("n1", "n5", "u01", "stranger")
+
+
+@pytest.fixture
+def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if 20 rows were many."""
+    for module in (checkpoint, live):
+        monkeypatch.setattr(module, "TAIL", 20)
+    monkeypatch.setattr(live, "KEEP_EVERY", 25)
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Recommender]:
+    data = planted_world(users=40, items=12, rng=np.random.default_rng(0)).dataset
+    with Recommender.create(tmp_path / "model", data, encoder="none", dim=2) as recommender:
+        yield recommender
+
+
+def told(seed: int = 0, n: int = 120) -> list[Any]:
+    rng = np.random.default_rng(seed)
+    items = [f"i{number:02d}" for number in range(1, 13)]
+    rows: list[Any] = []
+    for number in range(n):
+        user, item = rng.choice([*USERS, "u01", "u07"]), rng.choice(items)
+        rows.append(rate(user, item, float(rng.integers(1, 6)), key=f"k{seed}-{number}"))
+        if number % 9 == 0:
+            rows += events(user, item, kind="click", key=f"e{seed}-{number}")
+    return rows
+
+
+def assert_same(mine: Learner, other: Learner) -> None:
+    """All that is believed of users and of items, to the bit."""
+    one, two = mine.model, other.model
+    assert np.array_equal(one.taste.items.level, two.taste.items.level)
+    assert np.array_equal(one.taste.items.factors, two.taste.items.factors)
+    assert np.array_equal(one.catalogue.counts, two.catalogue.counts)
+    assert np.array_equal(one.catalogue.levels, two.catalogue.levels)
+    sums, others = mine.memory.learnt.sums, other.memory.learnt.sums
+    assert set(sums) == set(others) and all(np.array_equal(sums[item], others[item]) for item in sums)
+    assert dict(mine.told) == dict(other.told)
+    for user in TOLD:
+        for part in ("belief", "exposure"):
+            first, second = getattr(mine.state(user), part), getattr(other.state(user), part)
+            assert np.array_equal(first.mean, second.mean), (user, part)
+            assert np.array_equal(first.covariance, second.covariance), (user, part)
+        assert mine.recommend(user, 12) == other.recommend(user, 12)
+
+
+def folder_of(recommender: Recommender) -> Path:
+    return recommender._live.folder
+
+
+def tell(recommender: Recommender, rows: list[Any]) -> None:
+    recommender._live.log.append(rows)
+
+
+def wait_for_beliefs(recommender: Recommender) -> None:
+    keeping = recommender._live._keeping
+    assert keeping is not None
+    keeping.join()
+
+
+# ---- UP-02 ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("few_rows")
+def test_UP_02_what_was_kept_and_the_rows_since_equal_a_replay_of_all(one: Recommender) -> None:
+    rows = told()
+    tell(one, rows[:60])
+    one.recommend("n1")
+    wait_for_beliefs(one)
+    tell(one, rows[60:75])
+    one.undo("n1")
+    whole = Learner.load(folder_of(one))
+    assert_same(one.learner, whole)
+    with Recommender.open(folder_of(one)) as again:  # the beliefs kept, and a short tail
+        assert 0 < again._live.checkpoint.started_seq < again.last_seq
+        assert again.learner.memory.past is not None
+        assert_same(again.learner, whole)
+        tell(one, rows[75:])
+        one.undo(
+            "n5", next(answer.key for answer in one.learner.told["n5"] if answer.key in {r.key for r in rows[:60]})
+        )
+        assert_same(again.learner, Learner.load(folder_of(one)))  # more rows at once than are read at once
+    with Recommender.open(folder_of(one)) as again:  # a long tail: read when somebody asks
+        assert not again.learner.memory.told.changed
+        assert_same(again.learner, Learner.load(folder_of(one)))
+
+
+@pytest.mark.usefixtures("few_rows")
+def test_UP_02_a_start_reads_the_rows_since_and_no_others(one: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell(one, told())
+    one.recommend("n1")
+    wait_for_beliefs(one)
+    read = list[int]()
+    monkeypatch.setattr(
+        checkpoint, "replayed", lambda memory, rows, seq=0: (read.append(len(list(rows))), (memory, ()))[1]
+    )
+    with Recommender.open(folder_of(one)):
+        assert max(read) == 0
+
+
+def test_UP_02_beliefs_of_another_log_or_model_do_not_count(one: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live, "KEEP_EVERY", 25)
+    tell(one, told(n=40))
+    one.recommend("n1")
+    wait_for_beliefs(one)
+    log = folder_of(one) / "other.sqlite"
+    with closing(open_log(folder_of(one), log)) as other:
+        other.append(told(1, n=60))
+    with Recommender.open(folder_of(one), store=log) as of_another:
+        assert of_another._live.checkpoint.started_seq == 0
+    one.refit()
+    with Recommender.open(folder_of(one)) as again:
+        assert again._live.checkpoint.started_seq == 0
+        assert_same(again.learner, Learner.load(folder_of(one)))
+
+
+@pytest.mark.parametrize("part", ["items-", "config.json"])
+def test_MF_03_damaged_beliefs_are_passed_over_and_that_is_said(
+    one: Recommender, part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(live, "KEEP_EVERY", 25)
+    tell(one, told(n=40))
+    one.recommend("n1")
+    wait_for_beliefs(one)
+    beliefs = folder_of(one) / "beliefs"
+    rng = np.random.default_rng(0)
+    path = next(path for path in beliefs.iterdir() if path.name.startswith(part))
+    good = path.read_bytes()
+    places = [*range(0, len(good), max(1, len(good) // 8)), *rng.integers(0, len(good), 8).tolist()]
+    whole = Learner.load(folder_of(one))
+    for number, place in enumerate(places):
+        bad = bytearray(good)
+        bad[place] ^= 1 << (number % 8)
+        path.write_bytes(bad if number % 2 else good[:place])
+        with pytest.warns(UserWarning, match="All rows of the log are read instead"):
+            again = Recommender.open(folder_of(one))
+        with again:
+            assert again._live.checkpoint.started_seq == 0
+            if number < 2:
+                assert_same(again.learner, whole)
+    path.write_bytes(good)
+
+
+# ---- UP-03 ----------------------------------------------------------------------------------------------------------
+
+
+def test_UP_03_rows_that_come_up_to_three_times_count_once(one: Recommender, tmp_path: Path) -> None:
+    rows = told(n=60)
+    tell(one, rows)
+    with Recommender.create(tmp_path / "other", _data(), encoder="none", dim=2) as other:
+
+        def feed(seed: int) -> None:
+            rng = np.random.default_rng(seed)
+            for place in range(len(rows)):  # each in its turn, and those before it again, shuffled
+                again = rng.integers(0, place + 1, rng.integers(0, 3))
+                tell(other, [rows[place], *(rows[number] for number in again)])
+
+        feeders = [threading.Thread(target=feed, args=(seed,)) for seed in (0, 1)]
+        for feeder in feeders:
+            feeder.start()
+        for feeder in feeders:
+            feeder.join()
+        assert other.last_seq == one.last_seq == len(rows)
+        assert_same(one.learner, other.learner)
+
+
+def _data() -> Any:
+    return planted_world(users=40, items=12, rng=np.random.default_rng(0)).dataset
+
+
+# ---- UP-04 ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("few_rows")
+def test_UP_04_rows_that_the_model_cannot_take_are_set_aside_and_the_rest_goes_on(one: Recommender) -> None:
+    tell(one, [rate("n1", "i01", 5.0, key="good"), rate("n1", "nowhere", 5.0, key="item"), rate("n1", "i02", 1e30)])
+    tell(one, told(n=30))
+    after = one.recommend("n1", 12)
+    assert one.learner.told["n1"][0].key == "good"
+    assert "n1" in one.learner.memory.past.refused if one.learner.memory.past is not None else True
+    tell(one, [rate("n1", "i03", 1.0, key="next")])
+    assert one.recommend("n1", 12) != after and one.last_seq == len(list(one._live.log.records()))
+
+
+# ---- UP-01, UP-05: refits and swaps ---------------------------------------------------------------------------------
+
+
+def killed_refits(one: Recommender, rounds: int, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Refits in another process, each killed at another moment while labels come in."""
+    run, killed = subprocess.run, 0
+    rng = np.random.default_rng(3)
+
+    def run_and_kill(command: list[str], *, input: str, **_given: Any) -> subprocess.CompletedProcess[str]:
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
+        assert process.stdin is not None and process.stderr is not None
+        process.stdin.write(input)
+        process.stdin.close()
+        time.sleep(float(rng.uniform(0.0, 1.5)))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        process.stderr.close()
+        return subprocess.CompletedProcess(command, process.returncode, "", "")
+
+    monkeypatch.setattr(subprocess, "run", run_and_kill)
+    for number in range(rounds):
+        done = threading.Event()
+        feeder = threading.Thread(target=lambda n=number, end=done: [one.tell(told(10 + n, 1)[:1]), end.set()])
+        feeder.start()
+        try:
+            one.refit_apart()
+        except ModelFolderError as error:
+            killed += "the refit failed" in str(error)
+        feeder.join()
+        assert done.is_set(), "a label waited for a refit, or was refused"
+    monkeypatch.setattr(subprocess, "run", run)
+    return killed
+
+
+def check_that_killed_refits_do_no_harm(one: Recommender, rounds: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(live.__file__).resolve().parents[2]))
+    tell(one, told(n=30))
+    before = one.versions()[0].digest
+    assert killed_refits(one, rounds, monkeypatch) > rounds // 2
+    assert one.versions()[0].digest == before
+    assert_same(one.learner, Learner.load(folder_of(one)))
+    health = one.refit_apart(hold_back=1.0, tolerance=1.0)
+    assert not health.faults and health.labels >= 20 and one.versions()[0].digest != before
+    assert_same(one.learner, Learner.load(folder_of(one)))
+
+
+def test_UP_01_a_refit_that_is_killed_harms_nothing(one: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_that_killed_refits_do_no_harm(one, 2, monkeypatch)
+
+
+@pytest.mark.long
+def test_UP_01_a_hundred_refits_that_are_killed_harm_nothing(one: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    check_that_killed_refits_do_no_harm(one, 100, monkeypatch)
+
+
+def test_UP_05_every_list_comes_from_one_model(one: Recommender) -> None:
+    def shown() -> tuple[Any, ...]:
+        return tuple((item.item_id, item.score, item.std) for item in one.recommend("n1", 12))
+
+    tell(one, told(n=40))
+    lists = {shown()}
+    one.refit(dim=1)
+    lists.add(shown())
+    assert len(lists) == 2
+    versions = [version.id for version in one.versions()]
+    found, stop, faults = set[tuple[Any, ...]](), threading.Event(), list[BaseException]()
+
+    def read() -> None:
+        try:
+            while not stop.is_set():
+                found.add(shown())
+        except BaseException as error:  # noqa: BLE001 - told by the test
+            faults.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(2)]
+    for reader in readers:
+        reader.start()
+    for number in range(3):
+        one.promote(one.versions()[1].id if number or len(versions) > 1 else versions[0])
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not faults and found == lists
+
+
+def test_a_refit_that_is_worse_on_labels_held_back_does_not_serve(
+    one: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tell(one, told(n=60))
+
+    def spoilt(live_: Any, out: Path, held_back: list[str]) -> None:
+        refitting.fit_here(live_.folder, live_.place, out, held_back)
+        found = checkpoint.read_model(out)
+        items = found.memory.fitted.taste.items
+        items.level[:] = items.level[::-1] - 3.0
+        checkpoint.save_model(out, found)
+
+    monkeypatch.setattr(refitting, "_fit_elsewhere", spoilt)
+    before = one.recommend("n1", 12)
+    health = one.refit_apart(hold_back=0.5)
+    assert len(health.faults) == 1 and "labels held back" in health.faults[0]
+    assert one.recommend("n1", 12) == before and len(one.versions()) == 1
+
+
+def test_a_regular_refit_starts_after_so_many_labels(one: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    def here(live_: Any, out: Path, held_back: list[str]) -> None:
+        refitting.fit_here(live_.folder, live_.place, out, held_back)
+
+    monkeypatch.setattr(refitting, "_fit_elsewhere", here)
+    refits = one.refit_regularly(after_labels=30)
+    tell(one, told(n=20))
+    time.sleep(0.6)
+    assert not refits.done
+    tell(one, told(1, n=20))
+    for _ in range(100):
+        if refits.done:
+            break
+        time.sleep(0.1)
+    refits.stop()
+    (health,) = refits.done
+    assert not isinstance(health, Exception) and not health.faults
+    assert len(one.versions()) == 2
