@@ -177,6 +177,10 @@ class Recommender:
         given = [Attribute(user_id, name, value, key and f"{key}:{name}") for name, value in attributes.items()]
         return self._live.log.append(check_attributes(model, given))
 
+    def find(self, key: str) -> Record | None:
+        """The row of the log that has this key; None if there is none."""
+        return self._live.log.find(normalise_id(key, "key"))
+
     def undo(self, user_id: str, key: str | None = None) -> Record:
         """Take an answer back, as if it had never been given.
 
