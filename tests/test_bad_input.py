@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import polars as pl
@@ -43,6 +44,7 @@ from palate.errors.checks import shown
 from palate.loop.lists import ListArguments
 from palate.loop.offered import candidates_of
 from palate.model.fit import FitArguments
+from palate.recommender import refitting
 from palate.records import Calibration, Consent, Erasure
 
 ODD: dict[str, Callable[[], object]] = {
@@ -170,6 +172,23 @@ class Call:
     valid: Callable[[Stage], dict[str, Any]] = field(default=lambda _: {})
 
 
+def _refitted(stage: Stage, given: dict[str, Any]) -> object:
+    """A refit as if in another process."""
+
+    def here(live: Any, out: Path, held_back: list[str]) -> None:
+        refitting.fit_here(live.folder, live.place, out, held_back)
+
+    with mock.patch.object(refitting, "_fit_elsewhere", here):
+        return stage.recommender.refit_apart(**given)
+
+
+def _kept(stage: Stage) -> dict[str, Any]:
+    """A version that is kept."""
+    if len(stage.recommender.versions()) < 2:
+        stage.recommender.refit()
+    return {"version": stage.recommender.versions()[1].id}
+
+
 FIT = {
     "encoder": "",
     "image": NOTHING,
@@ -182,6 +201,7 @@ FIT = {
     "companions": FLAG,
     "adapt": "",
 }
+STORE = {"store": f"none {FOLDER}"}
 LISTS = {
     "exclude": f"{SEVERAL} numbers",
     "allow": SOME,
@@ -328,12 +348,12 @@ CALLS: dict[str, Call] = {
     ),
     "Recommender.create": Call(
         lambda _: Recommender.create,
-        {"place": FOLDER, "data": "", "seed": COUNT_0, "progress": PROGRESS, "again": FLAG, **FIT},
+        {"place": FOLDER, "data": "", "seed": COUNT_0, "progress": PROGRESS, "again": FLAG, **STORE, **FIT},
         lambda stage: {"place": stage.fresh(), "data": stage.data, "encoder": "none", "dim": 2},
     ),
     "Recommender.open": Call(
         lambda _: Recommender.open,
-        {"place": "", "encoders": EMPTY},
+        {"place": "", "encoders": EMPTY, **STORE},
         lambda stage: {"place": stage.place("learner")},
     ),
     **_reads("Recommender"),
@@ -360,6 +380,40 @@ CALLS: dict[str, Call] = {
         lambda stage: stage.recommender.add_items,
         {"items": "", "folder": f"none {FOLDER}", "on_corrupt": ""},
         lambda stage: {"items": stage.items()},
+    ),
+    "Recommender.change_items": Call(
+        lambda stage: stage.recommender.change_items,
+        {"items": "", "folder": f"none {FOLDER}", "on_corrupt": ""},
+        lambda _: {"items": pl.DataFrame({"item_id": ["i20"], "title": ["Other"]})},
+    ),
+    "Recommender.withdraw_items": Call(
+        lambda stage: stage.recommender.withdraw_items,
+        {"item_ids": EMPTY, "again": FLAG},
+        lambda _: {"item_ids": "i19"},
+    ),
+    "Recommender.consent": Call(
+        lambda stage: stage.recommender.consent,
+        {"user_id": USER, "purposes": EMPTY, "version": USER, "at": f"none {NUMBER}", "key": KEY},
+        lambda _: {"user_id": "eve", "purposes": ["serve"], "version": "v1"},
+    ),
+    "Recommender.export_user": Call(
+        lambda stage: stage.recommender.export_user, {"user_id": USER}, lambda _: {"user_id": "ann"}
+    ),
+    "Recommender.erase": Call(
+        lambda stage: stage.recommender.erase, {"user_id": USER, "key": KEY}, lambda _: {"user_id": "mallory"}
+    ),
+    "Recommender.versions": Call(lambda stage: stage.recommender.versions, {}),
+    "Recommender.promote": Call(lambda stage: stage.recommender.promote, {"version": ""}, lambda stage: _kept(stage)),
+    "Recommender.rollback": Call(lambda stage: (stage.recommender.refit(), stage.recommender)[1].rollback, {}),
+    "Recommender.refit_apart": Call(
+        lambda stage: lambda **given: _refitted(stage, given),
+        {"hold_back": SHARE, "tolerance": SHARE},
+        lambda _: {},
+    ),
+    "Recommender.refit_regularly": Call(
+        lambda stage: lambda **given: stage.recommender.refit_regularly(**given).stop(),
+        {"every_seconds": POSITIVE, "after_labels": f"none {COUNT}", "hold_back": SHARE},
+        lambda _: {"every_seconds": 1000},
     ),
     "Recommender.refit": Call(
         lambda stage: stage.recommender.refit, {"data": NOTHING, "progress": PROGRESS, **FIT}, lambda _: {"dim": 2}

@@ -23,7 +23,7 @@ PUBLIC = {
     "PalateError": "palate.errors",
     "Question": "palate.entities",
     "Recommendation": "palate.loop.lists",
-    "Recommender": "palate.recommender",
+    "Recommender": "palate.recommender.recommender",
     "Record": "palate.records",
     "events": "palate.records",
     "rate": "palate.records",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from palate.errors import PalateError
     from palate.learner import Learner
     from palate.loop.lists import Recommendation
-    from palate.recommender import Recommender
+    from palate.recommender.recommender import Recommender
     from palate.records import Attribute, Event, Record, events, rate, recall, slate
 
 __all__ = [
@@ -50,7 +50,7 @@ _HOME = {
     "PalateError": "palate.errors",
     "Question": "palate.entities",
     "Recommendation": "palate.loop.lists",
-    "Recommender": "palate.recommender",
+    "Recommender": "palate.recommender.recommender",
     "Record": "palate.records",
     "events": "palate.records",
     "rate": "palate.records",

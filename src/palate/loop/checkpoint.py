@@ -35,7 +35,7 @@ from palate.store.model_folder.files import make_folder
 from palate.store.model_folder.folder import digest_of, load_folder, save_folder
 from palate.store.old_attributes import FILE as OLD_ATTRIBUTES
 from palate.store.old_attributes import read_attributes
-from palate.store.open_store import LOG, open_store
+from palate.store.open_store import LOG, is_url, open_store
 from palate.store.protocol import LabelStore, active
 
 TAIL = 10_000  # rows of a log that a start reads; of more, each is read when somebody asks
@@ -96,7 +96,9 @@ def open_log(folder: Path, place: str | Path | None = None, *, read_only: bool =
         read_only: Whether nothing is written.
     """
     make_folder(folder)
-    return open_store(folder / LOG if place is None else place, read_only=read_only)
+    if place is None:
+        return open_store(folder / LOG, read_only=read_only)
+    return open_store(place if is_url(place) else path_of(place, "store"), read_only=read_only)
 
 
 def save(memory: Memory, folder: Path, *, seed: int = 0) -> None:

@@ -41,8 +41,8 @@ def extend(model: Model, items: Any, folder: Path | None = None, on_corrupt: OnC
     return _appended(model, without_media(table), _encode_new(model, table, new.folder, on_corrupt))
 
 
-def change(model: Model, items: Any, folder: Path | None = None, on_corrupt: OnCorrupt = "raise") -> Model:
-    """The model with other content of items that it holds.
+def change(model: Model, items: Any, folder: Path | None = None, on_corrupt: OnCorrupt = "raise") -> tuple[Model, int]:
+    """The model with other content of items that it holds, and how many.
 
     Of one that nobody has answered about, what is expected comes from the new content; of the others answers say more,
     and the next fit weighs both.
@@ -64,7 +64,7 @@ def change(model: Model, items: Any, folder: Path | None = None, on_corrupt: OnC
     found = np.where(model.catalogue.counts > 0.0, np.arange(n), order)
     moved = Items(more.level[found], more.factors[found], more.spread.take(found), more.noise[found])
     taste = replace(model.taste, items=moved if (found != np.arange(n)).any() else old)
-    return replace(model, catalogue=both.catalogue.reordered(order, model.catalogue), taste=taste)
+    return replace(model, catalogue=both.catalogue.reordered(order, model.catalogue), taste=taste), len(places)
 
 
 def _encode_new(model: Model, table: pl.DataFrame, folder: Path | None, on_corrupt: OnCorrupt) -> Vectors | None:

@@ -224,7 +224,7 @@ class Recommender:
             StoreError: If the disk refuses. What is not done then is done by the next call, or when the folder is
                 opened.
         """
-        return erase(self._live, normalise_id(user_id, USER), key)
+        return erase(self._live, normalise_id(user_id, USER), key_of(key))
 
     def refit_apart(self, *, hold_back: float = 0.2, tolerance: float = versions.TOLERANCE) -> Health:
         """A refit in a process of its own, which no call waits for; a model that is worse does not serve.
@@ -253,7 +253,7 @@ class Recommender:
             OptionError: If neither is given.
         """
         if every_seconds is None and after_labels is None:
-            raise OptionError("a regular refit has 0 reasons to start. Give every_seconds or after_labels.")
+            raise OptionError("every_seconds and after_labels are None: no refit would ever start. Give one of them.")
         seconds = None if every_seconds is None else positive(every_seconds, "every_seconds")
         rows = None if after_labels is None else count(after_labels, "after_labels", least=1)
         return Refits(self._live, seconds, rows, share(hold_back, "hold_back"))
@@ -307,9 +307,9 @@ class Recommender:
         where = None if folder is None else path_of(folder, "folder")
         with self._live.changing, self._live.turn:
             memory = self._live.now().memory
-            model = change(memory.fitted, items, where, on_corrupt)
+            model, n = change(memory.fitted, items, where, on_corrupt)
             self._live.replace(replace(self._live.checkpoint, memory=memory.under(model)))
-            return len(items)
+            return n
 
     def withdraw_items(self, item_ids: str | Iterable[str], *, again: bool = False) -> int:
         """Take items out of lists and questions; what was said of them counts as before.
@@ -326,7 +326,7 @@ class Recommender:
             memory = self._live.now().memory
             names = frozenset(memory.fitted.catalogue.ids[place] for place in memory.fitted.catalogue.positions(ids))
             before = memory.fitted.withdrawn
-            model = replace(memory.fitted, withdrawn=before - names if again else before | names)
+            model = replace(memory.fitted, withdrawn=before - names if flag(again, "again") else before | names)
             self._live.replace(replace(self._live.checkpoint, memory=memory.under(model)))
             return len(model.withdrawn)
 

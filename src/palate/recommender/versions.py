@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from palate.entities import Answer, Form
-from palate.errors import ModelFolderError, OptionError, did_you_mean
+from palate.errors import ModelFolderError, OptionError
+from palate.errors.checks import shown
 from palate.loop.checkpoint import read_model
 from palate.loop.memory import Memory
 from palate.model.forget import people_of
@@ -131,8 +132,7 @@ def place_of(folder: Path, version: str) -> Path:
     """
     names = [place.name for place in _places(folder)]
     if not isinstance(version, str) or version not in names:
-        near = did_you_mean(version, names) or f"There are {', '.join(names) or 'none'}."
-        raise OptionError(f"version {version!r:.80} is not kept in {folder}. {near}")
+        raise OptionError(f"version {shown(version)} is not kept in {folder}. Give one of {', '.join(names) or '0'}.")
     return folder / VERSIONS / version
 
 
