@@ -586,7 +586,7 @@ def test_a_folder_of_an_older_version_is_read_once_with_a_warning(tmp_path: Path
                 np.testing.assert_allclose(scores[items], [score for _, score in listed], rtol=1e-9)
         memory = second.learner.memory
         assert [answer.key for answer in memory.told["ann"]] == ["k1", "k3", "k5"] and "k2" in memory.undone
-        rows = list(second._log.records())
+        rows = list(second._live.log.records())
         kinds = [type(row.content) for row in rows if not row.retracts]
         assert kinds.count(Event) == kinds.count(Attribute) == 3 and len(rows) == len(kinds) + 1 == 12
         with pytest.raises(

@@ -62,7 +62,7 @@ def _items(change: Callable[[Any], Any]) -> Callable[[Model], Model]:
 
 
 WRONG: list[tuple[str, Callable[[Model], Model], str]] = [
-    ("large weights", _items(lambda items: replace(items, factors=items.factors * 1e9)), "its factors goes up to"),
+    ("large weights", _items(lambda items: replace(items, noise=items.noise * 1e9)), "its noise goes up to"),
     ("a shift", _items(lambda items: replace(items, level=items.level + 1e8)), "its level goes up to"),
     (
         "another scale",

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-from immutables import Map
 
 from palate.datasets.readers.formats import refuse_data_folder
 from palate.encoders.protocol import Encoder
@@ -23,7 +22,7 @@ from palate.errors.checks import path_of
 from palate.loop.beliefs import load_beliefs
 from palate.loop.learned import learning_of
 from palate.loop.memory import Memory
-from palate.loop.past import Past, contents_of
+from palate.loop.past import Past
 from palate.loop.taken import check_answer
 from palate.model.forget import people_of, without
 from palate.model.labels import joined
@@ -180,8 +179,7 @@ def resume(folder: Path, store: LabelStore, encoders: Iterable[Encoder] = (), *,
     start = 0 if kept is None else kept.seq
     if kept is not None and kept.seq:
         past = Past(model, store, start, found.fitted_seq)
-        base = kept.learnt.holding(contents_of(past))
-        memory = replace(memory, base=base, since=Map()).left_in(past)
+        memory = Memory.after(kept.learnt, past)
     notes += () if kept is None else kept.notes
     if last - start > TAIL:
         memory = memory.unread_in(Past(model, store, last, found.fitted_seq), start)
@@ -252,8 +250,8 @@ def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> 
         try:
             memory = memory.see(one) if isinstance(one, Event) else memory
             memory = memory.know([one]) if isinstance(one, Attribute) else memory
-        except InputError as error:
-            refused.append(str(error))
+        except InputError as error:  # of an attribute not what was told: nobody else need read it
+            refused.append(f"the attribute {one.name}" if isinstance(one, Attribute) else str(error))
     if not refused:
         return memory, ()
     return memory, (

@@ -72,6 +72,12 @@ class Memory:
         if self.states is None:
             object.__setattr__(self, "states", States.for_model(self.fitted))
 
+    @classmethod
+    def after(cls, learnt: Learnt, past: Past) -> Memory:
+        """Of all that a log holds up to a row, from which the items have learnt this."""
+        told, seen, known = contents = contents_of(past)
+        return cls(past.model, told, seen, known, base=learnt.holding(contents), since=Map(), past=past)
+
     @property
     def _cache(self) -> States:
         assert self.states is not None

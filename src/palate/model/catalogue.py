@@ -110,7 +110,8 @@ class Catalogue:
         blocks = (
             block if block.words is None else replace(block, words=block.words.take(order)) for block in self.blocks
         )
-        content, has = (None if part is None else part[order] for part in (self.content, self.has))
+        content = None if self.content is None else self.content[order]
+        has = None if self.has is None else self.has[order]
         return Catalogue(self.table[order], content, counted.counts, counted.levels, tuple(blocks), self.sizes, has)
 
     def counting(self, places: NDArray[np.intp], told: NDArray[np.int64]) -> Catalogue:

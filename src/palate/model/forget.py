@@ -22,6 +22,8 @@ from palate.model.fit import items_of, observed
 from palate.model.item_prior import of_answers
 from palate.model.model import Model
 from palate.posteriors.answers import Answers
+from palate.posteriors.attribute_coding import Category
+from palate.posteriors.attributes import Attributes
 from palate.posteriors.fit import refined, start_of
 from palate.posteriors.taste import Taste
 from palate.ranking.histories import Histories
@@ -71,6 +73,7 @@ def without(model: Model, users: Collection[str]) -> Model:
     gone = {*users}
     keep = np.array([user not in gone for user in model.user_ids], dtype=np.bool_)
     counts, rows = _counts(model, gone), np.flatnonzero(keep)
+    users_left = None if model.users is None else model.users.filter(~pl.col(USER).is_in(list(gone)))
     events, met = model.events, None if model.list_model is None else model.list_model.met
     return replace(
         model,
@@ -81,12 +84,25 @@ def without(model: Model, users: Collection[str]) -> Model:
         events=None
         if events is None
         else Events(*(part[rows] for part in (events.liking, events.timestamps, events.kinds))),
-        users=None if model.users is None else model.users.filter(~pl.col(USER).is_in(list(gone))),
+        users=users_left,
+        attributes=_nameless(model.attributes, users_left),
         labels={user: found for user, found in model.labels.items() if user not in gone},
         list_model=model.list_model
         if met is None or model.list_model is None
         else replace(model.list_model, met=_taken(met, keep)),
     )
+
+
+def _nameless(attributes: Attributes | None, left: pl.DataFrame | None) -> Attributes | None:
+    """Without what only those who left were called."""
+    if attributes is None or left is None:
+        return attributes
+    coding = attributes.coding
+    parts = (
+        one.known_to(set(left[one.name].drop_nulls())) if isinstance(one, Category) else one
+        for one in coding.attributes
+    )
+    return replace(attributes, coding=replace(coding, attributes=tuple(parts)))
 
 
 def _taken(met: Histories, keep: Mask) -> Histories:

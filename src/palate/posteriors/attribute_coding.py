@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,11 @@ class Category:
                 row[:] = -shares
                 row[place] += 1.0
         return encoded
+
+    def known_to(self, values: Collection[str]) -> Category:
+        """The same, where categories that none of these values is have no name any more."""
+        levels = (level if level in values else f"(erased {place})" for place, level in enumerate(self.levels))
+        return replace(self, levels=tuple(levels))
 
     def read(self, value: object) -> str | None:
         """The value as text; None where it is missing."""
