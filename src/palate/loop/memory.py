@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count, islice
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from immutables import Map
@@ -80,8 +80,7 @@ class Memory:
 
     @property
     def _cache(self) -> States:
-        assert self.states is not None
-        return self.states
+        return cast("States", self.states)
 
     @property
     def model(self) -> Model:
@@ -364,14 +363,13 @@ class Memory:
     def consent(self, user_id: str) -> Consent | None:
         """What a user allows; None where they were not asked."""
         user_id = normalise_id(user_id, USER)
-        here = self.consents.get(user_id)
-        return self.past.of(user_id).consent if here is None and self.past is not None else here
+        past = None if self.past is None else self.past.of(user_id).consent
+        return self.consents.get(user_id, past)
 
     def retracted(self, rows: Iterable[Record]) -> Memory:
         """As if what these rows of a log take back had never been there, told before or later."""
         told, seen, known, undone = self.told, self.seen, self.known, self.undone.mutate()
-        rows = list(rows)
-        for row in rows:
+        for row in (rows := list(rows)):
             user, key = row.user_id, row.retracts
             told, seen, known = _without(told, user, key), _without(seen, user, key), _without(known, user, key)
             undone[key] = True

@@ -25,6 +25,7 @@ from palate.posteriors.answers import Answers
 from palate.posteriors.attribute_coding import Category
 from palate.posteriors.attributes import Attributes
 from palate.posteriors.fit import refined, start_of
+from palate.posteriors.forgetting import Forgetting
 from palate.posteriors.taste import Taste
 from palate.ranking.histories import Histories
 
@@ -81,6 +82,7 @@ def without(model: Model, users: Collection[str]) -> Model:
         user_ids=[user for user in model.user_ids if user not in gone],
         answers=sparse.csr_matrix(model.answers[rows]),
         user_noise=model.user_noise[keep],
+        forgetting=_kept_times(model, keep),
         events=None
         if events is None
         else Events(*(part[rows] for part in (events.liking, events.timestamps, events.kinds))),
@@ -103,6 +105,11 @@ def _nameless(attributes: Attributes | None, left: pl.DataFrame | None) -> Attri
         for one in coding.attributes
     )
     return replace(attributes, coding=replace(coding, attributes=tuple(parts)))
+
+
+def _kept_times(model: Model, keep: Mask) -> Forgetting | None:
+    of_entry = np.repeat(keep, np.diff(model.answers.indptr))
+    return None if model.forgetting is None else replace(model.forgetting, times=model.forgetting.times[of_entry])
 
 
 def _taken(met: Histories, keep: Mask) -> Histories:

@@ -19,6 +19,7 @@ from palate.errors.checks import several as several_of
 from palate.learner import Learner
 from palate.loop import checkpoint
 from palate.loop.checkpoint import folder_of, open_log
+from palate.loop.drift import CONFIDENCE, Drift, drift
 from palate.loop.memory import Memory
 from palate.loop.taken import check_answer, check_attributes, check_events, several
 from palate.model.fit import FitArguments, check_arguments
@@ -33,6 +34,7 @@ from palate.recommender.versions import Health, Version
 from palate.records import Attribute, Consent, Event, Record
 from palate.store.model_folder.folder import check_folder
 from palate.store.model_folder.manifest import CONFIG
+from palate.store.protocol import active
 
 
 class Recommender:
@@ -133,6 +135,7 @@ class Recommender:
                 self._live.catch_up()
             return self._live.checkpoint.last_seq
 
+    at = reads(Learner.at)
     ask = asks(Learner.ask)
     ask_about = reads(Learner.ask_about)
     ask_pairs = reads(Learner.ask_pairs)
@@ -372,6 +375,19 @@ class Recommender:
             found = fitted(self._live.folder, list(self._live.log.records()), **chosen)  # others may tell meanwhile
             self._live.replace(found, data, keep=True)
             forget_owed(self._live)
+
+    def drift(self, *, last: int = 10_000, confidence: float = CONFIDENCE) -> Drift:
+        """Whether what people say has come to be told worse than before, each and all together.
+
+        Args:
+            last: Answers of the log that are read, counted from its end: about a second for 5,000.
+            confidence: In [0, 1]: the chance of an alarm about all together where nothing has changed, about.
+        Raises:
+            MissingExtra: Without river (extra serve).
+        """
+        wanted, chance = count(last, "last", least=1), share(confidence, "confidence")
+        rows = [row.content for row in active(self._live.log.records()) if isinstance(row.content, Answer)]
+        return drift(self._live.now().memory, rows[-wanted:], confidence=chance)
 
     def close(self) -> None:
         """Let the folder go. What was told is on the disk already."""
