@@ -400,7 +400,9 @@ CALLS: dict[str, Call] = {
         lambda stage: stage.recommender.export_user, {"user_id": USER}, lambda _: {"user_id": "ann"}
     ),
     "Recommender.erase": Call(
-        lambda stage: stage.recommender.erase, {"user_id": USER, "key": KEY}, lambda _: {"user_id": "mallory"}
+        lambda stage: Recommender.open(stage.place("learner")).erase,
+        {"user_id": USER, "key": KEY},
+        lambda _: {"user_id": "mallory"},
     ),
     "Recommender.versions": Call(lambda stage: stage.recommender.versions, {}),
     "Recommender.promote": Call(lambda stage: stage.recommender.promote, {"version": ""}, lambda stage: _kept(stage)),

@@ -51,7 +51,7 @@ def save_beliefs(folder: Path, learnt: Learnt, *, model: str, store: LabelStore,
     sums = np.stack([learnt.sums[item] for item in items]) if items else np.zeros((0, 0), np.int64)
     people = sorted(learnt.company.people.items())
     pairs = [(one, other, n) for one, by in sorted(learnt.company.pairs.items()) for other, n in sorted(by.items())]
-    arrays: Arrays = {
+    arrays: dict[str, Arrays] = {
         "items": {"places": np.array(items, np.int64), "sums": sums},
         "company": {
             "people": np.array(people, np.int64).reshape(-1, 2),

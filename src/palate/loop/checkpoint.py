@@ -94,10 +94,9 @@ def open_log(folder: Path, place: str | Path | None = None, *, read_only: bool =
         place: Where it is, if not in the folder: a path, or the URL of a database.
         read_only: Whether nothing is written.
     """
+    here = folder / LOG if place is None else place if is_url(place) else path_of(place, "store")
     make_folder(folder)
-    if place is None:
-        return open_store(folder / LOG, read_only=read_only)
-    return open_store(place if is_url(place) else path_of(place, "store"), read_only=read_only)
+    return open_store(here, read_only=read_only)
 
 
 def save(memory: Memory, folder: Path, *, seed: int = 0) -> None:

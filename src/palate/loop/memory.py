@@ -79,10 +79,6 @@ class Memory:
         return cls(past.model, told, seen, known, base=learnt.holding(contents), since=Map(), past=past)
 
     @property
-    def _cache(self) -> States:
-        return cast("States", self.states)
-
-    @property
     def model(self) -> Model:
         """The model with its items as all answers since the fit have taught them."""
         return self.learnt.model(self.fitted)
@@ -96,10 +92,9 @@ class Memory:
 
     def _unfolded(self) -> Iterable[str]:
         """Of whom something was told or taken back that is not in the base, and perhaps others."""
-        unread = self.unread if self.since is not None else 0
-        before = [] if self.past is None or unread is None else self.past.users(unread)
-        here = self.since if self.since is not None else {*self.told.changed, *self.seen.changed, *self.fitted.labels}
-        return dict.fromkeys([*before, *here])
+        first = {*self.told.changed, *self.seen.changed, *self.fitted.labels}
+        here, unread = (first, 0) if self.since is None else (self.since, self.unread)
+        return dict.fromkeys([*([] if self.past is None or unread is None else self.past.users(unread)), *here])
 
     @property
     def contents(self) -> Contents:
@@ -121,7 +116,7 @@ class Memory:
         """What users say of items now, less what they said before."""
         read, others = list[tuple[Mapping[int, Sums], int]](), []
         for user, (before, parts) in moved.items():
-            held = self._cache.get(user)
+            held = cast("States", self.states).get(user)
             of = [(parts, 1)] if before is None else [(before, -1), (parts, 1)]
             for one, times in of if held is not None else ():
                 read.append((self._held(user, one).said, times))
@@ -175,13 +170,13 @@ class Memory:
             state = held.fitted if not others else self._under(others, user_id, held)
             held = replace(held, others=others, state=state, learnt=learnt)
             if self.knows(user_id):
-                self._cache.keep(user_id, held)
+                cast("States", self.states).keep(user_id, held)
         assert held.state is not None
         return until(self.fitted, held.state, self.time)
 
     def _held(self, user_id: str, parts: Parts) -> Held:
         """What is held of a user who told, did and is this, under the model of the fit."""
-        found = self._cache.get(user_id)
+        found = cast("States", self.states).get(user_id)
         if found is not None and found.parts == parts:
             return found
         held = None if found is None else self._moved(found, user_id, parts)
@@ -189,7 +184,7 @@ class Memory:
             changed, state = changes(self.fitted, self._source(user_id, parts))
             assert state is not None
             held = Held(parts, state, sums_of(learning_of(self.fitted), ((change, 1) for change in changed)))
-        return self._cache.keep(user_id, held) if self.knows(user_id) else held
+        return cast("States", self.states).keep(user_id, held) if self.knows(user_id) else held
 
     def _moved(self, held: Held, user_id: str, parts: Parts) -> Held | None:
         """The same after more answers, if each is to a question that had none."""
@@ -339,22 +334,25 @@ class Memory:
         return self._in(past, contents_of(past), **{**self._touched(()), "unread": unread})
 
     def _in(self, past: Past, contents: Contents, **now: Any) -> Memory:
-        told, seen, known = contents
-        names: dict[str, Any] = {"undone": Map(), "arrivals": Map(), "consents": Map(), "past": past}
-        return replace(self, told=told, seen=seen, known=known, **names, **now)
+        (told, seen, known), none = contents, Map[str, Any]()
+        same = replace(self, told=told, seen=seen, known=known, undone=none, arrivals=none, consents=none, past=past)
+        return replace(same, **now)
 
     def pinned(self, user_id: str) -> Memory:
         """The same, with all that a user told here, and no longer only in a log."""
-        parts = self._parts(user_id)
-        told, seen, known = (kept.updated({user_id: part}) for kept, part in zip(self.contents, parts, strict=True))  # type: ignore[attr-defined]
-        base = self.learnt.holding((told, seen, known))
-        return replace(self, told=told, seen=seen, known=known, base=base, since=Map(), unread=None)
+        told, seen, known = here = self._told_by(user_id, self._parts(user_id))
+        now = {"base": self.learnt.holding(here), "since": Map(), "unread": None}
+        return replace(self, told=told, seen=seen, known=known, **now)
 
     def dropped(self, user_id: str) -> Memory:
         """As if a user had never told anything."""
-        told, seen, known = (kept.updated({user_id: ()}) for kept in self.contents)  # type: ignore[attr-defined]
-        consents = self.consents.delete(user_id) if user_id in self.consents else self.consents
+        told, seen, known = self._told_by(user_id, ((), (), ()))
+        consents = Map({user: one for user, one in self.consents.items() if user != user_id})
         return replace(self, told=told, seen=seen, known=known, consents=consents, **self._touched([user_id]))
+
+    def _told_by(self, user: str, parts: Parts) -> Contents:
+        told, seen, known = parts
+        return self.told.updated({user: told}), self.seen.updated({user: seen}), self.known.updated({user: known})
 
     def consented(self, consents: Iterable[Consent]) -> Memory:
         """With what users allow from now on."""

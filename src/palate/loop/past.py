@@ -7,19 +7,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import takewhile
 from threading import Lock
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from immutables import Map
 
 from palate.entities import Answer
 from palate.errors import InputError
 from palate.loop.source import Parts
-from palate.loop.taken import check_answer, check_attributes, check_events
+from palate.loop.taken import T, check_answer, check_attributes, check_events
 from palate.model.model import Model
 from palate.records import Attribute, Consent, Event, Record
 from palate.store.protocol import LabelStore, active
 
-T = TypeVar("T", Answer, Event, Attribute)
 CACHED_ROWS = 50_000  # of the users who were asked for last
 
 
@@ -129,7 +128,7 @@ class Kept(Mapping[str, tuple[T, ...]]):
         return found
 
     def __iter__(self) -> Iterator[str]:
-        users = dict.fromkeys(self.past.users() if self.past is not None else ())
+        users: dict[str, None] = dict.fromkeys(self.past.users() if self.past is not None else ())
         return (user for user in [*users, *(user for user in self.changed if user not in users)] if user in self)
 
     def __len__(self) -> int:

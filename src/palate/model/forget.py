@@ -14,8 +14,9 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 import scipy.sparse as sparse
+from numpy.typing import NDArray
 
-from palate.arrays import Array, Mask
+from palate.arrays import Mask
 from palate.encoders.histories.events import Events
 from palate.entities import USER
 from palate.model.fit import items_of, observed
@@ -118,9 +119,9 @@ def _taken(met: Histories, keep: Mask) -> Histories:
     return Histories(met.items[np.repeat(keep, met.sizes)], start, met.n_items, values)
 
 
-def _counts(model: Model, gone: Collection[str]) -> Array:
+def _counts(model: Model, gone: Collection[str]) -> NDArray[np.int64]:
     """How often these users gave each level of each item, (I, R), as the catalogue has counted it."""
-    table = np.zeros(model.catalogue.levels.shape)
+    table = np.zeros(model.catalogue.levels.shape, dtype=np.int64)
     edges, events_only = model.level_values, model.taste.likelihood.events_only
     for user in gone:
         labels, row = model.labels.get(user, {}), model.rows.get(user)
@@ -133,7 +134,7 @@ def _counts(model: Model, gone: Collection[str]) -> Array:
                 values[item] = float(np.mean(real))
         for item, value in values.items():
             value = float(np.sign(value)) if events_only else value
-            table[item, min(int(np.searchsorted(edges, value)), len(edges) - 1)] += 1.0
+            table[item, min(int(np.searchsorted(edges, value)), len(edges) - 1)] += 1
     return table
 
 

@@ -88,8 +88,8 @@ def _forget_in(folder: Path, found: Checkpoint, users: Collection[str]) -> None:
     """Take users out of the data, the model and the versions that a folder keeps."""
     if (folder / DATA).exists():
         data = Dataset.load(folder / DATA)
-        kept = {name: _left(getattr(data, name), users) for name in ("interactions", "users")}
-        write_folder(replace(data, **kept), folder / DATA)
+        rows, people = _left(data.interactions, users), _left(data.users, users)
+        write_folder(replace(data, interactions=rows, users=people), folder / DATA)
     memory = Memory(forget(found.memory.fitted, users))
     left = replace(found, memory=memory, erased_seq=found.last_seq, is_approximate=True)
     versions.remove_all(folder)  # a version that knows them would bring them back

@@ -142,9 +142,12 @@ def check_alike(model: Model, live: Model) -> None:
     Raises:
         ModelFolderError: With the exact difference.
     """
-    pairs = [("kind of answers", live.taste.likelihood.events_only, model.taste.likelihood.events_only)]
-    pairs += [("lowest answer", live.scale.low, model.scale.low), ("highest answer", live.scale.high, model.scale.high)]
-    pairs += [("encoder", live.encoder, model.encoder)]
+    pairs: list[tuple[str, object, object]] = [
+        ("kind of answers", live.taste.likelihood.events_only, model.taste.likelihood.events_only),
+        ("lowest answer", live.scale.low, model.scale.low),
+        ("highest answer", live.scale.high, model.scale.high),
+        ("encoder", live.encoder, model.encoder),
+    ]
     for what, theirs, ours in pairs:
         if theirs != ours:
             raise ModelFolderError(
