@@ -341,7 +341,7 @@ class Memory:
     def pinned(self, user_id: str) -> Memory:
         """The same, with all that a user told here, and no longer only in a log."""
         told, seen, known = here = self._told_by(user_id, self._parts(user_id))
-        now = {"base": self.learnt.holding(here), "since": Map(), "unread": None}
+        now: dict[str, Any] = {"base": self.learnt.holding(here), "since": Map(), "unread": None}
         return replace(self, told=told, seen=seen, known=known, **now)
 
     def dropped(self, user_id: str) -> Memory:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -23,7 +23,7 @@ from palate.loop.past import Past
 from palate.model.model import Model
 from palate.recommender import versions
 from palate.recommender.fitting import DATA
-from palate.records import Erasure
+from palate.records import Content, Erasure, Record
 from palate.store.model_folder.manifest import CONFIG
 from palate.store.protocol import LabelStore
 
@@ -35,6 +35,7 @@ class Live:
 
     Attributes:
         place: Where the log is; None: in the folder.
+        written_seq: Last row that was appended here.
         turn: Held while rows of the log are read, for moments.
         changing: Held while the model is changed, which may take long; whoever holds both took this one first.
     """
@@ -45,6 +46,7 @@ class Live:
         self.encoders = found.memory.model.given_encoders
         self.turn, self.changing = RLock(), RLock()
         self.is_closed = False
+        self.written_seq = 0
         self._stamp = stamp_of(folder)
         self._kept_seq = found.started_seq  # up to which the items' beliefs are kept
         self._told = 0  # rows in memory that the log holds
@@ -69,6 +71,18 @@ class Live:
             if stamp_of(self.folder) != self._stamp:
                 self.reload()
             return self.checkpoint.memory.fitted
+
+    def append(self, contents: Sequence[Content]) -> list[Record]:
+        """Keep rows in the log. Threads that do so at the same time do not wait for each other."""
+        rows = self.log.append(contents)
+        self.written_seq = max([self.written_seq, *(row.seq for row in rows)])
+        return rows
+
+    def retract(self, key: str) -> Record:
+        """Take a row of the log back."""
+        row = self.log.retract(key)
+        self.written_seq = max(self.written_seq, row.seq)
+        return row
 
     def catch_up(self) -> None:
         """What other recommenders on the folder did since: a new model is read anew, new rows are replayed."""

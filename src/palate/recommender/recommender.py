@@ -129,11 +129,8 @@ class Recommender:
 
     @property
     def last_seq(self) -> int:
-        """The last row of the log."""
-        with self._live.turn:
-            if not self._live.is_closed:
-                self._live.catch_up()
-            return self._live.checkpoint.last_seq
+        """The last row of the log that this recommender has seen or written."""
+        return max(self._live.checkpoint.last_seq, self._live.written_seq)
 
     at = reads(Learner.at)
     ask = asks(Learner.ask)
@@ -157,7 +154,7 @@ class Recommender:
             StoreError: If the disk refuses; nothing is kept then.
         """
         model = self._live.model()
-        return self._live.log.append([check_answer(model, answer) for answer in several(answers, Answer)])
+        return self._live.append([check_answer(model, answer) for answer in several(answers, Answer)])
 
     def see(self, events: Event | Iterable[Event]) -> list[Record]:
         """Keep events (:func:`palate.events`), all or none.
@@ -166,7 +163,7 @@ class Recommender:
             UnknownItem, DataError: If the model does not hold an item, or knows no such kind.
         """
         model = self._live.model()
-        return self._live.log.append(check_events(model, several(events, Event)))
+        return self._live.append(check_events(model, several(events, Event)))
 
     def know(self, user_id: str, /, *, key: str = "", **attributes: Any) -> list[Record]:
         """Keep who a user is, by attributes such as age. A model that knows none leaves them to the next refit.
@@ -178,7 +175,7 @@ class Recommender:
         """
         model, key = self._live.model(), key_of(key)
         given = [Attribute(user_id, name, value, key and f"{key}:{name}") for name, value in attributes.items()]
-        return self._live.log.append(check_attributes(model, given))
+        return self._live.append(check_attributes(model, given))
 
     def find(self, key: str) -> Record | None:
         """The row of the log that has this key; None if there is none."""
@@ -194,7 +191,7 @@ class Recommender:
         Raises:
             AnswerError: If there is nothing to undo.
         """
-        return self._live.log.retract(self._live.now().memory.to_undo(user_id, key))
+        return self._live.retract(self._live.now().memory.to_undo(user_id, key))
 
     def consent(
         self, user_id: str, purposes: Iterable[str], *, version: str, at: float | None = None, key: str = ""
@@ -209,7 +206,7 @@ class Recommender:
             key: Made by the client: a repeat changes nothing.
         """
         given = Consent(user_id, tuple(several_of(purposes, "purposes", "['ask']")), version, at, key)
-        return self._live.log.append([given])[0]
+        return self._live.append([given])[0]
 
     def export_user(self, user_id: str) -> dict[str, Any]:
         """Everything that is held on a user, as JSON can say it, at one moment."""
