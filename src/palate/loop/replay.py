@@ -116,17 +116,16 @@ def _rate(model: Model, state: UserState, answer: Answer) -> UserState:
             return state
         value, weight = model.scale.check(answer.value), weight_of(answer)
         return replace(state, belief=model.taste.observe(state.belief, item, value, weight, of_user=state.noise))
-    state = replace(state, asked=state.asked | {item})
+    asked = state.asked | {item}
     if answer.kind is AnswerKind.SKIPPED:  # says nothing, not even that the item is unknown
-        return state
-    knows = answer.kind is not AnswerKind.UNKNOWN
-    state = replace(state, exposure=model.answerability.observe(state.exposure, item, knows))
+        return replace(state, asked=asked)
+    exposure = model.answerability.observe(state.exposure, item, answer.kind is not AnswerKind.UNKNOWN)
     if answer.value is None:
-        return state
+        return replace(state, asked=asked, exposure=exposure)
     belief = model.taste.observe(state.belief, item, model.scale.check(answer.value), of_user=state.noise)
     weights = state.weights if model.forgetting is None else (*state.weights, 1.0)
     rated, values = (*state.rated, item), (*state.values, answer.value)
-    return replace(state, belief=belief, rated=rated, values=values, weights=weights)
+    return replace(state, asked=asked, exposure=exposure, belief=belief, rated=rated, values=values, weights=weights)
 
 
 def _preview(model: Model, state: UserState, answer: Answer) -> UserState:

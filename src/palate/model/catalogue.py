@@ -181,7 +181,8 @@ class Catalogue:
         return self._find(item_id) is not None
 
     def _find(self, item_id: object) -> int | None:
-        return self._positions.get(normalise_id(item_id, ITEM))
+        found = self._positions.get(item_id) if type(item_id) is str else None
+        return found if found is not None else self._positions.get(normalise_id(item_id, ITEM))
 
     @property
     def categories(self) -> dict[str, NDArray[np.intp]]:

@@ -146,7 +146,8 @@ class Answerability:
     def observe(self, belief: Belief, items: NDArray[np.intp] | int, answered: NDArray[Any] | bool) -> Belief:
         """After one answer, or none: one user and one item, or n users and an item each."""
         loadings = self.loadings[items]
-        predicted = self.rate[items] + np.einsum("...e,...e->...", belief.mean, loadings)
+        along = belief.mean @ loadings if belief.mean.ndim == 1 else np.einsum("ne,ne->n", belief.mean, loadings)
+        predicted = self.rate[items] + along
         return belief.update(loadings, np.asarray(answered, dtype=np.float64) - predicted, self.noise[items])
 
     def probability(self, belief: Belief) -> Array:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from palate.arrays import Array, Mask
-from palate.posteriors.ordered import log_slopes
+from palate.posteriors.ordered import log_slopes, log_slopes_of_one
 from palate.posteriors.probit import assumed_density
 from palate.posteriors.statistics import pack
 
@@ -78,6 +79,11 @@ class Belief:
                 something is left to divide by when it is given again.
             answered: Where False nothing moves.
         """
+        if self.mean.ndim == 1:
+            along = self.covariance @ factors
+            noise = max(float(noise), _LEAST_NOISE * float(factors @ factors))
+            total = float(along @ factors) + noise
+            return self._moved_one(along, float(error) / total, -1.0 / total) if answered else self
         along = np.einsum("...de,...e->...d", self.covariance, factors)
         noise = np.maximum(noise, _LEAST_NOISE * np.einsum("...d,...d->...", factors, factors))
         total = np.einsum("...d,...d->...", along, factors) + noise
@@ -102,12 +108,22 @@ class Belief:
         self, factors: Array, level: Array | float, low: Array, high: Array, noise: Array | float
     ) -> Belief:
         """The belief after ``level + w · z`` and a noise lie in an interval, by assumed-density filtering."""
+        if self.mean.ndim == 1:
+            along = self.covariance @ factors
+            size = math.sqrt(float(along @ factors) + float(noise))
+            middle = float(level) + float(self.mean @ factors)
+            _, slope, bend = log_slopes_of_one((float(low) - middle) / size, (float(high) - middle) / size)
+            return self._moved_one(along, slope / size, bend / (size * size))
         along = np.einsum("...de,...e->...d", self.covariance, factors)
         total = np.einsum("...d,...d->...", along, factors) + noise
         deviation = np.sqrt(total)
         mean = level + np.einsum("...d,...d->...", self.mean, factors)
         _, first, second = log_slopes((low - mean) / deviation, (high - mean) / deviation)
         return self._moved(along, first / deviation, second / total, True)
+
+    def _moved_one(self, along: Array, first: float, second: float) -> Belief:
+        """:meth:`_moved` of one user."""
+        return Belief(self.mean + first * along, self.covariance + second * (along[:, None] * along))
 
     def _moved(self, along: Array, first: Array, second: Array, where: Array | bool) -> Belief:
         """Mean moved by ``first`` and covariance by ``second`` along a direction; a symmetric step stays so."""

@@ -11,6 +11,7 @@ an answer given that; all of any shape.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from typing import Any, ClassVar
 
@@ -256,10 +257,14 @@ class Ordered(Likelihood):
 
     def _ends(self, values: Array) -> tuple[Array, Array]:
         """Cut points below and above each answer; one between levels counts as the nearer."""
-        middle = (np.array(self.levels)[1:] + np.array(self.levels)[:-1]) / 2.0
-        edges = np.concatenate([[-np.inf], self.cuts, [np.inf]])
+        middle, edges = self._edges
         codes = np.searchsorted(middle, values, side="right")
         return edges[codes], edges[codes + 1]
+
+    @cached_property
+    def _edges(self) -> tuple[Array, Array]:
+        levels = np.array(self.levels)
+        return (levels[1:] + levels[:-1]) / 2.0, np.concatenate([[-np.inf], self.cuts, [np.inf]])
 
     def entries(self, values: Array, predicted: Predicted) -> Entries:
         mean, variance = predicted()

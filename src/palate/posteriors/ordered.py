@@ -7,6 +7,8 @@ McCullagh, *Regression models for ordinal data*, JRSS B 42(2), 1980.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import entr, log_ndtr, ndtr, ndtri
@@ -16,6 +18,7 @@ from palate.posteriors.probit import NORMAL_NODES
 
 _LEAST = 1e-6  # curvature of an answer, so that its target stays finite
 _HALVINGS = 40
+_ROOT = math.sqrt(2.0 * math.pi)
 
 
 def log_slopes(low: Array, high: Array) -> tuple[Array, Array, Array]:
@@ -33,6 +36,17 @@ def log_slopes(low: Array, high: Array) -> tuple[Array, Array, Array]:
     first = at_low - at_high
     second = ends_low * at_low - ends_high * at_high - first**2
     return log, first, np.clip(second, -1.0, 0.0)
+
+
+def log_slopes_of_one(low: float, high: float) -> tuple[float, float, float]:
+    """:func:`log_slopes` of two numbers, in a tenth of the time."""
+    lower, upper = (-high, -low) if low > 0.0 else (low, high)
+    least, most = float(log_ndtr(lower)), float(log_ndtr(upper))
+    log = most + math.log1p(-math.exp(min(least - most, -1e-15)))
+    at_low, at_high = (math.exp(-0.5 * end * end - log) / _ROOT for end in (low, high))
+    first = at_low - at_high
+    second = (low * at_low if at_low else 0.0) - (high * at_high if at_high else 0.0) - first * first
+    return log, first, min(max(second, -1.0), 0.0)
 
 
 def expected_log(low: Array, high: Array, mean: Array, variance: Array) -> tuple[Array, Array, Array]:
