@@ -250,7 +250,7 @@ def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> 
             memory = memory.see(one) if isinstance(one, Event) else memory
             memory = memory.know([one]) if isinstance(one, Attribute) else memory
         except InputError as error:  # of an attribute not what was told: nobody else need read it
-            refused.append(f"the attribute {one.name}" if isinstance(one, Attribute) else str(error))
+            refused.append(f"the attribute {one.name!r}" if isinstance(one, Attribute) else str(error))
     if not refused:
         return memory, ()
     return memory, (

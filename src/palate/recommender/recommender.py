@@ -377,7 +377,7 @@ class Recommender:
         """Whether what people say has come to be told worse than before, each and all together.
 
         Args:
-            last: Answers of the log that are read, counted from its end: about a second for 5,000.
+            last: Answers of the log that are read, counted from its end; their users are replayed.
             confidence: In [0, 1]: the chance of an alarm about all together where nothing has changed, about.
         Raises:
             MissingExtra: Without river (extra serve).
