@@ -187,8 +187,8 @@ def test_UP_03_rows_that_come_up_to_three_times_count_once(one: Recommender, tmp
             feeder.start()
         for feeder in feeders:
             feeder.join()
-        assert other.last_seq == one.last_seq == len(rows)
         assert_same(one.learner, other.learner)
+        assert other.last_seq == one.last_seq == len(rows)
 
 
 def _data() -> Any:
