@@ -377,14 +377,16 @@ class Recommender:
         """Whether what people say has come to be told worse than before, each and all together.
 
         Args:
-            last: Answers of the log that are read, counted from its end; their users are replayed.
+            last: Rows of the log that are read, counted from its end; their users are replayed.
             confidence: In [0, 1]: the chance of an alarm about all together where nothing has changed, about.
         Raises:
             MissingExtra: Without river (extra serve).
         """
         wanted, chance = count(last, "last", least=1), share(confidence, "confidence")
-        rows = [row.content for row in active(self._live.log.records()) if isinstance(row.content, Answer)]
-        return drift(self._live.now().memory, rows[-wanted:], confidence=chance)
+        learner = self._live.now()
+        rows = active(self._live.log.records(max(0, self.last_seq - wanted)))
+        answers = [row.content for row in rows if isinstance(row.content, Answer)]
+        return drift(learner.memory, answers, confidence=chance)
 
     def close(self) -> None:
         """Let the folder go. What was told is on the disk already."""
