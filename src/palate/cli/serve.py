@@ -23,6 +23,9 @@ def serve(
         Path | None,
         typer.Argument(metavar="[MODEL]", parser=local_path, help="Model folder, as `palate fit` wrote it."),
     ] = None,
+    store: Annotated[
+        str, typer.Option(metavar="URL", help="Of the log: postgresql://..., else the folder's own.")
+    ] = "",
     host: Annotated[
         str, typer.Option(metavar="H", help="Address to listen on; other machines cannot reach 127.0.0.1.")
     ] = "127.0.0.1",
@@ -57,7 +60,7 @@ def serve(
         for name, folder in models.items():
             line(output(), f"Serving {folder} at {address}. Its admin key: {keys[name]}.")
 
-    run(models, settings, started=started)
+    run(models, settings, store=store, started=started)
 
 
 def _models(model: Path | None, tenants: list[str] | None) -> dict[str, Path]:

@@ -18,7 +18,7 @@ from palate.errors import OptionError, PalateError
 from palate.recommender import Recommender
 from palate.service import item_routes, label_routes, model_routes, probe_routes, user_routes
 from palate.service.access import Door
-from palate.service.bodies import Attributes, Event, ItemIn, Label, TokenIn
+from palate.service.bodies import Attributes, Consent, Event, ItemIn, Label, TokenIn
 from palate.service.faults import HTTPFault, of_error, of_parameters, of_validation
 from palate.service.gate import Gate
 from palate.service.keys import ADMIN_VARIABLE, KeyRing
@@ -40,6 +40,7 @@ def create_app(
     models: Mapping[str, Path],
     settings: Settings | None = None,
     *,
+    store: str = "",
     log: RequestLog | None = None,
     traces: Traces | None = None,
 ) -> FastAPI:
@@ -48,10 +49,11 @@ def create_app(
     Args:
         models: By the name of the tenant.
         settings: Limits; the defaults if None.
+        store: URL or path of the log, in the place of the one in the folder; for one model alone.
         log: Where lines go; standard error if None.
         traces: Where spans go; where the environment says if None, which may be nowhere.
     Raises:
-        OptionError: If there is no model, or an admin key is given for several.
+        OptionError: If there is no model, or an admin key or a store is given for several.
         ModelFolderError, StoreError: If one cannot be opened.
     """
     settings = settings or Settings()
@@ -60,11 +62,12 @@ def create_app(
     given = os.environ.get(ADMIN_VARIABLE, "")
     if not models:
         raise OptionError("0 models are given. Give the folder of at least one.")
-    if len(models) > 1 and given:
-        raise OptionError(f"{ADMIN_VARIABLE} is given for {len(models)} models. Serve one model, or leave it out.")
+    if len(models) > 1 and (given or store):
+        what = ADMIN_VARIABLE if given else "a store"
+        raise OptionError(f"{what} is given for {len(models)} models. Serve one model, or leave it out.")
     tenants: dict[str, Tenant] = {}
     for name, folder in models.items():
-        recommender = Recommender.open(folder)
+        recommender = Recommender.open(folder, store=store or None)
         ring = KeyRing(folder, tenant=name, given=given)
         tenants[name] = Tenant(name, folder, recommender, ring, settings, metrics)
         if ring.made_admin:
@@ -87,6 +90,7 @@ def create_app(
     app.state.door, app.state.stopping, app.state.log = Door(tenants, settings), False, log
     for routes in (label_routes, user_routes, item_routes, model_routes, probe_routes):
         app.router.routes.extend(routes.router.routes)  # one flat list, which a test walks
+    app.router.routes.extend(user_routes.bare.routes)
     _say_faults(app)
     app.add_middleware(Gate, settings=settings, metrics=metrics, log=log, traces=traces)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
@@ -140,7 +144,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         found = FastAPI.openapi(app)
         schemas = found["components"]["schemas"]
-        for kind in (Label, Event, ItemIn, Attributes, TokenIn):
+        for kind in (Label, Event, ItemIn, Attributes, TokenIn, Consent):
             schema = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas[kind.__name__] = schema

@@ -103,6 +103,19 @@ class TokenIn(Strict):
     seconds: Annotated[float, Field(gt=0.0, le=31_536_000.0)] = 3_600.0
 
 
+class Consent(Strict):
+    """What a user allows from now on."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"key": "c1", "purposes": ["serve", "ask"], "version": "2026-01"}]}
+    )
+
+    key: Id
+    purposes: list[Literal["serve", "ask", "research"]] = Field(max_length=3, description="None: nothing is allowed.")
+    version: Id = Field(description="Of the text that they were shown.")
+    at: Time | None = None
+
+
 class ListQuery(BaseModel):
     """What a list may be told."""
 
@@ -269,6 +282,38 @@ class TokenOut(BaseModel):
 
     token: str
     expires_at: float
+
+
+class Version(BaseModel):
+    """A model of this folder."""
+
+    id: str
+    digest: str
+    saved_at: float
+    fitted_seq: int
+    is_live: bool
+
+
+class VersionsOut(BaseModel):
+    """Models, newest first."""
+
+    models: list[Version]
+
+
+class ErasedOut(BaseModel):
+    """That a user was erased, without saying who."""
+
+    seq: int
+    key: str
+    rows: int
+    erased_at: float
+    model: str = Field(description="exact, or approximate until the next refit.")
+
+
+class ExportOut(BaseModel):
+    """Everything that is held on a user."""
+
+    model_config = ConfigDict(extra="allow")
 
 
 class ItemsOut(BaseModel):

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 
 from palate.errors import (
     AnswerError,
+    ConsentError,
     DataError,
     ErasedUser,
     IdError,
@@ -132,6 +133,7 @@ def of_error(error: PalateError) -> HTTPFault:
     kinds: tuple[tuple[type[PalateError], int, str], ...] = (
         (UnknownItem, 404, "unknown_item"),
         (ErasedUser, 409, "erased_user"),
+        (ConsentError, 403, "no_consent"),
         (IdError, 422, "bad_id"),
         (AnswerError, 422, "bad_answer"),
         (LimitError, 413, "too_large"),

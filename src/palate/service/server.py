@@ -31,6 +31,7 @@ def serve(
     models: Mapping[str, Path],
     settings: Settings,
     *,
+    store: str = "",
     log: RequestLog | None = None,
     started: Callable[[str], None] | None = None,
 ) -> None:
@@ -38,10 +39,11 @@ def serve(
 
     Args:
         models: By the name of the tenant.
+        store: URL or path of the log, in the place of the one in the folder.
         started: Called with the address once it is listened to.
     """
     log = log or RequestLog(requests=settings.log_requests)
-    app = create_app(models, settings, log=log)
+    app = create_app(models, settings, store=store, log=log)
     sys.setswitchinterval(SWITCH_SECONDS)
     if threading.current_thread() is threading.main_thread():
         signal.signal(

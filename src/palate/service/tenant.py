@@ -14,10 +14,12 @@ from pydantic_core import to_json
 
 from palate.acquisition import DEFAULT
 from palate.entities import Answer
-from palate.errors import PalateError
+from palate.errors import ConsentError, PalateError
 from palate.learner import Learner
 from palate.model.model import Model
 from palate.recommender import Recommender
+from palate.recommender.calls import NOBODY
+from palate.recommender.privacy import allows
 from palate.records import Event, Record
 from palate.service.kept import KeptAnswers
 from palate.service.keys import KeyRing
@@ -36,6 +38,7 @@ class Now(NamedTuple):
 
     learner: Learner
     seq: int
+    version: str  # of the model
 
 
 class Tenant:
@@ -51,7 +54,7 @@ class Tenant:
     ) -> None:
         self.name, self.folder, self.recommender, self.ring, self.settings = name, folder, recommender, ring, settings
         self.metrics = metrics
-        self.now = Now(recommender.learner, recommender.last_seq)
+        self.now = Now(recommender.learner, recommender.last_seq, recommender.versions()[0].id)
         self.kept = KeptAnswers(most_bytes=settings.kept_bytes, seconds=settings.fresh_seconds)
         self.labels = LabelLane(room=settings.waiting_labels, last=lambda: self.recommender.last_seq, after=self._after)
         self.scores = ScoreLane(threads=settings.threads, room=settings.waiting_scores, seconds=settings.wait_seconds)
@@ -105,25 +108,35 @@ class Tenant:
     def _catch_up(self) -> None:
         """What other processes told. In the labels' thread."""
         try:
-            learner, seq = self.recommender.learner, self.recommender.last_seq
+            self._read()
             self.scoring_fault = ""
         except PalateError as error:
             self.scoring_fault = type(error).__name__
-            return
-        if seq != self.seq or learner.memory.fitted is not self.fitted:
-            self.now = Now(learner, seq)
+
+    def _read(self) -> None:
+        before = self.now
+        self._move()
+        if self.seq != before.seq or self.fitted is not before.learner.memory.fitted:
+            seq = self.seq
             self._on_loop(lambda: self.kept.clear(seq))
+
+    def _move(self) -> None:
+        """To the learner as it is now."""
+        before, learner = self.now, self.recommender.learner
+        is_same = learner.memory.fitted is before.learner.memory.fitted
+        version = before.version if is_same else self.recommender.versions()[0].id
+        self.now = Now(learner, self.recommender.last_seq, version)
 
     def _after(self, records: list[Record]) -> None:
         """These are on the disk; what is read from now on has seen them."""
-        before = self.seq
-        self.now = Now(self.recommender.learner, self.recommender.last_seq)
+        before, fitted = self.seq, self.fitted
+        self._move()
         seq = self.seq
         ours = {record.seq for record in records if record.seq > before}
-        if len(ours) == seq - before:
+        if len(ours) == seq - before and self.fitted is fitted:
             users = {record.user_id for record in records}
             self._on_loop(lambda: self.kept.moved(users, seq))
-        else:  # rows of other processes came between
+        else:  # rows of other processes, or another model, came between
             self._on_loop(lambda: self.kept.clear(seq))
 
     def _on_loop(self, work: Callable[[], None]) -> None:
@@ -154,9 +167,7 @@ class Tenant:
 
     # ---- reads ----
 
-    async def answer(
-        self, user_id: str, call: Hashable, work: Callable[[Learner, int], bytes], *, alike: bool = False
-    ) -> bytes:
+    async def answer(self, user_id: str, call: Hashable, work: Callable[[Now], bytes], *, alike: bool = False) -> bytes:
         """What a read gives: as kept, or worked out once however many ask at the same time.
 
         Args:
@@ -165,29 +176,29 @@ class Tenant:
         of = STRANGER if alike and not self.learner.knows(user_id) else user_id
         return b'{"user_id":' + to_json(user_id) + b"," + await self._answer(of, call, work)
 
-    async def _answer(self, user_id: str, call: Hashable, work: Callable[[Learner, int], bytes]) -> bytes:
+    async def _answer(self, user_id: str, call: Hashable, work: Callable[[Now], bytes]) -> bytes:
         found = self.kept.get(user_id, call)
         if found is not None:
             self.metrics.kept.inc()
             return found
-        learner, seq = self.now
-        at = (user_id, call, seq)
+        now = self.now
+        at = (user_id, call, now.seq)
         working = self._working.get(at)
         if working is None:
-            working = asyncio.ensure_future(self.scores.run(lambda: work(learner, seq)))
+            working = asyncio.ensure_future(self.scores.run(lambda: work(now)))
             self._working[at] = working
             working.add_done_callback(lambda _done: self._working.pop(at, None))
         body = await asyncio.shield(working)
-        self.kept.put(user_id, call, body, seq)
+        self.kept.put(user_id, call, body, now.seq)
         return body
 
-    def list_of(
-        self, user_id: str, k: int, exclude: tuple[str, ...], category: str | None
-    ) -> Callable[[Learner, int], bytes]:
+    def list_of(self, user_id: str, k: int, exclude: tuple[str, ...], category: str | None) -> Callable[[Now], bytes]:
         """Works out a list."""
 
-        def work(learner: Learner, seq: int) -> bytes:
-            shown = learner.recommend(user_id, k, exclude=exclude, category=category)
+        def work(now: Now) -> bytes:
+            learner = now.learner
+            named = user_id if allows(learner.memory.consent(user_id), "serve") else NOBODY
+            shown = learner.recommend(named, k, exclude=exclude, category=category)
             finite = [
                 one
                 for one in shown
@@ -199,22 +210,25 @@ class Tenant:
                 | {"chance": one.chance, "reason": one.reason}
                 for one in finite
             ]
-            return _tail({"model": self.version(), "seq": seq, "items": items})
+            return _tail({"model": now.version, "seq": now.seq, "items": items})
 
         return work
 
     def questions_for(
         self, user_id: str, k: int, forms: tuple[str, ...], strategy: str | None
-    ) -> Callable[[Learner, int], bytes]:
+    ) -> Callable[[Now], bytes]:
         """Works out questions."""
 
-        def work(learner: Learner, seq: int) -> bytes:
+        def work(now: Now) -> bytes:
+            learner = now.learner
+            if not allows(learner.memory.consent(user_id), "ask"):
+                raise ConsentError("a user who does not allow it is not asked. Record a new consent.")
             asked = learner.ask(user_id, k=k, forms=forms, strategy=strategy or DEFAULT)
             finite = [one for one in asked if math.isfinite(one.value)]
             self.metrics.not_finite.inc(len(asked) - len(finite))
             questions = [
                 {
-                    "question_id": question_id(self.ring, one, self.version()),
+                    "question_id": question_id(self.ring, one, now.version),
                     "form": one.form.value,
                     "item_id": one.item_id,
                 }
@@ -222,13 +236,18 @@ class Tenant:
                 | {"why": one.why, "propensity": one.propensity}
                 for one in finite
             ]
-            return _tail({"model": self.version(), "seq": seq, "questions": questions})
+            return _tail({"model": now.version, "seq": now.seq, "questions": questions})
 
         return work
 
-    def version(self) -> str:
-        """Of the model that is served."""
-        return "1"
+    async def changed(self) -> None:
+        """The model, its items or its people are others now: what was kept no longer counts."""
+
+        def look() -> list[Record]:
+            self._read()
+            return []
+
+        await self.labels.keep(lambda _none: look(), [None])
 
     # ---- is it well ----
 

@@ -12,6 +12,10 @@ from palate.service.access import Allow, Caller
 from palate.service.bodies import (
     Attributes,
     AttributesOut,
+    Consent,
+    ErasedOut,
+    ExportOut,
+    Kept,
     ListOut,
     ListQuery,
     PathId,
@@ -25,6 +29,7 @@ from palate.service.faults import HTTPFault, forbidden
 from palate.service.routing import answered, body_of, described, query_of, raw_body, read_query, ref, written
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/users/{user_id}", tags=["users"])
+bare = APIRouter(generate_unique_id_function=lambda route: route.name, tags=["users"])
 
 
 @router.get("/recommendations", responses=described(ListOut), openapi_extra={"parameters": query_of(ListQuery)})
@@ -96,3 +101,37 @@ async def post_tokens(
         raise HTTPFault(422, "bad_option", f"a token is good for {most:g} seconds at most.", "seconds")
     token, ends = caller.tenant.ring.token(user_id, seconds=given.seconds, key=caller.principal.key)
     return answered({"token": token, "expires_at": ends})
+
+
+@router.put("/consent", responses=described(Kept), openapi_extra=body_of(ref(Consent)))
+async def put_consent(
+    user_id: PathId, request: Request, caller: Annotated[Caller, Depends(Allow("service", "user"))]
+) -> Response:
+    """What a user allows from now on: lists from what is held on them, questions, research."""
+    user_id = caller.about(user_id)
+    given = Consent.model_validate_json(await raw_body(request))
+    recommender = caller.tenant.recommender
+
+    def consent() -> list[Record]:
+        return [recommender.consent(user_id, given.purposes, version=given.version, at=given.at, key=given.key)]
+
+    (row,) = await caller.tenant.write("consent", consent)
+    return answered({"key": row.record.content.key, "seq": row.record.seq, "repeated": row.repeated})
+
+
+@router.get("/export", responses=described(ExportOut))
+async def get_export(user_id: PathId, caller: Annotated[Caller, Depends(Allow("service", "user"))]) -> Response:
+    """Everything that is held on a user, at one moment."""
+    user_id = caller.about(user_id)
+    tenant = caller.tenant
+    return answered(await tenant.changes.run(lambda: tenant.recommender.export_user(user_id)))
+
+
+@bare.delete("/v1/users/{user_id}", responses=described(ErasedOut))
+async def delete_user(user_id: PathId, caller: Annotated[Caller, Depends(Allow("service"))]) -> Response:
+    """Take everything of a user out of the log, the data and the models, for good. Labels go on meanwhile."""
+    user_id = caller.about(user_id)
+    tenant = caller.tenant
+    receipt = await tenant.changes.run(lambda: tenant.recommender.erase(user_id))
+    await tenant.changed()
+    return answered(asdict(receipt))
