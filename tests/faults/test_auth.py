@@ -36,6 +36,15 @@ MAY: dict[str, str] = {
     "GET /v1/users/{user_id}/profile": "admin service user",
     "PUT /v1/users/{user_id}/attributes": "admin service user",
     "POST /v1/users/{user_id}/tokens": "admin service",
+    "PUT /v1/users/{user_id}/consent": "admin service user",
+    "GET /v1/users/{user_id}/export": "admin service user",
+    "DELETE /v1/users/{user_id}": "admin service",
+    "PUT /v1/items": "admin service",
+    "DELETE /v1/items/search": "admin service",
+    "DELETE /v1/items/{item_id}": "admin service",
+    "GET /v1/models": "admin service",
+    "POST /v1/models/rollback": "admin",
+    "POST /v1/models/{version}/promote": "admin",
     "GET /v1/items/search": "admin service annotator user",
     "GET /metrics": "admin service",
 }
@@ -44,6 +53,8 @@ SENT: dict[str, Any] = {
     "POST /v1/events": lambda: {"key": "au-2", "user_id": "ann", "item_id": "i04", "event": "click"},
     "PUT /v1/users/{user_id}/attributes": lambda: {"key": "au-3", "attributes": {"age": 3}},
     "POST /v1/users/{user_id}/tokens": lambda: {},
+    "PUT /v1/users/{user_id}/consent": lambda: {"key": "au-4", "purposes": ["serve", "ask"], "version": "1"},
+    "PUT /v1/items": lambda: {"item_id": "au-item", "title": "One"},
 }
 
 
@@ -65,7 +76,8 @@ def guards(dependant: Any) -> bool:
 
 
 def path_of(route: str) -> str:
-    path = route.split(" ")[1].replace("{user_id}", "ann").replace("{key}", "au-1").replace("{item_id}", "i04")
+    path = route.split(" ")[1].replace("{key}", "au-1").replace("{item_id}", "nowhere").replace("{version}", "none")
+    path = path.replace("{user_id}", "gone" if route.startswith("DELETE") else "ann")
     return path + ("?q=a" if path.endswith("search") else "")
 
 
@@ -128,6 +140,8 @@ def test_AU_01_a_users_token_is_for_that_user_alone(service: Served) -> None:
         ("GET", "/v1/users/bob/questions", None),
         ("GET", "/v1/users/bob/profile", None),
         ("PUT", "/v1/users/bob/attributes", {"key": "x", "attributes": {"age": 3}}),
+        ("PUT", "/v1/users/bob/consent", {"key": "x", "purposes": [], "version": "1"}),
+        ("GET", "/v1/users/bob/export", None),
         ("POST", "/v1/labels", label("x", user_id="bob")),
         ("POST", "/v1/labels", [label("y"), label("x", user_id="bob")]),
         ("POST", "/v1/events", {"key": "x", "user_id": "bob", "item_id": "i04", "event": "click"}),
