@@ -17,9 +17,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import quote
 
+import numpy as np
 import pytest
 
 import palate
+from palate import Recommender
+from palate.datasets import planted_world
 from palate.entities import Answer, AnswerKind
 from palate.errors import ErasedUser, IdError, StoreBusy, StoreError
 from palate.exchange.dump import dump
@@ -395,3 +398,30 @@ def test_ST_05_rows_that_the_server_lost_are_missed(postgres: Postgres, tmp_path
         assert log.verify().is_whole  # the control: without the head nobody misses them
     with pytest.raises(StoreError, match=r"row 9 of .* is lost"):
         open_store(url, head=head)
+
+
+TELL = """
+import sys
+from palate import Recommender, rate
+with Recommender.open(sys.argv[1], store=sys.argv[2]) as recommender:
+    recommender.tell([rate("ann", f"i{number:02}", 4, key=f"k{number}") for number in range(1, 6)])
+    print([item.item_id for item in recommender.recommend("ann", 10)])
+"""
+
+
+def test_processes_on_one_server_agree_without_talking_to_each_other(postgres: Postgres, tmp_path: Path) -> None:
+    data = planted_world(users=60, items=40, rng=np.random.default_rng(0)).dataset
+    folder, url = tmp_path / "model", postgres.schema()
+    with Recommender.create(folder, data, encoder="none", store=url) as one:
+        before = [item.item_id for item in one.recommend("ann", 10)]
+        command = [sys.executable, "-c", TELL, str(folder), url]
+        told = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=True).stdout
+        after = [item.item_id for item in one.recommend("ann", 10)]
+        assert str(after) == told.strip() and after != before
+        with Recommender.open(folder, store=url) as two:
+            two.undo("ann")
+            assert one.recommend("ann", 10) == two.recommend("ann", 10)
+            assert one.last_seq == two.last_seq == 6
+            one.refit()
+            assert one.recommend("ann", 10) == two.recommend("ann", 10)
+    assert not (folder / "labels.sqlite").exists()
