@@ -425,3 +425,6 @@ def test_processes_on_one_server_agree_without_talking_to_each_other(postgres: P
             one.refit()
             assert one.recommend("ann", 10) == two.recommend("ann", 10)
     assert not (folder / "labels.sqlite").exists()
+    assert (folder / "labels-head").read_text().startswith(f"{6:020d} ")
+    with pytest.raises(StoreError, match=r"row 6 of .* is lost"):
+        Recommender.open(folder, store=postgres.schema())

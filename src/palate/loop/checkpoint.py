@@ -39,6 +39,8 @@ from palate.store.protocol import LabelStore, active
 
 TAIL = 10_000  # rows of a log that a start reads; of more, each is read when somebody asks
 
+HEAD = "labels-head"  # of a log elsewhere: its last row, so that rows missing at the end are seen
+
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
@@ -96,7 +98,7 @@ def open_log(folder: Path, place: str | Path | None = None, *, read_only: bool =
     """
     here = folder / LOG if place is None else place if is_url(place) else path_of(place, "store")
     make_folder(folder)
-    return open_store(here, read_only=read_only)
+    return open_store(here, read_only=read_only, head=folder / HEAD if is_url(here) else None)
 
 
 def save(memory: Memory, folder: Path, *, seed: int = 0) -> None:
