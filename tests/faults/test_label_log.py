@@ -42,7 +42,7 @@ from palate.store import sqlite_log
 from palate.store.sqlite_log import LabelLog
 path, ledger, name, rounds, synchronous = sys.argv[1:]
 log = LabelLog.open(path)
-log._connection.execute(f"PRAGMA synchronous = {synchronous}")
+log._writer().execute(f"PRAGMA synchronous = {synchronous}")
 sqlite_log.CHECKPOINT_PAGES = 100  # so that checkpoints are among the moments of the crash
 descriptor = os.open(ledger, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 number = 0
@@ -143,7 +143,7 @@ def _write_for_ever(path: Path, folder: Path, name: str) -> None:
     """Four threads append; a synced ledger each of what was acknowledged; where each commit begins and ends."""
     commits = os.open(folder / f"commits-{name}", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     log = LabelLog.open(path)
-    log._connection.set_trace_callback(lambda statement: statement == "COMMIT" and os.write(commits, b"<"))
+    log._writer().set_trace_callback(lambda statement: statement == "COMMIT" and os.write(commits, b"<"))
     committed = log._committed
 
     def then(transaction: Transaction) -> None:

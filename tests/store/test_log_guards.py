@@ -333,6 +333,10 @@ def test_a_reader_waits_for_no_writer_and_leaves_nothing(path: Path) -> None:
             assert log.verify().is_whole
             with pytest.raises(StoreError, match=r"was opened to be read only\. Open it anew to write\.$"):
                 log.append([rate("ann", "film", 5.0)])
+        with LabelLog.open(path, wait_seconds=0.1) as log:
+            assert [record.user_id for record in log.records()] == ["ann"]
+            with pytest.raises(StoreError, match=rf"has been held by process {writer.pid} for 0\.1 s"):
+                log.append([rate("ann", "film", 5.0)])
         assert time.monotonic() - begun < 5  # a writer would wait 30
         assert path.read_bytes() == before and path.with_name("labels.sqlite-wal").stat().st_size
     finally:
@@ -357,8 +361,10 @@ def test_a_disk_that_cannot_be_written_is_read(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with LabelLog.open(small_disk / "labels.sqlite", read_only=True) as log:
         assert list(log.records()) == kept and log.verify().is_whole
-    with pytest.raises(StoreError, match=r"Read-only file system\. Give a folder that is there and writable\.$"):
-        LabelLog.open(small_disk / "labels.sqlite")
+    with LabelLog.open(small_disk / "labels.sqlite") as log:
+        assert list(log.records()) == kept
+        with pytest.raises(StoreError, match=r"Read-only file system\. Give a folder that is there and writable\.$"):
+            log.append([rate("ann", "film", 5.0)])
 
 
 def test_a_reader_makes_no_file(path: Path) -> None:

@@ -261,7 +261,7 @@ def test_a_row_that_the_rules_of_today_refuse_is_read_as_it_was_kept(log: LabelL
 
 def test_settings_that_durability_rests_on(log: LabelLog) -> None:
     def setting(name: str) -> object:
-        return log._connection.execute(f"PRAGMA {name}").fetchone()[0]
+        return log._writer().execute(f"PRAGMA {name}").fetchone()[0]
 
     assert setting("journal_mode") == "wal"
     assert setting("synchronous") == 2  # FULL
@@ -504,7 +504,7 @@ def test_a_full_disk_keeps_nothing_of_the_batch(log: LabelLog) -> None:
 
 
 def test_a_file_that_cannot_be_written(log: LabelLog) -> None:
-    log._connection.execute("PRAGMA query_only = ON")
+    log._writer().execute("PRAGMA query_only = ON")
     with pytest.raises(StoreError, match=r"readonly database\. Make the file and its folder writable\.$"):
         log.append([rating("ann", "film", 4)])
 

@@ -42,6 +42,10 @@ _NO_SHARED_MEMORY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.S
 _KINDS = {sqlite3.SQLITE_FULL: StoreFull, sqlite3.SQLITE_BUSY: StoreBusy}
 
 
+class OlderLog(StoreError):
+    """A log that has to be made, or moved to this version, before it can be read."""
+
+
 @cache
 def sqlite_statements() -> Statements:
     """As SQLite writes them; a list of keys is JSON."""
@@ -99,7 +103,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
             version = schema.version_of(connection, path)
         if version != schema.VERSION:
             old = f"is a label log of version {version}" if version else "is empty"
-            raise StoreError(f"{path} {old}. Open it once to write, which moves it to version {schema.VERSION}.")
+            raise OlderLog(f"{path} {old}. Open it once to write, which moves it to version {schema.VERSION}.")
         schema.check(connection, path)
         check_head(connection, path)
     except BaseException:

@@ -28,6 +28,7 @@ from palate.store.sql_log import SqlLog
 from palate.store.sqlite_connection import (
     DATABASE,
     WAIT_SECONDS,
+    OlderLog,
     beside,
     check_head,
     code_of,
@@ -50,7 +51,7 @@ class LabelLog(SqlLog):
 
     Args:
         path: Of a file that :meth:`open` has checked.
-        writer, reader: Connections to it; no writer where it is only read, or as long as the disk is full.
+        writer, reader: Connections to it; no writer as long as it is only read.
         clock: Gives ``recorded_at``, in seconds since the epoch. Nothing is ordered by it.
         wait_seconds: How long a write may wait for other processes.
     """
@@ -87,24 +88,23 @@ class LabelLog(SqlLog):
         """Open the log at ``path``; make it if there is no file; move the rows of an older version.
 
         Args:
-            read_only: Whether nothing is written: no lock is taken, and a disk that cannot be written will do.
+            read_only: Whether nothing is written; a disk that cannot be written will do. Without it, too, no lock is
+                taken before the first write, unless the log has to be made or moved.
         Raises:
             StoreError: If it cannot be opened, is not a label log, is one of a newer version, or has lost rows.
         """
         path, wait = Path(path), WAIT_SECONDS if wait_seconds is None else wait_seconds
-        if read_only:
-            with told(path):
-                return cls(path, None, connect_reader(path), clock, wait, read_only=True)
-        with told(path), exclusive(beside(path, "lock"), wait_seconds=wait):
+        if not read_only:
             refuse_stopped(path)
+        with told(path):
             try:
-                writer = connect(path)
-            except sqlite3.Error as error:
-                if code_of(error) != sqlite3.SQLITE_FULL or not path.exists():
+                if read_only or path.exists():
+                    return cls(path, None, connect_reader(path), clock, wait, read_only=read_only)
+            except OlderLog:
+                if read_only:
                     raise
-                return cls(
-                    path, None, connect_reader(path), clock, wait
-                )  # a full disk is read; the first write tries again
+            with exclusive(beside(path, "lock"), wait_seconds=wait):
+                writer = connect(path)
             try:
                 return cls(path, writer, connect_reader(path), clock, wait)
             except BaseException:
@@ -202,7 +202,7 @@ class LabelLog(SqlLog):
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _writer(self) -> sqlite3.Connection:
-        """The connection that writes; made now if the disk was full when the log was opened."""
+        """The connection that writes, made with the first write: whoever only reads waits for nobody."""
         if self._connection is None:
             self._connection = connect(self._path)
             with self._mutex:
