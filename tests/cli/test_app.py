@@ -16,7 +16,17 @@ GROUPS = {"": tree.app, "data ": tree.data_app, "item ": tree.item_app, "keys ":
 COMMANDS = [f"{prefix}{command.name}" for prefix, group in GROUPS.items() for command in group.registered_commands]
 CONTRACT = {
     *("demo", "fit", "refit", "recommend", "ask", "tell", "see", "undo", "know", "interview", "profile", "simulate"),
-    *("evaluate", "strategies", "encoders", "data fetch", "data inspect", "data convert", "item add", "item show"),
+    *(
+        "evaluate",
+        "strategies",
+        "encoders",
+        "data fetch",
+        "data inspect",
+        "data convert",
+        "item add",
+        "item show",
+        "item withdraw",
+    ),
     *("serve", "keys add", "keys list", "keys revoke"),
 }
 

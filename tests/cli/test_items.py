@@ -115,3 +115,14 @@ def test_what_each_part_of_an_item_says_of_it_is_shown(cli, worded, model):
         assert text in shown
     assert "Content" not in cli("item", "show", model, "i07").out, "that model reads nothing of it"
     assert cli("item", "show", model, "I07").err.endswith("Did you mean 'i07'?\n")
+
+
+def test_an_item_is_withdrawn_from_lists_and_comes_back(cli, model):
+    first = cli("recommend", model, "--user", "ann", "-k", "1", "--json").json["items"][0]["item_id"]
+    assert cli("item", "withdraw", model, first).out == f"{first} is in no list any more; 1 withdrawn in all.\n"
+    shown = cli("recommend", model, "--user", "ann", "-k", "50", "--json").json["items"]
+    assert first not in {item["item_id"] for item in shown}
+    back = cli("item", "withdraw", model, first, "--again", "--json").json
+    assert back == {"path": str(model), "item_id": first, "withdrawn": False, "items": 0}
+    assert cli("recommend", model, "--user", "ann", "-k", "1", "--json").json["items"][0]["item_id"] == first
+    assert cli("item", "withdraw", model, "nowhere").code == 2

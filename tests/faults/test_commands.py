@@ -110,6 +110,7 @@ VERBS = {
     "know": [*ANN, "--set", "age=3"],
     "refit": [],
     "item show": ["i1"],
+    "item withdraw": ["i1"],
 }
 
 

@@ -29,7 +29,7 @@ app = typer.Typer(
 )
 data_app = typer.Typer(help="Fetch, describe and convert data sets.", epilog="Example: palate data inspect ratings.csv")
 item_app = typer.Typer(
-    help="Add new items, and see what is held of one.", epilog="Example: palate item show my-model i7"
+    help="Add new items, withdraw some, and see what is held of one.", epilog="Example: palate item show my-model i7"
 )
 
 keys_app = typer.Typer(help="Keys of the HTTP service.", epilog="Example: palate keys add my-model --role service")
@@ -64,6 +64,7 @@ _add(app, fit.refit, "refit", "refit my-model")
 _add(app, lists.recommend, "recommend", "recommend my-model --user ann -k 5 --category Comedy")
 _add(app, lists.companions, "companions", "companions my-model --user ann -k 5")
 _add(item_app, items.add, "add", "item add my-model new-items.csv --columns item_id=sku,title=name")
+_add(item_app, items.withdraw, "withdraw", "item withdraw my-model i7")
 _add(item_app, items.show, "show", "item show my-model i7")
 app.add_typer(item_app, name="item")
 _add(app, loop.ask, "ask", "ask my-model --user ann -k 3 --strategy epig")

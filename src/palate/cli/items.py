@@ -1,4 +1,4 @@
-"""`palate item`: add, show."""
+"""`palate item`: add, withdraw, show."""
 
 from __future__ import annotations
 
@@ -50,6 +50,22 @@ def add(
     line(output(), f"Added {added:,} {'item' if added == 1 else 'items'}; the model holds {whole:,}.")
     if known:
         line(output(), f"{known:,} were in it already and stay as they are: palate fit reads them anew.", "yellow")
+
+
+def withdraw(
+    model: Model,
+    item_id: Annotated[str, typer.Argument(metavar="ID", help="Which item.")],
+    again: Annotated[bool, typer.Option("--again", help="Show it again instead.")] = False,
+    as_json: Json = False,
+    seed: UnusedSeed = 0,
+) -> None:
+    """Take an item out of lists and questions; what was said of it counts as before, and a refit keeps it out."""
+    with opened(model) as recommender:
+        withdrawn = recommender.withdraw_items(item_id, again=again)
+    if as_json:
+        return print_json({"path": str(model), "item_id": item_id, "withdrawn": not again, "items": withdrawn})
+    said = "is in lists again" if again else "is in no list any more"
+    line(output(), f"{item_id} {said}; {withdrawn:,} withdrawn in all.")
 
 
 def show(
