@@ -121,8 +121,10 @@ def test_UP_02_a_start_reads_the_rows_since_and_no_others(one: Recommender, monk
     monkeypatch.setattr(
         checkpoint, "replayed", lambda memory, rows, seq=0: (read.append(len(list(rows))), (memory, ()))[1]
     )
-    with Recommender.open(folder_of(one)):
+    with Recommender.open(folder_of(one)) as again:
         assert max(read) == 0
+        again.tell(rate("n1", "i01", 3.0))
+        assert not again._live.checkpoint.memory._now, "a start and a label do not wait for what items have learnt"
 
 
 def test_UP_02_beliefs_of_another_log_or_model_do_not_count(one: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:

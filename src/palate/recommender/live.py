@@ -43,7 +43,7 @@ class Live:
     def __init__(self, folder: Path, log: LabelStore, found: Checkpoint, place: str | Path | None = None) -> None:
         self.folder, self.log, self.checkpoint = folder, log, found
         self.place = None if place is None else str(place)
-        self.encoders = found.memory.model.given_encoders
+        self.encoders = found.memory.fitted.given_encoders
         self.turn, self.changing = RLock(), RLock()
         self.is_closed = False
         self.written_seq = 0
