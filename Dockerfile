@@ -11,10 +11,10 @@ RUN grep -oE '^[A-Za-z0-9._-]+==[^ ;\\]+' requirements/dev.txt > constraints.txt
 
 FROM python:3.12-slim
 COPY --from=build /venv /venv
-RUN useradd --uid 10001 --no-create-home palate && mkdir /model && chown palate /model
+RUN useradd --uid 10001 --no-create-home palate && mkdir /model /cache && chown palate /model /cache
 USER palate
-ENV PATH=/venv/bin:$PATH PALATE_CACHE=/tmp/palate NUMBA_CACHE_DIR=/tmp/numba PYTHONDONTWRITEBYTECODE=1
-VOLUME /model
+ENV PATH=/venv/bin:$PATH PALATE_CACHE=/cache/palate NUMBA_CACHE_DIR=/cache/numba PYTHONDONTWRITEBYTECODE=1
+VOLUME ["/model", "/cache"]
 EXPOSE 8000
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=60s CMD \
