@@ -175,7 +175,7 @@ class Call:
 def _refitted(stage: Stage, given: dict[str, Any]) -> object:
     """A refit as if in another process."""
 
-    def here(live: Any, out: Path, held_back: list[str]) -> None:
+    def here(live: Any, out: Path, held_back: list[str], started: object) -> None:
         refitting.fit_here(live.folder, live.place, out, held_back)
 
     with mock.patch.object(refitting, "_fit_elsewhere", here):

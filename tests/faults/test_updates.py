@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
@@ -214,34 +211,22 @@ def test_UP_04_rows_that_the_model_cannot_take_are_set_aside_and_the_rest_goes_o
 # ---- UP-01, UP-05: refits and swaps ---------------------------------------------------------------------------------
 
 
-def killed_refits(one: Recommender, rounds: int, monkeypatch: pytest.MonkeyPatch) -> int:
+def killed_refits(one: Recommender, rounds: int) -> int:
     """Refits in another process, each killed at another moment while labels come in."""
-    run, killed = subprocess.run, 0
-    rng = np.random.default_rng(3)
-
-    def run_and_kill(command: list[str], *, input: str, **_given: Any) -> subprocess.CompletedProcess[str]:
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ)
-        assert process.stdin is not None and process.stderr is not None
-        process.stdin.write(input)
-        process.stdin.close()
-        time.sleep(float(rng.uniform(0.0, 1.5)))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        process.stderr.close()
-        return subprocess.CompletedProcess(command, process.returncode, "", "")
-
-    monkeypatch.setattr(subprocess, "run", run_and_kill)
+    rng, killed = np.random.default_rng(3), 0
     for number in range(rounds):
         done = threading.Event()
         feeder = threading.Thread(target=lambda n=number, end=done: [one.tell(told(10 + n, 1)[:1]), end.set()])
         feeder.start()
+        seconds = float(rng.uniform(0.0, 1.5))
         try:
-            one.refit_apart()
+            refitting.refit_apart(
+                one._live, 0.2, 0.02, lambda process, after=seconds: threading.Timer(after, process.kill).start()
+            )
         except ModelFolderError as error:
             killed += "the refit failed" in str(error)
         feeder.join()
         assert done.is_set(), "a label waited for a refit, or was refused"
-    monkeypatch.setattr(subprocess, "run", run)
     return killed
 
 
@@ -249,7 +234,7 @@ def check_that_killed_refits_do_no_harm(one: Recommender, rounds: int, monkeypat
     monkeypatch.setenv("PYTHONPATH", str(Path(live.__file__).resolve().parents[2]))
     tell(one, told(n=30))
     before = one.versions()[0].digest
-    assert killed_refits(one, rounds, monkeypatch) > rounds // 2
+    assert killed_refits(one, rounds) > rounds // 2
     assert one.versions()[0].digest == before
     assert_same(one.learner, Learner.load(folder_of(one)))
     health = one.refit_apart(hold_back=1.0, tolerance=1.0)
@@ -301,7 +286,7 @@ def test_a_refit_that_is_worse_on_labels_held_back_does_not_serve(
 ) -> None:
     tell(one, told(n=60))
 
-    def spoilt(live_: Any, out: Path, held_back: list[str]) -> None:
+    def spoilt(live_: Any, out: Path, held_back: list[str], started: object) -> None:
         refitting.fit_here(live_.folder, live_.place, out, held_back)
         found = checkpoint.read_model(out)
         items = found.memory.fitted.taste.items
@@ -316,7 +301,7 @@ def test_a_refit_that_is_worse_on_labels_held_back_does_not_serve(
 
 
 def test_a_regular_refit_starts_after_so_many_labels(one: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
-    def here(live_: Any, out: Path, held_back: list[str]) -> None:
+    def here(live_: Any, out: Path, held_back: list[str], started: object) -> None:
         refitting.fit_here(live_.folder, live_.place, out, held_back)
 
     monkeypatch.setattr(refitting, "_fit_elsewhere", here)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from palate.service.settings import Settings
 from tests.served import Served, label, served
 
 
@@ -73,14 +75,20 @@ def test_the_version_that_serves_is_in_every_list(service: Served) -> None:
     assert service.call("POST", "/v1/models/rollback", key="admin").status_code == 404
 
 
-def test_a_version_is_promoted_and_rolled_back(tmp_path: Path) -> None:
-    with served(tmp_path) as service:
-        before = service.call("GET", "/v1/users/hal/recommendations").json()
-        service.tenant.recommender.refit(dim=2)
-        health = service.call("GET", "/v1/models").json()["models"]
-        if len(health) == 1:  # a plain refit keeps no version before it
-            pytest.skip("a refit in this process keeps no version")
+def test_a_refit_in_the_background_is_rolled_back_and_promoted(tmp_path: Path) -> None:
+    with served(tmp_path, Settings(fresh_seconds=0.1, refit_rows=3)) as service:
+        first = service.call("GET", "/v1/users/hal/recommendations").json()["model"]
+        items = listed(service, "hal")[:5]
+        labels = [{"key": f"k {item}", "user_id": "ivy", "item_id": item, "value": 4} for item in items]
+        assert service.call("POST", "/v1/labels", labels).status_code == 200
+        until = time.monotonic() + 200.0
+        while (second := service.call("GET", "/v1/users/hal/recommendations").json())["model"] == first:
+            assert time.monotonic() < until, "no refit came"
+            time.sleep(0.2)
         back = service.call("POST", "/v1/models/rollback", key="admin")
-        assert back.status_code == 200, back.text
-        after = service.call("GET", "/v1/users/hal/recommendations").json()
-        assert after["items"] == before["items"] and after["model"] == back.json()["id"]
+        rolled = service.call("GET", "/v1/users/hal/recommendations").json()
+        assert back.status_code == 200 and back.json()["id"] == rolled["model"]
+        assert rolled["items"] != second["items"]
+        again = service.call("POST", f"/v1/models/{second['model']}/promote", key="admin")
+        assert again.status_code == 200
+        assert service.call("GET", "/v1/users/hal/recommendations").json()["items"] == second["items"]

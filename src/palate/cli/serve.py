@@ -36,6 +36,12 @@ def serve(
     open_to_network: Annotated[
         bool, typer.Option("--open-to-network", help="Let other machines connect, through a proxy with TLS.")
     ] = False,
+    refit_hours: Annotated[
+        float | None, typer.Option(metavar="H", help="Refit every so many hours, in a process of its own.")
+    ] = None,
+    refit_rows: Annotated[
+        int | None, typer.Option(metavar="N", help="Refit after so many more rows of the log, likewise.")
+    ] = None,
     log_requests: Annotated[bool, typer.Option(help="Write a line for each request on standard error.")] = True,
     as_json: Json = False,
     seed: UnusedSeed = 0,
@@ -46,7 +52,14 @@ def serve(
     """
     from palate.service.settings import Settings
 
-    settings = Settings(host=host, port=port, open_to_network=open_to_network, log_requests=log_requests)
+    settings = Settings(
+        host=host,
+        port=port,
+        open_to_network=open_to_network,
+        log_requests=log_requests,
+        refit_seconds=None if refit_hours is None else 3600.0 * refit_hours,
+        refit_rows=refit_rows,
+    )
     models = _models(model, tenant)
     try:
         from palate.service.server import serve as run

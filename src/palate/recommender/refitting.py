@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Signal
@@ -39,17 +39,24 @@ from palate.store.protocol import active
 
 MOST_HELD_BACK, LEAST_HELD_BACK = 2_000, 20
 CANDIDATE = ".candidate"  # in the folder of versions
+Process = subprocess.Popen[str]
 
 
-def refit_apart(live: Live, share: float, tolerance: float) -> Health:
-    """Fit in another process, and let that model serve if it is no worse (:meth:`palate.Recommender.refit_apart`)."""
+def refit_apart(
+    live: Live, share: float, tolerance: float, started: Callable[[Process], None] = lambda process: None
+) -> Health:
+    """Fit in another process, and let that model serve if it is no worse (:meth:`palate.Recommender.refit_apart`).
+
+    Args:
+        started: Called with the process, which may be ended.
+    """
     if live.encoders:
         names = ", ".join(sorted(one.name for one in live.encoders.values()))
         raise OptionError(f"the model was fitted with the encoder object {names}, which stays here. Call refit().")
     out = live.folder / versions.VERSIONS / CANDIDATE
     before = live.now().memory
     held_back = _held_back(live, share)
-    _fit_elsewhere(live, out, [label.key for label in held_back])
+    _fit_elsewhere(live, out, [label.key for label in held_back], started)
     try:
         found = checkpoint.read_model(out)
         versions.check_alike(found.memory.fitted, before.fitted)
@@ -78,12 +85,16 @@ def _held_back(live: Live, share: float) -> list[Answer]:
     return [labels[place] for place in sorted(drawn.tolist())]
 
 
-def _fit_elsewhere(live: Live, out: Path, held_back: Sequence[str]) -> None:
+def _fit_elsewhere(live: Live, out: Path, held_back: Sequence[str], started: Callable[[Process], None]) -> None:
     given = {"folder": str(live.folder), "place": live.place, "out": str(out), "held_back": list(held_back)}
     command = [sys.executable, "-m", "palate.recommender.refitting"]
-    done = subprocess.run(command, input=json.dumps(given), capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = done.stderr.strip().splitlines()[-1:] or [f"it ended with {done.returncode}"]
+    with subprocess.Popen(
+        command, text=True, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        started(process)
+        errors = process.communicate(json.dumps(given))[1]
+    if process.returncode:
+        said = errors.strip().splitlines()[-1:] or [f"it ended with {process.returncode}"]
         raise ModelFolderError(f"the refit failed: {said[0][:300]}. The model that serves is as it was; call again.")
 
 
@@ -123,13 +134,23 @@ class Refits:
         self.done: list[Health | PalateError] = []
         self._live, self._every, self._after, self._share = live, every_seconds, after_labels, share
         self._stop = Signal()
+        self._process: Process | None = None
         self._thread = Thread(target=self._run, daemon=True, name="palate-refits")
         self._thread.start()
 
-    def stop(self) -> None:
-        """Let the one that runs end, and start no other."""
+    def stop(self, *, now: bool = False) -> None:
+        """Let the one that runs end, and start no other.
+
+        Args:
+            now: Whether the fit that runs is given up. The model that serves is as it was.
+        """
         self._stop.set()
+        if now and self._process is not None:
+            self._process.terminate()
         self._thread.join()
+
+    def _started(self, process: Process) -> None:
+        self._process = process
 
     def _run(self) -> None:
         at, seq = time.monotonic(), self._live.checkpoint.fitted_seq
@@ -139,9 +160,10 @@ class Refits:
                 is_due = self._after is not None and self._live.log.last_seq - seq >= self._after
                 if is_time or is_due:
                     at, seq = time.monotonic(), self._live.log.last_seq
-                    self.done.append(refit_apart(self._live, self._share, versions.TOLERANCE))
+                    self.done.append(refit_apart(self._live, self._share, versions.TOLERANCE, self._started))
             except PalateError as error:
-                self.done.append(error)
+                if not self._stop.is_set():
+                    self.done.append(error)
 
 
 def _main() -> None:

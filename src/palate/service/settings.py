@@ -41,6 +41,8 @@ class Settings:
         stop_seconds: That calls in work have after that.
         free_bytes: On the disk, below which the service is not ready for labels.
         log_requests: Whether a line is written for each request.
+        refit_seconds: Between refits in a process of their own; None: none by time.
+        refit_rows: Of the log, after which there is one; None: none by rows.
     """
 
     host: str = "127.0.0.1"
@@ -67,6 +69,8 @@ class Settings:
     stop_seconds: float = 8.0
     free_bytes: int = 64 << 20
     log_requests: bool = True
+    refit_seconds: float | None = None
+    refit_rows: int | None = None
 
     def __post_init__(self) -> None:
         whole = {"port": 0, "body_bytes": 1_024, "head_bytes": 1_024, "connections": 1, "waiting_labels": 1}
@@ -77,6 +81,10 @@ class Settings:
             positive(getattr(self, f"{name}_seconds"), f"{name}_seconds")
         positive(self.calls_per_second, "calls_per_second")
         positive(self.user_calls_per_second, "user_calls_per_second")
+        if self.refit_seconds is not None:
+            positive(self.refit_seconds, "refit_seconds")
+        if self.refit_rows is not None:
+            count(self.refit_rows, "refit_rows", least=1)
         if self.drain_seconds:
             positive(self.drain_seconds, "drain_seconds")
         if count(self.port, "port") > 65_535:

@@ -20,6 +20,7 @@ from palate.model.model import Model
 from palate.recommender import Recommender
 from palate.recommender.calls import NOBODY
 from palate.recommender.privacy import allows
+from palate.recommender.refitting import Refits
 from palate.records import Event, Record
 from palate.service.kept import KeptAnswers
 from palate.service.keys import KeyRing
@@ -63,6 +64,7 @@ class Tenant:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._working: dict[Hashable, asyncio.Future[bytes]] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._refits: Refits | None = None
 
     @property
     def learner(self) -> Learner:
@@ -86,6 +88,9 @@ class Tenant:
         self._loop = asyncio.get_running_loop()
         self.kept.clear(self.seq)
         self._looking = self._loop.create_task(self._look())
+        seconds, rows = self.settings.refit_seconds, self.settings.refit_rows
+        if seconds is not None or rows is not None:
+            self._refits = self.recommender.refit_regularly(every_seconds=seconds, after_labels=rows)
 
     async def stop(self) -> None:
         """Keep what waits, and let the folder go."""
@@ -94,6 +99,8 @@ class Tenant:
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
+        if self._refits is not None:
+            self._refits.stop(now=True)
         self.labels.close()
         self.scores.close()
         self.changes.close()
