@@ -122,7 +122,8 @@ def _for_one(learner: Learner, user: str, k: int, options: ListArguments, as_jso
     notes = [] if learner.knows(user) else ["unknown-user"]
     notes += shortage(k, len(items), "nothing-left")
     if as_json:
-        found = [asdict(item) for item in items]
+        # no item is drawn, so none has a propensity
+        found = [{name: of for name, of in asdict(item).items() if name != "propensity"} for item in items]
         return print_json({"user": user, "unit": _score_unit(learner), "notes": notes, "items": found})
     if items:
         output().print(recommendation_table(items))

