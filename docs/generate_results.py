@@ -975,6 +975,33 @@ def off_policy(results: dict[str, Any]) -> str:
     )
 
 
+def service_load(results: dict[str, Any]) -> str:
+    """Calls a second, waits, and processor time beside an empty route; and what an overload does."""
+    rows = [
+        [
+            row["what"],
+            f"{row['per_second']:,.0f}",
+            f"{row['p50_ms']:.0f}",
+            f"{row['p99_ms']:.0f}",
+            f"{row['cpu_us']:,.0f}",
+            _interval(row["ratio_to_empty"]),
+        ]
+        for row in results["rows"]
+    ]
+    over = results["overload"]
+    told = (
+        f"{results['items']:,} items, {results['connections']} connections, client and service on {results['cores']} "
+        "cores. The ratio is to an empty FastAPI route called in turn; a batch is 100 labels."
+    )
+    shed = (
+        f"Four times too many lists for 15 s, and labels beside them: {over['lists'].get('503', 0):,} lists shed, "
+        f"{sum(n for status, n in over['labels'].items() if status != '200')} labels; p99 of accepted labels "
+        f"{over['accepted_labels_p99_ms']:,.0f} ms, of accepted lists {over['accepted_lists_p99_ms']:,.0f} ms."
+    )
+    head = ["call", "a second", "median, ms", "p99, ms", "processor, µs a call", "rate over the empty route's"]
+    return f"{told}\n\n{table(head, rows)}\n\n{shed}"
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "history": ("New people, by how much is known of them", by_history),
     "ranking": ("Lists for people who are known", ranking),
@@ -1010,6 +1037,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "likes": ("Likes: a planted world, held out, new people", likes),
     "calibration": ("How honest the intervals are", calibration),
     "covariance_forms": ("What keeping less of the covariances loses", covariance_forms),
+    "service_load": ("What the service carries", service_load),
     "speed": ("Seconds and memory", speed),
     "fit_cost": ("A fit of ten million ratings, and the belief of one user", fit_cost),
     "memory_growth": ("An answer told, as the log grows", memory_growth),

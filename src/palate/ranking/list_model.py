@@ -141,8 +141,12 @@ class ListModel:
             return shares_of(self.pairs, items, shown, since, SHRINKAGES[name], DECAY if name == LATE else 1.0)
         found = np.zeros((len(items), len(shown)))
         fitted, expert = items < self.n_items, self.expert(name)
+        places = np.flatnonzero(shown < self.n_items)
+        if isinstance(expert, Company):
+            found[np.ix_(fitted, places)] = expert.shares_of(items[fitted], shown[places])
+            return found
         assert isinstance(expert, ByItem)
-        for place in np.flatnonzero(shown < self.n_items).tolist():
+        for place in places.tolist():
             found[fitted, place] = expert.shares(items[fitted], int(shown[place]))
         return found
 

@@ -48,6 +48,8 @@ def met_parts(
 def _of_history(scores: ListScores, name: str, since: Since, shown: Positions) -> Array:
     """What each item of the history adds to a term of each item shown, at least 0, (n, k); 0 where nobody knows."""
     model, new_items = scores.model.list_model, scores.model.new_items
+    if not len(scores.history):
+        return np.zeros((0, len(shown)))
     if name == NEW_ITEMS and new_items is not None:
         return np.array([new_items.shares(scores.history, int(item)) for item in shown]).T
     if model is None or not (name in SHRINKAGES or name in model.experts):

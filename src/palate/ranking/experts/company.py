@@ -91,8 +91,12 @@ class Company:
 
     def shares(self, items: NDArray[np.intp], item: int) -> Array:
         """What each of the items met, oldest first, adds to the score of an item, (n,)."""
+        return self.shares_of(items, np.array([item]))[:, 0]
+
+    def shares_of(self, items: NDArray[np.intp], shown: NDArray[np.intp]) -> Array:
+        """The same for several items shown, (n, k)."""
         decay = self.decay ** np.arange(len(items), dtype=np.float64)[::-1]
-        return np.asarray(decay * self.likeness[items].tocsc()[:, [item]].toarray()[:, 0])
+        return np.asarray(decay[:, None] * self.likeness[items][:, shown].toarray())
 
 
 def _nearest(
