@@ -133,9 +133,10 @@ $(OFF_POLICY)/.made: requirements/peers-off-policy.txt requirements/torch.txt
 	$(OFF_POLICY)/bin/python -m pip --disable-pip-version-check install --quiet -r requirements/torch.txt
 	@touch $@
 
-# strace injects the disk errors of the fault tests; where it cannot be had they are skipped and say so.
+# strace injects the disk errors of the fault tests, curl is what the README calls the service with; where one cannot be had
+# its tests are skipped and say so.
 system:
-	@if ! command -v strace >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq strace) >/dev/null 2>&1 \
-	        || echo "strace could not be installed: the tests that need it will be skipped."; \
+	@if ! { command -v strace && command -v curl; } >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq strace curl) >/dev/null 2>&1 \
+	        || echo "strace and curl could not be installed: the tests that need them will be skipped."; \
 	fi

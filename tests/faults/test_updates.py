@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -318,3 +319,24 @@ def test_a_regular_refit_starts_after_so_many_labels(one: Recommender, monkeypat
     (health,) = refits.done
     assert not isinstance(health, Exception) and not health.faults
     assert len(one.versions()) == 2
+
+
+def test_a_refit_that_is_given_up_ends_at_once(one: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(live.__file__).resolve().parents[2]))
+    tell(one, told(n=30))
+    before = one.versions()[0].digest
+    given_up = threading.Event()
+
+    def stop_while_it_starts(self: refitting.Refits, process: Any) -> None:
+        self._give_up.set()
+        self._stop.set()
+        started(self, process)
+        given_up.set()
+        assert process.wait(timeout=60) == -signal.SIGTERM
+
+    started = refitting.Refits._started
+    monkeypatch.setattr(refitting.Refits, "_started", stop_while_it_starts)
+    refits = one.refit_regularly(after_labels=1)
+    assert given_up.wait(60.0)
+    refits.stop(now=True)
+    assert not refits.done and one.versions()[0].digest == before

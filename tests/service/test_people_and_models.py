@@ -85,6 +85,9 @@ def test_a_refit_in_the_background_is_rolled_back_and_promoted(tmp_path: Path) -
         while (second := service.call("GET", "/v1/users/hal/recommendations").json())["model"] == first:
             assert time.monotonic() < until, "no refit came"
             time.sleep(0.2)
+        while 'palate_refits_total{outcome="promoted"} 1.0' not in service.call("GET", "/metrics").text:
+            assert time.monotonic() < until, "the refit is not counted"
+            time.sleep(0.2)
         back = service.call("POST", "/v1/models/rollback", key="admin")
         rolled = service.call("GET", "/v1/users/hal/recommendations").json()
         assert back.status_code == 200 and back.json()["id"] == rolled["model"]

@@ -133,7 +133,7 @@ class Refits:
     def __init__(self, live: Live, every_seconds: float | None, after_labels: int | None, share: float) -> None:
         self.done: list[Health | PalateError] = []
         self._live, self._every, self._after, self._share = live, every_seconds, after_labels, share
-        self._stop = Signal()
+        self._stop, self._give_up = Signal(), Signal()
         self._process: Process | None = None
         self._thread = Thread(target=self._run, daemon=True, name="palate-refits")
         self._thread.start()
@@ -145,12 +145,16 @@ class Refits:
             now: Whether the fit that runs is given up. The model that serves is as it was.
         """
         self._stop.set()
-        if now and self._process is not None:
-            self._process.terminate()
+        if now:
+            self._give_up.set()
+            if self._process is not None:
+                self._process.terminate()
         self._thread.join()
 
     def _started(self, process: Process) -> None:
         self._process = process
+        if self._give_up.is_set():  # it was asked for while the process was being started
+            process.terminate()
 
     def _run(self) -> None:
         at, seq = time.monotonic(), self._live.checkpoint.fitted_seq

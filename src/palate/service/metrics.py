@@ -24,6 +24,7 @@ class Metrics:
         self.not_finite = Counter(
             "palate_not_finite", "Items left out for a number that is not finite.", registry=registry
         )
+        self.refits = Counter("palate_refits", "Refits in the background.", ("outcome",), registry=registry)
         self.waiting = Gauge("palate_waiting", "What waits.", ("lane",), registry=registry)
         self.seq = Gauge("palate_log_seq", "Last row of the log that is served.", (), registry=registry)
         self.ready = Gauge("palate_ready", "Whether it is ready.", ("purpose",), registry=registry)

@@ -109,8 +109,15 @@ class Tenant:
     async def _look(self) -> None:
         while True:
             await asyncio.sleep(LOOK_SECONDS)
+            self._count_refits()
             if not self.labels.waiting:
                 self.labels.soon(self._catch_up)
+
+    def _count_refits(self) -> None:
+        while self._refits is not None and self._refits.done:
+            found = self._refits.done.pop(0)
+            outcome = "failed" if isinstance(found, PalateError) else "worse" if found.faults else "promoted"
+            self.metrics.refits.labels(outcome).inc()
 
     def _catch_up(self) -> None:
         """What other processes told. In the labels' thread."""
