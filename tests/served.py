@@ -135,6 +135,7 @@ class Process:
         self.folder = folder
         self.log = folder.parent / f"{folder.name}.log"
         with self.log.open("ab") as log:
+            self._begun = log.tell()  # of one that was stopped before there are lines
             command = [sys.executable, "-c", SERVE, str(folder), "--port", "0"]
             if settings:
                 command = [sys.executable, "-c", SERVE_WITH, str(folder), json.dumps(settings)]
@@ -146,8 +147,8 @@ class Process:
     def _address(self) -> str:
         until = time.monotonic() + 300.0  # of a machine that is very busy
         while time.monotonic() < until:
-            for line in reversed(self.log.read_text(errors="replace").splitlines()):
-                if '"serving"' in line:
+            for line in self.log.read_bytes()[self._begun :].decode(errors="replace").splitlines():
+                if '"serving"' in line and line.endswith("}"):
                     return str(json.loads(line)["address"])
             if self.process.poll() is not None:
                 break
@@ -155,9 +156,14 @@ class Process:
         raise AssertionError(f"the service did not start: {self.log.read_text()[-2000:]}")
 
     def get(self, path: str) -> tuple[int, bytes]:
-        request = urllib.request.Request(self.url + path, headers={"authorization": f"Bearer {self.key}"})
+        return self.call("GET", path)
+
+    def call(self, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+        headers = {"authorization": f"Bearer {self.key}", "content-type": "application/json"}
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data, headers, method=method)
         try:
-            with urllib.request.urlopen(request, timeout=30) as response:
+            with urllib.request.urlopen(request, timeout=60) as response:
                 return response.status, response.read()
         except urllib.error.HTTPError as error:
             return error.code, error.read()

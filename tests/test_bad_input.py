@@ -372,6 +372,7 @@ CALLS: dict[str, Call] = {
         lambda stage: stage.recommender.drift, {"last": COUNT, "confidence": SHARE}, lambda _: {"last": 5}
     ),
     "Recommender.close": Call(lambda stage: Recommender.open(stage.place("learner")).close, {}),
+    "Recommender.check_writable": Call(lambda stage: stage.recommender.check_writable, {}),
     "Recommender.find": Call(lambda stage: stage.recommender.find, {"key": USER}, lambda _: {"key": "k"}),
     "Recommender.undo": Call(
         lambda stage: stage.recommender.undo, {"user_id": "", "key": NOTHING}, lambda _: {"user_id": "ann"}

@@ -20,10 +20,13 @@ from urllib.parse import quote
 
 import pytest
 
+from palate import rate
 from palate.client import AsyncClient, ServiceError
 from palate.entities import Answer
 from palate.service import tenant as tenant_module
 from palate.service.settings import Settings
+from palate.store.migrations import downgrade
+from palate.store.sqlite_log import LabelLog
 from tests.served import Process, Served, copied, label, rows_of, served
 
 
@@ -382,6 +385,31 @@ def test_API_07_probes_tell_the_truth(tmp_path: Path, monkeypatch: pytest.Monkey
             time.sleep(0.05)
         assert ready(service) == (200, [])
         assert service.call("GET", "/readyz?for=tea", key=None).status_code == 422
+
+
+def test_API_07_a_migration_that_is_pending_is_named_until_it_is_done(tmp_path: Path) -> None:
+    """The log of a service that runs goes back to the version before, as an operator may do it, and forth again."""
+    with served(tmp_path) as service:
+        service.tenant.recommender.tell(rate("ann", "i04", 4.0, key="before"))  # what that version can keep
+        path = service.folder / "labels.sqlite"
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as operator:
+            operator.execute("BEGIN IMMEDIATE")
+            downgrade(operator, 4)
+            operator.execute("COMMIT")
+        until = time.monotonic() + 30.0
+        while len(ready(service)[1]) < 2 and time.monotonic() < until:  # before anybody sends a label
+            time.sleep(0.05)
+        assert ready(service) == (503, ["labels: a migration is pending", "scoring: a migration is pending"])
+        assert service.call("POST", "/v1/labels", label("meanwhile")).status_code == 503
+        assert ready(service, "labels") == (503, ["labels: a migration is pending"])
+        shown = service.call("GET", "/v1/users/bob/recommendations?k=3")
+        assert shown.status_code == 200 and len(shown.json()["items"]) == 3  # of what it had read
+        LabelLog.open(path).close()  # moves it
+        while ready(service)[0] == 503 and time.monotonic() < until:
+            time.sleep(0.05)
+        assert ready(service) == (200, [])
+        assert service.call("POST", "/v1/labels", label("after")).status_code == 200
+        assert keys_in(service.folder) == ["before", "after"]
 
 
 HOSTILE = ["\x1b[2J", "\r\nlevel: info", '{"half', "\u202e", "x" * 100_000]

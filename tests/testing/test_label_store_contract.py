@@ -65,6 +65,9 @@ class Listed:
         self.check_open()
         return (row for row in self.rows if row.seq > after_seq and user_id in (None, row.user_id))
 
+    def check_writable(self) -> None:
+        self.check_open()
+
     def find(self, key: str) -> Record | None:
         return next((row for row in self.rows if row.content.key == key), None)
 

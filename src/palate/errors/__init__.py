@@ -100,6 +100,10 @@ class StoreError(PalateError):
     """The label log could not keep or read something; what was acknowledged before is safe."""
 
 
+class OlderLog(StoreError):
+    """A log that has to be made, or moved to this version, before it can be used."""
+
+
 class StoreBusy(StoreError):
     """Another program held the log too long. Nothing was kept; the same again may work."""
 

@@ -13,14 +13,13 @@ from palate.datasets.readers.formats import refuse_data_folder
 from palate.datasets.tables import Dataset
 from palate.encoders.protocol import Encoder
 from palate.entities import USER, Answer
-from palate.errors import ModelFolderError, OptionError
+from palate.errors import OptionError
 from palate.errors.checks import count, flag, key_of, normalise_id, path_of, positive, share
 from palate.errors.checks import several as several_of
 from palate.learner import Learner
 from palate.loop import checkpoint
 from palate.loop.checkpoint import folder_of, open_log
 from palate.loop.drift import CONFIDENCE, Drift, drift
-from palate.loop.memory import Memory
 from palate.loop.taken import check_answer, check_attributes, check_events, several
 from palate.model.fit import FitArguments, check_arguments
 from palate.model.new_items import change
@@ -29,6 +28,7 @@ from palate.recommender.calls import asks, reads, serves
 from palate.recommender.fitting import DATA, fitted, given_again
 from palate.recommender.live import Live, opened
 from palate.recommender.privacy import Erased, erase, forget_owed, held_on
+from palate.recommender.promoting import before, promote
 from palate.recommender.refitting import Refits, refit_apart
 from palate.recommender.versions import Health, Version
 from palate.records import Attribute, Consent, Event, Record
@@ -181,6 +181,14 @@ class Recommender:
         """The row of the log that has this key; None if there is none."""
         return self._live.log.find(normalise_id(key, "key"))
 
+    def check_writable(self) -> None:
+        """That the log would keep a row now, as far as that shows before there is one.
+
+        Raises:
+            StoreError: If it would not.
+        """
+        self._live.log.check_writable()
+
     def undo(self, user_id: str, key: str | None = None) -> Record:
         """Take an answer back, as if it had never been given.
 
@@ -269,18 +277,7 @@ class Recommender:
             OptionError: If it is not kept.
             ModelFolderError: If it is damaged, sick, or does not fit the labels of this folder.
         """
-        with self._live.changing:
-            place = versions.place_of(self._live.folder, version)
-            found = checkpoint.read_model(place, self._live.encoders.values())
-            live = self._live.now().memory
-            versions.check_alike(found.memory.fitted, live.fitted)
-            health = versions.check_health(found.memory, live)
-            if health.faults:
-                raise ModelFolderError(f"version {version} is not promoted: {'; '.join(health.faults)}. Refit.")
-            model = replace(found.memory.fitted, withdrawn=live.fitted.withdrawn)
-            self._live.replace(replace(found, memory=Memory(model)), keep=True)
-            forget_owed(self._live)
-        return self.versions()[0]
+        return promote(self._live, version)
 
     def rollback(self) -> Version:
         """Let the version before serve again.
@@ -288,11 +285,7 @@ class Recommender:
         Raises:
             OptionError: If none is kept.
         """
-        live, *before = self.versions()
-        earlier = [one.id for one in before if int(one.id) < int(live.id)]
-        if not earlier:
-            raise OptionError(f"{self._live.folder} keeps no version before {live.id}. Refit it.")
-        return self.promote(earlier[0])
+        return promote(self._live, before(self._live.folder).id)
 
     def change_items(
         self, items: Any, *, folder: str | Path | None = None, on_corrupt: Literal["raise", "skip"] = "raise"

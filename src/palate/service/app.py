@@ -27,6 +27,7 @@ from palate.service.metrics import Metrics
 from palate.service.settings import Settings
 from palate.service.tenant import Tenant
 from palate.service.traces import Traces
+from palate.store.open_store import database_of
 
 _OFF: Any = {
     "tracing": False,
@@ -68,6 +69,7 @@ def create_app(
     tenants: dict[str, Tenant] = {}
     for name, folder in models.items():
         recommender = Recommender.open(folder, store=store or None)
+        log.say("log opened", tenant=name, database=database_of(store))
         ring = KeyRing(folder, tenant=name, given=given)
         tenants[name] = Tenant(name, folder, recommender, ring, settings, metrics)
         if ring.made_admin:

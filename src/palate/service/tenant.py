@@ -7,6 +7,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable, Hashable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from pydantic_core import to_json
 
 from palate.acquisition import DEFAULT
 from palate.entities import Answer
-from palate.errors import ConsentError, PalateError
+from palate.errors import ConsentError, OlderLog, PalateError
 from palate.learner import Learner
 from palate.model.model import Model
 from palate.recommender import Recommender
@@ -31,6 +32,7 @@ from palate.service.settings import Settings
 
 STRANGER = "\0"  # no user's id
 LOOK_SECONDS = 0.25  # between two looks at what other processes have told
+WHY = {"OlderLog": "a migration is pending", "StoreFull": "the disk is full", "StoreBusy": "the write lock is held"}
 SLOW_SECONDS = 2.0  # that a label waits, from which on the service is not ready for labels
 
 
@@ -126,6 +128,12 @@ class Tenant:
             self.scoring_fault = ""
         except PalateError as error:
             self.scoring_fault = type(error).__name__
+            if isinstance(error, OlderLog):
+                self.labels.fault = type(error).__name__
+        if self.labels.fault:  # nobody may send a label to a service that is not ready for them
+            with suppress(PalateError):
+                self.recommender.check_writable()
+                self.labels.fault = ""
 
     def _read(self) -> None:
         before = self.now
@@ -271,13 +279,13 @@ class Tenant:
         if purpose != "scoring":
             reasons += self._not_ready_for_labels()
         if purpose != "labels" and self.scoring_fault:
-            reasons.append(f"scoring: {self.scoring_fault}")
+            reasons.append(f"scoring: {WHY.get(self.scoring_fault, self.scoring_fault)}")
         return reasons
 
     def _not_ready_for_labels(self) -> list[str]:
         reasons = []
         if self.labels.fault:
-            reasons.append(f"labels: {self.labels.fault}")
+            reasons.append(f"labels: {WHY.get(self.labels.fault, self.labels.fault)}")
         if self.labels.waited > SLOW_SECONDS:
             reasons.append("labels: the write lock is held")
         try:

@@ -29,3 +29,12 @@ def open_store(place: str | Path, *, read_only: bool = False, head: Path | None 
     from palate.store.sqlite_log import LabelLog
 
     return LabelLog.open(place, read_only=read_only)
+
+
+def database_of(place: str | Path) -> str:
+    """In what a log at this place is kept: of SQLite with its version, and what that means for who writes."""
+    if is_url(place):
+        return "PostgreSQL"
+    from palate.store.sqlite_connection import DATABASE
+
+    return DATABASE

@@ -69,6 +69,10 @@ class LabelStore(Protocol):
         """Keep them all, or none; one record each, in the same order. A repeat gives the record kept before."""
         ...
 
+    def check_writable(self) -> None:
+        """Raises StoreError if no row can be kept now."""
+        ...
+
     def retract(self, key: str, *, source: str = "person", retraction_key: str = "") -> Record:
         """Take the row of this key back, by one more row."""
         ...

@@ -215,6 +215,14 @@ class SqlLog(ABC):
         """
         self._do(lambda log: log.take(new, erased), [])
 
+    def check_writable(self) -> None:
+        """Begin a write and end it without a row.
+
+        Raises:
+            StoreError: If no row can be kept now. Of a disk only a row shows that it is full.
+        """
+        self._do(lambda _log: None, [])
+
     def change(self, statement: str, values: Sequence[object]) -> list[rows.Row]:
         """Run a statement on the tables beside that of the rows, on the disk before this returns.
 

@@ -15,7 +15,7 @@ from typing import Any, cast
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
-from palate.errors import StoreBusy, StoreError, StoreFull
+from palate.errors import OlderLog, StoreBusy, StoreError, StoreFull
 from palate.store import chain, schema
 from palate.store.chain import Head
 from palate.store.tables import Statements, statements
@@ -40,10 +40,6 @@ _REMEDIES = {
 }
 _NO_SHARED_MEMORY = (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_FULL)
 _KINDS = {sqlite3.SQLITE_FULL: StoreFull, sqlite3.SQLITE_BUSY: StoreBusy}
-
-
-class OlderLog(StoreError):
-    """A log that has to be made, or moved to this version, before it can be read."""
 
 
 @cache
@@ -90,7 +86,7 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     connection = _reader(path, "mode=ro")
     try:
         try:
-            version = schema.version_of(connection, path)
+            schema.version_of(connection, path)
         except sqlite3.OperationalError as error:
             wal = beside(path, "wal")
             if code_of(error) not in _NO_SHARED_MEMORY or not path.exists():
@@ -100,16 +96,21 @@ def connect_reader(path: Path) -> sqlite3.Connection:
                 raise StoreError(f"{fact}. Make room, or copy all its files to another disk.") from error
             connection.close()
             connection = _reader(path, "immutable=1")  # SQLite keeps no note of its readers, and needs none here
-            version = schema.version_of(connection, path)
-        if version != schema.VERSION:
-            old = f"is a label log of version {version}" if version else "is empty"
-            raise OlderLog(f"{path} {old}. Open it once to write, which moves it to version {schema.VERSION}.")
+        refuse_older(connection, path)
         schema.check(connection, path)
         check_head(connection, path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def refuse_older(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises OlderLog where a file has to be made, or moved to this version."""
+    version = schema.version_of(connection, path)
+    if version != schema.VERSION:
+        old = f"is a label log of version {version}" if version else "is empty"
+        raise OlderLog(f"{path} {old}. Open it once to write, which moves it to version {schema.VERSION}.")
 
 
 def _reader(path: Path, how: str) -> sqlite3.Connection:

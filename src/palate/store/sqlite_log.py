@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self, cast
 
-from palate.errors import StoreError
+from palate.errors import OlderLog, StoreError
 from palate.store import chain, schema
 from palate.store.chain import Head
 from palate.store.lock import exclusive
@@ -28,12 +28,12 @@ from palate.store.sql_log import SqlLog
 from palate.store.sqlite_connection import (
     DATABASE,
     WAIT_SECONDS,
-    OlderLog,
     beside,
     check_head,
     code_of,
     connect,
     connect_reader,
+    refuse_older,
     refuse_stopped,
     schema_version,
     sqlite_statements,
@@ -153,6 +153,7 @@ class LabelLog(SqlLog):
             return connection.execute(statement, values).fetchall()
         except sqlite3.OperationalError as error:
             if "decode" not in str(error):
+                refuse_older(cast("sqlite3.Connection", connection), self._path)
                 raise
         self._reader.text_factory = _lenient
         try:
@@ -214,6 +215,7 @@ class LabelLog(SqlLog):
         """That no other program has changed it since it was checked."""
         version = schema_version(connection)
         if version != self._schema_version:
+            refuse_older(connection, self._path)
             schema.check(connection, self._path)
             self._schema_version = version
 
