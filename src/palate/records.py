@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from numbers import Real
@@ -172,6 +173,14 @@ class Erasure:
     def is_of(self, user_id: str) -> bool:
         """Whether this user was erased."""
         return user_digest(self.salt, user_id) == self.digest
+
+
+def erased_among(users: Iterable[str], erasures: Iterable[Erasure]) -> list[str]:
+    """Those of these users of whom one of the erasures is."""
+    digests = defaultdict[str, set[str]](set)
+    for one in erasures:
+        digests[one.salt].add(one.digest)
+    return [user for user in users if any(user_digest(salt, user) in given for salt, given in digests.items())]
 
 
 def user_digest(salt: str, user_id: str) -> str:

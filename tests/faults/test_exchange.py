@@ -201,14 +201,19 @@ def test_PR_02_an_old_file_does_not_bring_back_who_was_erased(tmp_path: Path) ->
     path, again = tmp_path / "old.jsonl", tmp_path / "r.csv"
     with open_store(tmp_path / "labels.sqlite") as log, open_store(tmp_path / "other.sqlite") as other:
         log.append([rate(user, "film", 4.0, key=f"{user} 1") for user in ("ann", "bob", "ann")])
+        log.append([Consent("bob", ("serve",), "2025-01", 1.0)])  # it must not let them in again
         dump(log, path, "jsonl")
         load(path, other, "jsonl", rejects=again)
         log.erase("bob")
-        assert load(path, log, "jsonl", rejects=again) == Loaded(repeated=1, rejected=1)
-        assert "'bob' was erased" in again.read_text()
+        assert load(path, log, "jsonl", rejects=again) == Loaded(repeated=1, rejected=2)
+        assert "'bob' was erased" in again.read_text() and "the user was erased" in again.read_text()
         assert list(log.records(user_id="bob")) == []
         log.append([Consent("bob", ("serve",), "2026-01")])  # who comes back says so
-        assert load(path, log, "jsonl", rejects=again) == Loaded(added=1, repeated=1)
+        assert load(path, log, "jsonl", rejects=again) == Loaded(added=1, repeated=1, rejected=1)
+        dump(log, tmp_path / "back.jsonl", "jsonl")
+        with open_store(tmp_path / "elsewhere.sqlite") as elsewhere:
+            for added, repeated in ((4, 0), (0, 4)):  # a file that tells of the erasure and of what came after it
+                assert load(tmp_path / "back.jsonl", elsewhere, "jsonl", rejects=again) == Loaded(added, repeated)
         log.erase("bob")
         # what says that bob was erased travels with the rows, and holds where they are read
         dump(log, tmp_path / "new.jsonl", "jsonl")

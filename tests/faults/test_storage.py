@@ -22,7 +22,7 @@ from palate import Attribute, Event, rate
 from palate.entities import Answer, AnswerKind, Form
 from palate.errors import StoreBusy, StoreError, StoreFull
 from palate.records import Consent, Record
-from palate.store import sqlite_connection, sqlite_log
+from palate.store import schema, sqlite_connection, sqlite_log
 from palate.store.migrations import downgrade, older
 from palate.store.sqlite_log import LabelLog
 from palate.store.verify_log import verify_log
@@ -288,6 +288,23 @@ def test_ST_07_workers_that_were_forked_before(path: Path) -> None:
         rows = list(log.records())
         assert log.verify().is_whole
     assert [row.seq for row in rows] == list(range(1, 61)) and len({row.content.key for row in rows}) == 60
+
+
+def test_ST_07_a_log_that_another_process_makes_meanwhile(path: Path) -> None:
+    path.touch()
+
+    class Reader(sqlite3.Connection):
+        statements = 0
+
+        def execute(self, *statement: Any) -> sqlite3.Cursor:
+            self.statements += 1
+            if self.statements == 2:
+                LabelLog.open(path).close()
+            return super().execute(*statement)
+
+    with contextlib.closing(sqlite3.connect(path, factory=Reader)) as reader:
+        assert schema.version_of(reader, path) == 0
+        assert schema.version_of(reader, path) == schema.VERSION
 
 
 def test_ST_07_one_connection_writes_and_checkpoints(path: Path) -> None:

@@ -11,11 +11,12 @@ from pathlib import Path
 from palate.datasets.files.boundary import boundary
 from palate.datasets.files.limits import DEFAULT_LIMITS, Limits
 from palate.datasets.files.rejects import Reject, inert_cells
+from palate.entities import USER
 from palate.errors import DataError, InputError
 from palate.exchange.formats import read
 from palate.exchange.rows import Row, RowFault, Told, told_of
 from palate.exchange.tools import Meaning
-from palate.records import Content, Record
+from palate.records import Consent, Content, Erasure, Record, erased_among
 from palate.store.protocol import LabelStore
 
 BATCH = 1_000  # rows a commit
@@ -59,6 +60,7 @@ def load(
         StoreError: If the log refuses. Loading the file again goes on where it stopped.
     """
     loaded, done = Loaded(), 0
+    erased = {one.key: one for one in log.erasures()}
     rejects.unlink(missing_ok=True)
     with boundary(path.name), _written(rejects) as reject:
         batch: list[tuple[int, Told]] = []
@@ -66,6 +68,8 @@ def load(
             for line, row in read(path, format, meaning or Meaning(), limits):
                 done += 1
                 told = _told(row, path.name, line)
+                if not isinstance(told, Reject) and erased:
+                    told = _obeying(told, erased, log, path.name, line)
                 if isinstance(told, Reject):
                     loaded.rejected += 1
                     reject(told)
@@ -87,6 +91,24 @@ def _told(row: Row | Reject, name: str, line: int) -> Told | Reject:
         return row if isinstance(row, Reject) else told_of(row)
     except RowFault as fault:
         return Reject(name, line, fault.column, fault.reason)
+
+
+def _obeying(told: Told, erased: dict[str, Erasure], log: LabelStore, name: str, line: int) -> Told | Reject:
+    """The row, unless it is a consent from before an erasure: it would bring back who was erased.
+
+    Args:
+        erased: By key, the erasures of the log that the file has not told of so far: they may be later than its rows.
+    """
+    content = told.content
+    if isinstance(content, Erasure):
+        erased.pop(content.key, None)
+    if not isinstance(content, Consent) or (content.key and log.find(content.key) is not None):
+        return told
+    if not erased_among([content.user_id], erased.values()):
+        return told
+    return Reject(
+        name, line, USER, "the user was erased, and the file does not say so. Append a new consent of theirs."
+    )
 
 
 def _keep(

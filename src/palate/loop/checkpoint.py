@@ -29,7 +29,7 @@ from palate.model.labels import joined
 from palate.model.model import Model
 from palate.model.saved import model_of, parts_of
 from palate.posteriors.answers import Answers
-from palate.records import Attribute, Consent, Content, Event, Record
+from palate.records import Attribute, Consent, Content, Event, Record, erased_among
 from palate.store.model_folder.files import make_folder
 from palate.store.model_folder.folder import digest_of, load_folder, save_folder
 from palate.store.old_attributes import FILE as OLD_ATTRIBUTES
@@ -172,7 +172,7 @@ def resume(folder: Path, store: LabelStore, encoders: Iterable[Encoder] = (), *,
     if found.is_old:
         memory = replace(memory, fitted=_as_fitted(memory.fitted, store.records(), found.fitted_seq))
     erasures = store.erasures(found.erased_seq)
-    owed = [user for user in (people_of(memory.fitted) if erasures else ()) if any(one.is_of(user) for one in erasures)]
+    owed = erased_among(people_of(memory.fitted) if erasures else (), erasures)
     memory = replace(memory, fitted=without(memory.fitted, owed)) if owed else memory
     model, last = memory.fitted, store.last_seq
     width, n_items = learning_of(model).width, len(model.catalogue)

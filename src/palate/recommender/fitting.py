@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import warnings
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import polars as pl
 
 from palate.arrays import Progress
 from palate.datasets.tables import Dataset
 from palate.datasets.views import with_attributes
 from palate.encoders.protocol import Encoder, not_here
-from palate.entities import Answer
+from palate.entities import USER, Answer
 from palate.errors import InputError, OptionError
 from palate.loop.checkpoint import Checkpoint
 from palate.loop.memory import Memory
@@ -19,10 +23,37 @@ from palate.loop.taken import check_answer
 from palate.model.fit import fit_model
 from palate.posteriors import likelihoods
 from palate.posteriors.likelihood import Likelihood
-from palate.records import Attribute, Event, Record
+from palate.records import Attribute, Erasure, Event, Record, erased_among
 from palate.store.protocol import active
 
 DATA = "data"  # in the model folder: what a refit starts from
+
+
+def without_users(data: Dataset, users: Collection[str]) -> Dataset:
+    """The same data without some of its users."""
+
+    def left(table: pl.DataFrame) -> pl.DataFrame:
+        return table.filter(~pl.col(USER).is_in(list(users))) if USER in table.columns else table
+
+    return replace(data, interactions=left(data.interactions), users=left(data.users)) if users else data
+
+
+def erased_in(data: Dataset, rows: Sequence[Record]) -> set[str]:
+    """Users of the data whom rows of a log erase. Not those who have come back: they have rows of their own again."""
+    erasures = [row.content for row in rows if isinstance(row.content, Erasure)]
+    if not erasures:
+        return set()
+    users = {user for table in (data.interactions, data.users) if USER in table.columns for user in table[USER]}
+    return set(erased_among(users, erasures)) - {row.user_id for row in rows}
+
+
+def obeying(data: Dataset, rows: Sequence[Record]) -> Dataset:
+    """The data without those who are erased: a file from before brings nobody back. A warning says how many."""
+    erased = erased_in(data, rows)
+    if erased:
+        said = f"{len(erased)} users of the data were erased and are left out"
+        warnings.warn(f"{said}. Who has come back gives a new consent first.", stacklevel=3)
+    return without_users(data, erased)
 
 
 def fitted(

@@ -19,10 +19,13 @@ from palate.loop.checkpoint import Checkpoint
 from palate.loop.memory import Memory
 from palate.model.forget import forget, people_of
 from palate.recommender import versions
-from palate.recommender.fitting import DATA
+from palate.recommender.fitting import DATA, erased_in, without_users
 from palate.recommender.live import Live
 from palate.records import Consent, Record
+from palate.store.model_folder import files
 from palate.store.protocol import Receipt
+
+ERASING = "erasing"  # in the folder from before a row says that somebody is erased until nothing of them is left there
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ def erase(live: Live, user_id: str, key: str) -> Erased:
     """Take everything of a user out of a log, its data and its models (:meth:`palate.Recommender.erase`)."""
     with live.changing:
         memory = live.now().memory
+        files.write(live.folder / ERASING, b"")
+        files.sync_folder(live.folder)
         if user_id in people_of(memory.fitted) or live.checkpoint.owed:
             receipt = live.log.erase(user_id, key=key)
             forget_owed(live)
@@ -70,35 +75,39 @@ def erase(live: Live, user_id: str, key: str) -> Erased:
             memory, _ = checkpoint.replayed(memory.dropped(user_id), rows, now.fitted_seq)
             live.checkpoint = now = replace(now, memory=memory, last_seq=max(now.last_seq, receipt.seq))
         live.keep_beliefs(now)
-        versions.remove_those_with(live.folder, user_id)
+        versions.remove_those_with(live.folder, live.log.erasures())
+        (live.folder / ERASING).unlink(missing_ok=True)
         return Erased.of(receipt, "approximate" if now.is_approximate else "exact")
+
+
+def is_owed(live: Live) -> bool:
+    """Whether an erasure has still to be obeyed by a folder, because a process died over it or knew nothing of it."""
+    return bool(live.checkpoint.owed) or (live.folder / ERASING).exists()
 
 
 def forget_owed(live: Live) -> None:
     """Let a folder obey the erasures that its model does not obey yet. Harmless when done again."""
     with live.changing:
         owed = checkpoint.resume(live.folder, live.log, live.encoders.values(), left_out=True)
-        if owed.owed:
+        if owed.owed or (live.folder / ERASING).exists():
             whole = checkpoint.read_model(live.folder, live.encoders.values())
-            _forget_in(live.folder, replace(whole, last_seq=owed.last_seq), owed.owed)
+            _forget_in(live, replace(whole, last_seq=owed.last_seq), owed.owed)
             live.reload()
+            (live.folder / ERASING).unlink(missing_ok=True)
 
 
-def _forget_in(folder: Path, found: Checkpoint, users: Collection[str]) -> None:
+def _forget_in(live: Live, found: Checkpoint, users: Collection[str]) -> None:
     """Take users out of the data, the model and the versions that a folder keeps."""
-    if (folder / DATA).exists():
-        data = Dataset.load(folder / DATA)
-        rows, people = _left(data.interactions, users), _left(data.users, users)
-        write_folder(replace(data, interactions=rows, users=people), folder / DATA)
+    if (live.folder / DATA).exists():
+        data = Dataset.load(live.folder / DATA)
+        erased = erased_in(data, list(live.log.records())).union(users)
+        if erased:
+            write_folder(without_users(data, erased), live.folder / DATA)
     memory = Memory(forget(found.memory.fitted, users))
-    left = replace(found, memory=memory, erased_seq=found.last_seq, is_approximate=True)
-    versions.remove_all(folder)  # a version that knows them would bring them back
+    kept = replace(found, memory=memory, erased_seq=found.last_seq, is_approximate=found.is_approximate or bool(users))
+    versions.remove_those_with(live.folder, live.log.erasures())  # one that knows them would bring them back
     for _ in range(2):  # the checkpoint before is to be one without them, too
-        checkpoint.save_model(folder, left)
-
-
-def _left(table: pl.DataFrame, users: Collection[str]) -> pl.DataFrame:
-    return table.filter(~pl.col(USER).is_in(list(users))) if USER in table.columns else table
+        checkpoint.save_model(live.folder, kept)
 
 
 def held_on(live: Live, user_id: str) -> dict[str, Any]:

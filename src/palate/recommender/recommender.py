@@ -25,9 +25,9 @@ from palate.model.fit import FitArguments, check_arguments
 from palate.model.new_items import change
 from palate.recommender import versions
 from palate.recommender.calls import asks, reads, serves
-from palate.recommender.fitting import DATA, fitted, given_again
+from palate.recommender.fitting import DATA, fitted, given_again, obeying
 from palate.recommender.live import Live, opened
-from palate.recommender.privacy import Erased, erase, forget_owed, held_on
+from palate.recommender.privacy import Erased, erase, forget_owed, held_on, is_owed
 from palate.recommender.promoting import before, promote
 from palate.recommender.refitting import Refits, refit_apart
 from palate.recommender.versions import Health, Version
@@ -92,7 +92,9 @@ class Recommender:
         try:
             if log is not None:
                 checkpoint.move_old(folder, log)
-            found = fitted(folder, [] if log is None else list(log.records()), **given)
+            rows = [] if log is None else list(log.records())
+            given["data"] = data = obeying(data, rows)
+            found = fitted(folder, rows, **given)
             log = open_log(folder, store) if log is None else log  # of a fit that fails nothing is left in a new folder
             write_folder(data, folder / DATA)
             found = checkpoint.save_model(folder, found)
@@ -118,7 +120,7 @@ class Recommender:
         folder = folder_of(place)
         check_folder(folder)
         live = opened(folder, store, encoders)
-        if live.checkpoint.owed:  # a process died while it erased somebody
+        if is_owed(live):  # a process died while it erased somebody
             forget_owed(live)
         return cls(live)
 
@@ -340,16 +342,12 @@ class Recommender:
             return len(more.model.catalogue) - len(memory.model.catalogue)
 
     def refit(
-        self,
-        data: Dataset | None = None,
-        *,
-        progress: Progress | None = None,
-        **options: Unpack[FitArguments],
+        self, data: Dataset | None = None, *, progress: Progress | None = None, **options: Unpack[FitArguments]
     ) -> None:
         """Batch fit from the data and the log; the folder changes in one step.
 
         Args:
-            data: In the place of what the folder keeps.
+            data: In the place of what the folder keeps. Users whom the log erases are left out, and that is said.
             progress: Called with (what, done, of).
             options: In the place of those of the last fit.
         Raises:
@@ -358,12 +356,12 @@ class Recommender:
         given = check_arguments({"progress": progress, **({} if data is None else {"data": data}), **options})
         with self._live.changing:
             memory, before = self._live.now().memory, self._live.checkpoint
-            kept = {} if data is not None else {"data": self._live.data()}
-            chosen = {**(before.options or {}), **self._live.encoders, "seed": before.seed, **kept, **given}
-            chosen["withdrawn"] = memory.fitted.withdrawn
+            rows = list(self._live.log.records())  # others may tell meanwhile
+            taken = obeying(self._live.data() if data is None else data, rows)
+            chosen = {**(before.options or {}), **self._live.encoders, "seed": before.seed, **given, "data": taken}
             chosen = {name: given_again(value) for name, value in chosen.items()}
-            found = fitted(self._live.folder, list(self._live.log.records()), **chosen)  # others may tell meanwhile
-            self._live.replace(found, data, keep=True)
+            found = fitted(self._live.folder, rows, withdrawn=memory.fitted.withdrawn, **chosen)
+            self._live.replace(found, None if data is None else taken, keep=True)
             forget_owed(self._live)
 
     def drift(self, *, last: int = 10_000, confidence: float = CONFIDENCE) -> Drift:

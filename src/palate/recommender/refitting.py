@@ -30,15 +30,15 @@ from palate.loop.past import Past
 from palate.oracles.pseudo_labels import is_pseudo
 from palate.random import derive_rng
 from palate.recommender import versions
-from palate.recommender.fitting import DATA, fitted, given_again
+from palate.recommender.fitting import DATA, fitted, given_again, obeying
 from palate.recommender.live import Live
 from palate.recommender.privacy import forget_owed
 from palate.recommender.versions import Health
 from palate.records import Record
 from palate.store.protocol import active
 
-MOST_HELD_BACK, LEAST_HELD_BACK = 2_000, 20
 CANDIDATE = ".candidate"  # in the folder of versions
+MOST_HELD_BACK, LEAST_HELD_BACK = 2_000, 20
 Process = subprocess.Popen[str]
 
 
@@ -56,8 +56,8 @@ def refit_apart(
     out = live.folder / versions.VERSIONS / CANDIDATE
     before = live.now().memory
     held_back = _held_back(live, share)
-    _fit_elsewhere(live, out, [label.key for label in held_back], started)
     try:
+        _fit_elsewhere(live, out, [label.key for label in held_back], started)
         found = checkpoint.read_model(out)
         versions.check_alike(found.memory.fitted, before.fitted)
         taken_back = [Record(0, label, 0.0, retracts=label.key) for label in held_back]
@@ -107,7 +107,8 @@ def fit_here(folder: Path, place: str | None, out: Path, held_back: Sequence[str
     finally:
         log.close()
     model = before.memory.fitted
-    data = replace(added_items(Dataset.load(folder / DATA), model.catalogue.table), folder=before.media)
+    data = obeying(Dataset.load(folder / DATA), rows)
+    data = replace(added_items(data, model.catalogue.table), folder=before.media)
     options = {name: given_again(value) for name, value in (before.options or {}).items()}
     found: Checkpoint = fitted(
         folder,

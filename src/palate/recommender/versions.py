@@ -23,6 +23,7 @@ from palate.loop.memory import Memory
 from palate.model.forget import people_of
 from palate.model.model import Model
 from palate.posteriors.belief import Belief
+from palate.records import Erasure, erased_among
 from palate.store.model_folder import files, manifest
 from palate.store.model_folder.manifest import CONFIG
 
@@ -112,16 +113,19 @@ def _share(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
-def remove_all(folder: Path) -> None:
-    """Remove every kept version."""
-    shutil.rmtree(folder / VERSIONS, ignore_errors=True)
-
-
-def remove_those_with(folder: Path, user_id: str) -> None:
-    """Remove every kept version whose fit knew a user."""
-    for place in _places(folder):
-        if user_id in people_of(read_model(place).memory.fitted):
+def remove_those_with(folder: Path, erasures: Sequence[Erasure]) -> None:
+    """Remove every kept version whose fit knew somebody who was erased, and what an interrupted call has left."""
+    root = folder / VERSIONS
+    for place in root.iterdir() if root.exists() else ():
+        if _knows_one_of(place, erasures):
             shutil.rmtree(place)
+
+
+def _knows_one_of(place: Path, erasures: Sequence[Erasure]) -> bool:
+    try:
+        return bool(erased_among(people_of(read_model(place).memory.fitted), erasures))
+    except ModelFolderError:  # nobody can serve from it, and nobody knows what it holds
+        return True
 
 
 def place_of(folder: Path, version: str) -> Path:

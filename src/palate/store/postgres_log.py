@@ -45,6 +45,8 @@ _SESSION = {
 MOST_CONNECTIONS = 5  # of one open log
 _LOCK = "SELECT pg_advisory_xact_lock((1346456660::bigint << 32) | 'records'::regclass::oid::bigint)"
 
+_ERASING = "what was erased is to be overwritten"
+
 _AGAIN = ("40001", "40P01")  # serialization failure, deadlock: nothing was kept
 _GONE = (
     "08",
@@ -79,11 +81,14 @@ class PostgresLog(SqlLog):
         self._url, self._read_only, self._secrets = url, read_only, _secrets(url)
         self._idle: list[psycopg.Connection[Any]] = []
         self._places, self._pool = Semaphore(MOST_CONNECTIONS), Lock()
-        self._head, self._was_open = head, False
+        self._head, self._was_open, self._is_erasing = head, False, False
         try:
             with self._connected() as connection, _told(self._name):
                 prepare(connection, self._name, read_only=read_only)
                 self._check_head(connection)
+                (comment,) = connection.execute("SELECT obj_description('records'::regclass)").fetchone() or ("",)
+            if comment == _ERASING and not read_only:  # a process died over it
+                self._overwrite()
         except BaseException:
             self.close()
             raise
@@ -98,10 +103,7 @@ class PostgresLog(SqlLog):
 
         What the server's own write-ahead log and its backups hold passes as they are overwritten.
         """
-        receipt = super().erase(user_id, key=key or uuid.uuid4().hex)
-        with self._connected() as connection, _told(self._name):
-            connection.execute("VACUUM (FULL) records")
-        return receipt
+        return super().erase(user_id, key=key or uuid.uuid4().hex)
 
     def close(self) -> None:
         """Let it go. What was acknowledged is on the disk already."""
@@ -117,7 +119,10 @@ class PostgresLog(SqlLog):
         pause = 0.01
         while True:
             try:
-                return super()._work(jobs, deadline)
+                super()._work(jobs, deadline)
+                if self._is_erasing:  # the connection was lost after the commit
+                    self._overwrite()
+                return None
             except _Again:
                 if time.monotonic() + pause > deadline:
                     raise
@@ -153,6 +158,16 @@ class PostgresLog(SqlLog):
     def _committed(self, transaction: Transaction) -> None:
         if self._head is not None:
             write_head(self._head, transaction.head)
+
+    def _begin_overwriting(self, connection: Connection) -> None:
+        connection.execute(f"COMMENT ON TABLE records IS '{_ERASING}'")
+        self._is_erasing = True
+
+    def _overwrite(self) -> None:
+        with self._connected() as connection, _told(self._name):
+            connection.execute("VACUUM (FULL) records")
+            connection.execute("COMMENT ON TABLE records IS NULL")
+        self._is_erasing = False
 
     def _kept_head(self) -> Head | None:
         return None if self._head is None else read_head(self._head)

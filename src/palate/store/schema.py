@@ -136,6 +136,11 @@ def make(connection: sqlite3.Connection) -> None:
     connection.execute("COMMIT")
 
 
+# In one statement, so that all three are of one moment: another process may be making the table.
+_MARKS = """SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master)
+FROM pragma_application_id, pragma_user_version"""
+
+
 def version_of(connection: sqlite3.Connection, path: Path) -> int:
     """The version of the log in a file; 0 of an empty file.
 
@@ -143,9 +148,7 @@ def version_of(connection: sqlite3.Connection, path: Path) -> int:
         StoreError: If the file is another program's database, or a log of a newer version.
         sqlite3.Error: If it is not a database, or cannot be read.
     """
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    application, version, tables = connection.execute(_MARKS).fetchone()
     if tables == 0 and application == 0:
         return 0
     if application != APPLICATION_ID:

@@ -77,6 +77,14 @@ class SqlLog(ABC):
         """Called after a commit that added rows, before they are acknowledged."""
 
     @abstractmethod
+    def _begin_overwriting(self, connection: Connection) -> None:
+        """Called before a commit that erases: :meth:`_overwrite` is owed, by the next process if this one dies."""
+
+    @abstractmethod
+    def _overwrite(self) -> None:
+        """Take what was erased out of the database's files, as far as the database can. Harmless when done again."""
+
+    @abstractmethod
     def _kept_head(self) -> Head | None:
         """The head that is kept outside the database; None where there is none."""
 
@@ -182,7 +190,8 @@ class SqlLog(ABC):
         """The erasures with a greater ``seq``, in order."""
         with self._reading() as connection:
             found = self._fetch(connection, self._sql.erasures, (after_seq,))
-        return [Erasure(*text.split(":")) for _, text in found]
+        parts = ((text.partition(":"), key) for _, text, key in found)
+        return [Erasure(salt, digest, key=key) for (salt, _, digest), key in parts]
 
     @property
     def last_seq(self) -> int:
@@ -263,11 +272,15 @@ class SqlLog(ABC):
             with self._writing(deadline) as connection:
                 transaction = Transaction(connection, self._sql, self._erasures, clock=self._clock, listed=self._listed)
                 transaction.do(jobs)
+                if transaction.has_erased:
+                    self._begin_overwriting(connection)
         except BaseException:
             self._erasures = Erasures()  # one of a commit that failed is none
             raise
         if transaction.head != transaction.before or transaction.has_erased:
             self._committed(transaction)
+        if transaction.has_erased:
+            self._overwrite()
 
     def _page(self, after_seq: int, user: str | None) -> list[rows.Row]:
         with self._reading() as connection:

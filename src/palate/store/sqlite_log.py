@@ -15,11 +15,11 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Self, cast
 
-from palate.errors import OlderLog, StoreError
+from palate.errors import OlderLog, StoreBusy, StoreError
 from palate.store import chain, schema
 from palate.store.chain import Head
 from palate.store.lock import exclusive
@@ -99,7 +99,11 @@ class LabelLog(SqlLog):
         with told(path):
             try:
                 if read_only or path.exists():
-                    return cls(path, None, connect_reader(path), clock, wait, read_only=read_only)
+                    log = cls(path, None, connect_reader(path), clock, wait, read_only=read_only)
+                    if not read_only and beside(path, "erasing").exists():  # a process died over it
+                        with suppress(StoreBusy):  # somebody writes: it is done with the next opening
+                            log._overwrite(wait_seconds=0.0)
+                    return log
             except OlderLog:
                 if read_only:
                     raise
@@ -167,8 +171,20 @@ class LabelLog(SqlLog):
 
     def _committed(self, transaction: Transaction) -> None:
         chain.write_head(beside(self._path, "head"), transaction.head)
-        if transaction.has_erased:
-            self._empty_wal()
+
+    def _begin_overwriting(self, connection: Connection) -> None:
+        beside(self._path, "erasing").touch()
+        chain.sync_folder(self._path.parent)
+
+    def _overwrite(self, wait_seconds: float | None = None) -> None:
+        """The rows overwrite those before them in the first file, and the second one is emptied."""
+        wait = self._wait_seconds if wait_seconds is None else wait_seconds
+        with exclusive(beside(self._path, "lock"), wait_seconds=wait), told(self._path):
+            writer = self._writer()
+            writer.execute(f"PRAGMA busy_timeout = {int(1000 * wait)}")
+            busy, *_ = writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        if not busy:  # else somebody still reads what was there before: it is done with the next erasure or opening
+            beside(self._path, "erasing").unlink(missing_ok=True)
 
     def _kept_head(self) -> Head | None:
         return chain.read_head(beside(self._path, "head"))
@@ -195,12 +211,6 @@ class LabelLog(SqlLog):
             return  # of a full disk: the rows are in the WAL, and it is tried again with the next commit
         if in_wal == moved:  # no reader needs what was there before
             self._pages = 0
-
-    def _empty_wal(self) -> None:
-        """Take out of the second file what was erased."""
-        assert self._connection is not None
-        with exclusive(beside(self._path, "lock"), wait_seconds=self._wait_seconds), told(self._path):
-            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _writer(self) -> sqlite3.Connection:
         """The connection that writes, made with the first write: whoever only reads waits for nobody."""

@@ -68,7 +68,7 @@ class Statements:
     sealed_page: str  # seq, limit -> SEALED
     head: str  # -> seq, chain of the last row
     count_after: str  # seq -> how many rows
-    erasures: str  # seq -> seq, text of the erasures after it
+    erasures: str  # seq -> seq, text, key of the erasures after it
     users: str  # -> user_id, each once
     of_user: str  # user_id -> seq, digest
     erase: str  # key, erased_by, seq
@@ -90,7 +90,7 @@ def statements(dialect: Dialect, is_one_of: Callable[[sa.ColumnElement[str]], sa
         return sa.bindparam(name, type_=kind)
 
     after, of_user = _c.seq > value("after", _Whole), _c.user_id == value("user")
-    erasures = sa.select(_c.seq, _c.text).where(_c.content == sa.literal_column("'erasure'"), after)
+    erasures = sa.select(_c.seq, _c.text, _c.key).where(_c.content == sa.literal_column("'erasure'"), after)
     emptied: dict[str, Any] = {name: sa.null() for name in (*SAID, "salt") if name not in ("seq", "recorded_at")}
     emptied |= {"key": value("new_key"), "content": sa.literal_column("'erased'"), "erased_by": value("by", _Whole)}
 

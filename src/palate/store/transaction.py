@@ -65,7 +65,7 @@ class Erasures:
 
     def read(self, connection: Connection, statement: str) -> None:
         """Those that were added since."""
-        for seq, text in connection.execute(statement, (self.last_seq,)).fetchall():
+        for seq, text, _ in connection.execute(statement, (self.last_seq,)).fetchall():
             salt, _, digest = text.partition(":")
             self.add(salt, digest, seq)
 
