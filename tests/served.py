@@ -102,15 +102,17 @@ def served(
     tenants: tuple[str, ...] = ("default",),
     again: Path | None = None,
     traces: Any = None,
+    store: str = "",
 ) -> Iterator[Served]:
     """Serves copies of the fitted model, one a tenant; the keys are the first tenant's.
 
     Args:
         again: A folder that was served before, in the place of a copy.
+        store: URL of the log, in the place of the folder's own.
     """
     folders = {name: copied(place / name) for name in tenants} if again is None else {tenants[0]: again}
     log = io.StringIO()
-    app = create_app(folders, settings or Settings(fresh_seconds=0.5), log=RequestLog(log), traces=traces)
+    app = create_app(folders, settings or Settings(fresh_seconds=0.5), log=RequestLog(log), traces=traces, store=store)
     first = folders[tenants[0]]
     ring = KeyRing(first, tenant=tenants[0])
     keys = {role: ring.add(role, name=f"{role}-1")[1] for role in ("service", "annotator")}
@@ -131,12 +133,12 @@ def rows_of(folder: Path) -> list[Any]:
 class Process:
     """A service in a process of its own, on a free port of this machine; by the command, where it has no settings."""
 
-    def __init__(self, folder: Path, **settings: Any) -> None:
+    def __init__(self, folder: Path, *, store: str = "", **settings: Any) -> None:
         self.folder = folder
         self.log = folder.parent / f"{folder.name}.log"
         with self.log.open("ab") as log:
             self._begun = log.tell()  # of one that was stopped before there are lines
-            command = [sys.executable, "-c", SERVE, str(folder), "--port", "0"]
+            command = [sys.executable, "-c", SERVE, str(folder), "--port", "0", "--store", store]
             if settings:
                 command = [sys.executable, "-c", SERVE_WITH, str(folder), json.dumps(settings)]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=ENVIRONMENT, start_new_session=True)
