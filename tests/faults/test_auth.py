@@ -156,9 +156,11 @@ def test_AU_01_a_users_token_is_for_that_user_alone(service: Served) -> None:
     assert service.tenant.seq == last
 
 
-def test_AU_01_an_annotators_labels_are_under_their_name_and_they_reach_no_others(service: Served) -> None:
+def test_AU_01_an_annotators_labels_are_under_their_pseudonym_and_they_reach_no_others(service: Served) -> None:
     service.call("POST", "/v1/labels", label("by-annotator"), key="annotator")
-    assert service.rows()[-1].content.source == "annotator-1"
+    source = service.rows()[-1].content.source
+    assert re.fullmatch("annotator-[0-9a-f]{12}", source)
+    assert service.call("POST", "/v1/labels", label("z", source="annotator-1"), key="annotator").status_code == 403
     assert service.call("POST", "/v1/labels", label("z", source="person"), key="annotator").status_code == 403
     service.call("POST", "/v1/labels", label("by-person"))
     assert service.call("DELETE", "/v1/labels/by-person", key="annotator").status_code == 404

@@ -1,16 +1,20 @@
-"""PR-06: what is about a person is in no log, no metric and no fault."""
+"""What is about a person is in no log, no metric and no fault, and in their export alone; a name can be forgotten."""
 
 from __future__ import annotations
 
 import json
+import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from palate import rate
 from palate.service.faults import without_values
+from palate.service.keys import KeyRing
 from palate.service.traces import Traces
-from tests.served import label, served
+from tests.served import label, rows_of, served
 
 CANARY = "Zanzibar-Quentin"
 
@@ -88,3 +92,83 @@ def test_PR_06_a_person_is_in_no_log_metric_or_fault(tmp_path: Path, monkeypatch
 )
 def test_PR_06_values_are_left_out_of_messages(message: str, kept: str) -> None:
     assert without_values(message) == kept
+
+
+def test_PR_04_exports_under_load_hold_one_users_rows_of_one_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two tenants have users and items of the same names; each batch is of two labels, which no export parts."""
+    users, done = ("ann", "bob"), threading.Event()
+    with served(tmp_path, tenants=("one", "two")) as service:
+        keys = {"one": service.keys["service"], "two": KeyRing(tmp_path / "two", tenant="two").add("service")[1]}
+        exports: list[tuple[str, str, Any]] = []
+
+        def write(tenant: str, user: str) -> None:
+            number = 0
+            while not done.is_set():
+                key, item = f"{tenant}-{user}-{number}", f"i{number % 20 + 1:02}"
+                rows = [label(f"{key}-{half}", user_id=user, item_id=item, value=number % 5 + 1) for half in "ab"]
+                assert service.call("POST", "/v1/labels", rows, key=keys[tenant]).status_code == 200
+                number += 1
+
+        of = service.tenant.recommender
+        records = of._live.log.records
+
+        def late(after_seq: int = 0, *, user_id: str | None = None) -> Any:
+            """What comes between the moment of an export and its reading of the rows."""
+            if user_id is not None:
+                of.tell(rate(user_id, "i21", 1.0, key=f"one-{user_id}-{len(exports)}-late"))
+            return records(after_seq, user_id=user_id)
+
+        monkeypatch.setattr(of._live.log, "records", late)
+        writers = [threading.Thread(target=write, args=(tenant, user)) for tenant in keys for user in users]
+        for writer in writers:
+            writer.start()
+        while len(exports) < 40:
+            tenant, user = list(keys)[len(exports) % 2], users[len(exports) // 2 % 2]
+            answer = service.call("GET", f"/v1/users/{user}/export", key=keys[tenant])
+            assert answer.status_code == 200
+            exports.append((tenant, user, answer.json()))
+        done.set()
+        for writer in writers:
+            writer.join()
+        kept = {tenant: rows_of(tmp_path / tenant) for tenant in keys}
+    assert len({held["seq"] for _, _, held in exports}) > 10  # it was under load
+    for tenant, user, held in exports:
+        rows = [row for row in kept[tenant] if row.user_id == user and row.seq <= held["seq"]]
+        found = [(row["seq"], row["key"]) for row in held["log"]]
+        assert found == [(row.seq, row.content.key) for row in rows]
+        halves = [key.rpartition("-")[2] for _, key in found]
+        assert halves.count("a") == halves.count("b"), "half a batch"
+        assert all(key.startswith(f"{tenant}-{user}-") for _, key in found)
+        said = {row["item_id"]: row["value"] for row in held["log"]}
+        assert held.get("belief", {}).get("rated", {}) == said, "the belief is of another moment"
+
+
+def test_PR_04_an_annotator_is_forgotten_and_their_labels_stay(tmp_path: Path) -> None:
+    name = f"{CANARY}@example.org"
+    with served(tmp_path) as service:
+        ring = KeyRing(service.folder)
+        (first, one), (second, two), (_, other) = (ring.add("annotator", name=whose) for whose in (name, name, "bob"))
+        service.tenant.ring._looked = -1e9  # at once, and not within a second
+        for number, key in enumerate((one, two, one, other)):
+            assert service.call("POST", "/v1/labels", label(f"paid-{number}"), key=key).status_code == 200
+        sources = [row.content.source for row in service.rows()]
+        assert sources[0] == sources[1] == sources[2] != sources[3]  # one person, whatever key they use
+        before = service.call("GET", "/v1/users/ann/export").json()["log"]
+        assert name in (service.folder / "keys" / "keys.json").read_text()  # else it is not looking
+
+        forgotten = ring.forget(second.id)
+        assert forgotten.name == sources[0] and {one.name for one in ring.all() if one.source == sources[0]} == {
+            sources[0]
+        }
+        files = [path for path in service.folder.rglob("*") if path.is_file()]
+        assert len(files) > 10 and not [path for path in files if CANARY.encode() in path.read_bytes()]
+        service.tenant.ring._looked = -1e9
+        for key in (one, two):
+            assert service.call("POST", "/v1/labels", label("late"), key=key).status_code == 401
+        assert service.call("POST", "/v1/labels", label("late"), key=other).status_code == 200
+        assert service.call("GET", "/v1/users/ann/export").json()["log"][:-1] == before
+        assert [row.content.source for row in service.rows()][:-1] == sources
+        assert service.tenant.recommender._live.log.verify().is_whole
+    assert ring.add("annotator", name=name)[0].source != first.source  # who comes back is somebody else

@@ -94,7 +94,9 @@ def _models(model: Path | None, tenants: list[str] | None) -> dict[str, Path]:
 def add(
     model: Model,
     role: Annotated[str, typer.Option(metavar="ROLE", help="service (an application), annotator, or admin.")],
-    name: Annotated[str, typer.Option(metavar="NAME", help="Whose it is; the source of an annotator's labels.")] = "",
+    name: Annotated[
+        str, typer.Option(metavar="NAME", help="Whose it is; an annotator's labels are under a pseudonym.")
+    ] = "",
     days: Annotated[float | None, typer.Option(metavar="N", help="That it is good for; for ever if not given.")] = None,
     as_json: Json = False,
     seed: UnusedSeed = 0,
@@ -111,18 +113,22 @@ def show(model: Model, as_json: Json = False, seed: UnusedSeed = 0) -> None:
     keys = [_facts(key) for key in _ring(model).all()]
     if as_json:
         return print_json({"keys": keys})
-    rows = [[str(key["id"]), str(key["role"]), str(key["name"]), str(key["made"]), str(key["ends"])] for key in keys]
-    output().print(table(["!Id", "!Role", "Name", "Made", "Ends"], rows))
+    rows = [[str(key[name]) for name in ("id", "role", "name", "source", "made", "ends")] for key in keys]
+    output().print(table(["!Id", "!Role", "Name", "Source", "Made", "Ends"], rows))
 
 
 def revoke(
     model: Model,
     id: Annotated[str, typer.Argument(metavar="ID", help="As `palate keys list` shows it.")],
+    forget: Annotated[
+        bool, typer.Option("--forget", help="And every key of the same holder, whose name is forgotten; labels stay.")
+    ] = False,
     as_json: Json = False,
     seed: UnusedSeed = 0,
 ) -> None:
     """Make a key useless, in a running service too, and the users' tokens that were made with it."""
-    key = _ring(model).revoke(id)
+    ring = _ring(model)
+    key = ring.forget(id) if forget else ring.revoke(id)
     if as_json:
         return print_json(_facts(key))
     line(output(), f"Revoked: {key.id}, {key.role}, {key.name}.")
@@ -138,7 +144,8 @@ def _ring(model: Path) -> KeyRing:
 
 def _facts(key: Key) -> dict[str, object]:
     ends = _day(key.expires_at) if key.revoked_at is None else f"revoked {_day(key.revoked_at)}"
-    return {"id": key.id, "role": key.role, "name": key.name, "made": _day(key.made_at), "ends": ends}
+    of = {"id": key.id, "role": key.role, "name": key.name, "source": key.source}
+    return of | {"made": _day(key.made_at), "ends": ends}
 
 
 def _day(at: float | None) -> str:

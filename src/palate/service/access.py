@@ -129,7 +129,7 @@ class Caller:
         return user_id
 
     def source(self, given: str | None) -> str:
-        """Who answers: of an annotator and of a user what their key says, whatever they send.
+        """Who answers: of an annotator and of a user what their key says, under a pseudonym, whatever they send.
 
         Raises:
             HTTPFault: If they send another.
@@ -137,7 +137,7 @@ class Caller:
         role = self.principal.role
         if role not in ("annotator", "user"):
             return given or "person"
-        source = self.principal.name if role == "annotator" else "person"
+        source = self.principal.source if role == "annotator" else "person"
         if given not in (None, source):
             raise forbidden("the source is the holder of the key. Leave it out.")
         return source

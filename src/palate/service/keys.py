@@ -42,8 +42,9 @@ class Key:
     Attributes:
         id: Public part, by which it is listed and revoked.
         digest: SHA-256 of the whole key, hexadecimal.
-        name: Whose it is; the source of an annotator's labels.
+        name: Whose it is.
         made_at, expires_at, revoked_at: Seconds since the epoch; ``None`` for never.
+        source: Of an annotator's labels: one pseudonym for all keys of the same name, and of the name nothing in it.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Key:
     made_at: float
     expires_at: float | None = None
     revoked_at: float | None = None
+    source: str = ""
 
     def is_good(self, now: float) -> bool:
         """Whether it opens anything."""
@@ -68,6 +70,7 @@ class Principal:
         key: Id of the key, or of the key that made the token.
         name: Of the key.
         user_id: Of a user's token, who may touch what is theirs alone; empty otherwise.
+        source: Of an annotator's labels.
     """
 
     tenant: str
@@ -75,6 +78,7 @@ class Principal:
     key: str
     name: str
     user_id: str = ""
+    source: str = ""
 
 
 class KeyRing:
@@ -145,9 +149,34 @@ class KeyRing:
         ends = None if days is None else made + 86_400.0 * positive(days, "days")
         id = secrets.token_hex(6)
         whole = f"{_PREFIX}{id}_{secrets.token_urlsafe(32)}"
-        key = Key(id, role, normalise_id(name, "name") if name else id, _digest(whole), made, ends)
-        self._change(lambda keys: {**keys, id: key})
-        return key, whole
+        name = normalise_id(name, "name") if name else id
+        key = Key(id, role, name, _digest(whole), made, ends)
+
+        def added(keys: Mapping[str, Key]) -> dict[str, Key]:
+            before = [one.source for one in keys.values() if one.name == name and one.source]
+            source = before[0] if before else f"annotator-{secrets.token_hex(6)}"
+            return {**keys, id: replace(key, source=source if role == "annotator" else "")}
+
+        return self._change(added)[id], whole
+
+    def forget(self, id: str) -> Key:
+        """Make every key of a holder useless, and forget their name; their labels stay under the pseudonym.
+
+        Raises:
+            OptionError: If there is no key of that id.
+        """
+
+        def forgotten(keys: Mapping[str, Key]) -> dict[str, Key]:
+            name = _known(keys, id).name
+            now = self._clock()
+            return {
+                one.id: replace(one, name=one.source or one.id, revoked_at=one.revoked_at or now)
+                if one.name == name
+                else one
+                for one in keys.values()
+            }
+
+        return self._change(forgotten)[id]
 
     def revoke(self, id: str) -> Key:
         """Make a key useless, and the tokens made with it.
@@ -157,9 +186,8 @@ class KeyRing:
         """
 
         def revoked(keys: Mapping[str, Key]) -> dict[str, Key]:
-            if id not in keys:
-                raise OptionError(f"there is no key {id[:40]!r}. See palate keys list.")
-            return {**keys, id: replace(keys[id], revoked_at=keys[id].revoked_at or self._clock())}
+            found = _known(keys, id)
+            return {**keys, id: replace(found, revoked_at=found.revoked_at or self._clock())}
 
         return self._change(revoked)[id]
 
@@ -222,7 +250,7 @@ class KeyRing:
         key = self._current().get(presented.removeprefix(_PREFIX).partition("_")[0])
         if key is None or not hmac.compare_digest(digest, key.digest) or not key.is_good(now):
             return None
-        return Principal(self._tenant, key.role, key.id, key.name)
+        return Principal(self._tenant, key.role, key.id, key.name, source=key.source or key.name)
 
     def token(self, user_id: str, *, seconds: float, key: str) -> tuple[str, float]:
         """A token with which a browser may act as one user, and when it ends.
@@ -249,6 +277,12 @@ class KeyRing:
         """A signature of 128 bits over texts, for one purpose."""
         text = json.dumps([purpose, *parts]).encode()
         return _text(hmac.new(self._signing, text, hashlib.sha256).digest()[:16])
+
+
+def _known(keys: Mapping[str, Key], id: str) -> Key:
+    if id not in keys:
+        raise OptionError(f"there is no key {id[:40]!r}. See palate keys list.")
+    return keys[id]
 
 
 def _digest(key: str) -> str:

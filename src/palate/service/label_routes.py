@@ -114,7 +114,7 @@ async def delete_label(
         raise not_found("label")
     answer = record.content
     foreign = principal.role == "user" and answer.user_id != principal.user_id
-    if foreign or (principal.role == "annotator" and answer.source != principal.name):
+    if foreign or (principal.role == "annotator" and answer.source != principal.source):
         raise not_found("label")
 
     def undo() -> list[Record]:
