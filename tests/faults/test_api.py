@@ -296,6 +296,27 @@ def test_API_06_lists_are_shed_and_labels_are_not(tmp_path: Path) -> None:
         assert service.call("GET", "/v1/users/shed99/recommendations").status_code == 200
 
 
+def test_API_06_a_quarter_of_the_connections_is_for_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with served(tmp_path, Settings(connections=8, wait_seconds=60.0)) as service:
+        go, statuses = threading.Event(), list[int]()
+        monkeypatch.setattr(type(service.tenant), "list_of", lambda *_: lambda _now: [go.wait(60.0), b'"items":[]}'][1])
+
+        def ask(user: int) -> None:
+            statuses.append(service.call("GET", f"/v1/users/ann/recommendations?k={user + 1}").status_code)
+
+        threads = [threading.Thread(target=ask, args=(user,)) for user in range(12)]
+        for thread in threads:
+            thread.start()
+        while len(statuses) < 6:
+            time.sleep(0.01)
+        assert statuses == [503] * 6  # six are inside
+        assert service.call("POST", "/v1/labels", label("in a crowd")).status_code == 200
+        go.set()
+        for thread in threads:
+            thread.join()
+        assert sorted(statuses) == [200] * 6 + [503] * 6
+
+
 def test_API_06_labels_that_find_no_room_are_told_to_come_again(tmp_path: Path) -> None:
     with served(tmp_path, Settings(waiting_labels=10)) as service, held(service.folder):
         answers: list[int] = []

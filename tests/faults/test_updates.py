@@ -229,7 +229,8 @@ def killed_refits(one: Recommender, rounds: int, most_seconds: float) -> int:
         feeder.join()
         assert done.is_set(), "a label waited for a refit, or was refused"
         assert len(one.recommend("n1", 12)) > 0
-    assert set(ends) <= {("the refit failed: it ended with -9. Th", True)}
+    assert set(ends) <= {("the refit failed: it was ended by sign", True)}
+    print(f"{len(ends)} of {rounds} killed, the others had ended before")
     return len(ends)
 
 

@@ -94,8 +94,9 @@ def _fit_elsewhere(live: Live, out: Path, held_back: Sequence[str], started: Cal
         started(process)
         errors = process.communicate(json.dumps(given))[1]
     if process.returncode:
-        said = errors.strip().splitlines()[-1:] or [f"it ended with {process.returncode}"]
-        raise ModelFolderError(f"the refit failed: {said[0][:300]}. The model that serves is as it was; call again.")
+        last = errors.strip().splitlines()[-1:] or [f"it ended with {process.returncode}"]
+        said = last[0] if process.returncode > 0 else f"it was ended by signal {-process.returncode}"
+        raise ModelFolderError(f"the refit failed: {said[:300]}. The model that serves is as it was; call again.")
 
 
 def fit_here(folder: Path, place: str | None, out: Path, held_back: Sequence[str]) -> None:

@@ -25,7 +25,7 @@ class Settings:
         head_bytes: Of its first line and headers, at most.
         head_seconds, body_seconds, write_seconds: From its first byte to its last; between two pieces of an answer.
         idle_seconds: Of a connection between two requests.
-        connections: At the same time, at most; further ones get 503.
+        connections: At the same time, at most; further ones get 503. A quarter is for labels and events alone.
         waiting_labels: Labels and events that wait for the disk, at most; further ones get 503.
         waiting_scores: Lists and questions that wait for a thread, at most; further ones get 503.
         wait_seconds: That a list or a question may wait for a thread before it gets 503.
