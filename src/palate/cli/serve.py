@@ -144,7 +144,7 @@ def _ring(model: Path) -> KeyRing:
 
 def _facts(key: Key) -> dict[str, object]:
     ends = _day(key.expires_at) if key.revoked_at is None else f"revoked {_day(key.revoked_at)}"
-    of = {"id": key.id, "role": key.role, "name": key.name, "source": key.source}
+    of: dict[str, object] = {"id": key.id, "role": key.role, "name": key.name, "source": key.source}
     return of | {"made": _day(key.made_at), "ends": ends}
 
 
