@@ -35,7 +35,7 @@ import json, sys
 from pathlib import Path
 from palate.service.server import serve
 from palate.service.settings import Settings
-serve({"default": Path(sys.argv[1])}, Settings(port=0, calls_per_second=1e9, log_requests=True))
+serve({"default": Path(sys.argv[1])}, Settings(port=0, calls_per_second=1e9, scorers=1))
 """
 EMPTY = """
 import sys, uvicorn

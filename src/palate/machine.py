@@ -16,13 +16,19 @@ Result = TypeVar("Result")
 
 
 def cores() -> int:
-    """Cores this process may use, at least 1: fewer than the machine has where it was pinned to some."""
+    """Cores this process may use, at least 1: fewer than the machine has where it was pinned to some, or told so by
+    ``OMP_NUM_THREADS``, as other numerical libraries are.
+    """
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    there = len(affinity(0)) if affinity else os.cpu_count() or 1
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    return min(there, int(told)) if told.isdigit() and int(told) else there
 
 
 def on_threads(work: Callable[..., Result], *arguments: Iterable[Any]) -> list[Result]:
     """``map(work, *arguments)`` on as many threads as there are cores, in order."""
+    if cores() == 1:
+        return list(map(work, *arguments))
     with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(work, *arguments))
 

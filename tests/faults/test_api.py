@@ -24,6 +24,7 @@ from palate import rate
 from palate.client import AsyncClient, ServiceError
 from palate.entities import Answer
 from palate.service import tenant as tenant_module
+from palate.service.scoring import Call, Scored
 from palate.service.settings import Settings
 from palate.store.migrations import downgrade
 from palate.store.sqlite_log import LabelLog
@@ -263,18 +264,16 @@ def test_API_05_a_reader_that_stops_is_dropped(running: Process) -> None:
 def test_API_06_lists_are_shed_and_labels_are_not(tmp_path: Path) -> None:
     with served(tmp_path, Settings(threads=1, waiting_scores=2, wait_seconds=5.0)) as service:
         go, statuses = threading.Event(), list[tuple[int, str]]()
-        learner = service.tenant.learner
+        scoring = service.tenant.scoring
 
         class Slow:
-            model, memory = learner.model, learner.memory
-            check = staticmethod(learner.check)
-            knows = staticmethod(lambda _user: True)
+            fault, refresh = "", staticmethod(lambda: None)
 
-            def recommend(self, *_args: object, **_options: object) -> list[object]:
+            def answer(self, call: Call) -> Scored:
                 go.wait(60.0)
-                return []
+                return Scored(b'"items":[]}', 0)
 
-        service.tenant.now = service.tenant.now._replace(learner=Slow())
+        service.tenant.scoring = Slow()
 
         def ask(user: int) -> None:
             answer = service.call("GET", f"/v1/users/shed{user}/recommendations")
@@ -292,7 +291,7 @@ def test_API_06_lists_are_shed_and_labels_are_not(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         assert sorted(status for status, _ in statuses) == [200] * 3 + [503] * 9
-        service.tenant.now = service.tenant.now._replace(learner=learner)
+        service.tenant.scoring = scoring
         assert service.call("GET", "/v1/users/shed99/recommendations").status_code == 200
 
 
@@ -451,7 +450,7 @@ def test_API_09_the_log_is_one_object_a_line_whatever_is_sent(service: Served) -
     assert all(len(line) < 2_000 for line in raw.splitlines())
 
 
-@pytest.mark.parametrize("layer", ["list_of", "tell", "see"])
+@pytest.mark.parametrize("layer", ["answer", "tell", "see"])
 def test_API_09_what_nobody_had_foreseen_leaks_nothing(
     service: Served, monkeypatch: pytest.MonkeyPatch, layer: str
 ) -> None:
@@ -460,7 +459,7 @@ def test_API_09_what_nobody_had_foreseen_leaks_nothing(
 
     monkeypatch.setattr(type(service.tenant), layer, fail)
     answer = {
-        "list_of": lambda: service.call("GET", "/v1/users/ann/recommendations"),
+        "answer": lambda: service.call("GET", "/v1/users/ann/recommendations"),
         "tell": lambda: service.call("POST", "/v1/labels", label("l")),
         "see": lambda: service.call(
             "POST", "/v1/events", {"key": "l", "user_id": "a", "item_id": "i04", "event": "click"}

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from palate.learner import Learner
 from palate.service.settings import MAX_BATCH
 from tests.served import Process, Served, copied, label, served
 
@@ -76,23 +77,12 @@ def test_IN_01_a_number_that_json_should_not_carry(service: Served, number: str)
     assert [row for row in service.rows() if row.seq > last and row.content.key[0] != "a"] == []
 
 
-def test_IN_01_nothing_that_is_not_json_is_in_any_answer(service: Served) -> None:
-    learner = service.tenant.learner
-    shown = learner.recommend("ann", 3)
+def test_IN_01_nothing_that_is_not_json_is_in_any_answer(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = service.tenant.learner.recommend("ann", 3)
     broken = type(shown[0])(shown[0].item_id, shown[0].title, float("nan"), 0.1, "", 0.1)
-
-    class Sick:
-        model, memory, knows = learner.model, learner.memory, staticmethod(learner.knows)
-
-        def recommend(self, *_args: object, **_options: object) -> list[object]:
-            return [broken, *shown[1:]]
-
-    service.tenant.now = service.tenant.now._replace(learner=Sick())
-    service.tenant.kept.clear(service.tenant.seq)
+    monkeypatch.setattr(Learner, "recommend", lambda *_arguments, **_options: [broken, *shown[1:]])
     before = service.tenant.metrics.not_finite._value.get()
-    answer = service.call("GET", "/v1/users/zoe/recommendations?k=3")
-    service.tenant.now = service.tenant.now._replace(learner=learner)
-    service.tenant.kept.clear(service.tenant.seq)
+    answer = service.call("GET", "/v1/users/zoe/recommendations?k=7")
     found = json.loads(answer.content, parse_constant=lambda name: pytest.fail(f"{name} in an answer"))
     assert [item["item_id"] for item in found["items"]] == [one.item_id for one in shown[1:]]
     assert service.tenant.metrics.not_finite._value.get() == before + 1

@@ -63,7 +63,7 @@ def test_PR_06_a_person_is_in_no_log_metric_or_fault(tmp_path: Path, monkeypatch
         def fail(*_args: object, **_options: object) -> None:
             raise RuntimeError(f"no row for {CANARY}")
 
-        monkeypatch.setattr(type(service.tenant), "list_of", fail)
+        monkeypatch.setattr(type(service.tenant.scoring), "answer", fail)
         assert call("GET", f"{user}/recommendations?k=3") == 500
 
         service.client.app.state.traces.close()  # type: ignore[attr-defined]

@@ -11,6 +11,7 @@ import typer
 from palate.cli.console import line, output, print_json, table
 from palate.cli.options import Json, Model, UnusedSeed, listed, local_path
 from palate.errors import MissingExtra, OptionError
+from palate.machine import cores
 
 if TYPE_CHECKING:
     from palate.service.keys import Key, KeyRing
@@ -42,6 +43,10 @@ def serve(
     refit_rows: Annotated[
         int | None, typer.Option(metavar="N", help="Refit after so many more rows of the log, likewise.")
     ] = None,
+    scorers: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="Processes for lists and questions; one a core but one if not given."),
+    ] = None,
     log_requests: Annotated[bool, typer.Option(help="Write a line for each request on standard error.")] = True,
     as_json: Json = False,
     seed: UnusedSeed = 0,
@@ -59,6 +64,7 @@ def serve(
         log_requests=log_requests,
         refit_seconds=None if refit_hours is None else 3600.0 * refit_hours,
         refit_rows=refit_rows,
+        scorers=max(1, cores() - 1) if scorers is None else scorers,
     )
     models = _models(model, tenant)
     try:

@@ -22,7 +22,7 @@ from palate.entities import Answer, Form
 from palate.loop.company import Company
 from palate.loop.fade import until
 from palate.loop.past import Contents
-from palate.loop.replay import begun, data_of, done_since, moved, what_counts, with_done
+from palate.loop.replay import begun, data_of, done_since, moved, told, what_counts, with_done
 from palate.loop.source import Parts, Source
 from palate.loop.state import UserState
 from palate.model.counted import Counted, Rows, counted
@@ -88,7 +88,33 @@ def changes(model: Model, of: Source, *, to_end: bool = True) -> tuple[list[Chan
     return new, with_done(model, state, done) if to_end else None
 
 
-def changes_of(model: Model, user_id: str, state: UserState, answer: Answer) -> list[Change]:
+def answered_more(
+    model: Model, of: Source, state: UserState, before: Sequence[Answer]
+) -> tuple[list[Change], UserState] | None:
+    """What the answers after the first ones change, and the state after them.
+
+    Args:
+        state: After the first ones.
+        before: The first ones.
+    Returns:
+        None where they are not the first, or one is to a question that had an answer, in the fit too: then a replay of
+        all says more.
+    """
+    answers, n = of.answers, len(before)
+    if answers[:n] != before or (of.seen and model.taste.likelihood.events_only):
+        return None
+    labels, subjects, found = model.labels.get(of.user_id), {answer.subject for answer in before}, list[Change]()
+    for answer in answers[n:]:
+        item = model.catalogue.position(answer.item_id) if answer.form is Form.RATE else None
+        if answer.subject in subjects or item in state.asked or (labels and item is not None):
+            return None
+        subjects.add(answer.subject)
+        found += _changes_of(model, of.user_id, state, answer)
+        state = told(model, state, answer)
+    return found, state
+
+
+def _changes_of(model: Model, user_id: str, state: UserState, answer: Answer) -> list[Change]:
     """What one more answer changes, to a question that had none so far, in the fit neither."""
     (one,) = counted([answer], lambda _item: None)
     item, rows = _item(model, one), one.rows(model.taste.likelihood)
@@ -126,11 +152,15 @@ def sums_of(learning: Learning, changed: Iterable[tuple[Change, int]]) -> dict[i
         said = [(one, times) for change, times in some for one in change.said()]
         for (one, times), row in zip(said, learning.sums([one for one, _ in said]), strict=True):
             _add(totals, one.item, times * row)
-        for change, times in some:
-            for sign, rows in ((times, change.now), (-times, change.fitted)):
-                if rows and min(weight for _, weight in rows) >= 1.0:  # somebody's, and no pseudo-label
-                    code = learning.codes(np.array(np.mean([value for value, _ in rows])))
-                    totals[change.item][int(code)] += sign
+        answers = [
+            (change.item, sum(value for value, _ in rows) / len(rows), sign)
+            for change, times in some
+            for sign, rows in ((times, change.now), (-times, change.fitted))
+            if rows and min(weight for _, weight in rows) >= 1.0  # somebody's, and no pseudo-label
+        ]
+        codes = learning.codes(np.array([value for _, value, _ in answers]))
+        for (item, _, sign), code in zip(answers, codes.tolist(), strict=True):
+            totals[item][code] += sign
     return totals
 
 

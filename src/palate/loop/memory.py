@@ -6,22 +6,22 @@ holds can be left there (:mod:`palate.loop.past`), so that nobody is in memory o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from itertools import count, islice
+from itertools import count
 from typing import Any, cast
 
 import numpy as np
 from immutables import Map
 
 from palate.encoders.histories.events import History
-from palate.entities import USER, Answer, Form
+from palate.entities import USER, Answer
 from palate.errors import AnswerError
 from palate.errors.checks import normalise_id
 from palate.loop import replay
-from palate.loop.company import Company, met_since
 from palate.loop.fade import until
-from palate.loop.learned import Learnt, as_others_say, changes, changes_of, learning_of, sums_of
+from palate.loop.folding import folded, others_say
+from palate.loop.learned import Learnt, answered_more, as_others_say, changes, learning_of, sums_of
 from palate.loop.past import Contents, Kept, Past, contents_of
 from palate.loop.source import Parts, Source, history_of
 from palate.loop.state import UserState
@@ -51,6 +51,7 @@ class Memory:
         past: The log that holds what was told before; None: all is here.
         unread: Row of it after which nothing is in the base.
         consents: What users allow, as far as no log holds it.
+        items: What the items are to have learnt, which may be less than is told; None: all.
     """
 
     fitted: Model
@@ -66,6 +67,7 @@ class Memory:
     past: Past | None = field(default=None, repr=False)
     unread: int | None = None
     consents: Map[str, Consent] = field(default_factory=Map)
+    items: Learnt | None = field(default=None, repr=False)
     _now: list[Learnt] = field(default_factory=list, init=False, repr=False)  # once worked out
 
     def __post_init__(self) -> None:
@@ -86,11 +88,17 @@ class Memory:
     @property
     def learnt(self) -> Learnt:
         """What the items have learnt; worked out when first read."""
+        if self.items is not None:
+            return self.items
         if not self._now:
-            self._now.append(self._folded(iter(self._unfolded())))
+            self._now.append(folded(self))
         return self._now[0]
 
-    def _unfolded(self) -> Iterable[str]:
+    def with_items_of(self, learnt: Learnt) -> Memory:
+        """The same told, under items that have learnt no more than they had earlier."""
+        return replace(self, items=learnt)
+
+    def unfolded(self) -> Iterable[str]:
         """Of whom something was told or taken back that is not in the base, and perhaps others."""
         first = {*self.told.changed, *self.seen.changed, *self.fitted.labels}
         here, unread = (first, 0) if self.since is None else (self.since, self.unread)
@@ -101,54 +109,12 @@ class Memory:
         """All that was told."""
         return self.told, self.seen, self.known
 
-    def _folded(self, users: Iterator[str]) -> Learnt:
-        """The base, with what these users told since."""
-        total, company = dict[int, Sums](), self.base.company
-        while some := list(islice(users, _AT_ONCE)):
-            moved = {user: (self.base.parts(user), self._parts(user)) for user in some}
-            moved = {user: both for user, both in moved.items() if both[0] != both[1]}
-            for item, row in self._said(moved).items():
-                total[item] = total[item] + row if item in total else row
-            company = self._company(company, moved)
-        return self.base.with_sums(self.contents, total, company)
-
-    def _said(self, moved: Mapping[str, tuple[Parts | None, Parts]]) -> dict[int, Sums]:
-        """What users say of items now, less what they said before."""
-        read, others = list[tuple[Mapping[int, Sums], int]](), []
-        for user, (before, parts) in moved.items():
-            held = cast("States", self.states).get(user)
-            of = [(parts, 1)] if before is None else [(before, -1), (parts, 1)]
-            for one, times in of if held is not None else ():
-                read.append((self._held(user, one).said, times))
-            others += [(user, one, times) for one, times in of] if held is None else []
-        changed = (
-            (change, times)
-            for user, one, times in others
-            for change in changes(self.fitted, self._source(user, one), to_end=False)[0]
-        )
-        total = sums_of(learning_of(self.fitted), changed)
-        for said, times in read:
-            for item, row in said.items():
-                total[item] = total[item] + times * row if item in total else times * row
-        return total
-
-    def _company(self, company: Company, users: Mapping[str, tuple[Parts | None, Parts]]) -> Company:
-        """What users met together, with what these have come to meet since."""
-        if self.fitted.list_model is None:
-            return company
-        for user, (folded, parts) in users.items():
-            base, after = met_since(self.fitted, self._source(user, parts))
-            before = [] if folded is None else met_since(self.fitted, self._source(user, folded))[1]
-            known = frozenset(base.tolist())
-            company = company.moved(known, frozenset(before) - known, frozenset(after) - known)
-        return company
-
     def source(self, user_id: str) -> Source:
         """All that is known of a user."""
         user_id = normalise_id(user_id, USER)
-        return self._source(user_id, self._parts(user_id))
+        return self.source_of(user_id, self.parts(user_id))
 
-    def _source(self, user_id: str, parts: Parts) -> Source:
+    def source_of(self, user_id: str, parts: Parts) -> Source:
         told, seen, known = parts
         attributes = {**self.fitted.described(user_id), **{one.name: one.value for one in known}}
         row = self.fitted.rows.get(user_id)
@@ -159,14 +125,14 @@ class Memory:
         """Those of whom something was told, in the order of their first word."""
         here = sorted(self.arrivals, key=self.arrivals.__getitem__)
         users = here if self.past is None else dict.fromkeys([*self.past.users(), *here])
-        return [user for user in users if any(self._parts(user))]
+        return [user for user in users if any(self.parts(user))]
 
     def state(self, user_id: str) -> UserState:
         """What is held about a user; a stranger has the population's belief, and is not kept."""
         user_id = normalise_id(user_id, USER)
-        learnt, held = self.learnt, self._held(user_id, self._parts(user_id))
+        learnt, held = self.learnt, self.held(user_id, self.parts(user_id))
         if held.state is None or held.learnt is not learnt:
-            others = self._others(user_id, held, learnt)
+            others = others_say(self, user_id, held, learnt)
             state = held.fitted if not others else self._under(others, user_id, held)
             held = replace(held, others=others, state=state, learnt=learnt)
             if self.knows(user_id):
@@ -174,67 +140,56 @@ class Memory:
         assert held.state is not None
         return until(self.fitted, held.state, self.time)
 
-    def _held(self, user_id: str, parts: Parts) -> Held:
+    def held(self, user_id: str, parts: Parts) -> Held:
         """What is held of a user who told, did and is this, under the model of the fit."""
         found = cast("States", self.states).get(user_id)
         if found is not None and found.parts == parts:
             return found
-        held = None if found is None else self._moved(found, user_id, parts)
+        held = None if found is None else self.moved(found, user_id, parts)
         if held is None:
-            changed, state = changes(self.fitted, self._source(user_id, parts))
+            changed, state = changes(self.fitted, self.source_of(user_id, parts))
             assert state is not None
             held = Held(parts, state, sums_of(learning_of(self.fitted), ((change, 1) for change in changed)))
         return cast("States", self.states).keep(user_id, held) if self.knows(user_id) else held
 
-    def _moved(self, held: Held, user_id: str, parts: Parts) -> Held | None:
-        """The same after more answers, if each is to a question that had none."""
-        (before, *_), (after, *_) = held.parts, parts
-        if held.parts[1:] != parts[1:] or after[: len(before)] != before:
-            return None
-        state, said, labels = held.fitted, dict(held.said), self.fitted.labels.get(user_id, {})
-        for place, answer in enumerate(after[len(before) :], len(before)):
-            if self._answered(state, after[:place], answer) or (labels and answer.form is Form.RATE):
-                return None
-            new = changes_of(self.fitted, user_id, state, answer)
-            said |= sums_of(learning_of(self.fitted), ((change, 1) for change in new))
-            state = replay.told(self.fitted, state, answer)
-        return Held(parts, state, said)
+    def holds(self, user_id: str) -> bool:
+        """Whether something of a user is at hand."""
+        return cast("States", self.states).get(user_id) is not None
 
-    def _others(self, user_id: str, held: Held, learnt: Learnt) -> dict[int, Sums]:
-        """What others say of the items that a user's answers are about."""
-        if not learnt.sums:
-            return {}
-        items = {self.fitted.catalogue.position(item) for answer in held.parts[0] for item in answer.items}
-        items.update(self.fitted.catalogue.positions([event.item_id for event in held.parts[1]]).tolist())
-        row = self.fitted.rows.get(user_id)
-        items.update(() if row is None else self.fitted.answers[row].indices.tolist())
-        both = {item: learnt.sums[item] for item in items if item in learnt.sums}
-        left = {item: row - held.said[item] if item in held.said else row for item, row in both.items()}
-        return {item: row for item, row in left.items() if row.any()}
+    def moved(self, held: Held, user_id: str, parts: Parts) -> Held | None:
+        """The same after more answers, if each is to a question that had none."""
+        if held.parts[1:] != parts[1:]:
+            return None
+        found = answered_more(self.fitted, self.source_of(user_id, parts), held.fitted, held.parts[0])
+        if found is None:
+            return None
+        new, state = found
+        said = sums_of(learning_of(self.fitted), ((change, 1) for change in new))
+        return Held(parts, state, {**held.said, **said})
 
     def _under(self, others: Mapping[int, Sums], user_id: str, held: Held) -> UserState:
         """The state under items as others have taught them; the one that is at hand if they have not changed."""
         same = held.others.keys() == others.keys() and all(map(np.array_equal, held.others.values(), others.values()))
         if held.state is not None and same:
             return held.state
-        return replay.replay(as_others_say(self.fitted, others), self._source(user_id, held.parts))
+        return replay.replay(as_others_say(self.fitted, others), self.source_of(user_id, held.parts))
 
     def view(self, user_id: str) -> Model:
         """The model under which a user's state is made: the items that they answered as others have taught them."""
         user_id = normalise_id(user_id, USER)
-        others = self._others(user_id, self._held(user_id, self._parts(user_id)), self.learnt)
+        others = others_say(self, user_id, self.held(user_id, self.parts(user_id)), self.learnt)
         return as_others_say(self.fitted, others) if others else self.fitted
 
     def knows(self, user_id: str) -> bool:
         """Whether anything is held about a user."""
         user_id = normalise_id(user_id, USER)
-        return user_id in self.fitted.rows or any(self._parts(user_id)) or bool(self.fitted.described(user_id))
+        return user_id in self.fitted.rows or any(self.parts(user_id)) or bool(self.fitted.described(user_id))
 
     def history(self, user_id: str) -> History | None:
         """What a user did, in the data and since, beside answering; None if nothing."""
         return history_of(self.fitted, self.fitted.rows.get(user_id), self.seen.get(user_id, ()))
 
-    def _parts(self, user_id: str) -> Parts:
+    def parts(self, user_id: str) -> Parts:
         return self.told.get(user_id, ()), self.seen.get(user_id, ()), self.known.get(user_id, ())
 
     def tell(self, answers: Answer | Iterable[Answer]) -> Memory:
@@ -260,11 +215,6 @@ class Memory:
 
     def _is_undone(self, user_id: str, key: str) -> bool:
         return key in self.undone or (self.past is not None and key in self.past.of(user_id).undone)
-
-    def _answered(self, state: UserState, before: tuple[Answer, ...], answer: Answer) -> bool:
-        if answer.form is Form.RATE and self.fitted.catalogue.position(answer.item_id) in state.asked:
-            return True
-        return any(answer.subject == earlier.subject for earlier in before)
 
     def _with(self, contents: Iterable[Answer | Event | Attribute], **parts: Any) -> Memory:
         arrivals, number = self.arrivals.mutate(), count(len(self.arrivals))
@@ -340,7 +290,7 @@ class Memory:
 
     def pinned(self, user_id: str) -> Memory:
         """The same, with all that a user told here, and no longer only in a log."""
-        told, seen, known = here = self._told_by(user_id, self._parts(user_id))
+        told, seen, known = here = self._told_by(user_id, self.parts(user_id))
         now: dict[str, Any] = {"base": self.learnt.holding(here), "since": Map(), "unread": None}
         return replace(self, told=told, seen=seen, known=known, **now)
 

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.arrays import Array
+from palate.arrays import Array, Mask
 from palate.posteriors.belief import Belief
 from palate.posteriors.items import Items, Spread
 from palate.posteriors.likelihood import Likelihood
@@ -177,9 +177,14 @@ class _Told:
 
     def _covariances(self, precision: Array) -> Array:
         """With so much more precision, which may be less than none where answers are taken back."""
-        inner = np.eye(self.start.shape[1]) + np.swapaxes(self.lower, 1, 2) @ precision @ self.lower
-        values, vectors = np.linalg.eigh(inner)
-        half = self.lower @ (vectors / np.sqrt(np.maximum(values, _LEAST))[:, None, :])
+        one = np.eye(self.start.shape[1])
+        inner = one + np.swapaxes(self.lower, 1, 2) @ precision @ self.lower
+        keeps = _are_positive(inner - _LEAST * one)
+        half = np.empty_like(self.lower)
+        lower = np.linalg.cholesky(inner[keeps])
+        half[keeps] = np.swapaxes(np.linalg.solve(lower, np.swapaxes(self.lower[keeps], 1, 2)), 1, 2)
+        values, vectors = np.linalg.eigh(inner[~keeps])
+        half[~keeps] = self.lower[~keeps] @ (vectors / np.sqrt(np.maximum(values, _LEAST))[:, None, :])
         return np.asarray(half @ np.swapaxes(half, 1, 2))
 
     def climbed(self, likelihood: Likelihood, levels: Array) -> tuple[Array, Array]:
@@ -203,6 +208,16 @@ class _Told:
             moved = pull + np.einsum("kab,kb->ka", precision, mean - self.start)
             mean = self.start + np.einsum("kab,kb->ka", covariance, moved)
         return mean, covariance
+
+
+def _are_positive(matrices: Array) -> Mask:
+    """Which of n symmetric matrices are positive definite, (n,)."""
+    try:
+        np.linalg.cholesky(matrices)
+    except np.linalg.LinAlgError:  # of one of them, nearly always
+        found = [_are_positive(one[None])[0] for one in matrices] if len(matrices) > 1 else [False]
+        return np.array(found)
+    return np.ones(len(matrices), dtype=np.bool_)
 
 
 def _expected(likelihood: Likelihood, values: Array, mean: Array, variance: Array) -> tuple[Array, Array]:

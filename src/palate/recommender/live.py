@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from threading import RLock, Thread
+from typing import NamedTuple
 
 from palate.datasets.convert import write_folder
 from palate.datasets.tables import Dataset
@@ -28,6 +29,14 @@ from palate.store.model_folder.manifest import CONFIG
 from palate.store.protocol import LabelStore
 
 KEEP_EVERY = 10_000  # rows of the log after which the items' beliefs are kept
+
+
+class Snapshot(NamedTuple):
+    """A learner, the last row of the log that it has seen, and the version of its model: read together."""
+
+    learner: Learner
+    seq: int
+    version: str
 
 
 class Live:
@@ -51,6 +60,7 @@ class Live:
         self._kept_seq = found.started_seq  # up to which the items' beliefs are kept
         self._told = 0  # rows in memory that the log holds
         self._keeping: Thread | None = None
+        self._version: tuple[tuple[int, int], str] | None = None  # of the model of this stamp
 
     def now(self) -> Learner:
         """The learner with all that was told up to now, by whomever."""
@@ -59,18 +69,35 @@ class Live:
             self._keep_beliefs()
             return self.learner
 
+    def snapshot(self) -> Snapshot:
+        """:meth:`now`, with what it is as of."""
+        with self.turn:
+            learner = self.now()
+            if self._version is None or self._version[0] != self._stamp:
+                self._version = self._stamp, versions.versions_of(self.folder)[0].id
+            return Snapshot(learner, self.checkpoint.last_seq, self._version[1])
+
+    def stamp(self) -> tuple[tuple[int, int], int]:
+        """Of the model in the folder, and of the log: changes with either."""
+        return stamp_of(self.folder), self.log.last_seq
+
     @property
     def learner(self) -> Learner:
         """The learner as it was last."""
         return Learner(self.checkpoint.memory, self.checkpoint.seed)
 
     def model(self) -> Model:
-        """The model as the fit left it: what can be told. Rows of the log are not read, so tells need not wait."""
-        with self.turn:
-            self._check_open()
-            if stamp_of(self.folder) != self._stamp:
+        """The model as the fit left it: what can be told. Rows of the log are not read, so tells need not wait.
+
+        While another thread reads or changes the model it is the one before: tells do not wait for that either.
+        """
+        self._check_open()
+        if stamp_of(self.folder) != self._stamp and self.turn.acquire(blocking=False):
+            try:
                 self.reload()
-            return self.checkpoint.memory.fitted
+            finally:
+                self.turn.release()
+        return self.checkpoint.memory.fitted
 
     def append(self, contents: Sequence[Content]) -> list[Record]:
         """Keep rows in the log. Threads that do so at the same time do not wait for each other."""

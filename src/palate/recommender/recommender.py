@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
@@ -14,7 +14,7 @@ from palate.datasets.tables import Dataset
 from palate.encoders.protocol import Encoder
 from palate.entities import USER, Answer
 from palate.errors import OptionError
-from palate.errors.checks import count, flag, key_of, normalise_id, path_of, positive, share
+from palate.errors.checks import count, flag, key_of, normalise_id, path_of, share
 from palate.errors.checks import several as several_of
 from palate.learner import Learner
 from palate.loop import checkpoint
@@ -22,11 +22,12 @@ from palate.loop.checkpoint import folder_of, open_log
 from palate.loop.drift import CONFIDENCE, Drift, drift
 from palate.loop.taken import check_answer, check_attributes, check_events, several
 from palate.model.fit import FitArguments, check_arguments
+from palate.model.model import Model
 from palate.model.new_items import change
 from palate.recommender import versions
 from palate.recommender.calls import asks, reads, serves
 from palate.recommender.fitting import DATA, fitted, given_again, obeying
-from palate.recommender.live import Live, opened
+from palate.recommender.live import Live, Snapshot, opened
 from palate.recommender.privacy import Erased, erase, forget_owed, held_on, is_owed
 from palate.recommender.promoting import before, promote
 from palate.recommender.refitting import Refits, refit_apart
@@ -133,6 +134,19 @@ class Recommender:
     def last_seq(self) -> int:
         """The last row of the log that this recommender has seen or written."""
         return max(self._live.checkpoint.last_seq, self._live.written_seq)
+
+    @property
+    def fitted(self) -> Model:
+        """The model as the fit left it: what can be told, and no row of the log."""
+        return self._live.model()
+
+    def snapshot(self) -> Snapshot:
+        """The learner as it is now, the last row that it has seen, and the version of its model."""
+        return self._live.snapshot()
+
+    def stamp(self) -> tuple[Hashable, int]:
+        """Something that is the same as long as the model is, and the last row of the log, by whomever; cheap."""
+        return self._live.stamp()
 
     at = reads(Learner.at)
     ask = asks(Learner.ask)
@@ -262,11 +276,7 @@ class Recommender:
         Raises:
             OptionError: If neither is given.
         """
-        if every_seconds is None and after_labels is None:
-            raise OptionError("every_seconds and after_labels are None: no refit would ever start. Give one of them.")
-        seconds = None if every_seconds is None else positive(every_seconds, "every_seconds")
-        rows = None if after_labels is None else count(after_labels, "after_labels", least=1)
-        return Refits(self._live, seconds, rows, share(hold_back, "hold_back"))
+        return Refits(self._live, every_seconds, after_labels, share(hold_back, "hold_back"))
 
     def versions(self) -> list[Version]:
         """The model that serves and those kept before it, newest first."""

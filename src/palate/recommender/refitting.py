@@ -23,6 +23,7 @@ from palate.datasets.tables import Dataset
 from palate.datasets.views import added_items
 from palate.entities import Answer
 from palate.errors import ModelFolderError, OptionError, PalateError
+from palate.errors.checks import count, positive
 from palate.loop import checkpoint
 from palate.loop.checkpoint import Checkpoint
 from palate.loop.memory import Memory
@@ -133,8 +134,12 @@ class Refits:
     """
 
     def __init__(self, live: Live, every_seconds: float | None, after_labels: int | None, share: float) -> None:
+        if every_seconds is None and after_labels is None:
+            raise OptionError("every_seconds and after_labels are None: no refit would ever start. Give one of them.")
         self.done: list[Health | PalateError] = []
-        self._live, self._every, self._after, self._share = live, every_seconds, after_labels, share
+        self._every = None if every_seconds is None else positive(every_seconds, "every_seconds")
+        self._after = None if after_labels is None else count(after_labels, "after_labels", least=1)
+        self._live, self._share = live, share
         self._stop, self._give_up = Signal(), Signal()
         self._process: Process | None = None
         self._thread = Thread(target=self._run, daemon=True, name="palate-refits")

@@ -7,6 +7,7 @@ person, and an answer's body ends up in logs.
 from __future__ import annotations
 
 import re
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -100,6 +101,17 @@ def busy(what: str) -> HTTPFault:
     )
 
 
+def unforeseen() -> HTTPFault:
+    """A fault of ours."""
+    return HTTPFault(500, "internal", "something went wrong on the server. Report the request_id.")
+
+
+def places(error: BaseException) -> list[str]:
+    """Where it happened: file and line, no text, which may hold anything."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return [f"{frame.filename.rpartition('/src/')[2][-80:]}:{frame.lineno}" for frame in frames[-6:]]
+
+
 def unauthorised() -> HTTPFault:
     """No right key."""
     return HTTPFault(401, "unauthorised", "the key is missing or not valid. Send Authorization: Bearer KEY.")
@@ -145,7 +157,7 @@ def of_error(error: PalateError) -> HTTPFault:
     for kind, status, code in kinds:
         if isinstance(error, kind):
             return HTTPFault(status, code, message, field)
-    return HTTPFault(500, "internal", "something went wrong on the server. Report the request_id.")
+    return unforeseen()
 
 
 def of_validation(error: ValidationError, raw: bytes = b"") -> HTTPFault:

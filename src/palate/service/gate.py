@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import re
 import secrets
-import sys
 import time
-import traceback
 from itertools import count
 from typing import Any
 from urllib.parse import unquote
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from palate.service.faults import HTTPFault, busy
+from palate.service.faults import HTTPFault, busy, places, unforeseen
 from palate.service.keys import Principal
 from palate.service.logs import RequestLog
 from palate.service.metrics import Metrics
@@ -82,9 +80,8 @@ class Gate:
         except HTTPFault as fault:
             await self._say(fault, passage, answer)
         except Exception as error:  # noqa: BLE001 - the last line of defence: a number, and no trace
-            self._log.error(passage.request_id, type(error).__name__, _places(error))
-            unforeseen = HTTPFault(500, "internal", "something went wrong on the server. Report the request_id.")
-            await self._say(unforeseen, passage, answer)
+            self._log.error(passage.request_id, type(error).__name__, places(error))
+            await self._say(unforeseen(), passage, answer)
         finally:
             self.inside -= 1
             self._done(scope, passage)
@@ -143,9 +140,3 @@ class Gate:
         if status in (429, 503):
             self._metrics.shed.labels(route).inc()
         self._log.request(passage.request_id, scope["method"], route, status, took, passage.principal)
-
-
-def _places(error: BaseException) -> list[str]:
-    """Where it happened: file and line, no text, which may hold anything."""
-    frames = traceback.extract_tb(sys.exc_info()[2] if error.__traceback__ is None else error.__traceback__)
-    return [f"{frame.filename.rpartition('/src/')[2][-80:]}:{frame.lineno}" for frame in frames[-6:]]

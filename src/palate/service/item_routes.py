@@ -24,8 +24,9 @@ async def get_search(
     caller: Annotated[Caller, Depends(Allow("service", "annotator", "user"))],
 ) -> Response:
     """Items that are called so or nearly so, likeliest first."""
-    learner = caller.tenant.learner
-    found = await caller.tenant.scores.run(lambda: learner.search(query.q, query.k))
+    model = caller.tenant.fitted
+    places = await caller.tenant.finds.run(lambda: model.titles.search(query.q, query.k))
+    found = [model.catalogue.item(place) for place in places]
     return answered({"items": [{"item_id": one.id, "title": one.title or one.id} for one in found]})
 
 

@@ -12,6 +12,7 @@ from palate.entities import Answer, AnswerKind, Form
 from palate.entities.provenance import Provenance
 from palate.errors import AnswerError, PalateError
 from palate.errors.checks import keys_of, normalise_id
+from palate.loop.taken import check_answer
 from palate.records import Event as SeenEvent
 from palate.records import Record
 from palate.service.access import Allow, Caller
@@ -39,7 +40,7 @@ async def post_labels(
 ) -> Response:
     """Keep one answer or several, all or none. 200 once they are synced; the same again changes nothing."""
     given: list[Label] = await many(request, LABELS)
-    learner = caller.tenant.learner
+    model = caller.tenant.fitted
     answers: list[Answer] = []
     for place, label in enumerate(given):
         caller.about(label.user_id)
@@ -47,7 +48,7 @@ async def post_labels(
             await asyncio.sleep(0)  # others are served in between
         try:
             found = await named_in(label, caller) if label.form == "words" else ()
-            answers += [learner.check(answer) for answer in answers_of(label, caller, found)]
+            answers += [check_answer(model, answer) for answer in answers_of(label, caller, found)]
         except (HTTPFault, PalateError) as error:
             fault = error if isinstance(error, HTTPFault) else of_error(error)
             fault.field = fault.field if len(given) == 1 else f"{place}.{fault.field}"

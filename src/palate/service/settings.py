@@ -29,12 +29,13 @@ class Settings:
         waiting_labels: Labels and events that wait for the disk, at most; further ones get 503.
         waiting_scores: Lists and questions that wait for a thread, at most; further ones get 503.
         wait_seconds: That a list or a question may wait for a thread before it gets 503.
-        threads: That work out lists and questions. One leaves the rest of Python to labels; more help where there are
-            more than two cores.
+        scorers: Processes that work out lists and questions, each with a model in its memory; 0: threads of the
+            service do, and hold up labels.
+        threads: In that case, how many.
         calls_per_second: Of one key; twice as many at once.
         user_calls_per_second: Of one user's token, likewise.
         wrong_keys_per_minute: From one address, after which it gets 429 for another; a right key always passes.
-        fresh_seconds: A list may be older than other people's answers by at most so much; never than the user's own.
+        fresh_seconds: A list may be behind other people's answers by about so much; never behind the user's own.
         kept_bytes: Of lists and questions kept for the next call.
         token_seconds: That a user's token is good for, at most.
         drain_seconds: That calls are still taken after the signal to stop, while ``/readyz`` says no.
@@ -58,6 +59,7 @@ class Settings:
     waiting_labels: int = 20_000
     waiting_scores: int = 64
     wait_seconds: float = 0.5
+    scorers: int = 0
     threads: int = 1
     calls_per_second: float = 10_000.0
     user_calls_per_second: float = 20.0
@@ -74,7 +76,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         whole = {"port": 0, "body_bytes": 1_024, "head_bytes": 1_024, "connections": 1, "waiting_labels": 1}
-        whole |= {"waiting_scores": 1, "threads": 1, "wrong_keys_per_minute": 1, "kept_bytes": 0, "free_bytes": 0}
+        whole |= {
+            "waiting_scores": 1,
+            "threads": 1,
+            "scorers": 0,
+            "wrong_keys_per_minute": 1,
+            "kept_bytes": 0,
+            "free_bytes": 0,
+        }
         for name, least in whole.items():
             count(getattr(self, name), name, least=least)
         for name in ("head", "body", "write", "idle", "wait", "fresh", "token", "stop"):

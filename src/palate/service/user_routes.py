@@ -27,6 +27,7 @@ from palate.service.bodies import (
 )
 from palate.service.faults import HTTPFault, forbidden
 from palate.service.routing import answered, body_of, described, query_of, raw_body, read_query, ref, written
+from palate.service.scoring import Call
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/users/{user_id}", tags=["users"])
 bare = APIRouter(generate_unique_id_function=lambda route: route.name, tags=["users"])
@@ -40,10 +41,7 @@ async def get_recommendations(
 ) -> Response:
     """The list to show, best first."""
     user_id = caller.about(user_id)
-    exclude = tuple(query.exclude)
-    call = ("list", query.k, exclude, query.category)
-    work = caller.tenant.list_of(user_id, query.k, exclude, query.category)
-    return written(await caller.tenant.answer(user_id, call, work, alike=True))
+    return written(await caller.tenant.answer(Call("list", user_id, query.k, tuple(query.exclude), query.category)))
 
 
 @router.get("/questions", responses=described(QuestionsOut), openapi_extra={"parameters": query_of(QuestionQuery)})
@@ -56,19 +54,13 @@ async def get_questions(
     user_id = caller.about(user_id)
     if query.strategy is not None and caller.principal.role == "user":
         raise forbidden("a user may not choose the strategy. Leave it out.")
-    forms = tuple(query.forms)
-    call = ("questions", query.k, forms, query.strategy)
-    work = caller.tenant.questions_for(user_id, query.k, forms, query.strategy)
-    return written(await caller.tenant.answer(user_id, call, work))
+    return written(await caller.tenant.answer(Call("questions", user_id, query.k, tuple(query.forms), query.strategy)))
 
 
 @router.get("/profile", responses=described(ProfileOut))
 async def get_profile(user_id: PathId, caller: Annotated[Caller, Depends(Allow("service", "user"))]) -> Response:
     """Interest in each category against the average person, with 95 % intervals."""
-    user_id = caller.about(user_id)
-    learner = caller.tenant.learner
-    found = await caller.tenant.scores.run(lambda: learner.profile(user_id))
-    return answered({"user_id": user_id, "interests": [asdict(one) for one in found]})
+    return written(await caller.tenant.answer(Call("profile", caller.about(user_id))))
 
 
 @router.put("/attributes", responses=described(AttributesOut), openapi_extra=body_of(ref(Attributes)))

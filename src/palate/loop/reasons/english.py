@@ -77,13 +77,13 @@ def people(n: int) -> str:
 
 _MANY = (
     (2_000_000, "millions of"),
-    (1_000_000, "over a million"),
+    (1_000_001, "over a million"),
     (200_000, "hundreds of thousands of"),
     (20_000, "tens of thousands of"),
     (2_000, "thousands of"),
-    (1_000, "over a thousand"),
+    (1_001, "over a thousand"),
     (200, "hundreds of"),
-    (100, "over a hundred"),
+    (101, "over a hundred"),
     (21, "dozens of"),
 )
 

@@ -1,0 +1,125 @@
+"""What the items learn from what users told since they were looked at last, and what others than a user taught them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Protocol
+
+from palate.entities import Form
+from palate.loop.company import Company, met_since
+from palate.loop.learned import Change, Learnt, answered_more, changes, learning_of, sums_of
+from palate.loop.past import Contents
+from palate.loop.replay import data_of, replay
+from palate.loop.source import Parts, Source
+from palate.loop.states import Held
+from palate.model.model import Model
+from palate.posteriors.item_evidence import Sums
+
+_AT_ONCE = 1_000  # users whose answers are in memory together
+
+
+class Memory(Protocol):
+    """What was told, as :class:`palate.loop.memory.Memory` holds it."""
+
+    @property
+    def fitted(self) -> Model: ...
+    @property
+    def base(self) -> Learnt: ...
+    @property
+    def contents(self) -> Contents: ...
+    def unfolded(self) -> Iterable[str]: ...
+    def parts(self, user_id: str) -> Parts: ...
+    def source_of(self, user_id: str, parts: Parts) -> Source: ...
+    def holds(self, user_id: str) -> bool: ...
+    def held(self, user_id: str, parts: Parts) -> Held: ...
+
+
+def folded(memory: Memory) -> Learnt:
+    """What the items had learnt, with what users told since."""
+    total, company, users = dict[int, Sums](), memory.base.company, iter(memory.unfolded())
+    while some := list(islice(users, _AT_ONCE)):
+        moved = {user: (memory.base.parts(user), memory.parts(user)) for user in some}
+        moved = {user: both for user, both in moved.items() if both[0] != both[1]}
+        for item, row in _said(memory, moved).items():
+            total[item] = total[item] + row if item in total else row
+        company = _company(memory, company, moved)
+    return memory.base.with_sums(memory.contents, total, company)
+
+
+def _said(memory: Memory, users: Mapping[str, tuple[Parts | None, Parts]]) -> dict[int, Sums]:
+    """What users say of items now, less what they said before."""
+    read, model = list[tuple[Mapping[int, Sums], int]](), memory.fitted
+
+    def changed() -> Iterator[tuple[Change, int]]:
+        for user, (before, parts) in users.items():
+            if memory.holds(user):
+                held = memory.held(user, parts)
+                read.append((held.said, 1))
+                if before is not None:
+                    read.append((_said_when(memory, user, before, held), -1))
+                continue
+            more = None if before is None else _more(memory, user, before, parts)
+            if more is not None:
+                yield from ((change, 1) for change in more)
+                continue
+            for one, times in [(parts, 1)] if before is None else [(before, -1), (parts, 1)]:
+                yield from ((change, times) for change in changes(model, memory.source_of(user, one), to_end=False)[0])
+
+    total = sums_of(learning_of(model), changed())
+    for said, times in read:
+        for item, row in said.items():
+            total[item] = total[item] + times * row if item in total else times * row
+    return total
+
+
+def _more(memory: Memory, user: str, before: Parts, parts: Parts) -> list[Change] | None:
+    """What answers since say, where each is to a question that had none; None where that is not so."""
+    if not before[0] or before[1:] != parts[1:]:
+        return None
+    state = replay(memory.fitted, memory.source_of(user, before))
+    found = answered_more(memory.fitted, memory.source_of(user, parts), state, before[0])
+    return None if found is None else found[0]
+
+
+def _company(memory: Memory, company: Company, users: Mapping[str, tuple[Parts | None, Parts]]) -> Company:
+    """What users met together, with what these have come to meet since."""
+    if memory.fitted.list_model is None:
+        return company
+    for user, (before, parts) in users.items():
+        base, after = met_since(memory.fitted, memory.source_of(user, parts))
+        earlier = [] if before is None else met_since(memory.fitted, memory.source_of(user, before))[1]
+        known = frozenset(base.tolist())
+        company = company.moved(known, frozenset(earlier) - known, frozenset(after) - known)
+    return company
+
+
+def others_say(memory: Memory, user_id: str, held: Held, learnt: Learnt) -> dict[int, Sums]:
+    """What others say of the items that a user's answers are about."""
+    if not learnt.sums:
+        return {}
+    catalogue = memory.fitted.catalogue
+    items = {catalogue.position(item) for answer in held.parts[0] for item in answer.items}
+    items.update(catalogue.positions([event.item_id for event in held.parts[1]]).tolist())
+    row = memory.fitted.rows.get(user_id)
+    items.update(() if row is None else memory.fitted.answers[row].indices.tolist())
+    both = {item: learnt.sums[item] for item in items if item in learnt.sums}
+    parts = learnt.parts(user_id)
+    said = held.said if parts is None else _said_when(memory, user_id, parts, held)
+    left = {item: row - said[item] if item in said else row for item, row in both.items()}
+    return {item: row for item, row in left.items() if row.any()}
+
+
+def _said_when(memory: Memory, user_id: str, parts: Parts, held: Held) -> Mapping[int, Sums]:
+    """What a user said of items when this was all that they had told."""
+    if parts == held.parts:
+        return held.said
+    model, (told, *did), (now, *does) = memory.fitted, parts, held.parts
+    more, subjects = now[len(told) :], {answer.subject for answer in told}
+    later = {model.catalogue.position(answer.item_id) for answer in more if answer.form is Form.RATE}
+    of_fit = {*data_of(model, model.rows.get(user_id)), *model.labels.get(user_id, ())}
+    is_same = did == does and told == now[: len(told)] and not (held.parts[1] and model.taste.likelihood.events_only)
+    if is_same and not later & of_fit and not any(answer.subject in subjects for answer in more):
+        return {item: row for item, row in held.said.items() if item not in later}  # which say nothing of those before
+    before = changes(memory.fitted, memory.source_of(user_id, parts), to_end=False)[0]
+    return sums_of(learning_of(memory.fitted), ((change, 1) for change in before))

@@ -1,0 +1,163 @@
+"""Lists, questions and profiles: what a scoring process works out, or a thread where there is none.
+
+What a user told is in the next answer. What others taught the items is at most some time behind: to work that out anew
+for each row that anybody sends would take longer than the list itself.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import asdict
+from typing import NamedTuple
+
+from pydantic_core import to_json
+
+from palate.acquisition import DEFAULT
+from palate.errors import ConsentError, PalateError
+from palate.learner import Learner
+from palate.loop.learned import Learnt
+from palate.model.model import Model
+from palate.recommender import Recommender
+from palate.recommender.calls import NOBODY
+from palate.recommender.live import Snapshot
+from palate.recommender.privacy import allows
+from palate.service.keys import KeyRing
+from palate.service.question_ids import question_id
+
+MOST_STRANGERS = 1_000  # lists for those of whom nothing is known
+
+
+class Call(NamedTuple):
+    """What is to be worked out.
+
+    Attributes:
+        what: ``list``, ``questions`` or ``profile``.
+        k: How many.
+        names: Items that a list leaves out, or forms of questions.
+        word: Category of a list, or strategy of questions.
+    """
+
+    what: str
+    user_id: str
+    k: int = 0
+    names: tuple[str, ...] = ()
+    word: str | None = None
+
+
+class Scored(NamedTuple):
+    """What was worked out.
+
+    Attributes:
+        body: An object's JSON without its first brace, to which the user's id comes.
+        seq: Row of the log that it has seen.
+        dropped: Items left out for a number that is not finite.
+    """
+
+    body: bytes
+    seq: int
+    dropped: int = 0
+
+
+class Scoring:
+    """Works calls out, one after another or in several threads.
+
+    Args:
+        fresh_seconds: That what others taught the items may be behind.
+
+    Attributes:
+        fault: Why the log or the model cannot be read now, while the last ones serve; empty if they can.
+    """
+
+    def __init__(self, recommender: Recommender, ring: KeyRing, fresh_seconds: float) -> None:
+        self._recommender, self._ring, self._fresh_seconds = recommender, ring, fresh_seconds
+        self.fault = ""
+        self._now: Snapshot | None = None
+        self._items: tuple[Model, Learnt, float] | None = None  # as of when, by the monotonic clock
+        self._is_wanted = False
+        self._strangers: dict[Call, Scored] = {}
+
+    def answer(self, call: Call) -> Scored:
+        """What there is to say.
+
+        Raises:
+            PalateError: As the learner does.
+        """
+        now = self._read()
+        items, self._is_wanted = self._items, True
+        if items is None or items[0] is not now.learner.memory.fitted or self._age(items) > self._fresh_seconds:
+            items = self._learn(now)
+        learner = Learner(now.learner.memory.with_items_of(items[1]), now.learner.seed)
+        if call.what != "list" or learner.knows(call.user_id):
+            return _WORK[call.what](call, learner, now, self._ring)
+        every = call._replace(user_id=NOBODY)
+        found = self._strangers.get(every)
+        if found is None:
+            found = _list(every, learner, now, self._ring)
+            if len(self._strangers) < MOST_STRANGERS:
+                self._strangers[every] = found
+        return found
+
+    def refresh(self) -> None:
+        """Work out what the items have learnt while nobody waits for it; of use only if somebody will call."""
+        items = self._items
+        if self._is_wanted and (items is None or self._age(items) > self._fresh_seconds):
+            self._is_wanted = False
+            self._learn(self._read())
+
+    def _read(self) -> Snapshot:
+        try:
+            self._now, self.fault = self._recommender.snapshot(), ""
+        except PalateError as error:
+            self.fault = type(error).__name__
+            if self._now is None:
+                raise
+        return self._now
+
+    def _learn(self, now: Snapshot) -> tuple[Model, Learnt, float]:
+        at, memory, before = time.monotonic(), now.learner.memory, self._items
+        learnt = memory.learnt
+        if before is None or before[1] is not learnt:
+            self._strangers = {}
+        self._items = items = memory.fitted, learnt, at
+        return items
+
+    def _age(self, items: tuple[Model, Learnt, float]) -> float:
+        return time.monotonic() - items[2]
+
+
+def _list(call: Call, learner: Learner, now: Snapshot, _ring: KeyRing) -> Scored:
+    named = call.user_id if allows(learner.memory.consent(call.user_id), "serve") else NOBODY
+    shown = learner.recommend(named, call.k, exclude=call.names, category=call.word)
+    finite = [one for one in shown if math.isfinite(one.score + one.std + one.chance)]
+    items = [
+        {"item_id": one.item_id, "title": one.title, "score": one.score, "std": one.std}
+        | {"chance": one.chance, "reason": one.reason}
+        for one in finite
+    ]
+    return _scored({"model": now.version, "seq": now.seq, "items": items}, now, len(shown) - len(finite))
+
+
+def _questions(call: Call, learner: Learner, now: Snapshot, ring: KeyRing) -> Scored:
+    if not allows(learner.memory.consent(call.user_id), "ask"):
+        raise ConsentError("a user who does not allow it is not asked. Record a new consent.")
+    asked = learner.ask(call.user_id, k=call.k, forms=call.names, strategy=call.word or DEFAULT)
+    finite = [one for one in asked if math.isfinite(one.value)]
+    questions = [
+        {"question_id": question_id(ring, one, now.version), "form": one.form.value, "item_id": one.item_id}
+        | {"others": one.others, "title": one.title, "text": one.text, "value": one.value}
+        | {"why": one.why, "propensity": one.propensity}
+        for one in finite
+    ]
+    return _scored({"model": now.version, "seq": now.seq, "questions": questions}, now, len(asked) - len(finite))
+
+
+def _profile(call: Call, learner: Learner, now: Snapshot, _ring: KeyRing) -> Scored:
+    return _scored({"interests": [asdict(one) for one in learner.profile(call.user_id)]}, now, 0)
+
+
+_WORK = {"list": _list, "questions": _questions, "profile": _profile}
+
+
+def _scored(document: dict[str, object], now: Snapshot, dropped: int) -> Scored:
+    return Scored(to_json(document)[1:], now.seq, dropped)
