@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from palate import Recommender
+from palate import Recommender, rate
+from palate.service.faults import HTTPFault
 from palate.service.scorers import Scorers
 from palate.service.scoring import Call
 from palate.service.settings import Settings
@@ -69,13 +70,12 @@ def test_UP_01_a_scoring_process_that_dies_holds_up_no_label_and_is_started_agai
             assert status == 503 and time.monotonic() < until
             time.sleep(0.05)
         assert pids(service) != [before]
-    assert [line["code"] for line in service.lines if line["event"] == "scoring process ended"] == [-9] * 3
+    ends = [line for line in service.lines if line["event"] == "scoring process ended"]
+    assert [(line["code"], line["kind"]) for line in ends] == [(-9, "")] * 3
     ready(service)
 
 
 def test_API_09_an_unforeseen_fault_in_the_process_says_where_and_nothing_else(service: Served) -> None:
-    from palate.service.faults import HTTPFault
-
     with pytest.raises(HTTPFault) as found:
         service.tenant.scoring.answer(Call("no such work", "Jane Doe"))
     assert (found.value.status, found.value.code) == (500, "internal")
@@ -94,7 +94,8 @@ def test_a_process_is_started_again_no_more_than_once_a_second_where_the_model_c
             scorers.refresh()
             time.sleep(0.01)
             assert time.monotonic() - begun < WAIT
-        assert time.monotonic() - begun >= 1.0 and "ended" in scorers.fault
+        assert time.monotonic() - begun >= 1.0 and "ModelFolderError" in scorers.fault
+        assert [facts["kind"] for facts in said] == ["ModelFolderError"] * 2
     finally:
         scorers.close()
 
@@ -117,19 +118,12 @@ def test_items_are_behind_others_by_a_little_and_what_a_user_said_is_taken_from_
     with Recommender.open(copied(tmp_path / "model")) as of:
         items = of.learner.model.catalogue.ids[:6]
         for n, item in enumerate(items[:3]):
-            of._live.append([])  # nothing
-            of.tell([_rate("ann", item, 5 - n), _rate("bob", item, 1 + n)])
+            of.tell([rate("ann", item, 5 - n), rate("bob", item, 1 + n)])
         learnt = of.learner.memory.learnt
         for item, value in ((items[3], 2), (items[0], 1), (items[4], 5)):  # one of them again
-            of.tell(_rate("ann", item, value))
+            of.tell(rate("ann", item, value))
             behind = of.learner.memory.with_items_of(learnt)
             alone = of.learner.memory.learnt
             assert behind.learnt is learnt and alone is not learnt
             # under items that have learnt from bob alone, the state is what bob's answers make of it, at once or later
             assert behind.state("ann").belief.mean == pytest.approx(of.learner.state("ann").belief.mean, abs=1e-9)
-
-
-def _rate(user: str, item: str, value: float) -> Any:
-    from palate import rate
-
-    return rate(user, item, value)

@@ -31,6 +31,7 @@ from palate.service.scoring import Call, Scored, Scoring
 
 NICE = 5  # labels come first
 ANSWER_SECONDS = 60.0  # after which a process that has not answered is ended
+START_SECONDS = 600.0  # likewise, of one that reads its model
 _AGAIN_SECONDS = 1.0  # between two starts of one
 _SIZE = struct.Struct("!I")
 
@@ -109,7 +110,10 @@ class _Child:
             raise busy("lists")
         try:
             if self.fault == "starting":
-                self._read_ready(process)
+                if _has_come(process.stdout, _AGAIN_SECONDS):
+                    self._read_ready(process)
+                if self.fault:
+                    raise busy("lists")
             _write(process.stdin, to_json(call))
             meta, body = json.loads(_read(process.stdout, ANSWER_SECONDS)), _read(process.stdout, ANSWER_SECONDS)
         except (OSError, EOFError):
@@ -137,27 +141,35 @@ class _Child:
 
     def _read_ready(self, process: subprocess.Popen[bytes]) -> None:
         try:
-            _read(process.stdout, ANSWER_SECONDS)
+            said = _read(process.stdout, START_SECONDS).decode()
         except (OSError, EOFError):
             return self._ended(process)
+        if said:
+            return self._ended(process, said)
         self.fault = ""
         return None
 
-    def _ended(self, process: subprocess.Popen[bytes]) -> None:
-        process.kill()
-        code = process.wait()
-        self._process, self.fault = None, f"a scoring process ended with {code}"
+    def _ended(self, process: subprocess.Popen[bytes], why: str = "") -> None:
+        code = _end(process)
+        self._process, self.fault = None, f"a scoring process ended: {why or code}"
         if not self._is_closed:
-            self._say("scoring process ended", code=code)
+            self._say("scoring process ended", code=code, kind=why)
 
     def close(self) -> None:
         self._is_closed = True
-        process, self._process = self._process, None
-        if process is not None:
-            assert process.stdin is not None
-            process.stdin.close()
-            process.kill()  # it keeps nothing that would be lost
-            process.wait()
+        if self._process is not None:
+            _end(self._process)  # it keeps nothing that would be lost
+            self._process = None
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    process.kill()
+    code = process.wait()
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        with suppress(OSError):  # of what was not sent
+            pipe.close()
+    return code
 
 
 def _write(to: IO[bytes] | None, message: bytes) -> None:
@@ -203,9 +215,14 @@ def main() -> None:
     os.dup2(2, 1)  # what a library prints is no answer
     given = json.loads(_exactly_or_end(calls))
     folder = Path(given["folder"])
-    with Recommender.open(folder, store=given["store"] or None) as recommender:
+    try:
+        recommender = Recommender.open(folder, store=given["store"] or None)
         scoring = Scoring(recommender, KeyRing(folder, tenant=given["tenant"]), given["fresh_seconds"])
-        _write(answers, b"ready")
+    except PalateError as error:
+        _write(answers, type(error).__name__.encode())
+        sys.exit(1)
+    with recommender:
+        _write(answers, b"")  # ready
         while True:
             while not _has_come(calls, given["fresh_seconds"]):
                 scoring.refresh()
