@@ -373,6 +373,8 @@ CALLS: dict[str, Call] = {
     ),
     "Recommender.close": Call(lambda stage: Recommender.open(stage.place("learner")).close, {}),
     "Recommender.check_writable": Call(lambda stage: stage.recommender.check_writable, {}),
+    "Recommender.snapshot": Call(lambda stage: stage.recommender.snapshot, {}),
+    "Recommender.stamp": Call(lambda stage: stage.recommender.stamp, {}),
     "Recommender.find": Call(lambda stage: stage.recommender.find, {"key": USER}, lambda _: {"key": "k"}),
     "Recommender.undo": Call(
         lambda stage: stage.recommender.undo, {"user_id": "", "key": NOTHING}, lambda _: {"user_id": "ann"}

@@ -581,7 +581,7 @@ def test_a_folder_of_an_older_version_is_read_once_with_a_warning(tmp_path: Path
             for recommender in (first, second):
                 memory = recommender.learner.memory
                 items = memory.fitted.catalogue.positions([item for item, _ in listed])
-                held = memory._held(user, memory._parts(user))  # items learnt nothing between fits then
+                held = memory.held(user, memory.parts(user))  # items learnt nothing between fits then
                 scores, _ = expectations(memory.fitted, held.fitted)
                 np.testing.assert_allclose(scores[items], [score for _, score in listed], rtol=1e-9)
         memory = second.learner.memory

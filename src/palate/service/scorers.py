@@ -32,6 +32,7 @@ from palate.service.scoring import Call, Scored, Scoring
 NICE = 5  # labels come first
 ANSWER_SECONDS = 60.0  # after which a process that has not answered is ended
 START_SECONDS = 600.0  # likewise, of one that reads its model
+FIRST_SECONDS = 20.0  # that a call waits for a process to start
 _AGAIN_SECONDS = 1.0  # between two starts of one
 _SIZE = struct.Struct("!I")
 
@@ -110,7 +111,7 @@ class _Child:
             raise busy("lists")
         try:
             if self.fault == "starting":
-                if _has_come(process.stdout, _AGAIN_SECONDS):
+                if _has_come(process.stdout, FIRST_SECONDS):
                     self._read_ready(process)
                 if self.fault:
                     raise busy("lists")

@@ -17,7 +17,7 @@ from palate.store.chain import Head
 from palate.store.group import Group, Job
 from palate.store.protocol import Quarantined, Receipt, Report
 from palate.store.tables import Statements
-from palate.store.transaction import Connection, Erasures, Transaction, head_of
+from palate.store.transaction import Connection, Erasures, Transaction
 from palate.store.verifying import verified
 
 T = TypeVar("T")
@@ -197,7 +197,8 @@ class SqlLog(ABC):
     def last_seq(self) -> int:
         """Of the last row, 0 where there is none."""
         with self._reading() as connection:
-            return head_of(connection, self._sql).seq
+            found = self._fetch(connection, self._sql.head, ())
+        return int(found[0][0]) if found else 0
 
     def verify(self) -> Report:
         """Read every row and compare it with its digest, the chain, and the head kept outside the database."""
