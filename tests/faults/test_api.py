@@ -298,7 +298,8 @@ def test_API_06_lists_are_shed_and_labels_are_not(tmp_path: Path) -> None:
 def test_API_06_a_quarter_of_the_connections_is_for_labels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with served(tmp_path, Settings(connections=8, wait_seconds=60.0)) as service:
         go, statuses = threading.Event(), list[int]()
-        monkeypatch.setattr(type(service.tenant), "list_of", lambda *_: lambda _now: [go.wait(60.0), b'"items":[]}'][1])
+        shown = Scored(b'"items":[]}', 0)
+        monkeypatch.setattr(type(service.tenant.scoring), "answer", lambda *_: [go.wait(60.0), shown][1])
 
         def ask(user: int) -> None:
             statuses.append(service.call("GET", f"/v1/users/ann/recommendations?k={user + 1}").status_code)

@@ -72,7 +72,7 @@ class Scoring:
     def __init__(self, recommender: Recommender, ring: KeyRing, fresh_seconds: float) -> None:
         self._recommender, self._ring, self._fresh_seconds = recommender, ring, fresh_seconds
         self.fault = ""
-        self._now: Snapshot | None = None
+        self._now = recommender.snapshot()
         self._items: tuple[Model, Learnt, float] | None = None  # as of when, by the monotonic clock
         self._is_wanted = False
         self._strangers: dict[Call, Scored] = {}
@@ -110,8 +110,6 @@ class Scoring:
             self._now, self.fault = self._recommender.snapshot(), ""
         except PalateError as error:
             self.fault = type(error).__name__
-            if self._now is None:
-                raise
         return self._now
 
     def _learn(self, now: Snapshot) -> tuple[Model, Learnt, float]:
