@@ -182,10 +182,10 @@ def check_health(
         scale = max(1.0, abs(memory.fitted.scale.high), abs(memory.fitted.scale.low))
         if not largest < _LARGEST * scale:  # true for NaN too
             faults.append(f"its {name} goes up to {largest:g}")
-    both = [label for label in held_back if _is_rating(label, memory.fitted) and _is_rating(label, live.fitted)]
+    both = [label for label in held_back if is_rating(label, memory.fitted) and is_rating(label, live.fitted)]
     if faults or not both:
         return Health(tuple(faults))
-    error, before = (float(np.mean([_error(of, label) for label in both])) for of in (memory, live))
+    error, before = (float(np.mean([error_on(of, label) for label in both])) for of in (memory, live))
     if not error <= before * (1.0 + tolerance):
         faults.append(
             f"its mean error on {len(both)} labels held back is {error:.4g}, that of the one that serves {before:.4g}"
@@ -193,11 +193,13 @@ def check_health(
     return Health(tuple(faults), len(both), error, before)
 
 
-def _is_rating(label: Answer, model: Model) -> bool:
+def is_rating(label: Answer, model: Model) -> bool:
+    """Whether a label is the rating of one item that a model holds."""
     return label.form is Form.RATE and label.value is not None and label.item_id in model.catalogue
 
 
-def _error(memory: Memory, label: Answer) -> float:
+def error_on(memory: Memory, label: Answer) -> float:
+    """Between what is expected of a user and their rating, absolute."""
     item, belief = memory.fitted.catalogue.position(label.item_id), memory.state(label.user_id).belief
     of_one = Belief(belief.mean[None], belief.covariance[None])
     expected = float(memory.model.taste.expected(of_one, np.array([[item]]))[0, 0])

@@ -18,7 +18,7 @@ from palate.errors import OptionError, PalateError
 from palate.recommender import Recommender
 from palate.service import item_routes, label_routes, model_routes, probe_routes, user_routes
 from palate.service.access import Door
-from palate.service.bodies import Attributes, Consent, Event, ItemIn, Label, TokenIn
+from palate.service.bodies import Attributes, Consent, Event, ItemIn, Label, TokenIn, TrialIn
 from palate.service.faults import HTTPFault, of_error, of_parameters, of_validation
 from palate.service.gate import Gate
 from palate.service.keys import ADMIN_VARIABLE, KeyRing
@@ -146,7 +146,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         found = FastAPI.openapi(app)
         schemas = found["components"]["schemas"]
-        for kind in (Label, Event, ItemIn, Attributes, TokenIn, Consent):
+        for kind in (Label, Event, ItemIn, Attributes, TokenIn, Consent, TrialIn):
             schema = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas[kind.__name__] = schema

@@ -294,6 +294,34 @@ class Version(BaseModel):
     is_live: bool
 
 
+class TrialIn(Strict):
+    """Which users a version is tried on."""
+
+    share: Annotated[float, Field(ge=0.0, le=1.0)] = Field(0.0, description="Of the users; 0: in the shadow.")
+
+
+class TrialOut(BaseModel):
+    """A version on trial, and how it does beside the model that serves."""
+
+    version: str
+    share: float
+    is_running: bool
+    reason: str = Field(description="Why it was ended; empty while it runs.")
+    shown: int
+    compared: int
+    alike: float | None = Field(description="Share of the items that both show, where it was compared.")
+    faults: int
+    labels: int
+    error: float | None
+    live_error: float | None
+
+
+class TrialsOut(BaseModel):
+    """The last trial."""
+
+    trial: TrialOut | None
+
+
 class VersionsOut(BaseModel):
     """Models, newest first."""
 

@@ -6,14 +6,14 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
 from palate.errors import OptionError
 from palate.recommender.versions import Version as Found
 from palate.service.access import Allow, Caller
-from palate.service.bodies import Version, VersionsOut, Word
+from palate.service.bodies import TrialIn, TrialOut, TrialsOut, Version, VersionsOut, Word
 from palate.service.faults import not_found
-from palate.service.routing import answered, described
+from palate.service.routing import answered, body_of, described, raw_body, ref
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/models", tags=["models"])
 
@@ -38,10 +38,39 @@ async def post_promote(version: Word, caller: Annotated[Caller, Depends(Allow())
     return await _changed(caller, lambda: caller.tenant.recommender.promote(version))
 
 
+@router.get("/trial", responses=described(TrialsOut))
+async def get_trial(caller: Annotated[Caller, Depends(Allow("service"))]) -> Response:
+    """How the version on trial does; of one that was ended, why."""
+    trial = caller.tenant.trial
+    return answered({"trial": None if trial is None else trial.facts()})
+
+
+@router.post("/{version}/trial", responses=described(TrialOut), openapi_extra=body_of(ref(TrialIn)))
+async def post_trial(version: Word, request: Request, caller: Annotated[Caller, Depends(Allow())]) -> Response:
+    """Try a kept version, in the shadow or on a share of the users. It ends by itself if it does worse or fails."""
+    given = TrialIn.model_validate_json(await raw_body(request))
+    try:
+        trial = await caller.tenant.start_trial(version, given.share)
+    except OptionError:
+        raise not_found("version") from None
+    return answered(trial.facts())
+
+
+@router.delete("/trial", responses=described(TrialsOut))
+async def delete_trial(caller: Annotated[Caller, Depends(Allow())]) -> Response:
+    """End the trial: the model that serves answers everybody."""
+    trial = caller.tenant.trial
+    if trial is not None:
+        trial.end("an admin ended it")
+    return answered({"trial": None if trial is None else trial.facts()})
+
+
 async def _changed(caller: Caller, change: Callable[[], Found]) -> Response:
     try:
         found = await caller.tenant.changes.run(change)
     except OptionError:
         raise not_found("version") from None
+    if caller.tenant.trial is not None:
+        caller.tenant.trial.end("another model serves")
     await caller.tenant.changed()
     return answered(asdict(found))

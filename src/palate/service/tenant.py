@@ -17,6 +17,7 @@ from palate.learner import Learner
 from palate.model.model import Model
 from palate.recommender import Recommender
 from palate.recommender.refitting import Refits
+from palate.recommender.trials import beside
 from palate.records import Event, Record
 from palate.service.kept import KeptAnswers
 from palate.service.keys import KeyRing
@@ -25,6 +26,7 @@ from palate.service.metrics import Metrics
 from palate.service.scorers import Scorers
 from palate.service.scoring import Call, Scored, Scoring
 from palate.service.settings import Settings
+from palate.service.trial import Trial
 
 LOOK_SECONDS = 0.25  # between two looks at what other processes have told
 WHY = {"OlderLog": "a migration is pending", "StoreFull": "the disk is full", "StoreBusy": "the write lock is held"}
@@ -52,7 +54,7 @@ class Tenant:
         store: str = "",
     ) -> None:
         self.name, self.folder, self.recommender, self.ring, self.settings = name, folder, recommender, ring, settings
-        self.metrics = metrics
+        self.metrics, self._say = metrics, say
         self.kept = KeptAnswers(most_bytes=settings.kept_bytes, seconds=settings.fresh_seconds)
         self.labels = LabelLane(room=settings.waiting_labels, last=lambda: self.seq, after=self._after)
         self.scoring: Scoring | Scorers = (
@@ -70,6 +72,7 @@ class Tenant:
         self._working: dict[tuple[Call, int], asyncio.Future[Scored]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._refits: Refits | None = None
+        self.trial: Trial | None = None
 
     def _given(self, store: str) -> dict[str, object]:
         """What a scoring process is told at its start."""
@@ -106,6 +109,9 @@ class Tenant:
         """Keep what waits, and let the folder go."""
         if self._looking is not None:
             self._looking.cancel()
+        if self.trial is not None:
+            self.trial.end("the service stopped")
+            await self.trial.closed()
         await asyncio.to_thread(self._close)
 
     def _close(self) -> None:
@@ -193,13 +199,31 @@ class Tenant:
     # ---- reads ----
 
     async def answer(self, call: Call) -> bytes:
-        """What a read gives: as kept, or worked out once however many ask at the same time."""
+        """What a read gives: as kept, or worked out once however many ask at the same time.
+
+        A few users may get it from another version of the model first (:class:`Trial`).
+        """
+        head, trial = b'{"user_id":' + to_json(call.user_id) + b",", self.trial
+        tried = await trial.answer(call) if trial is not None else None
+        if tried is not None:
+            return head + tried
         body = self.kept.get(call.user_id, call)
         if body is not None:
             self.metrics.kept.inc()
         else:
             body = await self._worked_out(call)
-        return b'{"user_id":' + to_json(call.user_id) + b"," + body
+        if trial is not None:
+            trial.compare(call, body)
+        return head + body
+
+    async def start_trial(self, version: str, share: float) -> Trial:
+        """Ask another version the same, and let a share of the users see what it says. One at a time."""
+        if self.trial is not None:
+            self.trial.end("another trial began")
+        found = await self.changes.run(lambda: beside(self.recommender, version))
+        self.trial = Trial(version, found, self.recommender, share, self.ring, self.settings, self._say)
+        self.trial.start()
+        return self.trial
 
     async def _worked_out(self, call: Call) -> bytes:
         at = call, self.seq
