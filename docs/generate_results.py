@@ -1002,6 +1002,29 @@ def service_load(results: dict[str, Any]) -> str:
     return f"{told}\n\n{table(head, rows)}\n\n{shed}"
 
 
+def service_restart(results: dict[str, Any]) -> str:
+    """A start on a long log, the belief of a user out of it, memory as users are read."""
+    belief, memory = results["belief_milliseconds"], results["memory_mib"]
+    rows = [
+        [name, f"{of['label_seconds']:.1f}", f"{of['list_seconds']:.1f}"]
+        for name, of in (
+            ("all rows to be read", results["without_beliefs"]),
+            ("what items have learnt is kept", results["with_beliefs"]),
+        )
+    ]
+    told = (
+        f"{results['labels']:,} labels of {results['users']:,} users in the log, {results['items']:,} items. Seconds "
+        "from the start of the process, the model's reading included."
+    )
+    found = (
+        f"A replay of all takes in {results['replay_labels_per_second']:,.0f} labels a second. The belief of a user "
+        f"from {results['answers_of_one']} answers, read and replayed: {belief['median']:.1f} ms, "
+        f"{belief['most']:.1f} at most. Memory after the beliefs of {memory[0][0]:,} users {memory[0][1]:,.0f} MiB, "
+        f"after those of {memory[-1][0]:,} users {memory[-1][1]:,.0f} MiB."
+    )
+    return f"{told}\n\n{table(['start', 'first label kept, s', 'first list, s'], rows)}\n\n{found}"
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "history": ("New people, by how much is known of them", by_history),
     "ranking": ("Lists for people who are known", ranking),
@@ -1038,6 +1061,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "calibration": ("How honest the intervals are", calibration),
     "covariance_forms": ("What keeping less of the covariances loses", covariance_forms),
     "service_load": ("What the service carries", service_load),
+    "service_restart": ("A service that starts again", service_restart),
     "speed": ("Seconds and memory", speed),
     "fit_cost": ("A fit of ten million ratings, and the belief of one user", fit_cost),
     "memory_growth": ("An answer told, as the log grows", memory_growth),
