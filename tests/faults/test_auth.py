@@ -43,6 +43,7 @@ MAY: dict[str, str] = {
     "DELETE /v1/items/search": "admin service",
     "DELETE /v1/items/{item_id}": "admin service",
     "GET /v1/models": "admin service",
+    "GET /v1/models/set-aside": "admin",
     "POST /v1/models/rollback": "admin",
     "POST /v1/models/{version}/promote": "admin",
     "GET /v1/models/trial": "admin service",

@@ -24,7 +24,7 @@ from tests.faults.test_updates import assert_same
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[Recommender]:
     """With two versions kept beside the one that serves."""
-    data = planted_world(users=40, items=12, rng=np.random.default_rng(0)).dataset
+    data = planted_world(users=99, items=30, rng=np.random.default_rng(0)).dataset
     with Recommender.create(tmp_path / "model", data, encoder="none", dim=2) as recommender:
         recommender.refit(dim=1)
         yield recommender
@@ -35,7 +35,7 @@ def shown(of: Recommender) -> list[Any]:
 
 
 def test_MF_07_going_back_gives_the_same_to_the_bit_and_loses_no_label(tmp_path: Path) -> None:
-    data = planted_world(users=40, items=12, rng=np.random.default_rng(0)).dataset
+    data = planted_world(users=99, items=30, rng=np.random.default_rng(0)).dataset
     with Recommender.create(tmp_path / "model", data, encoder="none", dim=2) as of:
         of.tell(rate("ann", "i01", 5.0))
         before, model = shown(of), of.learner.memory.fitted

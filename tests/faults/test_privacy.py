@@ -36,11 +36,11 @@ OPTIONS: dict[str, Any] = {"encoder": "none", "dim": 2}
 
 
 def world(user: str = CANARY) -> Dataset:
-    """40 users, one of whom is called so."""
-    data = planted_world(users=40, items=12, rng=np.random.default_rng(0)).dataset
+    """99 users, one of whom is called so."""
+    data = planted_world(users=99, items=30, rng=np.random.default_rng(0)).dataset
     rows = data.interactions.with_columns(pl.col("user_id").replace("u07", user))
     ids = rows["user_id"].unique().sort()
-    users = pl.DataFrame({"user_id": ids, "age": [20.0 + n % 7 for n in range(len(ids))], "town": ["x", "y"] * 20})
+    users = pl.DataFrame({"user_id": ids, "age": [20.0 + n % 7 for n in range(len(ids))], "town": ["x", "y", "z"] * 33})
     return replace(data, interactions=rows, users=users)
 
 

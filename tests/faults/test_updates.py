@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import signal
 import threading
 import time
@@ -15,10 +17,13 @@ import pytest
 
 from palate import Learner, Recommender, events, rate
 from palate.datasets import planted_world
+from palate.entities import Form
 from palate.errors import ModelFolderError
-from palate.loop import checkpoint
+from palate.loop import checkpoint, replay
 from palate.loop.checkpoint import open_log
+from palate.posteriors.belief import Belief
 from palate.recommender import live, refitting
+from tests.served import label, served
 
 USERS = [f"n{number}" for number in range(8)]
 TOLD = ("n1", "n5", "u01", "stranger")
@@ -34,7 +39,7 @@ def few_rows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[Recommender]:
-    data = planted_world(users=40, items=12, rng=np.random.default_rng(0)).dataset
+    data = planted_world(users=99, items=30, rng=np.random.default_rng(0)).dataset
     with Recommender.create(tmp_path / "model", data, encoder="none", dim=2) as recommender:
         yield recommender
 
@@ -87,7 +92,9 @@ def wait_for_beliefs(recommender: Recommender) -> None:
 
 
 @pytest.mark.usefixtures("few_rows")
-def test_UP_02_what_was_kept_and_the_rows_since_equal_a_replay_of_all(one: Recommender) -> None:
+def test_UP_02_what_was_kept_and_the_rows_since_equal_a_replay_of_all(
+    one: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = told()
     tell(one, rows[:60])
     one.recommend("n1")
@@ -100,6 +107,7 @@ def test_UP_02_what_was_kept_and_the_rows_since_equal_a_replay_of_all(one: Recom
         assert 0 < again._live.checkpoint.started_seq < again.last_seq
         assert again.learner.memory.past is not None
         assert_same(again.learner, whole)
+        monkeypatch.setattr(live, "KEEP_EVERY", 10_000)
         tell(one, rows[75:])
         one.undo(
             "n5", next(answer.key for answer in one.learner.told["n5"] if answer.key in {r.key for r in rows[:60]})
@@ -192,7 +200,7 @@ def test_UP_03_rows_that_come_up_to_three_times_count_once(one: Recommender, tmp
 
 
 def _data() -> Any:
-    return planted_world(users=40, items=12, rng=np.random.default_rng(0)).dataset
+    return planted_world(users=99, items=30, rng=np.random.default_rng(0)).dataset
 
 
 # ---- UP-04 ----------------------------------------------------------------------------------------------------------
@@ -207,6 +215,80 @@ def test_UP_04_rows_that_the_model_cannot_take_are_set_aside_and_the_rest_goes_o
     assert "n1" in one.learner.memory.past.refused if one.learner.memory.past is not None else True
     tell(one, [rate("n1", "i03", 1.0, key="next")])
     assert one.recommend("n1", 12) != after and one.last_seq == len(list(one._live.log.records()))
+
+
+@pytest.mark.parametrize("fault", ["raises", "not a number", "too large"])
+@pytest.mark.parametrize("is_known", [False, True])
+def test_UP_04_a_row_whose_update_fails_is_set_aside_after_three_tries(
+    one: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, is_known: bool
+) -> None:
+    heard, tries = replay._HEAR[Form.RATE], list[str]()
+
+    def poisoned(model: Any, state: Any, answer: Any) -> Any:
+        after = heard(model, state, answer)
+        if not answer.key.startswith("pill"):
+            return after
+        tries.append(answer.key)
+        if fault == "raises":
+            raise RuntimeError("of no kind that is foreseen")
+        times = np.nan if fault == "not a number" else 1e30
+        return dataclasses.replace(after, belief=Belief(after.belief.mean * times, after.belief.covariance))
+
+    def lists(of: Recommender) -> list[Any]:
+        return [of.recommend(user, 12) for user in ("n1", "n2", "stranger")]
+
+    monkeypatch.setitem(replay._HEAR, Form.RATE, poisoned)
+    rows = [rate("n1", "i01", 5.0), rate("n1", "i02", 1.0), *told(n=30)]
+    with Recommender.create(tmp_path / "without", _data(), encoder="none", dim=2) as without:
+        for of in (one, without):
+            tell(of, rows)
+        if is_known:
+            lists(one)
+        tell(one, [rate("n1", "i11", 5.0, key="pill")])
+        assert lists(one) == lists(without)  # as it was before, with the first update
+        assert 0 < len(tries) <= 3
+        (row,) = one.learner.memory.guard.rows
+        assert row.key == "pill" and ("no kind" in row.reason) == (fault == "raises")
+        for of in (one, without):
+            tell(of, [rate("n1", "i03", 5.0), rate("n2", "i04", 1.0)])
+        before = len(tries)
+        assert lists(one) == lists(without) and len(tries) == before  # the sequence moves on
+        assert one.learner.memory.guard.unsaid() == [row] and not one.learner.memory.guard.unsaid()
+        with Recommender.open(folder_of(one)) as again:
+            assert lists(again) == lists(without) and again.learner.memory.guard.rows == [row]
+        assert any(answer.key == "pill" for answer in one.learner.told["n1"])  # nothing is deleted
+
+
+def test_UP_04_a_row_that_was_set_aside_is_told_of_by_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = replay._HEAR[Form.RATE]
+
+    def poisoned(model: Any, state: Any, answer: Any) -> Any:
+        if answer.key == "pill":
+            raise RuntimeError("secret of ann")
+        return heard(model, state, answer)
+
+    monkeypatch.setitem(replay._HEAR, Form.RATE, poisoned)
+    with served(tmp_path) as service:
+
+        def items(user: str) -> Any:
+            answer = service.call("GET", f"/v1/users/{user}/recommendations?k=5")
+            assert answer.status_code == 200
+            return answer.json()["items"]
+
+        before = items("ann"), items("bob")
+        assert service.call("POST", "/v1/labels", label("pill", user_id="ann", item_id="i05")).status_code == 200
+        assert (items("ann"), items("bob")) == before
+        for _ in range(100):
+            if "row set aside" in service.log.getvalue():
+                break
+            time.sleep(0.1)
+        (line,) = [json.loads(line) for line in service.log.getvalue().splitlines() if "row set aside" in line]
+        assert line["level"] == "error" and line["kind"] == "RuntimeError" and "secret" not in service.log.getvalue()
+        assert "palate_rows_set_aside_total 1.0" in service.call("GET", "/metrics").text
+        told = service.call("GET", "/v1/models/set-aside", key="admin").json()
+        assert told == {"set_aside": [{"key": "pill", "reason": "RuntimeError: secret of ann"}], "unreadable": []}
 
 
 # ---- UP-01, UP-05: refits and swaps ---------------------------------------------------------------------------------

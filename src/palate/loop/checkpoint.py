@@ -251,7 +251,10 @@ def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> 
         try:
             memory = memory.see(one) if isinstance(one, Event) else memory
             memory = memory.know([one]) if isinstance(one, Attribute) else memory
-        except InputError as error:  # of an attribute not what was told: nobody else need read it
+        except Exception as error:  # noqa: BLE001 - those after it go on
+            if not isinstance(error, InputError) and isinstance(one, Event | Attribute):
+                memory.guard.set_aside(one.user_id, one.key, error)
+            # of an attribute not what was told: nobody else need read it
             refused.append(f"the attribute {one.name!r}" if isinstance(one, Attribute) else str(error))
     if not refused:
         return memory, ()
@@ -274,7 +277,9 @@ def _fitting(memory: Memory, answers: Iterable[Answer]) -> tuple[list[Answer], l
     for answer in answers:
         try:
             fitting.append(check_answer(memory.fitted, answer))
-        except InputError as error:
+        except Exception as error:  # noqa: BLE001 - those after it go on
+            if not isinstance(error, InputError):
+                memory.guard.set_aside(answer.user_id, answer.key, error)
             refused.append(str(error))
     return fitting, refused
 

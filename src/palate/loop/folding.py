@@ -8,6 +8,7 @@ from typing import Protocol
 
 from palate.entities import Form
 from palate.loop.company import Company, met_since
+from palate.loop.guard import Guard
 from palate.loop.learned import Change, Learnt, answered_more, changes, learning_of, sums_of
 from palate.loop.past import Contents
 from palate.loop.replay import data_of, replay
@@ -28,6 +29,8 @@ class Memory(Protocol):
     def base(self) -> Learnt: ...
     @property
     def contents(self) -> Contents: ...
+    @property
+    def guard(self) -> Guard: ...
     def unfolded(self) -> Iterable[str]: ...
     def parts(self, user_id: str) -> Parts: ...
     def source_of(self, user_id: str, parts: Parts) -> Source: ...
@@ -39,12 +42,18 @@ def folded(memory: Memory) -> Learnt:
     """What the items had learnt, with what users told since."""
     total, company, users = dict[int, Sums](), memory.base.company, iter(memory.unfolded())
     while some := list(islice(users, _AT_ONCE)):
-        moved = {user: (memory.base.parts(user), memory.parts(user)) for user in some}
+        moved = {user: _both(memory, user) for user in some}
         moved = {user: both for user, both in moved.items() if both[0] != both[1]}
         for item, row in _said(memory, moved).items():
             total[item] = total[item] + row if item in total else row
-        company = _company(memory, company, moved)
+        company = _company(memory, company, {user: _both(memory, user) for user in moved})
     return memory.base.with_sums(memory.contents, total, company)
+
+
+def _both(memory: Memory, user: str) -> tuple[Parts | None, Parts]:
+    """What a user had told when the items were looked at last, and has told now, as far as it counts."""
+    before = memory.base.parts(user)
+    return None if before is None else memory.guard.left(user, before), memory.parts(user)
 
 
 def _said(memory: Memory, users: Mapping[str, tuple[Parts | None, Parts]]) -> dict[int, Sums]:
@@ -64,7 +73,7 @@ def _said(memory: Memory, users: Mapping[str, tuple[Parts | None, Parts]]) -> di
                 yield from ((change, 1) for change in more)
                 continue
             for one, times in [(parts, 1)] if before is None else [(before, -1), (parts, 1)]:
-                yield from ((change, times) for change in changes(model, memory.source_of(user, one), to_end=False)[0])
+                yield from ((change, times) for change in _changes(memory, user, one))
 
     total = sums_of(learning_of(model), changed())
     for said, times in read:
@@ -77,8 +86,11 @@ def _more(memory: Memory, user: str, before: Parts, parts: Parts) -> list[Change
     """What answers since say, where each is to a question that had none; None where that is not so."""
     if not before[0] or before[1:] != parts[1:]:
         return None
-    state = replay(memory.fitted, memory.source_of(user, before))
-    found = answered_more(memory.fitted, memory.source_of(user, parts), state, before[0])
+    try:
+        state = replay(memory.fitted, memory.source_of(user, before))
+        found = answered_more(memory.fitted, memory.source_of(user, parts), state, before[0])
+    except Exception:  # noqa: BLE001 - all of it is worked out again, under guard
+        return None
     return None if found is None else found[0]
 
 
@@ -105,6 +117,7 @@ def others_say(memory: Memory, user_id: str, held: Held, learnt: Learnt) -> dict
     items.update(() if row is None else memory.fitted.answers[row].indices.tolist())
     both = {item: learnt.sums[item] for item in items if item in learnt.sums}
     parts = learnt.parts(user_id)
+    parts = None if parts is None else memory.guard.left(user_id, parts)
     said = held.said if parts is None else _said_when(memory, user_id, parts, held)
     left = {item: row - said[item] if item in said else row for item, row in both.items()}
     return {item: row for item, row in left.items() if row.any()}
@@ -121,5 +134,13 @@ def _said_when(memory: Memory, user_id: str, parts: Parts, held: Held) -> Mappin
     is_same = did == does and told == now[: len(told)] and not (held.parts[1] and model.taste.likelihood.events_only)
     if is_same and not later & of_fit and not any(answer.subject in subjects for answer in more):
         return {item: row for item, row in held.said.items() if item not in later}  # which say nothing of those before
-    before = changes(memory.fitted, memory.source_of(user_id, parts), to_end=False)[0]
-    return sums_of(learning_of(memory.fitted), ((change, 1) for change in before))
+    return sums_of(learning_of(model), ((change, 1) for change in _changes(memory, user_id, parts)))
+
+
+def _changes(memory: Memory, user_id: str, parts: Parts) -> list[Change]:
+    """What a user says otherwise than the fit was told, without the rows with which that fails."""
+
+    def work(of: Parts) -> list[Change]:
+        return changes(memory.fitted, memory.source_of(user_id, of), to_end=False)[0]
+
+    return memory.guard.tried(user_id, parts, work)[1]

@@ -21,6 +21,7 @@ from palate.arrays import Array
 from palate.entities import Answer, Form
 from palate.loop.company import Company
 from palate.loop.fade import until
+from palate.loop.guard import check_sound
 from palate.loop.past import Contents
 from palate.loop.replay import begun, data_of, done_since, moved, told, what_counts, with_done
 from palate.loop.source import Parts, Source
@@ -67,6 +68,8 @@ def changes(model: Model, of: Source, *, to_end: bool = True) -> tuple[list[Chan
 
     Args:
         to_end: Whether the state is wanted; it is None otherwise.
+    Raises:
+        DataError: If a belief is not finite, or of no sound size.
     """
     standing = what_counts(model, of.row, of.answers)
     done = done_since(model, of, standing)
@@ -78,14 +81,16 @@ def changes(model: Model, of: Source, *, to_end: bool = True) -> tuple[list[Chan
     for one in standing:
         state = until(model, state, one.answer.answered_at)
         beliefs[_item(model, one)] = state.belief
+        state = moved(model, state, one)  # of the last one, too: what cannot be taken says nothing of its item
         if not to_end and rows.keys() <= beliefs.keys():
             break
-        state = moved(model, state, one)
     new = [
         Change(item, *both, beliefs.get(item, start), of.row is None or not model.catalogue.counts[item], state.noise)
         for item, both in rows.items()
     ]
-    return new, with_done(model, state, done) if to_end else None
+    after = with_done(model, state, done)
+    check_sound((*beliefs.values(), after.belief, after.exposure))
+    return new, after if to_end else None
 
 
 def answered_more(
@@ -99,6 +104,8 @@ def answered_more(
     Returns:
         None where they are not the first, or one is to a question that had an answer, in the fit too: then a replay of
         all says more.
+    Raises:
+        DataError: If a belief is not finite, or of no sound size.
     """
     answers, n = of.answers, len(before)
     if answers[:n] != before or (of.seen and model.taste.likelihood.events_only):
@@ -111,6 +118,7 @@ def answered_more(
         subjects.add(answer.subject)
         found += _changes_of(model, of.user_id, state, answer)
         state = told(model, state, answer)
+        check_sound((state.belief, state.exposure))
     return found, state
 
 

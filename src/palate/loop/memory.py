@@ -21,6 +21,7 @@ from palate.errors.checks import normalise_id
 from palate.loop import replay
 from palate.loop.fade import until
 from palate.loop.folding import folded, others_say
+from palate.loop.guard import Guard, check_sound
 from palate.loop.learned import Learnt, answered_more, as_others_say, changes, learning_of, sums_of
 from palate.loop.past import Contents, Kept, Past, contents_of
 from palate.loop.source import Parts, Source, history_of
@@ -147,10 +148,13 @@ class Memory:
             return found
         held = None if found is None else self.moved(found, user_id, parts)
         if held is None:
-            changed, state = changes(self.fitted, self.source_of(user_id, parts))
-            assert state is not None
-            held = Held(parts, state, sums_of(learning_of(self.fitted), ((change, 1) for change in changed)))
+            held = self.guard.tried(user_id, parts, lambda of: self._worked_out(user_id, of))[1]
         return cast("States", self.states).keep(user_id, held) if self.knows(user_id) else held
+
+    def _worked_out(self, user_id: str, parts: Parts) -> Held:
+        changed, state = changes(self.fitted, self.source_of(user_id, parts))
+        assert state is not None
+        return Held(parts, state, sums_of(learning_of(self.fitted), ((change, 1) for change in changed)))
 
     def holds(self, user_id: str) -> bool:
         """Whether something of a user is at hand."""
@@ -160,7 +164,10 @@ class Memory:
         """The same after more answers, if each is to a question that had none."""
         if held.parts[1:] != parts[1:]:
             return None
-        found = answered_more(self.fitted, self.source_of(user_id, parts), held.fitted, held.parts[0])
+        try:
+            found = answered_more(self.fitted, self.source_of(user_id, parts), held.fitted, held.parts[0])
+        except Exception:  # noqa: BLE001 - all of it is worked out again, under guard
+            return None
         if found is None:
             return None
         new, state = found
@@ -172,7 +179,12 @@ class Memory:
         same = held.others.keys() == others.keys() and all(map(np.array_equal, held.others.values(), others.values()))
         if held.state is not None and same:
             return held.state
-        return replay.replay(as_others_say(self.fitted, others), self.source_of(user_id, held.parts))
+        try:
+            state = replay.replay(as_others_say(self.fitted, others), self.source_of(user_id, held.parts))
+            check_sound((state.belief, state.exposure))
+        except Exception:  # noqa: BLE001 - under the items of the fit it is sound
+            return held.fitted
+        return state
 
     def view(self, user_id: str) -> Model:
         """The model under which a user's state is made: the items that they answered as others have taught them."""
@@ -190,7 +202,14 @@ class Memory:
         return history_of(self.fitted, self.fitted.rows.get(user_id), self.seen.get(user_id, ()))
 
     def parts(self, user_id: str) -> Parts:
-        return self.told.get(user_id, ()), self.seen.get(user_id, ()), self.known.get(user_id, ())
+        """What of all that a user told counts."""
+        parts = self.told.get(user_id, ()), self.seen.get(user_id, ()), self.known.get(user_id, ())
+        return self.guard.left(user_id, parts)
+
+    @property
+    def guard(self) -> Guard:
+        """What of all this the model could not take."""
+        return cast("States", self.states).guard
 
     def tell(self, answers: Answer | Iterable[Answer]) -> Memory:
         """With one answer more, or several.

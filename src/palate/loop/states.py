@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from threading import Lock
 
+from palate.loop.guard import Guard
 from palate.loop.learned import Learnt, learning_of
 from palate.loop.source import Parts
 from palate.loop.state import UserState
@@ -40,14 +41,15 @@ class Held:
 
 
 class States:
-    """The states that were asked for last, at most ``size``. A cache: replay gives the same.
+    """The states that were asked for last, at most ``size``, and the rows that no state could take. A cache: replay
+    gives the same.
 
     A state is kept with the very parts it was made of, so memories that differ may share one cache. Safe to share
     between threads.
     """
 
     def __init__(self, size: int) -> None:
-        self.size = size
+        self.size, self.guard = size, Guard()
         self._kept: OrderedDict[str, Held] = OrderedDict()
         self._lock = Lock()
 

@@ -35,7 +35,7 @@ from palate.recommender.versions import Health, Version
 from palate.records import Attribute, Consent, Event, Record
 from palate.store.model_folder.folder import check_folder
 from palate.store.model_folder.manifest import CONFIG
-from palate.store.protocol import active
+from palate.store.protocol import Quarantined, active
 
 
 class Recommender:
@@ -192,6 +192,10 @@ class Recommender:
         model, key = self._live.model(), key_of(key)
         given = [Attribute(user_id, name, value, key and f"{key}:{name}") for name, value in attributes.items()]
         return self._live.append(check_attributes(model, given))
+
+    def quarantined(self) -> list[Quarantined]:
+        """Rows of the log that could not be read and were passed over, by seq; at most 10,000."""
+        return self._live.log.quarantined()
 
     def find(self, key: str) -> Record | None:
         """The row of the log that has this key; None if there is none."""

@@ -71,7 +71,9 @@ def create_app(
         recommender = Recommender.open(folder, store=store or None)
         log.say("log opened", tenant=name, database=database_of(store))
         ring = KeyRing(folder, tenant=name, given=given)
-        tenants[name] = Tenant(name, folder, recommender, ring, settings, metrics, say=log.say, store=store)
+        tenants[name] = Tenant(
+            name, folder, recommender, ring, settings, metrics, say=log.say, alert=log.alert, store=store
+        )
         if ring.made_admin:
             log.say("admin key made", tenant=name, file=str(ring.admin_file))
 

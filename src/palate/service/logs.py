@@ -50,6 +50,10 @@ class RequestLog:
         """Something that nobody had foreseen."""
         self._write("error", "exception", request_id=request_id, kind=kind, places=places)
 
+    def alert(self, event: str, **facts: Any) -> None:
+        """Something that somebody should look at."""
+        self._write("error", event, **facts)
+
     def say(self, event: str, **facts: Any) -> None:
         """Something of the service itself."""
         self._write("info", event, **facts)

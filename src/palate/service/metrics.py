@@ -24,6 +24,9 @@ class Metrics:
         self.not_finite = Counter(
             "palate_not_finite", "Items left out for a number that is not finite.", registry=registry
         )
+        self.set_aside = Counter(
+            "palate_rows_set_aside", "Rows of the log that the model could not take.", registry=registry
+        )
         self.refits = Counter("palate_refits", "Refits in the background.", ("outcome",), registry=registry)
         self.waiting = Gauge("palate_waiting", "What waits.", ("lane",), registry=registry)
         self.seq = Gauge("palate_log_seq", "Last row of the log that is served.", (), registry=registry)

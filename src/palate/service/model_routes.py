@@ -11,7 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from palate.errors import OptionError
 from palate.recommender.versions import Version as Found
 from palate.service.access import Allow, Caller
-from palate.service.bodies import TrialIn, TrialOut, TrialsOut, Version, VersionsOut, Word
+from palate.service.bodies import SetAsideOut, TrialIn, TrialOut, TrialsOut, Version, VersionsOut, Word
 from palate.service.faults import not_found
 from palate.service.routing import answered, body_of, described, raw_body, ref
 
@@ -24,6 +24,14 @@ async def get_models(caller: Annotated[Caller, Depends(Allow("service"))]) -> Re
     tenant = caller.tenant
     found = await tenant.changes.run(tenant.recommender.versions)
     return answered({"models": [asdict(one) for one in found]})
+
+
+@router.get("/set-aside", responses=described(SetAsideOut))
+async def get_set_aside(caller: Annotated[Caller, Depends(Allow())]) -> Response:
+    """Rows of the log that count for nothing: the model that serves fails on them, or nobody can read them."""
+    tenant = caller.tenant
+    rows = [{"key": key, "reason": reason} for key, reason in tenant.aside.items()]
+    return answered({"set_aside": rows, "unreadable": [asdict(row) for row in tenant.recommender.quarantined()]})
 
 
 @router.post("/rollback", responses=described(Version))

@@ -125,7 +125,7 @@ class _Child:
             self._say("scoring error", kind=meta["kind"], places=meta["places"])
         if "fault" in meta:
             raise HTTPFault(**meta["fault"])
-        return Scored(body, meta["seq"], meta["dropped"])
+        return Scored(body, meta["seq"], meta["dropped"], tuple((key, reason) for key, reason in meta["aside"]))
 
     def _start(self) -> None:
         self._started, self.fault = time.monotonic(), "starting"
@@ -231,7 +231,7 @@ def main() -> None:
             meta: dict[str, Any]
             try:
                 found = scoring.answer(Call(what, user_id, k, tuple(names), word))
-                meta, body = {"seq": found.seq, "dropped": found.dropped}, found.body
+                meta, body = {"seq": found.seq, "dropped": found.dropped, "aside": found.aside}, found.body
             except (HTTPFault, PalateError) as error:
                 fault = error if isinstance(error, HTTPFault) else of_error(error)
                 meta, body = {"fault": asdict(fault)}, b""

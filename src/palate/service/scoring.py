@@ -52,11 +52,13 @@ class Scored(NamedTuple):
         body: An object's JSON without its first brace, to which the user's id comes.
         seq: Row of the log that it has seen.
         dropped: Items left out for a number that is not finite.
+        aside: Rows that the model could not take, not told before, as key and reason.
     """
 
     body: bytes
     seq: int
     dropped: int = 0
+    aside: tuple[tuple[str, str], ...] = ()
 
 
 class Scoring:
@@ -88,6 +90,10 @@ class Scoring:
         if items is None or items[0] is not now.learner.memory.fitted or self._age(items) > self._fresh_seconds:
             items = self._learn(now)
         learner = Learner(now.learner.memory.with_items_of(items[1]), now.learner.seed)
+        found = self._answer(call, learner, now)
+        return found._replace(aside=tuple((row.key, row.reason) for row in learner.memory.guard.unsaid()))
+
+    def _answer(self, call: Call, learner: Learner, now: Snapshot) -> Scored:
         if call.what != "list" or learner.knows(call.user_id):
             return _WORK[call.what](call, learner, now, self._ring)
         every = call._replace(user_id=NOBODY)

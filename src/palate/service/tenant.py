@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from palate.service.scoring import Call, Scored, Scoring
 from palate.service.settings import Settings
 from palate.service.trial import Trial
 
+MOST_ASIDE = 10_000
 LOOK_SECONDS = 0.25  # between two looks at what other processes have told
 WHY = {"OlderLog": "a migration is pending", "StoreFull": "the disk is full", "StoreBusy": "the write lock is held"}
 SLOW_SECONDS = 2.0  # that a label waits, from which on the service is not ready for labels
@@ -51,10 +52,12 @@ class Tenant:
         metrics: Metrics,
         *,
         say: Callable[..., None],
+        alert: Callable[..., None],
         store: str = "",
     ) -> None:
         self.name, self.folder, self.recommender, self.ring, self.settings = name, folder, recommender, ring, settings
-        self.metrics, self._say = metrics, say
+        self.metrics, self._say, self._alert = metrics, say, alert
+        self.aside: dict[str, str] = {}  # rows that the model could not take, by key: the reason
         self.kept = KeptAnswers(most_bytes=settings.kept_bytes, seconds=settings.fresh_seconds)
         self.labels = LabelLane(room=settings.waiting_labels, last=lambda: self.seq, after=self._after)
         self.scoring: Scoring | Scorers = (
@@ -234,8 +237,16 @@ class Tenant:
             working.add_done_callback(lambda _done: self._working.pop(at, None))
         found = await asyncio.shield(working)
         self.metrics.not_finite.inc(found.dropped)
+        self._tell_of_rows_set_aside(found.aside)
         self.kept.put(call.user_id, call, found.body, found.seq)
         return found.body
+
+    def _tell_of_rows_set_aside(self, rows: Iterable[tuple[str, str]]) -> None:
+        for key, reason in rows:
+            if key not in self.aside and len(self.aside) < MOST_ASIDE:  # each scoring process finds it
+                self.aside[key] = reason
+                self.metrics.set_aside.inc()
+                self._alert("row set aside", tenant=self.name, kind=reason.partition(":")[0])
 
     async def changed(self) -> None:
         """The model, its items or its people are others now: what was kept no longer counts."""
