@@ -8,9 +8,10 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -22,7 +23,9 @@ from palate.errors import ModelFolderError
 from palate.loop import checkpoint, replay
 from palate.loop.checkpoint import open_log
 from palate.posteriors.belief import Belief
-from palate.recommender import live, refitting
+from palate.recommender import live, refitting, versions
+from palate.service.keys import KeyRing
+from palate.service.scoring import Call, Scoring
 from tests.served import label, served
 
 USERS = [f"n{number}" for number in range(8)]
@@ -378,6 +381,72 @@ def test_UP_05_every_list_comes_from_one_model(one: Recommender) -> None:
     for reader in readers:
         reader.join()
     assert not faults and found == lists
+
+
+@pytest.mark.parametrize("seconds", [2.0, pytest.param(60.0, marks=pytest.mark.long)])
+def test_UP_05_every_answer_comes_from_one_version_while_they_change(one: Recommender, seconds: float) -> None:
+    """Three models, each with three posteriors, in the place of each other a thousand times a second."""
+    ring, calls = KeyRing(folder_of(one), tenant="default"), [Call("list", user, 5) for user in ("n1", "n2", "nobody")]
+    shots, expected = [], dict[tuple[str, int], list[bytes]]()
+    for dim in (2, 1, 3):
+        one.refit(dim=dim)
+        for number in range(3):
+            tell(one, told(seed=10 * dim + number, n=6))
+            shots.append(one.snapshot())
+            expected[shots[-1].version, shots[-1].seq] = [
+                Scoring(cast("Recommender", Shown([shots[-1]])), ring, 0.0).answer(call).body for call in calls
+            ]
+    assert len({tuple(bodies) for bodies in expected.values()}) == 9
+    shown, stop, found = Shown(shots), threading.Event(), set[tuple[int, bytes]]()
+    scoring, swaps = Scoring(cast("Recommender", shown), ring, 0.0), 0
+
+    def read() -> None:
+        while not stop.is_set():
+            for number, call in enumerate(calls):
+                found.add((number, scoring.answer(call).body))
+
+    with ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(read) for _ in range(4)]
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            shown.at = swaps % len(shots)
+            swaps += 1
+            time.sleep(0.001)
+        stop.set()
+        for reader in readers:
+            reader.result()
+    for number, body in found:
+        said = json.loads(b"{" + body)
+        assert body == expected[said["model"], said["seq"]][number]
+    assert swaps > 100 * seconds and len({body for _, body in found}) > 18
+
+
+class Shown:
+    """In the place of a recommender: one of several snapshots."""
+
+    def __init__(self, shots: list[Any]) -> None:
+        self.shots, self.at = shots, 0
+
+    def snapshot(self) -> Any:
+        return self.shots[self.at]
+
+
+def test_UP_05_a_snapshot_says_the_version_of_its_own_model(one: Recommender, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where another process changes the model just then."""
+    one.refit(dim=1)
+    with Recommender.open(folder_of(one)) as other:
+        read, changed = versions.versions_of, list[int]()
+
+        def meanwhile(folder: Path) -> Any:
+            if not changed:
+                changed.append(1)
+                other.refit(dim=2)
+            return read(folder)
+
+        monkeypatch.setattr(versions, "versions_of", meanwhile)
+        shot = one.snapshot()
+    dims = {"2": 1, "3": 2}
+    assert shot.learner.memory.fitted.taste.items.dim == dims[shot.version]
 
 
 def test_a_refit_that_is_worse_on_labels_held_back_does_not_serve(

@@ -73,8 +73,12 @@ class Live:
         """:meth:`now`, with what it is as of."""
         with self.turn:
             learner = self.now()
-            if self._version is None or self._version[0] != self._stamp:
-                self._version = self._stamp, versions.versions_of(self.folder)[0].id
+            while self._version is None or self._version[0] != self._stamp:
+                found = versions.versions_of(self.folder)[0]
+                if stamp_of(self.folder) == self._stamp:  # else another process has changed the model meanwhile
+                    self._version = self._stamp, found.id
+                else:
+                    learner = self.now()
             return Snapshot(learner, self.checkpoint.last_seq, self._version[1])
 
     def stamp(self) -> tuple[tuple[int, int], int]:

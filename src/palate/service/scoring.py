@@ -61,6 +61,19 @@ class Scored(NamedTuple):
     aside: tuple[tuple[str, str], ...] = ()
 
 
+class _Items(NamedTuple):
+    """What the items of a model had learnt, and lists for those of whom nothing is known.
+
+    Attributes:
+        at: By the monotonic clock.
+    """
+
+    model: Model
+    learnt: Learnt
+    at: float
+    strangers: dict[Call, Scored]
+
+
 class Scoring:
     """Works calls out, one after another or in several threads.
 
@@ -75,9 +88,8 @@ class Scoring:
         self._recommender, self._ring, self._fresh_seconds = recommender, ring, fresh_seconds
         self.fault = ""
         self._now = recommender.snapshot()
-        self._items: tuple[Model, Learnt, float] | None = None  # as of when, by the monotonic clock
+        self._items: _Items | None = None
         self._is_wanted = False
-        self._strangers: dict[Call, Scored] = {}
 
     def answer(self, call: Call) -> Scored:
         """What there is to say.
@@ -87,21 +99,21 @@ class Scoring:
         """
         now = self._read()
         items, self._is_wanted = self._items, True
-        if items is None or items[0] is not now.learner.memory.fitted or self._age(items) > self._fresh_seconds:
+        if items is None or items.model is not now.learner.memory.fitted or self._age(items) > self._fresh_seconds:
             items = self._learn(now)
-        learner = Learner(now.learner.memory.with_items_of(items[1]), now.learner.seed)
-        found = self._answer(call, learner, now)
+        learner = Learner(now.learner.memory.with_items_of(items.learnt), now.learner.seed)
+        found = self._answer(call, learner, now, items.strangers)
         return found._replace(aside=tuple((row.key, row.reason) for row in learner.memory.guard.unsaid()))
 
-    def _answer(self, call: Call, learner: Learner, now: Snapshot) -> Scored:
+    def _answer(self, call: Call, learner: Learner, now: Snapshot, strangers: dict[Call, Scored]) -> Scored:
         if call.what != "list" or learner.knows(call.user_id):
             return _WORK[call.what](call, learner, now, self._ring)
         every = call._replace(user_id=NOBODY)
-        found = self._strangers.get(every)
+        found = strangers.get(every)
         if found is None:
             found = _list(every, learner, now, self._ring)
-            if len(self._strangers) < MOST_STRANGERS:
-                self._strangers[every] = found
+            if len(strangers) < MOST_STRANGERS:
+                strangers[every] = found
         return found
 
     def refresh(self) -> None:
@@ -118,16 +130,15 @@ class Scoring:
             self.fault = type(error).__name__
         return self._now
 
-    def _learn(self, now: Snapshot) -> tuple[Model, Learnt, float]:
+    def _learn(self, now: Snapshot) -> _Items:
         at, memory, before = time.monotonic(), now.learner.memory, self._items
         learnt = memory.learnt
-        if before is None or before[1] is not learnt:
-            self._strangers = {}
-        self._items = items = memory.fitted, learnt, at
+        strangers = before.strangers if before is not None and before.learnt is learnt else {}
+        self._items = items = _Items(memory.fitted, learnt, at, strangers)
         return items
 
-    def _age(self, items: tuple[Model, Learnt, float]) -> float:
-        return time.monotonic() - items[2]
+    def _age(self, items: _Items) -> float:
+        return time.monotonic() - items.at
 
 
 def _list(call: Call, learner: Learner, now: Snapshot, _ring: KeyRing) -> Scored:
