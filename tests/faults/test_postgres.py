@@ -293,6 +293,103 @@ def test_ST_11_a_commit_in_doubt_is_looked_up(postgres: Postgres, labels: int) -
         assert log.verify().is_whole
 
 
+# --- ST-08 --------------------------------------------------------------------------------------------
+
+# Moves a schema to a revision, in children that each die before another statement; one that is not killed says how many
+# there were.
+MOVE_TO = """
+import os, signal, sys
+import psycopg, sqlalchemy
+from palate.store.migrations import migrate
+left, seen = 10**9, 0
+def before(function):
+    def call(*args, **options):
+        global left, seen
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left, seen = left - 1, seen + 1
+        return function(*args, **options)
+    return call
+def move(url, revision):
+    engine = sqlalchemy.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with engine.begin() as connection:
+        migrate(connection, revision, down=revision == "0004")
+psycopg.Cursor.execute = before(psycopg.Cursor.execute)
+psycopg.Connection.commit = before(psycopg.Connection.commit)
+url, revision, *points = sys.argv[1:]
+for point in points:
+    child = os.fork()
+    if child == 0:
+        try:
+            left = int(point)
+            move(url, revision)
+            print(seen, flush=True)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+WHOLE = 10**9  # a point that is never reached
+
+
+def _moved(url: str, revision: str, *points: int) -> list[int]:
+    command = [sys.executable, "-c", MOVE_TO, url, revision, *map(str, points)]
+    done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=600)
+    assert not done.returncode and "Traceback" not in done.stderr, done.stderr
+    return [int(line) for line in done.stdout.split()]
+
+
+def _hash(postgres: Postgres, url: str) -> str:
+    """Of everything that the schema holds."""
+    schema = url.rpartition("%3D")[2]
+    tables = postgres.execute(f"SELECT tablename FROM pg_tables WHERE schemaname = '{schema}' ORDER BY 1")
+    rows = [postgres.execute(f"SELECT t::text FROM {schema}.{table} t ORDER BY 1") for (table,) in tables]
+    return hashlib.sha256(repr((tables, rows)).encode()).hexdigest()
+
+
+@pytest.mark.parametrize("kills", [6, pytest.param(50, marks=LONG)])
+def test_ST_08_every_revision_up_down_up_and_killed(postgres: Postgres, kills: int) -> None:
+    """A revision is one transaction: a process that dies leaves the one before, and the next goes all the way."""
+    url, other, moves = postgres.schema(), postgres.schema(), ("0005", "0004", "0005")
+    states = dict[str, str]()
+    for revision in moves:
+        total, code = _moved(other, revision, WHOLE)
+        assert code == 0 and total > 8
+        before, steps = _hash(postgres, url), {round(total * (number + 0.5) / kills) for number in range(kills)}
+        codes = _moved(url, revision, *(step for step in steps if step < total))
+        assert set(codes) == {-signal.SIGKILL} and _hash(postgres, url) == before
+        assert _moved(url, revision, WHOLE)[1] == 0
+        assert states.setdefault(revision, _hash(postgres, url)) == _hash(postgres, url) != before
+    with open_store(url) as log:
+        log.append([rate(f"u{number % 5}", f"i{number}", 4.0, key=f"k{number}") for number in range(300)])
+        log.erase("u3")
+        kept, report = log.sealed(), log.verify()
+    full = _hash(postgres, url)
+    assert _moved(url, "0004", WHOLE) == [1]  # there is nowhere to put the rows
+    assert _moved(url, "0005", WHOLE)[1] == 0 and _hash(postgres, url) == full
+    with open_store(url) as log:
+        assert log.sealed() == kept and log.verify() == report and report.is_whole
+
+
+def test_ST_08_another_version_is_refused_and_nothing_is_written(postgres: Postgres) -> None:
+    url = postgres.schema()
+    schema = f"SET search_path = {url.rpartition('%3D')[2]}"
+    with open_store(url) as log:
+        log.append([rate("ann", "film", 4.0)])
+    for version, told in (
+        ("0004", "has version 4, which no Palate has written"),
+        ("0006", "of version 6; this Palate"),
+    ):
+        postgres.execute(f"{schema}; UPDATE alembic_version SET version_num = '{version}'")
+        before = _hash(postgres, url)
+        for read_only in (False, True):
+            with pytest.raises(StoreError, match=told):
+                open_store(url, read_only=read_only)
+        assert _hash(postgres, url) == before
+
+
 # --- API-08, PR-01 ------------------------------------------------------------------------------------
 
 

@@ -40,6 +40,7 @@ STATEMENTS = (
     "CREATE TRIGGER records_stay BEFORE TRUNCATE ON records EXECUTE FUNCTION records_grow()",
     *(statement.format(whole="bigint", number="double precision") for statement in schema.OUTBOX),
 )
+DROPPED = ("DROP TABLE records, topics, outbox", "DROP FUNCTION records_grow()")
 _ALEMBIC = (
     "CREATE TABLE alembic_version (version_num text NOT NULL PRIMARY KEY)",
     f"INSERT INTO alembic_version VALUES ('{VERSION:04d}')",

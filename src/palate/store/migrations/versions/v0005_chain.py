@@ -66,8 +66,14 @@ def downgrade() -> None:
         StoreError: If it cannot.
     """
     connection = op.get_bind()
-    if connection.dialect.name == "postgresql":
-        raise StoreError("version 5 is the oldest that a log in PostgreSQL can have. Nothing was changed.")
+    if connection.dialect.name == "postgresql":  # below there is nothing
+        seq = connection.exec_driver_sql("SELECT min(seq) FROM records").scalar()
+        if seq is not None:
+            fact = f"version 5 is the oldest that a log in PostgreSQL can have, and row {seq} is in it"
+            raise StoreError(f"{fact}. Nothing was changed; move it to SQLite first: palate store move.")
+        for statement in postgres_schema.DROPPED:
+            connection.exec_driver_sql(statement)
+        return
     seq = connection.exec_driver_sql(_CANNOT_GO_BACK).scalar()
     if seq is not None:
         raise StoreError(
