@@ -372,7 +372,6 @@ CALLS: dict[str, Call] = {
         lambda stage: stage.recommender.drift, {"last": COUNT, "confidence": SHARE}, lambda _: {"last": 5}
     ),
     "Recommender.close": Call(lambda stage: Recommender.open(stage.place("learner")).close, {}),
-    "Recommender.check_writable": Call(lambda stage: stage.recommender.check_writable, {}),
     "Recommender.snapshot": Call(lambda stage: stage.recommender.snapshot, {}),
     "Recommender.stamp": Call(lambda stage: stage.recommender.stamp, {}),
     "Recommender.find": Call(lambda stage: stage.recommender.find, {"key": USER}, lambda _: {"key": "k"}),

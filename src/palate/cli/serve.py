@@ -47,6 +47,9 @@ def serve(
         int | None,
         typer.Option(metavar="N", min=0, help="Processes for lists and questions; one a core but one if not given."),
     ] = None,
+    webhook: Annotated[
+        str, typer.Option(metavar="URL", help="Tell this address of labels and erasures, in signed calls.")
+    ] = "",
     log_requests: Annotated[bool, typer.Option(help="Write a line for each request on standard error.")] = True,
     as_json: Json = False,
     seed: UnusedSeed = 0,
@@ -64,6 +67,7 @@ def serve(
         log_requests=log_requests,
         refit_seconds=None if refit_hours is None else 3600.0 * refit_hours,
         refit_rows=refit_rows,
+        webhook=webhook,
         scorers=max(1, cores() - 1) if scorers is None else scorers,
     )
     models = _models(model, tenant)

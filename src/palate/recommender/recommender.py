@@ -35,7 +35,7 @@ from palate.recommender.versions import Health, Version
 from palate.records import Attribute, Consent, Event, Record
 from palate.store.model_folder.folder import check_folder
 from palate.store.model_folder.manifest import CONFIG
-from palate.store.protocol import Quarantined, active
+from palate.store.protocol import LabelStore, active
 
 
 class Recommender:
@@ -131,6 +131,11 @@ class Recommender:
         return self._live.learner if self._live.is_closed else self._live.now()
 
     @property
+    def log(self) -> LabelStore:
+        """Everything that was told. What is appended here by other ways than this class is not checked."""
+        return self._live.log
+
+    @property
     def last_seq(self) -> int:
         """The last row of the log that this recommender has seen or written."""
         return max(self._live.checkpoint.last_seq, self._live.written_seq)
@@ -193,21 +198,9 @@ class Recommender:
         given = [Attribute(user_id, name, value, key and f"{key}:{name}") for name, value in attributes.items()]
         return self._live.append(check_attributes(model, given))
 
-    def quarantined(self) -> list[Quarantined]:
-        """Rows of the log that could not be read and were passed over, by seq; at most 10,000."""
-        return self._live.log.quarantined()
-
     def find(self, key: str) -> Record | None:
         """The row of the log that has this key; None if there is none."""
         return self._live.log.find(normalise_id(key, "key"))
-
-    def check_writable(self) -> None:
-        """That the log would keep a row now, as far as that shows before there is one.
-
-        Raises:
-            StoreError: If it would not.
-        """
-        self._live.log.check_writable()
 
     def undo(self, user_id: str, key: str | None = None) -> Record:
         """Take an answer back, as if it had never been given.

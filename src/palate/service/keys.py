@@ -27,8 +27,9 @@ from palate.errors.checks import normalise_id, positive
 from palate.service.settings import role_of
 from palate.store.lock import exclusive
 
-FOLDER, ADMIN, SIGNING, LIST = "keys", "admin", "signing", "keys.json"
+FOLDER, ADMIN, SIGNING, WEBHOOK, LIST = "keys", "admin", "signing", "webhook", "keys.json"
 ADMIN_VARIABLE = "PALATE_ADMIN_KEY"
+WEBHOOK_VARIABLE = "PALATE_WEBHOOK_SECRET"
 SHORTEST = 22  # characters of an admin key that is given: 128 bits in base64
 _PREFIX, _TOKEN = "palate_", "palateuser."
 _READ_SECONDS = 1.0  # between two looks at keys.json
@@ -117,6 +118,22 @@ class KeyRing:
     def admin_file(self) -> Path:
         """Where the admin key of the folder lies."""
         return self._folder / ADMIN
+
+    def webhook_secret(self) -> str:
+        """With which calls to a webhook are signed: of the environment, else in a file of the folder, made if missing.
+
+        Raises:
+            OptionError: If it is too short, or others than the owner may read the file.
+        """
+        given = os.environ.get(WEBHOOK_VARIABLE, "")
+        if given and len(given) < SHORTEST:
+            raise OptionError(f"{WEBHOOK_VARIABLE} has {len(given)} characters. Give at least {SHORTEST} random ones.")
+        if given:
+            return given
+        secret, path = self._secret(WEBHOOK), self._folder / WEBHOOK
+        if path.stat().st_mode & 0o077:
+            raise OptionError(f"{path} can be read by others. Let its owner alone read it: chmod 600 {path}")
+        return secret
 
     def _secret(self, name: str) -> str:
         """The secret in a file that only the owner can read; made at the first use, 256 random bits."""

@@ -27,6 +27,7 @@ class Metrics:
         self.set_aside = Counter(
             "palate_rows_set_aside", "Rows of the log that the model could not take.", registry=registry
         )
+        self.webhooks = Counter("palate_webhook_events", "Events of a webhook.", ("outcome",), registry=registry)
         self.refits = Counter("palate_refits", "Refits in the background.", ("outcome",), registry=registry)
         self.waiting = Gauge("palate_waiting", "What waits.", ("lane",), registry=registry)
         self.seq = Gauge("palate_log_seq", "Last row of the log that is served.", (), registry=registry)

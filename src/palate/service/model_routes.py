@@ -31,7 +31,7 @@ async def get_set_aside(caller: Annotated[Caller, Depends(Allow())]) -> Response
     """Rows of the log that count for nothing: the model that serves fails on them, or nobody can read them."""
     tenant = caller.tenant
     rows = [{"key": key, "reason": reason} for key, reason in tenant.aside.items()]
-    return answered({"set_aside": rows, "unreadable": [asdict(row) for row in tenant.recommender.quarantined()]})
+    return answered({"set_aside": rows, "unreadable": [asdict(row) for row in tenant.recommender.log.quarantined()]})
 
 
 @router.post("/rollback", responses=described(Version))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
 
 from palate.errors import OptionError
 from palate.errors.checks import count, one_of, positive
@@ -44,6 +45,7 @@ class Settings:
         log_requests: Whether a line is written for each request.
         refit_seconds: Between refits in a process of their own; None: none by time.
         refit_rows: Of the log, after which there is one; None: none by rows.
+        webhook: Address that is told of labels and erasures (:mod:`palate.service.webhooks`); empty: none.
     """
 
     host: str = "127.0.0.1"
@@ -73,6 +75,7 @@ class Settings:
     log_requests: bool = True
     refit_seconds: float | None = None
     refit_rows: int | None = None
+    webhook: str = ""
 
     def __post_init__(self) -> None:
         whole = {"port": 0, "body_bytes": 1_024, "head_bytes": 1_024, "connections": 1, "waiting_labels": 1}
@@ -98,11 +101,32 @@ class Settings:
             positive(self.drain_seconds, "drain_seconds")
         if count(self.port, "port") > 65_535:
             raise OptionError(f"port is {self.port}. Give a whole number from 0 to 65535.")
+        if self.webhook:
+            check_webhook(self.webhook)
         if self.host not in LOOPBACK and not self.open_to_network:
             raise OptionError(
                 f"host {self.host!r} can be reached from other machines. Put a proxy with TLS in front and add "
                 "--open-to-network, or leave the host out."
             )
+
+
+def check_webhook(url: object) -> SplitResult:
+    """An address that may be told of labels.
+
+    Raises:
+        OptionError: If it is no HTTPS address, nor one of this machine, or holds a password, which logs would show.
+    """
+    try:
+        found = urlsplit(url) if isinstance(url, str) else urlsplit("")
+        found.port  # noqa: B018 - raises if it is none
+    except ValueError:
+        raise OptionError("the webhook's URL cannot be read. Write https://HOST/PATH.") from None
+    is_here = found.scheme == "http" and found.hostname in LOOPBACK
+    if not found.hostname or not (found.scheme == "https" or is_here):
+        raise OptionError("the webhook is no HTTPS address, nor one of this machine. Write https://HOST/PATH.")
+    if found.username or found.password or found.fragment or not (found.path + found.query).isprintable():
+        raise OptionError("the webhook's URL holds a name, a password or a fragment. Leave it out: calls are signed.")
+    return found
 
 
 ROLES = ("admin", "service", "annotator", "user")

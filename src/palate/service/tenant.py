@@ -27,6 +27,9 @@ from palate.service.scorers import Scorers
 from palate.service.scoring import Call, Scored, Scoring
 from palate.service.settings import Settings
 from palate.service.trial import Trial
+from palate.service.webhooks import TOPIC, Webhooks
+from palate.store.outbox import end_topic
+from palate.store.sql_log import SqlLog
 
 MOST_ASIDE = 10_000
 LOOK_SECONDS = 0.25  # between two looks at what other processes have told
@@ -76,6 +79,7 @@ class Tenant:
         self._looking: asyncio.Task[None] | None = None
         self._refits: Refits | None = None
         self.trial: Trial | None = None
+        self._webhooks: Webhooks | None = None
 
     def _given(self, store: str) -> dict[str, object]:
         """What a scoring process is told at its start."""
@@ -104,9 +108,27 @@ class Tenant:
         self._loop = asyncio.get_running_loop()
         self.kept.clear(self.seq)
         self._looking = self._loop.create_task(self._look())
+        self._start_webhooks()
         seconds, rows = self.settings.refit_seconds, self.settings.refit_rows
         if seconds is not None or rows is not None:
             self._refits = self.recommender.refit_regularly(every_seconds=seconds, after_labels=rows)
+
+    def _start_webhooks(self) -> None:
+        log = self.recommender.log
+        if not isinstance(log, SqlLog):
+            return
+        if self.settings.webhook:
+            told, secret = self.metrics.webhooks, self.ring.webhook_secret()
+            self._webhooks = Webhooks(
+                log,
+                self.settings.webhook,
+                secret,
+                tenant=self.name,
+                alert=self._alert,
+                count=lambda outcome, n: told.labels(outcome).inc(n),
+            )
+        elif dropped := end_topic(log, TOPIC):
+            self._alert("webhook ended", tenant=self.name, events=dropped)
 
     async def stop(self) -> None:
         """Keep what waits, and let the folder go."""
@@ -121,6 +143,8 @@ class Tenant:
         if self._refits is not None:
             self._refits.stop(now=True)
         self.labels.close()
+        if self._webhooks is not None:
+            self._webhooks.close()
         for lane in (self.scores, self.finds, self.changes):
             lane.close()
         if isinstance(self.scoring, Scorers):
@@ -154,7 +178,7 @@ class Tenant:
             return
         if self.labels.fault:  # nobody may send a label to a service that is not ready for them
             with suppress(PalateError):
-                self.recommender.check_writable()
+                self.recommender.log.check_writable()
                 self.labels.fault = ""
         if model != self._model_stamp or seq > self.seq:
             self._model_stamp, self.seq = model, max(self.seq, seq)

@@ -72,7 +72,7 @@ class Statements:
     users: str  # -> user_id, each once
     of_user: str  # user_id -> seq, digest
     erase: str  # key, erased_by, seq
-    tasks: str  # seq: one task of each topic for the rows after it
+    tasks: str  # seq: one task of each topic for the labels and erasures after it
 
 
 def statements(dialect: Dialect, is_one_of: Callable[[sa.ColumnElement[str]], sa.ColumnElement[bool]]) -> Statements:
@@ -99,7 +99,8 @@ def statements(dialect: Dialect, is_one_of: Callable[[sa.ColumnElement[str]], sa
         return text(found.limit(value("at_most", _Whole)).offset(sa.literal_column("0")))
 
     first: tuple[Any, ...] = (topics.c.topic, _c.seq, sa.literal_column("0"), sa.literal_column("0"))
-    task = sa.select(*first).select_from(topics.join(records, sa.true())).where(after)
+    task = sa.select(*first).select_from(topics.join(records, sa.true()))
+    task = task.where(after, _c.content.in_([sa.literal_column(f"'{kind}'") for kind in ("label", "erasure")]))
     return Statements(
         tasks=text(outbox.insert().from_select(["topic", "seq", "tries", "due"], task)),
         insert=text(records.insert().values({name: value(name, _c[name].type) for name in SEALED})),
