@@ -328,27 +328,6 @@ class VersionsOut(BaseModel):
     models: list[Version]
 
 
-class RowAside(BaseModel):
-    """A row of the log, and what its update said, which may hold what the row says."""
-
-    key: str
-    reason: str
-
-
-class Unreadable(BaseModel):
-    """A row of the log that is passed over."""
-
-    seq: int
-    reason: str
-
-
-class SetAsideOut(BaseModel):
-    """Rows that count for nothing, the first 10,000 of each kind."""
-
-    set_aside: list[RowAside]
-    unreadable: list[Unreadable]
-
-
 class ErasedOut(BaseModel):
     """That a user was erased, without saying who."""
 

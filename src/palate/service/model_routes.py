@@ -7,15 +7,37 @@ from dataclasses import asdict
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
+from pydantic import BaseModel
 
 from palate.errors import OptionError
 from palate.recommender.versions import Version as Found
 from palate.service.access import Allow, Caller
-from palate.service.bodies import SetAsideOut, TrialIn, TrialOut, TrialsOut, Version, VersionsOut, Word
+from palate.service.bodies import TrialIn, TrialOut, TrialsOut, Version, VersionsOut, Word
 from palate.service.faults import not_found
 from palate.service.routing import answered, body_of, described, raw_body, ref
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/models", tags=["models"])
+
+
+class RowAside(BaseModel):
+    """A row of the log, and what its update said, which may hold what the row says."""
+
+    key: str
+    reason: str
+
+
+class Unreadable(BaseModel):
+    """A row of the log that is passed over."""
+
+    seq: int
+    reason: str
+
+
+class SetAsideOut(BaseModel):
+    """Rows that count for nothing, the first 10,000 of each kind."""
+
+    set_aside: list[RowAside]
+    unreadable: list[Unreadable]
 
 
 @router.get("", responses=described(VersionsOut))
