@@ -22,9 +22,10 @@ from palate import Attribute, Event, rate
 from palate.entities import Answer, AnswerKind, Form
 from palate.errors import StoreBusy, StoreError, StoreFull
 from palate.records import Consent, Record
-from palate.store import schema, sqlite_connection, sqlite_log
+from palate.store import schema, sqlite_connection, sqlite_log, tables
 from palate.store.migrations import downgrade, older
 from palate.store.sqlite_log import LabelLog
+from palate.store.transaction import Transaction
 from palate.store.verify_log import verify_log
 from tests.faults.test_label_log import BATCH, ENVIRONMENT, check_log, client, needs_strace, whole_lines
 
@@ -320,6 +321,34 @@ def test_ST_07_one_connection_writes_and_checkpoints(path: Path) -> None:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
             assert path.with_name("labels.sqlite-wal").stat().st_size > 0
             assert connection.execute("PRAGMA mmap_size").fetchone() == (0,)
+
+
+# ---- R1: what is acknowledged was read again
+
+
+@pytest.mark.parametrize("column", [3, 4, 6, 30])  # the user, the item, the value, what is retracted
+def test_ST_05_a_row_that_the_database_keeps_otherwise_is_not_acknowledged(
+    path: Path, monkeypatch: pytest.MonkeyPatch, column: int
+) -> None:
+    """Where neither the number of rows nor the last link of the chain shows it."""
+    written = Transaction._write
+
+    def changed(transaction: Transaction) -> None:
+        new = transaction._new
+        written(transaction)
+        for row in new[:1]:
+            name = tables.SAID[column]
+            transaction._connection.execute("DROP TRIGGER records_no_update")
+            value = row[column] + 1.0 if name == "value" else "other"
+            transaction._connection.execute(f"UPDATE records SET {name} = ? WHERE seq = ?", (value, row[0]))
+
+    with LabelLog.open(path) as log:
+        kept = log.append([rate("ann", "film", 4.0)])
+        monkeypatch.setattr(Transaction, "_write", changed)
+        with pytest.raises(StoreError, match="the database kept other rows than it was given, after row 1"):
+            log.append([rate("ann", "song", 4.0), rate("bob", "song", 4.0)])
+        monkeypatch.undo()
+        assert list(log.records()) == kept and log.verify().is_whole
 
 
 # ---- ST-08: versions

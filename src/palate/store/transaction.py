@@ -108,6 +108,7 @@ class Transaction:
         self.has_erased = False
         self._known: dict[str, Row | None] = {}
         self._new: list[tuple[Any, ...]] = []
+        self._written: list[tuple[Any, ...]] = []
         erasures.read(connection, sql.erasures)
 
     def do(self, jobs: Sequence[Job[Any]]) -> None:
@@ -221,12 +222,17 @@ class Transaction:
     def _write(self) -> None:
         if self._new:
             self._connection.cursor().executemany(self._sql.insert, self._new)
+            self._written += self._new
             self._new = []
 
     def _check(self) -> None:
         """That the database holds what was given to it, and no more."""
         (n,) = self._connection.execute(self._sql.count_after, (self.before.seq,)).fetchone() or (0,)
-        if n != self.head.seq - self.before.seq or head_of(self._connection, self._sql) != self.head:
+        is_same = n == self.head.seq - self.before.seq and head_of(self._connection, self._sql) == self.head
+        if is_same and self._written and not self.has_erased:  # of those, what they said may be gone by now
+            found = self._connection.execute(self._sql.sealed_page, (self.before.seq, len(self._written))).fetchall()
+            is_same = found == self._written
+        if not is_same:
             raise StoreError(f"the database kept other rows than it was given, after row {self.before.seq}. {VERIFY}")
 
     def _check_not_erased(self, content: Content) -> None:
