@@ -62,3 +62,12 @@ def test_a_path_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match=r"file cannot be written \(File exists\)"):
         write_folder(planted_world(users=5, items=5, rng=np.random.default_rng(0)).dataset, tmp_path / "file")
+
+
+def test_what_a_process_that_died_had_begun_to_write_is_removed(tmp_path: Path) -> None:
+    data = planted_world(users=5, items=12, rng=np.random.default_rng(0)).dataset
+    left = tmp_path / "out" / ".writing-left"
+    left.mkdir(parents=True)
+    (left / "interactions").write_text("somebody who was erased since")
+    write_folder(data, tmp_path / "out")
+    assert sorted(path.name for path in (tmp_path / "out").iterdir() if path.is_dir()) == []

@@ -29,6 +29,7 @@ import safetensors.numpy
 
 import palate
 from palate.errors import ModelFolderError, PalateError, StoreError
+from palate.store.model_folder import manifest
 from palate.store.model_folder.folder import load_folder, save_folder
 
 PACKAGE = Path(palate.__file__).resolve().parent
@@ -417,6 +418,21 @@ def check_fallback(folder: Path, damaged: Path) -> None:
         "; generation 1 of previous.json was loaded instead. Save again."
     )
     assert number_in(folder) == 1
+
+
+def test_MF_03_a_load_that_two_saves_overtake_finds_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    save(tmp_path, 1)
+    read, left = manifest.read_content, [2, 3]
+
+    def overtaken(*arguments: Any) -> Any:
+        numbers, left[:] = left[:], []
+        for number in numbers:
+            save(tmp_path, number)
+        return read(*arguments)
+
+    monkeypatch.setattr(manifest, "read_content", overtaken)
+    loaded = load_folder(tmp_path)
+    assert not loaded.notes and loaded.config["number"] == 3
 
 
 def test_MF_03_truncated_at_every_64th(two_checkpoints: Path) -> None:

@@ -27,6 +27,7 @@ from palate.store.migrations import downgrade, older
 from palate.store.sqlite_log import LabelLog
 from palate.store.transaction import Transaction
 from palate.store.verify_log import verify_log
+from palate.store.verifying import verified
 from tests.faults.test_label_log import BATCH, ENVIRONMENT, check_log, client, needs_strace, whole_lines
 
 ROWS = 300
@@ -211,6 +212,16 @@ def test_ST_05_flipped_bytes(tmp_path: Path, path: Path) -> None:
     copy.write_bytes(content[:item] + b"i0923" + content[item + 5 :])
     with LabelLog.open(copy) as log:
         assert log.verify().first_bad_seq == 124
+
+
+@pytest.mark.parametrize("place", [-1, -2, -3])  # the link, the digest, the salt
+def test_ST_05_a_row_without_its_digest_is_found(path: Path, place: int) -> None:
+    with LabelLog.open(path) as log:
+        log.append([rate("ann", f"i{number}", 4.0) for number in range(3)])
+        rows = [list(row) for row in log.sealed()]
+    rows[1][place] = None
+    report = verified(lambda after: [tuple(row) for row in rows if row[0] > after], None, list)
+    assert not report.is_whole and report.first_bad_seq == 2
 
 
 @pytest.mark.parametrize("damage", ["garbled", "truncated"])

@@ -15,6 +15,7 @@ from palate.datasets.tables import Dataset
 from palate.errors import DataError
 from palate.vocabulary import FILE
 
+_WRITING = ".writing-"
 NAMES = ("interactions", "items", "users")
 
 
@@ -52,11 +53,14 @@ def _refuse_others(folder: Path) -> None:
 
 
 def _write(data: Dataset, folder: Path) -> None:
-    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=folder))
+    for left in folder.glob(f"{_WRITING}*"):  # by a process that died
+        shutil.rmtree(left, ignore_errors=True)
+    temporary = Path(tempfile.mkdtemp(prefix=_WRITING, dir=folder))
     try:
         for name in NAMES:
             frame: pl.DataFrame = getattr(data, name)
             frame.write_parquet(temporary / name, compression="zstd")
+            _sync(temporary / name)
         for name in NAMES:
             os.replace(temporary / name, folder / f"{name}.parquet")
         (folder / rating_scale.FILE).unlink(missing_ok=True)
@@ -70,3 +74,13 @@ def _write(data: Dataset, folder: Path) -> None:
             (folder / FILE).unlink(missing_ok=True)  # of data that was here before
     finally:
         shutil.rmtree(temporary)
+    _sync(folder)
+
+
+def _sync(path: Path) -> None:
+    """Put a file, or the names in a folder, on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -38,7 +38,10 @@ class _Reading:
             self.erased[erased_by] += 1
         else:
             self._read_said(said, salt, digest)
-        if self.head.after(seq, digest).chain != linked:
+        if not isinstance(digest, bytes) or not isinstance(linked, bytes):  # one flipped bit makes it nothing
+            self.fault(f"row {seq} has no digest, or no link to the one before", seq)
+            digest = linked = bytes(32)
+        elif self.head.after(seq, digest).chain != linked:
             self.fault(f"row {seq} does not follow row {self.head.seq}: rows were changed, added or taken out", seq)
         self.head = Head(seq, linked)  # the row after it is measured by this one, so that each fault is named once
 

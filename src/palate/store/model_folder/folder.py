@@ -30,6 +30,7 @@ from palate.store.model_folder.manifest import CONFIG, PREVIOUS, Damaged
 
 LOCK = "save.lock"
 WAIT_SECONDS = 60.0  # for another save
+TRIES = 10  # to load while others save
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -102,16 +103,30 @@ def load_folder(folder: Path) -> LoadedFolder:
         LimitError: If a table is larger than a limit of :mod:`palate.store.model_folder.bounded`.
     """
     check_folder(folder)
-    damages: list[str] = []
-    for name in (CONFIG, PREVIOUS):
-        try:
-            return _load(folder, name, damages)
-        except Damaged as error:
-            damages.append(str(error))
+    for _ in range(TRIES):
+        stamp, damages = _stamp(folder), list[str]()
+        for name in (CONFIG, PREVIOUS):
+            try:
+                if damages and _stamp(folder) != stamp:
+                    break  # it is not damaged: two saves meanwhile have removed the files that it named
+                return _load(folder, name, damages)
+            except Damaged as error:
+                damages.append(str(error))
+        if _stamp(folder) == stamp:
+            break
     raise ModelFolderError(
         f"the model folder {folder} holds no whole checkpoint: {'; '.join(damages)}. "
         "Restore the folder from a backup, or save the model again."
     )
+
+
+def _stamp(folder: Path) -> tuple[int, int] | None:
+    """Changes with every save."""
+    try:
+        found = os.stat(folder / CONFIG)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_ino
 
 
 def _contents(arrays: dict[str, Arrays], tables: dict[str, pl.DataFrame]) -> dict[str, bytes]:
