@@ -9,7 +9,9 @@ and whom ``drift`` names.
 ``movietweetings``: a model fitted on the first three fifths of the ratings. Of people drawn who rate in there and later
 the rest is told in six windows of equal size; NDCG@10 of the list before each window counts what they liked in it.
 Lists leave out what was rated, and are Palate's own; popularity, and that of the last thirty days, stand beside it, of
-everybody's ratings, while Palate is told those of the people drawn.
+everybody's ratings. So does one more list, told all that everybody rates, as an application would tell it, where the
+others are told what the people drawn rate; and the same again with popularity of late as the fit left it, to which what
+is told since is added without its time.
 
 Intervals over people. Differences are paired, against answers that never fade.
 """
@@ -49,6 +51,7 @@ TURN_DAYS, PEOPLE, TURN_AT, WINDOW = 100, 120, 50, 10
 TURN_HALF_LIVES = {f"{days} days": days * DAY for days in (10, 20, 40)}
 TWEETS_HALF_LIVES = {f"{days} days": days * DAY for days in (14, 60)}
 TWEETERS, WINDOWS, RECENT = 400, 6, 30 * DAY
+ALL, TIMELESS = "told everything", "told everything, without times"
 
 
 def run(seeds: int, sets: Sequence[str]) -> dict[str, Any]:
@@ -190,15 +193,15 @@ def movietweetings(seed: int) -> dict[str, Any]:
     )
     users = rng.permutation(later["user_id"].unique().sort().to_numpy())[:TWEETERS].tolist()
     later = later.filter(pl.col("user_id").is_in(users))
-    people: dict[str, list[Answer]] = {user: [] for user in users}
-    for place, (user, item, value, at) in enumerate(
-        later.select("user_id", "item_id", "rating", "timestamp").iter_rows()
-    ):
-        people[user].append(replace(rate(user, item, value, key=f"t{place}"), answered_at=float(at)))
+    everybody = _said(rows[cut:].filter(pl.col("item_id").is_in(list(catalogue.ids))))
+    people = {user: everybody[user] for user in users}
     edges = np.quantile(later["timestamp"].to_numpy(), np.linspace(0.0, 1.0, WINDOWS + 1))
     edges[-1] += 1.0
     arms = {NEVER: fading(fitted, None, times)}
     arms |= {name: fading(fitted, seconds, times) for name, seconds in TWEETS_HALF_LIVES.items()}
+    assert fitted.model.list_model is not None
+    timeless = replace(fitted.model, list_model=replace(fitted.model.list_model, last=None))
+    arms |= {ALL: arms[NEVER], TIMELESS: fading(Learner(Memory(timeless), seed), None, times)}
     found = {name: np.full((len(users), WINDOWS), np.nan) for name in (*arms, "popular", "popular lately")}
     all_items = rows.filter(pl.col("item_id").is_in(list(catalogue.ids)))
     for window, (first, end) in enumerate(pairwise(edges)):
@@ -225,12 +228,16 @@ def movietweetings(seed: int) -> dict[str, Any]:
                 scores[seen] = -np.inf
                 counts = np.array([len(liked)])
                 table[row, window] = list_ndcg(scores[None], wanted, counts)[0]
-        arms = {name: told(learner, people, first, end) for name, learner in arms.items()}
+        arms = {
+            name: told(learner, everybody if name in (ALL, TIMELESS) else people, first, end)
+            for name, learner in arms.items()
+        }
     answers = sorted((one for said in people.values() for one in said), key=lambda one: one.answered_at or 0.0)
     alarms = drift(arms[NEVER].memory, answers)
     return {
         "people": len(users),
         "ratings told": len(answers),
+        "ratings of everybody": sum(map(len, everybody.values())),
         "windows": _windows(found),
         "all windows": _after(found),
         "half-life chosen, days": _half_life(before, fitted),
@@ -240,6 +247,16 @@ def movietweetings(seed: int) -> dict[str, Any]:
             "loss": round(alarms.loss, 4),
         },
     }
+
+
+def _said(rows: pl.DataFrame) -> dict[str, list[Answer]]:
+    """Ratings by user, in the order of time."""
+    people: dict[str, list[Answer]] = {}
+    for place, (user, item, value, at) in enumerate(
+        rows.select("user_id", "item_id", "rating", "timestamp").iter_rows()
+    ):
+        people.setdefault(user, []).append(replace(rate(user, item, value, key=f"t{place}"), answered_at=float(at)))
+    return people
 
 
 def _counts(rows: pl.DataFrame, catalogue: Any) -> Array:
@@ -268,9 +285,11 @@ def _after(tables: Mapping[str, Array]) -> dict[str, Any]:
             bootstrap_mean(mean, rng=derive_rng(0, "after")),
             paired_bootstrap(mean, means[NEVER], rng=derive_rng(0, "after")),
         )
+        of_late = paired_bootstrap(mean, means["popular lately"], rng=derive_rng(0, "after"))
         found[name] = {
             "ndcg@10": [round(float(value), 4) for value in interval],
             "minus never": [round(float(value), 4) for value in apart],
+            "minus popular lately": [round(float(value), 4) for value in of_late],
         }
     return found
 

@@ -944,7 +944,8 @@ def drift(results: dict[str, Any]) -> str:
         for part in filter(row.__contains__, parts):
             for name, found in row[part].items():
                 minus = _of_three(found["minus never"]) if any(found["minus never"]) else "–"
-                rows.append([row["set"], part, name, _of_three(found["ndcg@10"]), minus])
+                late = _of_three(found["minus popular lately"]) if any(found["minus popular lately"]) else "–"
+                rows.append([row["set"], part, name, _of_three(found["ndcg@10"]), minus, late])
         chosen, named = row["half-life chosen, days"], row["named by drift"]
         told = "none" if chosen is None else f"{chosen:g} days"
         people = {key: value for key, value in named.items() if key.startswith(("of ", "share"))}
@@ -953,8 +954,11 @@ def drift(results: dict[str, Any]) -> str:
         notes.append(
             f"- {row['set']}: the half-life that a fit chooses is {told}; drift is told of {shares}, {overall}."
         )
-    head = ["set", "of", "answers fade, or list", "NDCG@10", "minus answers that never fade"]
-    people = "On MovieTweetings popularity counts everybody's ratings; Palate is told those of the people drawn."
+    head = ["set", "of", "answers fade, or list", "NDCG@10", "minus answers that never fade", "minus popular lately"]
+    people = (
+        "On MovieTweetings popularity counts everybody's ratings; Palate is told those of the people drawn, and "
+        "where it says so everybody's."
+    )
     return f"{table(head, rows)}\n\n{people}\n\n" + "\n".join(notes)
 
 

@@ -45,7 +45,7 @@ from palate.loop.lists import ListArguments
 from palate.loop.offered import candidates_of
 from palate.model.fit import FitArguments
 from palate.recommender import refitting
-from palate.records import Calibration, Consent, Erasure
+from palate.records import Calibration, Consent, Erasure, Slate
 
 ODD: dict[str, Callable[[], object]] = {
     "none": lambda: None,
@@ -398,6 +398,21 @@ CALLS: dict[str, Call] = {
         {"user_id": USER, "purposes": EMPTY, "version": USER, "at": f"none {NUMBER}", "key": KEY},
         lambda _: {"user_id": "eve", "purposes": ["serve"], "version": "v1"},
     ),
+    "Recommender.show": Call(
+        lambda stage: stage.recommender.show,
+        {
+            "user_id": USER,
+            "k": COUNT_0,
+            "explore": f"zero {POSITIVE}",
+            "exclude": f"{SEVERAL} numbers",
+            "category": NOTHING,
+            "rng": "",
+        },
+        lambda _: {"user_id": "ann", "k": 3, "explore": 1.0, "rng": np.random.default_rng(0)},
+    ),
+    "Recommender.keep": Call(
+        lambda stage: stage.recommender.keep, {"shown": EMPTY}, lambda _: {"shown": Slate("ann", ("i01",), (0.5,), 1.0)}
+    ),
     "Recommender.export_user": Call(
         lambda stage: stage.recommender.export_user, {"user_id": USER}, lambda _: {"user_id": "ann"}
     ),
@@ -493,6 +508,21 @@ CALLS: dict[str, Call] = {
         {"user_id": USER, "purposes": EMPTY, "version": USER, "at": f"none {NUMBER}", "key": KEY},
         lambda _: {"user_id": "ann", "purposes": ["ask"], "version": "1"},
     ),
+    "Slate": Call(
+        lambda _: Slate,
+        {
+            "user_id": USER,
+            "items": "names set generator mapping series numbers",
+            "propensities": "",
+            "explore": POSITIVE,
+            "model": KEY,
+            "exclude": f"{SEVERAL} numbers",
+            "category": KEY,
+            "at": f"none {NUMBER}",
+            "key": KEY,
+        },
+        lambda _: {"user_id": "ann", "items": ["i01"], "propensities": [0.5], "explore": 1.0},
+    ),
     "Calibration": Call(
         lambda _: Calibration,
         {"source": USER, "reliability": SHARE, "subject": USER, "at": f"none {NUMBER}", "key": KEY},
@@ -561,6 +591,7 @@ CALLS: dict[str, Call] = {
             "liking": f"none minus {SHARE}",
             "at": f"none {NUMBER}",
             "key": KEY,
+            "slate": KEY,
         },
         lambda _: {"user_id": "ann", "item_ids": ["i01"]},
     ),

@@ -6,13 +6,25 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from numbers import Real
 
 from palate.entities import ITEM, USER, Answer, AnswerKind, Form
 from palate.entities.provenance import TASTE
 from palate.errors import AnswerError, DataError, OptionError
-from palate.errors.checks import count, key_of, keys_of, normalise_id, number_of, one_of, several, share, shown, time_of
+from palate.errors.checks import (
+    count,
+    key_of,
+    keys_of,
+    normalise_id,
+    number_of,
+    one_of,
+    positive,
+    several,
+    share,
+    shown,
+    time_of,
+)
 from palate.vocabulary import STANDARD, normal_word
 
 MAX_KIND = 40  # letters of an event
@@ -147,6 +159,54 @@ class Calibration:
 
 
 @dataclass(frozen=True, slots=True)
+class Slate:
+    """A list that was drawn and shown, with what an estimate of another policy needs (:mod:`palate.loop.explore`).
+
+    It moves no belief. Events and answers say by its key that they came of it.
+
+    Attributes:
+        items: Ids, first place to last, each once.
+        propensities: Probability with which each place was filled so, given those above it, in (0, 1].
+        explore: Temperature at which it was drawn, above 0.
+        model: Version that drew it.
+        exclude: Ids that the caller left out.
+        category: Of all items, where the caller wanted one alone; empty otherwise.
+        at: When it was shown, in seconds since the epoch.
+        key: Its id; made where there is none.
+    """
+
+    user_id: str
+    items: tuple[str, ...]
+    propensities: tuple[float, ...]
+    explore: float
+    model: str = ""
+    exclude: tuple[str, ...] = ()
+    category: str = ""
+    at: float | None = None
+    key: str = ""
+
+    def __post_init__(self) -> None:
+        items = tuple(normalise_id(item, ITEM) for item in several(self.items, "items"))
+        chances = tuple(number_of(one) for one in several(self.propensities, "propensities", "[0.5, 0.25]"))
+        if not items or len(set(items)) < len(items) or len(chances) != len(items):
+            n = f"{len(items)} items, {len(set(items))} of them different, and {len(chances)} propensities"
+            raise DataError(f"a slate has {n}. Give different items, and a propensity for each.")
+        for one in chances:
+            if not 0.0 < one <= 1.0:  # true for NaN too
+                raise DataError(f"the propensity {shown(one)} is out of range. Give numbers above 0, up to 1.")
+        set_ = object.__setattr__
+        set_(self, "user_id", normalise_id(self.user_id, USER))
+        set_(self, "items", items)
+        set_(self, "propensities", chances)
+        set_(self, "explore", positive(self.explore, "explore"))
+        set_(self, "model", key_of(self.model, "model"))
+        set_(self, "exclude", tuple(normalise_id(item, ITEM) for item in several(self.exclude, "exclude")))
+        set_(self, "category", key_of(self.category, "category"))
+        set_(self, "at", time_of(self.at, "at"))
+        set_(self, "key", key_of(self.key))
+
+
+@dataclass(frozen=True, slots=True)
 class Erasure:
     """That a user was erased, without saying who: their rows keep their place and their digest, and nothing else.
 
@@ -264,21 +324,23 @@ def events(
     liking: float | None = None,
     at: float | None = None,
     key: str = "",
+    slate: str = "",
 ) -> tuple[Event, ...]:
     """Events of one user, in order of time, ready to be seen.
 
     Args:
         item_ids: One id, or several.
         key: Of several events the first has this key, the others this key with their number.
+        slate: Id of the list in which the items were shown.
 
     >>> [event.item_id for event in events("ann", ["i1", "i2"], kind="click")]
     ['i1', 'i2']
     """
     items = zip(_ids(item_ids), keys_of(key), strict=False)
-    return tuple(Event(user_id, item, kind, liking, at, own) for item, own in items)
+    return tuple(Event(user_id, item, kind, liking, at, own, slate) for item, own in items)
 
 
-Content = Answer | Event | Attribute | Consent | Calibration | Erasure
+Content = Answer | Event | Attribute | Consent | Calibration | Slate | Erasure
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,6 +362,16 @@ class Record:
     def user_id(self) -> str:
         """Whom it is about; empty of a calibration or an erasure."""
         return getattr(self.content, "user_id", "")
+
+    @property
+    def timed(self) -> Content:
+        """The content with its time: what the client claims, but no later than it was kept."""
+        one, last = self.content, self.recorded_at
+        if isinstance(one, Answer) and one.answered_at is not None and one.answered_at > last:
+            return replace(one, answered_at=last)
+        if isinstance(one, Event) and one.at is not None and one.at > last:
+            return replace(one, at=last)
+        return one
 
     @property
     def answer(self) -> Answer:

@@ -21,7 +21,7 @@ import pytest
 from palate import Attribute, Event, rate
 from palate.entities import Answer, AnswerKind, Form
 from palate.errors import StoreBusy, StoreError, StoreFull
-from palate.records import Consent, Record
+from palate.records import Calibration, Consent, Record, Slate
 from palate.store import schema, sqlite_connection, sqlite_log, tables
 from palate.store.migrations import downgrade, older
 from palate.store.sqlite_log import LabelLog
@@ -421,11 +421,27 @@ def test_ST_08_every_revision_up_down_up(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def _down(path: Path) -> None:
+def test_ST_08_slates_came_with_version_6(path: Path) -> None:
+    with LabelLog.open(path) as log:
+        kept = log.append([rate("ann", "film", 4.0), Calibration("ann", 0.5)])
+    _down(path, 5)
+    with contextlib.closing(sqlite3.connect(path)) as old:
+        assert old.execute("PRAGMA user_version").fetchone() == (5,)
+        (table,) = old.execute("SELECT sql FROM sqlite_master WHERE name = 'records'").fetchone()
+        assert table == older.TABLE_5
+    with LabelLog.open(path) as log:
+        assert list(log.records()) == kept and log.verify().is_whole
+        log.append([Slate("ann", ("film",), (0.5,), 1.0)])
+    with pytest.raises(StoreError, match=r"^row 3 of the log has what version 5 cannot keep\. Nothing was changed"):
+        _down(path, 5)
+    assert len(list(LabelLog.open(path).records())) == 3
+
+
+def _down(path: Path, version: int = 4) -> None:
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
         try:
-            downgrade(connection, 4)
+            downgrade(connection, version)
             connection.execute("COMMIT")
         finally:
             if connection.in_transaction:
@@ -463,7 +479,7 @@ def test_ST_08_a_move_that_is_killed_at_any_statement(path: Path) -> None:
         with contextlib.closing(sqlite3.connect(path)) as other:
             (version,) = other.execute("PRAGMA user_version").fetchone()
             tables = [name for (name,) in other.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        assert version in (4, 5) and "older" not in tables
+        assert version in (4, 6) and not {"older", "other"} & set(tables)
         assert _rows_of_version_4(path) == kept
     assert codes[-1] == 0 and set(codes[:-1]) == {-signal.SIGKILL} and len(codes) > 30
     with LabelLog.open(path) as log:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -12,8 +14,13 @@ import pytest
 from palate import Dataset, Learner, rate
 from palate.entities import Answer, AnswerKind
 from palate.errors import ModelFolderError
+from palate.loop.checkpoint import Checkpoint, save_model
 from palate.loop.list_scores import list_scores
-from palate.records import events
+from palate.loop.memory import Memory
+from palate.ranking.list_model import EVER, LATELY
+from palate.ranking.weights import KNOWN, NEW, Weights
+from palate.recommender.live import opened
+from palate.records import Event, Record, events
 from palate.store.model_folder.folder import load_folder, save_folder
 
 
@@ -192,3 +199,53 @@ def test_a_folder_of_an_older_version_ranks_by_what_is_known_and_liked(tmp_path:
     know = old.model.answerability.probability(old.state("new").exposure)
     np.testing.assert_allclose(scores.met(), np.log(know))
     assert old.recommend("new") and old.recommend("u7")
+
+
+NOW = float(int(time.time()))
+DAY = 86_400.0
+
+
+@cache
+def by_the_day() -> Learner:
+    """A list by popularity of late alone, whose half-life is a day, of a fit that ended ten days ago."""
+    model = counted().memory.fitted
+    assert model.list_model is not None
+    ever = model.list_model.levels[EVER]
+    new, known = (Weights((LATELY,), at, np.ones((len(at), 1))) for at in (NEW, KNOWN))
+    levels = {EVER: ever, LATELY: ever + np.log(0.1)}
+    parts = {"levels": levels, "new": new, "known": known, "half_life": 1.0, "last": NOW - 10 * DAY}
+    return Learner(Memory(replace(model, list_model=replace(model.list_model, **parts))))
+
+
+def test_what_many_do_since_the_fit_comes_up_in_everybodys_list_and_fades() -> None:
+    of, shown = by_the_day(), ids(by_the_day(), "nobody")
+
+    def told(item: str, day: float) -> list[Event]:
+        at = NOW + day * DAY
+        return [one for user in range(20) for one in events(f"v{user}", [item], at=at, key=f"{item} {user} {day}")]
+
+    assert shown[0] == "i0"
+    fashion = of.see(told("i8", -9.0))
+    assert ids(fashion, "nobody")[0] == "i8" and ids(fashion, "u3", 41)[0] == "i8"
+    after = fashion.see(told("i9", -1.0))
+    assert ids(after, "nobody")[0] == "i9"  # the fashion of last week counts 1/256 by now
+    met_by = fashion.see(told("i9", -60.0))
+    assert ids(met_by, "nobody")[0] == "i8"  # long before the fit: no fashion
+    back = after.memory.retracted([Record(1, one, NOW, retracts=one.key) for one in told("i9", -1.0)])
+    np.testing.assert_array_equal(met(Learner(back), "nobody"), met(fashion, "nobody"))
+
+
+def test_popularity_of_late_is_the_same_after_a_start_from_kept_beliefs(tmp_path: Path) -> None:
+    save_model(tmp_path, Checkpoint(by_the_day().memory))
+    live = opened(tmp_path, None, ())
+    live.append([Event(f"v{user}", f"i{user % 7}", "click", at=NOW - user * DAY / 4) for user in range(30)])
+    live.append([Event("cheat", "i5", "click", at=NOW + 10_000 * DAY)])  # a claim: no later than it was kept
+    before = live.now()
+    live.keep_beliefs(live.checkpoint)
+    live.close()
+    again = opened(tmp_path, None, ())
+    assert again.checkpoint.started_seq == 31
+    assert again.now().memory.learnt.company.since.now == before.memory.learnt.company.since.now
+    assert 79 <= before.memory.learnt.company.since.now.step <= 81  # ten days, of eight steps each
+    np.testing.assert_array_equal(met(again.now(), "nobody"), met(before, "nobody"))
+    again.close()

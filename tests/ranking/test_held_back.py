@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from palate.ranking.held_back import Met, known_people, new_people
+from palate.ranking.held_back import BACK, Met, known_people, new_people
 
 
 def a_log(users: int, items: int, each: int, *, dated: bool, seed: int = 0) -> Met:
@@ -76,3 +78,17 @@ def test_the_order_of_a_table_counts_where_times_are_equal_and_says_nothing_with
         histories = task.histories
         first.update(histories.items[histories.start[:-1][histories.sizes == 1]].tolist())
     assert first == ({0} if np.isfinite(time) else {0, 1, 2, 3, 4})
+
+
+def test_what_people_who_come_back_met_later_is_hidden_and_with_few_of_them_any_fifth() -> None:
+    met = a_log(2 * BACK, 40, 12, dated=True)
+    spread = replace(
+        met, timestamps=np.random.default_rng(1).permutation(met.timestamps)
+    )  # everybody comes all the time
+    spread = Met.of(spread.users, spread.items, spread.liked, spread.values, spread.timestamps, (2 * BACK, 40))
+    for cut, task in zip((0.65, 0.8), known_people(spread, np.random.default_rng(0)), strict=True):
+        assert task.counted.timestamps.max() <= np.quantile(spread.timestamps, cut)
+        assert len(task.counted) == pytest.approx(cut * len(spread), abs=2)
+        assert len(task.histories) > 1.6 * BACK
+    for task in known_people(met, np.random.default_rng(0)):  # one after the other: hardly anybody is there twice
+        assert task.counted.timestamps.max() > np.quantile(met.timestamps, 0.99)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from palate.records import Slate
 from palate.service.settings import Settings
 from tests.served import Served, label, served
 
@@ -95,3 +96,28 @@ def test_a_refit_in_the_background_is_rolled_back_and_promoted(tmp_path: Path) -
         again = service.call("POST", f"/v1/models/{second['model']}/promote", key="admin")
         assert again.status_code == 200
         assert service.call("GET", "/v1/users/hal/recommendations").json()["items"] == second["items"]
+
+
+def test_lists_are_drawn_and_kept_before_they_are_shown(tmp_path: Path) -> None:
+    with served(tmp_path, Settings(explore=1.0)) as service:
+        found = [service.call("GET", "/v1/users/ann/recommendations?k=5&exclude=i03").json() for _ in range(3)]
+        assert len({one["slate"] for one in found}) == 3 and len({str(one["items"]) for one in found}) > 1
+        kept = [row.content for row in service.rows() if isinstance(row.content, Slate)]
+        assert [one.key for one in kept] == [one["slate"] for one in found]
+        for one, shown in zip(kept, found, strict=True):
+            assert [item["item_id"] for item in shown["items"]] == list(one.items) and "i03" not in one.items
+            assert (one.user_id, one.explore, one.model, one.exclude) == ("ann", 1.0, shown["model"], ("i03",))
+        item = kept[0].items[0]
+        event = {"key": "e1", "user_id": "ann", "item_id": item, "event": "click", "slate": kept[0].key}
+        assert service.call("POST", "/v1/events", event).status_code == 200
+        said = label("l1", user_id="ann", item_id=kept[0].items[1]) | {"slate": kept[0].key}
+        assert service.call("POST", "/v1/labels", said).status_code == 200
+        assert service.rows()[-1].content.provenance.slate == kept[0].key
+        service.call("PUT", "/v1/users/bob/consent", {"key": "c", "purposes": ["serve"], "version": "v1"})
+        plain = [service.call("GET", "/v1/users/bob/recommendations?k=5").json() for _ in range(2)]
+        assert plain[0]["items"] == plain[1]["items"] and plain[0]["slate"] is None
+        assert len([row for row in service.rows() if isinstance(row.content, Slate)]) == 3
+        exported = service.call("GET", "/v1/users/ann/export").json()
+        assert [row["content"] for row in exported["log"]].count("slate") == 3
+        service.call("DELETE", "/v1/users/ann")
+        assert not any(isinstance(row.content, Slate) for row in service.rows())

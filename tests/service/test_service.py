@@ -189,3 +189,19 @@ def test_the_description_names_every_body_and_every_fault(service: Served) -> No
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             assert {"200", "422"} <= set(operation["responses"]) or path == "/livez", (path, method)
+
+
+def test_an_answer_without_a_time_gets_the_servers_and_a_claim_counts_no_later_than_its_row(service: Served) -> None:
+    begun = time.time()
+    service.call("POST", "/v1/labels", label("at-1", user_id="ivy"))
+    service.call("POST", "/v1/events", {"key": "at-2", "user_id": "ivy", "item_id": "i05", "event": "click"})
+    claimed = [label("at-3", user_id="ivy", item_id="i06") | {"answered_at": at} for at in (7.0,)]
+    claimed += [label("at-4", user_id="ivy", item_id="i07") | {"answered_at": 4e9}]
+    service.call("POST", "/v1/labels", claimed)
+    assert service.call("POST", "/v1/labels", label("at-1", user_id="ivy")).json()["labels"][0]["repeated"] is True
+    rows = {row.content.key: row for row in service.rows() if row.user_id == "ivy"}
+    assert begun <= rows["at-1"].content.answered_at <= time.time()
+    assert begun <= rows["at-2"].content.at <= time.time()
+    assert [rows[key].content.answered_at for key in ("at-3", "at-4")] == [7.0, 4e9]  # kept as claimed
+    told = Recommender.open(service.folder).learner.told["ivy"]
+    assert [one.answered_at for one in told][1:] == [7.0, rows["at-4"].recorded_at]

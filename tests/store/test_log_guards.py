@@ -26,6 +26,7 @@ from palate.errors import AnswerError, ErasedUser, StoreError
 from palate.records import Calibration, Consent, Erasure
 from palate.store import schema
 from palate.store.group import Group
+from palate.store.migrations import older
 from palate.store.sqlite_log import LabelLog
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).resolve().parents[1])}
@@ -172,10 +173,14 @@ def test_a_schema_that_is_not_ours_is_refused(path: Path, statement: str) -> Non
 
 
 def test_the_schema_of_a_version_stays_as_it_is() -> None:
-    text = "\n".join((*schema.STATEMENTS, schema.ALEMBIC))
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    known = {5: "26e4bd6a40a0dcd0a020e0ed731b154998f87c7a9cba557277afe0f1ff11e800"}
-    assert digest == known[schema.VERSION], "logs of this version are refused now: raise VERSION, and write a revision"
+    known = {
+        5: "26e4bd6a40a0dcd0a020e0ed731b154998f87c7a9cba557277afe0f1ff11e800",
+        6: "17480c022109d25216eeb52889e0bc809c1abb5ae1fa600ca644657ae9103569",
+    }
+    for version, table in ((5, older.TABLE_5), (schema.VERSION, schema.TABLE)):
+        text = "\n".join((table, *schema.STATEMENTS[1:], schema.ALEMBIC))
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        assert digest == known[version], "logs of this version are refused now: raise VERSION, and write a revision"
 
 
 # ---- quarantine

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 import palate
 from palate.errors import MissingExtra, PalateError, StoreError
-from palate.records import rate
+from palate.records import Slate, rate
 from palate.store.migrations import migrate
 from palate.store.postgres_log import PostgresLog
 from palate.testing import LabelStoreContract
@@ -74,6 +74,28 @@ with open_store(sys.argv[1]) as log:
     with PostgresLog(url) as log:
         assert [record.seq for record in log.records()] == list(range(1, 121))
         assert log.verify().is_whole
+
+
+def test_ST_08_a_log_of_version_5_is_moved_when_it_is_opened_to_write(postgres: Postgres) -> None:
+    url = postgres.schema()
+    engine = sa.create_engine(url.replace("postgresql:", "postgresql+psycopg:"))
+    with PostgresLog(url) as log:
+        kept = log.append([rate("ann", "film", 4.0)])
+    try:
+        with engine.begin() as connection:
+            migrate(connection, "0005", down=True)
+        with pytest.raises(StoreError, match=r"is a label log of version 5\. Open it once to write"):
+            PostgresLog(url, read_only=True)
+        with PostgresLog(url) as log:
+            shown = log.append([Slate("ann", ("film",), (0.5,), 1.0)])
+            assert list(log.records()) == kept + shown and log.verify().is_whole
+        with (
+            pytest.raises(StoreError, match="row 2 of the log has what version 5 cannot keep"),
+            engine.begin() as connection,
+        ):
+            migrate(connection, "0005", down=True)
+    finally:
+        engine.dispose()
 
 
 def test_ST_08_a_log_made_by_the_migrations_is_the_same(postgres: Postgres) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from palate import __version__
-from palate.cli import data, demo, evaluate, fit, interview, items, know, lists, loop, registries, serve, store
+from palate.cli import data, demo, evaluate, fit, interview, items, know, lists, loop, models, registries, serve, store
 from palate.cli.console import errors, line, plain
 from palate.errors import InputError, PalateError
 
@@ -76,6 +76,8 @@ _add(app, interview.interview, "interview", "interview my-model --user ann")
 _add(app, lists.profile, "profile", "profile my-model --user ann")
 _add(app, evaluate.simulate, "simulate", "simulate my-data --strategies list-value,epig --budget 20 --out results")
 _add(app, evaluate.evaluate, "evaluate", "evaluate my-data --split global-time --out results")
+_add(app, models.models, "models", "models my-model --promote 3")
+_add(app, models.off_policy, "off-policy", "off-policy my-model --policy popular,live --explore 0.2")
 _add(app, serve.serve, "serve", "serve my-model --port 8000")
 _add(keys_app, serve.add, "add", "keys add my-model --role service --name shop")
 _add(keys_app, serve.show, "list", "keys list my-model")

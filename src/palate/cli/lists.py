@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from palate.cli.console import errors, line, output, print_json, progress, table
-from palate.cli.files import load_model
+from palate.cli.files import load_model, opened
 from palate.cli.lists_file import one_way, read_ids, write_lists
 from palate.cli.options import (
     Allow,
@@ -24,7 +24,7 @@ from palate.cli.options import (
     local_path,
     user_id,
 )
-from palate.errors import did_you_mean
+from palate.errors import OptionError, did_you_mean
 
 if TYPE_CHECKING:
     from palate.learner import Learner
@@ -74,6 +74,9 @@ def recommend(
     min_certainty: MinCertainty = 0.0,
     diversity: Diversity = 0.0,
     language: Language = "en",
+    explore: Annotated[
+        float, typer.Option(metavar="T", min=0, help="Draw the list at this temperature, and keep it in the log.")
+    ] = 0.0,
     as_json: Json = False,
     seed: UnusedSeed = 0,
 ) -> None:
@@ -82,6 +85,10 @@ def recommend(
     The file has a row an item: user_id, rank, item_id, score, std, chance, reason. It is written whole or not at all.
     """
     one_way(user, users, everybody, out)
+    if explore:
+        given = {"allow": allow, "--include-seen": include_seen, "--min-certainty": min_certainty}
+        given |= {"--diversity": diversity, "--familiarity": familiarity != 1.0, "--language": language != "en"}
+        return _drawn(model, user, k, exclude, category, explore, as_json, [name for name, is_ in given.items() if is_])
     learner = load_model(model)
     options = _options(learner, exclude, allow, category, include_seen) | {
         "familiarity": familiarity,
@@ -98,6 +105,37 @@ def recommend(
         return print_json(written)
     line(output(), f"{written['rows']:,} rows for {written['users']:,} users in {out}.")
     say_notes(written["notes"])
+
+
+def _drawn(
+    model: Path,
+    user: str | None,
+    k: int,
+    exclude: list[str] | None,
+    category: str | None,
+    explore: float,
+    as_json: bool,
+    beside: list[str],
+) -> None:
+    """A list that is drawn anew with each call, and its id."""
+    import numpy as np
+
+    if user is None or beside:
+        said = beside[0] if beside else "many users"
+        raise OptionError(f"--explore draws the list of one user, not with {said}. Leave one of them out.")
+    with opened(model) as recommender:
+        learner = recommender.learner
+        options = _options(learner, exclude, None, category, False)
+        found = recommender.show(
+            user, k, explore=explore, exclude=options["exclude"], category=category, rng=np.random.default_rng()
+        )
+    if as_json:
+        head = {"user": user, "unit": _score_unit(learner), "slate": found.id}
+        return print_json(head | {"items": [asdict(item) for item in found.items]})
+    if found.items:
+        output().print(recommendation_table(found.items))
+    if found.id is not None:
+        line(output(), f"Kept as the slate {found.id}, with the probability of each place.")
 
 
 def companions(

@@ -50,6 +50,12 @@ def serve(
     webhook: Annotated[
         str, typer.Option(metavar="URL", help="Tell this address of labels and erasures, in signed calls.")
     ] = "",
+    explore: Annotated[
+        float,
+        typer.Option(
+            metavar="T", min=0, help="Draw lists at this temperature and keep them, for `palate off-policy`; 0: none."
+        ),
+    ] = 0.0,
     log_requests: Annotated[bool, typer.Option(help="Write a line for each request on standard error.")] = True,
     as_json: Json = False,
     seed: UnusedSeed = 0,
@@ -69,6 +75,7 @@ def serve(
         refit_rows=refit_rows,
         webhook=webhook,
         scorers=max(1, cores() - 1) if scorers is None else scorers,
+        explore=explore,
     )
     models = _models(model, tenant)
     try:

@@ -115,18 +115,25 @@ def export(
     place: Place,
     out: Annotated[Path, typer.Argument(metavar="FILE", parser=local_path, help="File to write.")],
     format: Format = None,
+    purpose: Annotated[
+        str, typer.Option(metavar="NAME", help="Leave out users whose last consent is not for it: research.")
+    ] = "",
     as_json: Json = False,
     seed: UnusedSeed = 0,
 ) -> None:
     """Write a log to a file. A file of an annotation tool has its labels about one item that were not taken back."""
+    from palate.errors.checks import one_of
     from palate.exchange.dump import dump
     from palate.exchange.formats import format_of
+    from palate.records import PURPOSES
 
     name = format_of(out, format)
     try:
         with _opened(place, read_only=True) as log, progress() as report, replacing(out) as temporary:
             report("writing", 0, None)
-            written, left_out = dump(log, temporary, name)
+            written, left_out = dump(
+                log, temporary, name, purpose=one_of(purpose, PURPOSES, "--purpose") if purpose else ""
+            )
     except OSError as error:
         raise OptionError(f"{out} cannot be written: {error.strerror or error}. Give another file.") from None
     if as_json:

@@ -13,13 +13,13 @@ from palate.entities import ITEM, USER, Answer, AnswerKind, Form
 from palate.entities.provenance import TASTE, Provenance
 from palate.errors import DataError, InputError, did_you_mean
 from palate.errors.checks import key_of, normalise_id, normalise_words, number_of, shown
-from palate.records import Attribute, Calibration, Consent, Content, Erasure, Event, Record
+from palate.records import Attribute, Calibration, Consent, Content, Erasure, Event, Record, Slate
 from palate.store.rows import to_row
 from palate.store.tables import SAID
 
 # The columns of the log's table, by type. What each holds depends on "content": "value" is the rating of a label, the
 # liking of an event, the number that an attribute is, the reliability of a source; "others" are the purposes of a
-# consent and "name" its version.
+# consent and "name" its version; of a slate its items, their probabilities in "text" and its temperature in "score".
 COLUMNS = SAID
 LISTS = ("others", "tapped")
 WHOLE = ("seq", "tokens")
@@ -148,6 +148,17 @@ def _calibration(row: Row) -> Content:
     return Calibration(*said, key=row.get("key", ""))
 
 
+def _slate(row: Row) -> Content:
+    try:
+        chances = json.loads(_needed(row, "text"))
+    except (TypeError, ValueError):
+        raise RowFault("text", "is no list of probabilities") from None
+    said = (tuple(row.get("others", ())), chances, _needed(row, "score"), row.get("model", ""))
+    return Slate(
+        _needed(row, USER), *said, tuple(row.get("tapped", ())), row.get("name", ""), row.get("at"), row.get("key", "")
+    )
+
+
 def _erasure(row: Row) -> Content:
     salt, _, digest = str(_needed(row, "text")).partition(":")
     return Erasure(salt, digest, int(row.get("value", 0)), row.get("key", ""))
@@ -159,6 +170,7 @@ _CONTENTS: dict[str, tuple[tuple[str, ...], Callable[[Row], Content]]] = {
     "attribute": ((USER, "name", "value", "text"), _attribute),
     "consent": ((USER, "name", "others", "at"), _consent),
     "calibration": (("source", "value", "subject", "at"), _calibration),
+    "slate": ((USER, "others", "text", "score", "model", "tapped", "name", "at"), _slate),
     "erasure": (("text", "value"), _erasure),
 }
 _CHECKS: dict[str, Callable[[Any, str], object]] = {

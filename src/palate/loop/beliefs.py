@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from immutables import Map
+from numpy.typing import NDArray
 
 from palate.arrays import Array
 from palate.errors import ModelFolderError
@@ -50,12 +51,16 @@ def save_beliefs(folder: Path, learnt: Learnt, *, model: str, store: LabelStore,
     items = sorted(learnt.sums)
     sums = np.stack([learnt.sums[item] for item in items]) if items else np.zeros((0, 0), np.int64)
     people = sorted(learnt.company.people.items())
+    late = sorted(learnt.company.late.items())
     pairs = [(one, other, n) for one, by in sorted(learnt.company.pairs.items()) for other, n in sorted(by.items())]
     arrays: dict[str, Arrays] = {
         "items": {"places": np.array(items, np.int64), "sums": sums},
         "company": {
             "people": np.array(people, np.int64).reshape(-1, 2),
             "pairs": np.array(pairs, np.int64).reshape(-1, 3),
+            "times": np.array(sorted(learnt.company.times.items()), np.int64).reshape(-1, 2),
+            "late": np.array([item for item, _ in late], np.int64),
+            "digits": _digits([n for _, n in late]),
         },
     }
     config: dict[str, Any] = {"model": model, "seq": seq, "row": _row(store, seq)}
@@ -78,6 +83,8 @@ def load_beliefs(folder: Path, *, model: str, store: LabelStore, width: int, n_i
         seq, row = found.config["seq"], found.config["row"]
         if found.config["model"] != model or row is None or _row(store, seq) != row or store.erasures(seq):
             return None
+        if "late" not in found.arrays["company"]:  # of an older version
+            return None
         learnt = _learnt(found.arrays, width, n_items)
     except (ModelFolderError, KeyError, TypeError, ValueError) as error:
         return Beliefs(Learnt(), 0, (f"{place} cannot be used: {error} All rows of the log are read instead.",))
@@ -95,16 +102,35 @@ def _learnt(arrays: dict[str, Arrays], width: int, n_items: int) -> Learnt:
     places, sums = arrays["items"]["places"], arrays["items"]["sums"]
     people, pairs = arrays["company"]["people"], arrays["company"]["pairs"]
     sound = sums.dtype == np.int64 and sums.shape == (len(places), width if len(places) else 0)
-    for items in (places, people[:, 0], pairs[:, 0], pairs[:, 1]):
+    late, times = arrays["company"]["late"], arrays["company"]["times"]
+    for items in (places, people[:, 0], pairs[:, 0], pairs[:, 1], late):
         sound = sound and items.dtype == np.int64 and bool(((items >= 0) & (items < n_items)).all())
     if not sound:
         raise ValueError("its numbers are not those of this model.")
     by_item = Map[int, Sums](zip(places.tolist(), sums, strict=True))
     ends = np.flatnonzero(np.diff(pairs[:, 0], append=-1)) + 1
     of_items = [_pairs(some) for some in np.split(pairs, ends) if len(some)]
-    company = Company(Map(people.tolist()), Map(of_items))
+    totals = _whole(arrays["company"]["digits"], len(late))
+    company = Company(_map(people), Map(of_items), Map(zip(late.tolist(), totals, strict=True)), _map(times))
     return Learnt(sums=by_item, origin=(None, frozenset(by_item)), company=company)
+
+
+def _map(rows: Array) -> Map[int, int]:
+    return Map(rows.tolist())
 
 
 def _pairs(rows: Array) -> tuple[int, Map[int, int]]:
     return int(rows[0, 0]), Map(rows[:, 1:].tolist())
+
+
+def _digits(numbers: list[int]) -> NDArray[np.uint8]:
+    """Whole numbers of any size, from 0, as rows of bytes, the least first, (n, most)."""
+    size = max([1, *((one.bit_length() + 7) // 8 for one in numbers)])
+    return np.frombuffer(b"".join(one.to_bytes(size, "little") for one in numbers), np.uint8).reshape(-1, size)
+
+
+def _whole(digits: NDArray[Any], n: int) -> list[int]:
+    """The numbers of n rows of bytes."""
+    if digits.dtype != np.uint8 or len(digits) != n:
+        raise ValueError("its numbers are not those of this model.")
+    return [int.from_bytes(row.tobytes(), "little") for row in digits]

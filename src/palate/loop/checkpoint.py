@@ -244,7 +244,7 @@ def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> 
     memory = memory.retracted(row for row in rows if row.retracts)
     counting = active(rows)
     memory = memory.consented(row.content for row in counting if isinstance(row.content, Consent))
-    contents = [row.content for row in counting if isinstance(row.content, Answer) or row.seq > fitted_seq]
+    contents = [row.timed for row in counting if isinstance(row.content, Answer) or row.seq > fitted_seq]
     answers, refused = _fitting(memory, [one for one in contents if isinstance(one, Answer)])
     memory = memory.tell(answers)
     for one in contents:

@@ -100,9 +100,8 @@ def _company(memory: Memory, company: Company, users: Mapping[str, tuple[Parts |
         return company
     for user, (before, parts) in users.items():
         base, after = met_since(memory.fitted, memory.source_of(user, parts))
-        earlier = [] if before is None else met_since(memory.fitted, memory.source_of(user, before))[1]
-        known = frozenset(base.tolist())
-        company = company.moved(known, frozenset(earlier) - known, frozenset(after) - known)
+        earlier = {} if before is None else met_since(memory.fitted, memory.source_of(user, before))[1]
+        company = company.moved(frozenset(base.tolist()), earlier, after)
     return company
 
 

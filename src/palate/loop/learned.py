@@ -31,7 +31,7 @@ from palate.model.model import Model
 from palate.posteriors.belief import Belief
 from palate.posteriors.item_evidence import Learning, Said, Sums
 from palate.posteriors.items import Spread
-from palate.ranking.terms import NOTHING, Since
+from palate.ranking.terms import Since
 
 _AT_ONCE = 1_000  # answers whose sums are made together
 
@@ -238,9 +238,7 @@ class Learnt:
     def since(self) -> Since:
         """What users have come to meet, as a list counts it."""
         if "since" not in self._kept:
-            people = sorted((item, more) for item, more in self.company.people.items() if more)
-            items, more = (np.array(column) for column in zip(*people, strict=True)) if people else (NOTHING.items, 0.0)
-            self._kept["since"] = Since(items.astype(np.intp), np.asarray(more, np.float64), self.company.pairs)
+            self._kept["since"] = self.company.since
         found: Since = self._kept["since"]
         return found
 

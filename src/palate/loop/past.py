@@ -90,7 +90,7 @@ def taken(model: Model, rows: Iterable[Record], fitted_seq: int) -> tuple[Parts,
     """What a user told, did and is by their rows, and why a model cannot take the others."""
     told, seen, known, refused = list[Answer](), list[Event](), list[Attribute](), list[str]()
     for row in active(rows):
-        one = row.content
+        one = row.timed
         try:
             if isinstance(one, Answer):
                 told.append(check_answer(model, one))

@@ -13,9 +13,9 @@ from palate.errors.checks import shown
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import is_pseudo, weight_of
 from palate.posteriors.attribute_coding import Coding
-from palate.records import Attribute, Event
+from palate.records import Attribute, Event, Slate
 
-T = TypeVar("T", bound=Answer | Event | Attribute)
+T = TypeVar("T", bound=Answer | Event | Attribute | Slate)
 
 
 def check_answer(model: Model, answer: Answer) -> Answer:
@@ -112,4 +112,5 @@ def strange(one: object, kind: type) -> InputError:
     said = f"{shown(one)} is a {type(one).__name__}. Give what"
     if kind is Answer:
         return AnswerError(f"{said} question.answer(...) or palate.rate(...) makes.")
-    return DataError(f"{said} palate.events(...) makes.")
+    made = "palate.recommender.slates.drawn(...)" if kind is Slate else "palate.events(...)"
+    return DataError(f"{said} {made} makes.")

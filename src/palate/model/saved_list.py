@@ -27,6 +27,7 @@ def list_config(of: ListModel) -> dict[str, Any]:
     """What of it JSON holds."""
     return {
         "half_life": of.half_life,
+        "last": of.last,
         "levels": list(of.levels),
         "experts": [_expert_config(name, expert, of.experts) for name, expert in of.experts.items()],
         **{name: {"names": list(one.names), "at": list(one.at)} for name, one in _weights(of).items()},
@@ -134,6 +135,7 @@ def list_of(config: dict[str, Any], arrays: Arrays, shape: tuple[int, int]) -> L
         chances["new"],
         chances["known"],
         Histories(items, start, n),
+        None if config.get("last") is None else float(config["last"]),
     )
 
 

@@ -62,7 +62,10 @@ def fit_list(
         levels[LATELY] = lately(log, met.n_items, half_life)
     pairs = Pairs.of(log, met.n_users, met.n_items) if counting & SHRINKAGES.keys() else None
     experts = maker.others(met, counting)
-    return ListModel(levels, pairs, experts, of_new, of_known, half_life, new_chances, known_chances, met.histories)
+    last = float(met.timestamps.max()) if met.is_dated else None
+    return ListModel(
+        levels, pairs, experts, of_new, of_known, half_life, new_chances, known_chances, met.histories, last
+    )
 
 
 def _size(tasks: list[Task]) -> int:

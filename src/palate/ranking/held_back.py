@@ -14,6 +14,7 @@ CUTS = (0.5, 0.65, 0.8)  # shares of the log after which people count as having 
 WINDOW = 0.2  # share of the log after a cut, in which they come: a list is made for soon, not for years ahead
 PREFIXES = (0, 1, 3, 6, 12, 25, 50)  # items of a history
 PEOPLE, KNOWN_PEOPLE = 1_000, 2_000  # of a cut at most, and of the fit
+BACK = 300  # people who came before a cut and liked something after it; with fewer, rows are hidden at random
 MOST_ROWS = 2_000_000  # of a log from which weights are learnt; of a larger one people are drawn
 _CELLS = 200_000_000  # people times items of a task, at most
 _FEW = 30  # late comers with a history and something later; a cut with fewer says too little
@@ -150,15 +151,34 @@ def new_people(met: Met, rng: np.random.Generator) -> list[Task]:
 
 
 def known_people(met: Met, rng: np.random.Generator) -> list[Task]:
-    """People of whom a fifth of what they met is hidden, twice: the rest is their history, and is counted."""
-    tasks = []
-    for _ in range(2):
-        hidden = rng.random(len(met)) < _SHARE
-        counted = met.take(~hidden)
-        people = rng.permutation(np.unique(met.users[hidden & met.liked]))[: _most(met, KNOWN_PEOPLE, 1)]
-        task = _task(met, counted, [(user, None) for user in np.sort(people)], hidden)
+    """People of whom something that they met is hidden, twice: the rest is their history, and is counted.
+
+    What came after a cut of the log, where enough people come back: a list is made for what comes next, and hiding any
+    fifth instead would show what is popular later in what is counted. Otherwise any fifth.
+    """
+    tasks, later = [], _later(met)
+    for place in range(2):
+        of, hidden = met, rng.random(len(met)) < _SHARE
+        if later:
+            of, hidden = later[place]
+        people = rng.permutation(np.unique(of.users[hidden & of.liked]))[: _most(of, KNOWN_PEOPLE, 1)]
+        task = _task(of, of.take(~hidden), [(user, None) for user in np.sort(people)], hidden)
         tasks += [] if task is None else [task]
     return tasks
+
+
+def _later(met: Met) -> list[tuple[Met, Mask]]:
+    """By cut, what people who came before it met until some time after it, and what of that came after it."""
+    if not met.is_dated:
+        return []
+    found = []
+    for cut, end in np.quantile(met.timestamps, [(cut, min(cut + WINDOW, 1.0)) for cut in CUTS[1:]]):
+        came = np.zeros(met.n_users, dtype=bool)
+        came[met.users[met.timestamps <= cut]] = True
+        of = met.take((met.timestamps <= end) & came[met.users])
+        found.append((of, of.timestamps > cut))
+    enough = all(len(np.unique(of.users[hidden & of.liked])) >= BACK for of, hidden in found)
+    return found if enough else []
 
 
 def _most(met: Met, people: int, cases: int) -> int:

@@ -22,7 +22,8 @@ from palate.ranking.chances import Chances
 from palate.ranking.experts.company import DECAY, Company, Pairs
 from palate.ranking.experts.levels import LEAST, Level
 from palate.ranking.histories import ByItem, Expert, Histories
-from palate.ranking.terms import NOTHING, Since, Term, Together, company_term, level_term, shares_of
+from palate.ranking.recent import Recent
+from palate.ranking.terms import NOTHING, Since, Term, Together, company_term, late_term, level_term, shares_of
 from palate.ranking.weights import Weights
 
 EVER, LATELY = "popular", "popular lately"
@@ -68,6 +69,8 @@ class ListModel:
         half_life: Of :data:`LATELY`, in days; None without times.
         new_chances, known_chances: How likely what is shown comes next.
         met: What the people of the fit met, oldest first.
+        last: When the last of it was met, seconds since the epoch; None without times.
+        recent: How :data:`LATELY` goes on from there; None where it does not count, or no time is known.
     """
 
     levels: Mapping[str, Array]
@@ -79,10 +82,16 @@ class ListModel:
     new_chances: Chances
     known_chances: Chances
     met: Histories
+    last: float | None = None
+    recent: Recent | None = field(init=False, repr=False)
     _levels: Mapping[str, NDArray[np.float32]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_levels", {name: level.astype(np.float32) for name, level in self.levels.items()})
+        recent = None
+        if LATELY in self.levels and self.half_life is not None and self.last is not None:
+            recent = Recent.of(self.levels[EVER], self.levels[LATELY], self.half_life, self.last)
+        object.__setattr__(self, "recent", recent)
 
     @property
     def n_items(self) -> int:
@@ -118,7 +127,9 @@ class ListModel:
         for name, weight in counts.items():
             if not weight:
                 continue
-            if name in self.levels:
+            if name == LATELY and self.recent is not None:
+                found.append(late_term(name, weight, self._levels[name], self.recent, since, n_items))
+            elif name in self.levels:
                 unseen = 0.0 if name == EVER else float(np.log(LEAST))
                 found.append(level_term(name, weight, self._levels[name], unseen, since, n_items))
             elif name in SHRINKAGES:

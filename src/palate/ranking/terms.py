@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from palate.arrays import Array, Positions
 from palate.ranking.experts.company import Company, Pairs
 from palate.ranking.histories import EVEN
+from palate.ranking.recent import START, Now, Recent
 
 Single = NDArray[np.float32]
 _SPARSE = 8  # entries times this are fewer than the items: they are kept by place
@@ -29,11 +30,15 @@ class Since:
         items: Positions, ascending, (m,).
         people: How many more met each, (m,).
         pairs: By item and other item, how many more met both.
+        late: How many met each, those before the last by age, (m,).
+        now: As of when.
     """
 
     items: Positions = field(default_factory=lambda: _NOBODY)
     people: Array = field(default_factory=lambda: np.zeros(0))
     pairs: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+    late: Array = field(default_factory=lambda: np.zeros(0))
+    now: Now = START
 
     def more(self, items: Positions) -> Array:
         """How many more met these, (n,)."""
@@ -202,3 +207,10 @@ def level_term(name: str, weight: float, fitted: Single, unseen: float, since: S
         before[known] = fitted[since.items[known]]
         values[since.items] = np.log(np.maximum(np.exp(before) + since.people, np.exp(unseen)))
     return Term(name, weight, values)
+
+
+def late_term(name: str, weight: float, fitted: Single, recent: Recent, since: Since, n_items: int) -> Term:
+    """The logarithm of popularity of late, as it is by now."""
+    if n_items == len(fitted) and not len(since.items):
+        return Term(name, weight, fitted)
+    return Term(name, weight, recent.level(fitted, since.items, since.people, since.late, since.now, n_items))

@@ -73,7 +73,7 @@ def fitted(
         held_back: Keys of labels that the fit is not told; they follow as those that come after it.
     """
     written = _written(options)
-    contents = [row.content for row in active(rows)]
+    contents = [row.timed for row in active(rows)]
     events = [one for one in contents if isinstance(one, Event)]
     attributes = [one for one in contents if isinstance(one, Attribute)]
     answers = [one for one in contents if isinstance(one, Answer)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable
-from dataclasses import replace
+from collections.abc import Hashable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, Unpack
+
+import numpy as np
 
 from palate.arrays import Progress
 from palate.datasets.convert import write_folder
@@ -14,32 +15,31 @@ from palate.datasets.tables import Dataset
 from palate.encoders.protocol import Encoder
 from palate.entities import USER, Answer
 from palate.errors import OptionError
-from palate.errors.checks import count, flag, key_of, normalise_id, path_of, share
+from palate.errors.checks import count, flag, key_of, normalise_id, share
 from palate.errors.checks import several as several_of
 from palate.learner import Learner
 from palate.loop import checkpoint
 from palate.loop.checkpoint import folder_of, open_log
-from palate.loop.drift import CONFIDENCE, Drift, drift
+from palate.loop.drift import CONFIDENCE, Drift
 from palate.loop.taken import check_answer, check_attributes, check_events, several
 from palate.model.fit import FitArguments, check_arguments
 from palate.model.model import Model
-from palate.model.new_items import change
-from palate.recommender import versions
+from palate.recommender import changing, slates, versions
 from palate.recommender.calls import asks, reads, serves
-from palate.recommender.fitting import DATA, fitted, given_again, obeying
+from palate.recommender.fitting import DATA, fitted, obeying
 from palate.recommender.live import Live, Snapshot, opened
 from palate.recommender.privacy import Erased, erase, forget_owed, held_on, is_owed
 from palate.recommender.promoting import before, promote
-from palate.recommender.refitting import Refits, refit_apart
+from palate.recommender.refitting import Refits, drift_of, refit, refit_apart
 from palate.recommender.versions import Health, Version
-from palate.records import Attribute, Consent, Event, Record
+from palate.records import Attribute, Consent, Event, Record, Slate
 from palate.store.model_folder.folder import check_folder
 from palate.store.model_folder.manifest import CONFIG
-from palate.store.protocol import LabelStore, active
+from palate.store.protocol import LabelStore
 
 
 class Recommender:
-    """A learner and its log, in a folder. Use as a context manager; threads and processes may share the folder.
+    """A learner and its ``log``, in a ``folder``. Use as a context manager; threads and processes may share the folder.
 
     Labels, events and attributes are rows of one append-only log. A call that tells something returns when its row is
     on the disk; every other recommender on the folder sees it with its next call.
@@ -59,7 +59,7 @@ class Recommender:
     """
 
     def __init__(self, live: Live) -> None:
-        self._live = live
+        self._live, self.folder = live, live.folder
 
     @classmethod
     def create(
@@ -163,6 +163,36 @@ class Recommender:
     companions = serves(Learner.companions)
     profile = serves(Learner.profile)
 
+    def show(
+        self,
+        user_id: str,
+        k: int = 10,
+        *,
+        explore: float,
+        exclude: Sequence[str] = (),
+        category: str | None = None,
+        rng: np.random.Generator,
+    ) -> slates.Shown:
+        """A list that is drawn, and kept in the log with the probability of each place before this returns.
+
+        Who does not allow ``serve`` or ``research`` gets the best list, of which nothing is kept.
+
+        Args:
+            explore, rng: Temperature of the draw, from 0 (:mod:`palate.loop.explore`); its source, new for each list.
+        Raises:
+            OptionError, UnknownItem: As of :meth:`palate.Learner.recommend`.
+        """
+        now = self.snapshot()
+        found = slates.drawn(
+            now.learner, user_id, k, explore=explore, exclude=exclude, category=category, model=now.version, rng=rng
+        )
+        self.keep([] if found.slate is None else [found.slate])
+        return found
+
+    def keep(self, shown: Iterable[Slate]) -> list[Record]:
+        """Keep lists that were drawn (:func:`palate.recommender.slates.drawn`), all or none."""
+        return self._live.append(several(shown, Slate))
+
     def tell(self, answers: Answer | Iterable[Answer]) -> list[Record]:
         """Keep an answer or several, all or none.
 
@@ -242,8 +272,7 @@ class Recommender:
         Args:
             key: Made by the client: a repeat changes nothing.
         Raises:
-            StoreError: If the disk refuses. What is not done then is done by the next call, or when the folder is
-                opened.
+            StoreError: If the disk refuses. What is not done is done by the next call, or when the folder is opened.
         """
         return erase(self._live, normalise_id(user_id, USER), key_of(key))
 
@@ -273,7 +302,7 @@ class Recommender:
         Raises:
             OptionError: If neither is given.
         """
-        return Refits(self._live, every_seconds, after_labels, share(hold_back, "hold_back"))
+        return Refits(self._live, every_seconds, after_labels, hold_back)
 
     def versions(self) -> list[Version]:
         """The model that serves and those kept before it, newest first."""
@@ -306,12 +335,7 @@ class Recommender:
         Raises:
             DataError: If the model does not hold one, one comes twice, or a row cannot be read.
         """
-        where = None if folder is None else path_of(folder, "folder")
-        with self._live.changing, self._live.turn:
-            memory = self._live.now().memory
-            model, n = change(memory.fitted, items, where, on_corrupt)
-            self._live.replace(replace(self._live.checkpoint, memory=memory.under(model)))
-            return n
+        return changing.change_items(self._live, items, folder, on_corrupt)
 
     def withdraw_items(self, item_ids: str | Iterable[str], *, again: bool = False) -> int:
         """Take items out of lists and questions; what was said of them counts as before.
@@ -323,14 +347,7 @@ class Recommender:
         Raises:
             UnknownItem: If the model does not hold one.
         """
-        ids = [item_ids] if isinstance(item_ids, str) else several_of(item_ids, "item_ids", "['i7']")
-        with self._live.changing, self._live.turn:
-            memory = self._live.now().memory
-            names = frozenset(memory.fitted.catalogue.ids[place] for place in memory.fitted.catalogue.positions(ids))
-            before = memory.fitted.withdrawn
-            model = replace(memory.fitted, withdrawn=before - names if flag(again, "again") else before | names)
-            self._live.replace(replace(self._live.checkpoint, memory=memory.under(model)))
-            return len(model.withdrawn)
+        return changing.withdraw_items(self._live, item_ids, again=flag(again, "again"))
 
     def add_items(
         self, items: Any, *, folder: str | Path | None = None, on_corrupt: Literal["raise", "skip"] = "raise"
@@ -342,11 +359,7 @@ class Recommender:
         Raises:
             DataError: If an id is in the model already or comes twice, or a row cannot be read.
         """
-        with self._live.changing, self._live.turn:
-            memory = self._live.now().memory
-            more = Learner(memory).with_items(items, folder=folder, on_corrupt=on_corrupt).memory
-            self._live.replace(replace(self._live.checkpoint, memory=more))
-            return len(more.model.catalogue) - len(memory.model.catalogue)
+        return changing.add_items(self._live, items, folder, on_corrupt)
 
     def refit(
         self, data: Dataset | None = None, *, progress: Progress | None = None, **options: Unpack[FitArguments]
@@ -361,15 +374,7 @@ class Recommender:
             OptionError: If the log holds an answer that the data does not fit.
         """
         given = check_arguments({"progress": progress, **({} if data is None else {"data": data}), **options})
-        with self._live.changing:
-            memory, before = self._live.now().memory, self._live.checkpoint
-            rows = list(self._live.log.records())  # others may tell meanwhile
-            taken = obeying(self._live.data() if data is None else data, rows)
-            chosen = {**(before.options or {}), **self._live.encoders, "seed": before.seed, **given, "data": taken}
-            chosen = {name: given_again(value) for name, value in chosen.items()}
-            found = fitted(self._live.folder, rows, withdrawn=memory.fitted.withdrawn, **chosen)
-            self._live.replace(found, None if data is None else taken, keep=True)
-            forget_owed(self._live)
+        refit(self._live, data, given)
 
     def drift(self, *, last: int = 10_000, confidence: float = CONFIDENCE) -> Drift:
         """Whether what people say has come to be told worse than before, each and all together.
@@ -380,11 +385,7 @@ class Recommender:
         Raises:
             MissingExtra: Without river (extra serve).
         """
-        wanted, chance = count(last, "last", least=1), share(confidence, "confidence")
-        learner = self._live.now()
-        rows = active(self._live.log.records(max(0, self.last_seq - wanted)))
-        answers = [row.content for row in rows if isinstance(row.content, Answer)]
-        return drift(learner.memory, answers, confidence=chance)
+        return drift_of(self._live, count(last, "last", least=1), share(confidence, "confidence"))
 
     def close(self) -> None:
         """Let the folder go. What was told is on the disk already."""

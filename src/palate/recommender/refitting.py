@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Signal
@@ -23,9 +23,10 @@ from palate.datasets.tables import Dataset
 from palate.datasets.views import added_items
 from palate.entities import Answer
 from palate.errors import ModelFolderError, OptionError, PalateError
-from palate.errors.checks import count, positive
+from palate.errors.checks import count, positive, share
 from palate.loop import checkpoint
 from palate.loop.checkpoint import Checkpoint
+from palate.loop.drift import Drift, drift
 from palate.loop.memory import Memory
 from palate.loop.past import Past
 from palate.oracles.pseudo_labels import is_pseudo
@@ -41,6 +42,26 @@ from palate.store.protocol import active
 CANDIDATE = ".candidate"  # in the folder of versions
 MOST_HELD_BACK, LEAST_HELD_BACK = 2_000, 20
 Process = subprocess.Popen[str]
+
+
+def drift_of(live: Live, last: int, confidence: float) -> Drift:
+    """Whether what people said in the last rows is told worse than before (:meth:`palate.Recommender.drift`)."""
+    memory, end = live.now().memory, live.checkpoint.last_seq
+    rows = active(live.log.records(max(0, end - last)))
+    return drift(memory, [one for row in rows if isinstance(one := row.timed, Answer)], confidence=confidence)
+
+
+def refit(live: Live, data: Dataset | None, given: Mapping[str, Any]) -> None:
+    """Fit here, and let that model serve (:meth:`palate.Recommender.refit`)."""
+    with live.changing:
+        memory, before = live.now().memory, live.checkpoint
+        rows = list(live.log.records())  # others may tell meanwhile
+        taken = obeying(live.data() if data is None else data, rows)
+        chosen = {**(before.options or {}), **live.encoders, "seed": before.seed, **given, "data": taken}
+        chosen = {name: given_again(value) for name, value in chosen.items()}
+        found = fitted(live.folder, rows, withdrawn=memory.fitted.withdrawn, **chosen)
+        live.replace(found, None if data is None else taken, keep=True)
+        forget_owed(live)
 
 
 def refit_apart(
@@ -133,13 +154,13 @@ class Refits:
         done: What came of each, the newest last: its health, or the error.
     """
 
-    def __init__(self, live: Live, every_seconds: float | None, after_labels: int | None, share: float) -> None:
+    def __init__(self, live: Live, every_seconds: float | None, after_labels: int | None, hold_back: float) -> None:
         if every_seconds is None and after_labels is None:
             raise OptionError("every_seconds and after_labels are None: no refit would ever start. Give one of them.")
-        self.done: list[Health | PalateError] = []
         self._every = None if every_seconds is None else positive(every_seconds, "every_seconds")
         self._after = None if after_labels is None else count(after_labels, "after_labels", least=1)
-        self._live, self._share = live, share
+        self._live, self._share = live, share(hold_back, "hold_back")
+        self.done: list[Health | PalateError] = []
         self._stop, self._give_up = Signal(), Signal()
         self._process: Process | None = None
         self._thread = Thread(target=self._run, daemon=True, name="palate-refits")

@@ -58,6 +58,7 @@ class Label(Strict):
     asked_at: Time | None = None
     answered_at: Time | None = None
     cost: Annotated[float, Field(ge=0.0, le=1e9)] | None = None
+    slate: Id | None = Field(None, description="Id of the list in which the item was shown.")
 
 
 class Event(Strict):
@@ -221,6 +222,9 @@ class ListOut(BaseModel):
     user_id: str
     model: str
     seq: int
+    slate: str | None = Field(
+        None, description="Id of the list, for the events that come of it; null or absent where it was not drawn."
+    )
     items: list[Listed]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Annotated, Any
 
@@ -63,11 +64,16 @@ async def named_in(label: Label, caller: Caller) -> list[str]:
     return [fitted.catalogue.ids[place] for place in places]
 
 
+def at_of(claimed: float | None) -> float:
+    """When something was said: as the client claims, or now. A claim that is ahead of the log counts as of its row."""
+    return time.time() if claimed is None else claimed
+
+
 def answers_of(label: Label, caller: Caller, named: Sequence[str] = ()) -> list[Answer]:
     """What a label says; of words one answer for each item named in them."""
     source = caller.source(label.source)
-    asked: dict[str, Any] = {"asked_at": label.asked_at, "answered_at": label.answered_at}
-    of: dict[str, Any] = {"channel": CHANNEL, "cost": label.cost}
+    asked: dict[str, Any] = {"asked_at": label.asked_at, "answered_at": at_of(label.answered_at)}
+    of: dict[str, Any] = {"channel": CHANNEL, "cost": label.cost, "slate": label.slate or ""}
     if label.form == "words":
         return _named(label, named, source)
     if label.question_id:
@@ -98,8 +104,8 @@ def _named(label: Label, found: Sequence[str], source: str) -> list[Answer]:
     if not found:
         raise HTTPFault(422, "bad_answer", "no title of an item is in the text. Name one with the form recall.", "text")
     named = zip(found, keys_of(label.key), strict=False)
-    of = Provenance(channel=CHANNEL, cost=label.cost)
-    more: dict[str, Any] = {"answered_at": label.answered_at, "form": Form.RECALL, "provenance": of}
+    of = Provenance(channel=CHANNEL, cost=label.cost, slate=label.slate or "")
+    more: dict[str, Any] = {"answered_at": at_of(label.answered_at), "form": Form.RECALL, "provenance": of}
     return [Answer(label.user_id, item, AnswerKind.RATING, None, source, key=key, **more) for item, key in named]
 
 
@@ -139,7 +145,13 @@ async def post_events(request: Request, caller: Annotated[Caller, Depends(Allow(
         word = vocabulary.word(normal_word(event.event))
         events.append(
             SeenEvent(
-                event.user_id, event.item_id, event.event, float(word.sign), event.at, event.key, event.slate or ""
+                event.user_id,
+                event.item_id,
+                event.event,
+                float(word.sign),
+                at_of(event.at),
+                event.key,
+                event.slate or "",
             )
         )
     return answered({"events": _rows(await caller.tenant.see(events))})

@@ -11,17 +11,21 @@ import time
 from dataclasses import asdict
 from typing import NamedTuple
 
+from numpy.random import default_rng
 from pydantic_core import to_json
 
 from palate.acquisition import DEFAULT
 from palate.errors import ConsentError, PalateError
 from palate.learner import Learner
 from palate.loop.learned import Learnt
+from palate.loop.lists import Recommendation
 from palate.model.model import Model
 from palate.recommender import Recommender
 from palate.recommender.calls import NOBODY
 from palate.recommender.live import Snapshot
 from palate.recommender.privacy import allows
+from palate.recommender.slates import drawn
+from palate.records import Slate
 from palate.service.keys import KeyRing
 from palate.service.question_ids import question_id
 
@@ -53,12 +57,14 @@ class Scored(NamedTuple):
         seq: Row of the log that it has seen.
         dropped: Items left out for a number that is not finite.
         aside: Rows that the model could not take, not told before, as key and reason.
+        slate: What is to be kept before it is shown.
     """
 
     body: bytes
     seq: int
     dropped: int = 0
     aside: tuple[tuple[str, str], ...] = ()
+    slate: Slate | None = None
 
 
 class _Items(NamedTuple):
@@ -97,13 +103,9 @@ class Scoring:
         Raises:
             PalateError: As the learner does.
         """
-        now = self._read()
-        items, self._is_wanted = self._items, True
-        if items is None or items.model is not now.learner.memory.fitted or self._age(items) > self._fresh_seconds:
-            items = self._learn(now)
-        learner = Learner(now.learner.memory.with_items_of(items.learnt), now.learner.seed)
+        now, learner, items = self._as_it_is()
         found = self._answer(call, learner, now, items.strangers)
-        return found._replace(aside=tuple((row.key, row.reason) for row in learner.memory.guard.unsaid()))
+        return found._replace(aside=_aside(learner))
 
     def _answer(self, call: Call, learner: Learner, now: Snapshot, strangers: dict[Call, Scored]) -> Scored:
         if call.what != "list" or learner.knows(call.user_id):
@@ -115,6 +117,31 @@ class Scoring:
             if len(strangers) < MOST_STRANGERS:
                 strangers[every] = found
         return found
+
+    def draw(self, call: Call, explore: float) -> Scored:
+        """A list that is drawn at a temperature, and what is to be kept of it before it is shown."""
+        now, learner, _ = self._as_it_is()
+        found = drawn(
+            learner,
+            call.user_id,
+            call.k,
+            explore=explore,
+            exclude=call.names,
+            category=call.word,
+            model=now.version,
+            rng=default_rng(),
+        )
+        items = _said(found.items)
+        body = {"model": now.version, "seq": now.seq, "slate": found.id, "items": items}
+        return _scored(body, now, len(found.items) - len(items))._replace(slate=found.slate, aside=_aside(learner))
+
+    def _as_it_is(self) -> tuple[Snapshot, Learner, _Items]:
+        """The log as it is, and a learner whose items are fresh enough."""
+        now = self._read()
+        items, self._is_wanted = self._items, True
+        if items is None or items.model is not now.learner.memory.fitted or self._age(items) > self._fresh_seconds:
+            items = self._learn(now)
+        return now, Learner(now.learner.memory.with_items_of(items.learnt), now.learner.seed), items
 
     def refresh(self) -> None:
         """Work out what the items have learnt while nobody waits for it; of use only if somebody will call."""
@@ -144,13 +171,17 @@ class Scoring:
 def _list(call: Call, learner: Learner, now: Snapshot, _ring: KeyRing) -> Scored:
     named = call.user_id if allows(learner.memory.consent(call.user_id), "serve") else NOBODY
     shown = learner.recommend(named, call.k, exclude=call.names, category=call.word)
+    items = _said(shown)
+    return _scored({"model": now.version, "seq": now.seq, "items": items}, now, len(shown) - len(items))
+
+
+def _said(shown: list[Recommendation]) -> list[dict[str, object]]:
     finite = [one for one in shown if math.isfinite(one.score + one.std + one.chance)]
-    items = [
+    return [
         {"item_id": one.item_id, "title": one.title, "score": one.score, "std": one.std}
         | {"chance": one.chance, "reason": one.reason}
         for one in finite
     ]
-    return _scored({"model": now.version, "seq": now.seq, "items": items}, now, len(shown) - len(finite))
 
 
 def _questions(call: Call, learner: Learner, now: Snapshot, ring: KeyRing) -> Scored:
@@ -172,6 +203,10 @@ def _profile(call: Call, learner: Learner, now: Snapshot, _ring: KeyRing) -> Sco
 
 
 _WORK = {"list": _list, "questions": _questions, "profile": _profile}
+
+
+def _aside(learner: Learner) -> tuple[tuple[str, str], ...]:
+    return tuple((row.key, row.reason) for row in learner.memory.guard.unsaid())
 
 
 def _scored(document: dict[str, object], now: Snapshot, dropped: int) -> Scored:

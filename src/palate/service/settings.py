@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from palate.errors import OptionError
-from palate.errors.checks import count, one_of, positive
+from palate.errors.checks import count, number, one_of, positive
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MAX_BATCH = 1_000  # labels, events or items in one call
@@ -46,6 +46,7 @@ class Settings:
         refit_seconds: Between refits in a process of their own; None: none by time.
         refit_rows: Of the log, after which there is one; None: none by rows.
         webhook: Address that is told of labels and erasures (:mod:`palate.service.webhooks`); empty: none.
+        explore: Temperature at which lists are drawn and kept in the log; 0: the best list is shown, and nothing kept.
     """
 
     host: str = "127.0.0.1"
@@ -76,6 +77,7 @@ class Settings:
     refit_seconds: float | None = None
     refit_rows: int | None = None
     webhook: str = ""
+    explore: float = 0.0
 
     def __post_init__(self) -> None:
         whole = {"port": 0, "body_bytes": 1_024, "head_bytes": 1_024, "connections": 1, "waiting_labels": 1}
@@ -97,6 +99,7 @@ class Settings:
             positive(self.refit_seconds, "refit_seconds")
         if self.refit_rows is not None:
             count(self.refit_rows, "refit_rows", least=1)
+        number(self.explore, "explore", least=0.0)
         if self.drain_seconds:
             positive(self.drain_seconds, "drain_seconds")
         if count(self.port, "port") > 65_535:

@@ -68,6 +68,8 @@ class Tenant:
             if settings.scorers
             else Scoring(recommender, ring, settings.fresh_seconds)
         )
+        # a list that is drawn has to be in the log before it is shown, so it is drawn where the log is written
+        self.drawing = self.scoring if isinstance(self.scoring, Scoring) else self._drawing()
         threads = settings.scorers or settings.threads
         self.scores = ScoreLane(threads=threads, room=settings.waiting_scores, seconds=settings.wait_seconds)
         self.finds = ScoreLane(threads=1, room=settings.waiting_scores, seconds=settings.wait_seconds)  # titles
@@ -80,6 +82,9 @@ class Tenant:
         self._refits: Refits | None = None
         self.trial: Trial | None = None
         self._webhooks: Webhooks | None = None
+
+    def _drawing(self) -> Scoring:
+        return Scoring(self.recommender, self.ring, self.settings.fresh_seconds)
 
     def _given(self, store: str) -> dict[str, object]:
         """What a scoring process is told at its start."""
@@ -261,11 +266,11 @@ class Tenant:
             working.add_done_callback(lambda _done: self._working.pop(at, None))
         found = await asyncio.shield(working)
         self.metrics.not_finite.inc(found.dropped)
-        self._tell_of_rows_set_aside(found.aside)
+        self.tell_of_rows_set_aside(found.aside)
         self.kept.put(call.user_id, call, found.body, found.seq)
         return found.body
 
-    def _tell_of_rows_set_aside(self, rows: Iterable[tuple[str, str]]) -> None:
+    def tell_of_rows_set_aside(self, rows: Iterable[tuple[str, str]]) -> None:
         for key, reason in rows:
             if key not in self.aside and len(self.aside) < MOST_ASIDE:  # each scoring process finds it
                 self.aside[key] = reason

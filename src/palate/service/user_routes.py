@@ -25,6 +25,7 @@ from palate.service.bodies import (
     TokenIn,
     TokenOut,
 )
+from palate.service.drawn_lists import drawn_list
 from palate.service.faults import HTTPFault, forbidden
 from palate.service.routing import answered, body_of, described, query_of, raw_body, read_query, ref, written
 from palate.service.scoring import Call
@@ -40,8 +41,10 @@ async def get_recommendations(
     caller: Annotated[Caller, Depends(Allow("service", "user"))],
 ) -> Response:
     """The list to show, best first."""
-    user_id = caller.about(user_id)
-    return written(await caller.tenant.answer(Call("list", user_id, query.k, tuple(query.exclude), query.category)))
+    call = Call("list", caller.about(user_id), query.k, tuple(query.exclude), query.category)
+    if caller.tenant.settings.explore:
+        return written(await drawn_list(caller.tenant, call))
+    return written(await caller.tenant.answer(call))
 
 
 @router.get("/questions", responses=described(QuestionsOut), openapi_extra={"parameters": query_of(QuestionQuery)})

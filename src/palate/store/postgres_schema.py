@@ -76,6 +76,14 @@ def _expected() -> set[str]:
     return columns | constraints | triggers | {"kind r p f"}
 
 
+def other_check(*, slates: bool) -> tuple[str, ...]:
+    """The statements that change what a row may be: with slates, as in version 6, or without, as in version 5."""
+    return (
+        "ALTER TABLE records DROP CONSTRAINT records_check",
+        f"ALTER TABLE records ADD CONSTRAINT records_check CHECK ({schema.says(slates=slates)})",
+    )
+
+
 def prepare(connection: Any, name: str, *, read_only: bool) -> None:
     """Make the table where there is none; refuse one that is not as it was made.
 
@@ -92,7 +100,19 @@ def prepare(connection: Any, name: str, *, read_only: bool) -> None:
                 for statement in (*STATEMENTS, *_ALEMBIC):
                     connection.execute(statement)
         table = _table(connection)
+    if not read_only and _version(connection) == VERSION - 1:
+        _move_up(connection)
     _check(connection, name, table)
+
+
+def _move_up(connection: Any) -> None:
+    """From the version before, in one transaction; whoever waited meanwhile finds it done."""
+    with connection.transaction():
+        connection.execute("LOCK TABLE records IN ACCESS EXCLUSIVE MODE")
+        if _version(connection) == VERSION - 1:
+            for statement in other_check(slates=True):
+                connection.execute(statement)
+            connection.execute(f"UPDATE alembic_version SET version_num = '{VERSION:04d}'")
 
 
 def _table(connection: Any) -> int | None:
@@ -116,6 +136,9 @@ def _check(connection: Any, name: str, table: int | None) -> None:
         raise StoreError(f"{name} has a table records that is no label log. Give another database or schema.")
     if version > VERSION:
         raise StoreError(f"{name} is a label log of version {version}; this Palate reads version {VERSION}. {NEWER}")
+    if version == VERSION - 1:
+        older = f"{name} is a label log of version {version}"
+        raise StoreError(f"{older}. Open it once to write, which moves it to version {VERSION}.")
     if version < VERSION:
         raise StoreError(f"{name} has version {version}, which no Palate has written. Restore it from a backup.")
     found = {fact for (fact,) in connection.execute(_FACTS, {"table": table}).fetchall()}

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from palate.records import Content, Erasure, Record
+from palate.records import Consent, Content, Erasure, Record
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +116,10 @@ def active(records: Iterable[Record]) -> list[Record]:
     rows = sorted(records, key=lambda record: record.seq)
     retracted = {record.retracts for record in rows if record.retracts}
     return [record for record in rows if not record.retracts and record.content.key not in retracted]
+
+
+def refusing(records: Iterable[Record], purpose: str) -> frozenset[str]:
+    """Users whose last consent leaves a purpose out. Of whom there is no consent, they allow everything."""
+    rows = active(row for row in records if row.retracts or isinstance(row.content, Consent))
+    last = {row.user_id: row.content.purposes for row in rows if isinstance(row.content, Consent)}
+    return frozenset(user for user, purposes in last.items() if purpose not in purposes)

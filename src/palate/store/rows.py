@@ -13,15 +13,15 @@ from palate.entities import Answer, AnswerKind, Form
 from palate.entities.provenance import TASTE, UNKNOWN, Provenance
 from palate.errors import AnswerError, DataError, KeyTaken, OptionError
 from palate.errors.checks import number_of, shown
-from palate.records import Attribute, Calibration, Consent, Content, Erasure, Event, Record
+from palate.records import Attribute, Calibration, Consent, Content, Erasure, Event, Record, Slate
 from palate.store.tables import SAID
 
-C = TypeVar("C", Answer, Event, Attribute, Consent, Calibration, Erasure, Provenance)
+C = TypeVar("C", Answer, Event, Attribute, Consent, Calibration, Slate, Erasure, Provenance)
 Row = tuple[Any, ...]  # in the order of tables.SAID
 
 _NAMES: dict[type, str] = {
     **{Answer: "label", Event: "event", Attribute: "attribute"},
-    **{Consent: "consent", Calibration: "calibration", Erasure: "erasure"},
+    **{Consent: "consent", Calibration: "calibration", Slate: "slate", Erasure: "erasure"},
 }
 _KINDS = {kind.value: kind for kind in AnswerKind}
 _FORMS = {form.value: form for form in Form}
@@ -34,6 +34,7 @@ _TOLD_APART: dict[type, tuple[str, ...]] = {
     Attribute: ("user_id", "name", "value"),
     Consent: ("user_id", "purposes", "version"),
     Calibration: ("source", "reliability", "subject"),
+    Slate: ("user_id", "items", "propensities", "explore", "exclude", "category"),
     Erasure: ("salt", "digest"),
 }
 _ABOUT = SAID.index("family"), SAID.index("consent") + 1
@@ -113,6 +114,11 @@ def to_record(row: Row) -> Record:
         found = _as_kept(Consent, user_id, _ids(others), name, at, key)
     elif content == "calibration":
         found = _as_kept(Calibration, source, value, about[2] or TASTE, at, key)
+    elif content == "slate":
+        chances, shown_at = tuple(map(float, json.loads(text))), at
+        found = _as_kept(
+            Slate, user_id, _ids(others), chances, about[5], about[3] or "", _ids(tapped), name or "", shown_at, key
+        )
     elif content == "erasure":
         found = _as_kept(Erasure, *text.split(":"), int(value), key)
     else:
@@ -141,6 +147,7 @@ def _parts(content: Content) -> Row:
         Attribute: _parts_of_attribute,
         Consent: _parts_of_consent,
         Calibration: _parts_of_calibration,
+        Slate: _parts_of_slate,
         Erasure: _parts_of_erasure,
     }[type(content)](content)  # type: ignore[operator]
     return tuple(map(has.get, SAID[3:-2]))
@@ -170,11 +177,24 @@ def _parts_of_calibration(of: Calibration) -> dict[str, Any]:
     return {"source": of.source, "value": of.reliability, "subject": subject, "at": of.at}
 
 
+def _parts_of_slate(of: Slate) -> dict[str, Any]:
+    return {
+        **_who(of),
+        "others": _list(of.items),
+        "text": json.dumps(of.propensities),
+        "score": of.explore,
+        "model": of.model or None,
+        "tapped": _list(of.exclude),
+        "name": of.category or None,
+        "at": of.at,
+    }
+
+
 def _parts_of_erasure(of: Erasure) -> dict[str, Any]:
     return {"text": f"{of.salt}:{of.digest}", "value": float(of.rows)}
 
 
-def _who(of: Event | Attribute | Consent) -> dict[str, Any]:
+def _who(of: Event | Attribute | Consent | Slate) -> dict[str, Any]:
     return {"user_id": of.user_id}
 
 

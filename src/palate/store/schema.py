@@ -10,7 +10,7 @@ from palate.errors import NEWER, StoreError
 from palate.store.transaction import ERASED
 
 APPLICATION_ID = 0x50414C54  # "PALT", in the file's header: tells our database from anybody's
-VERSION = 5
+VERSION = 6
 
 _KINDS = ", ".join(f"'{kind.value}'" for kind in AnswerKind)
 _FORMS = ", ".join(f"'{form.value}'" for form in Form if form is not Form.PAGE)  # whose answers rate one item each
@@ -31,24 +31,30 @@ _OF_LABELS = (
     "value propensity asked_at answered_at family channel subject model question_id score slate shown_at cost tokens "
     "consent"
 )
-_SAYS = f"""coalesce(CASE content
+_SLATE = f"        WHEN 'slate' THEN {_only('user_id others tapped text score salt', 'model name at')}\n"
+
+
+def says(*, slates: bool = True) -> str:
+    """What the columns of each kind of row hold; version 5 had no slates."""
+    return f"""coalesce(CASE content
         WHEN 'label' THEN kind IN ({_KINDS}) AND (value IS NOT NULL) = (kind = 'rating') AND form IN ({_FORMS})
             AND {_only("user_id item_id kind source question form others tapped salt", _OF_LABELS)}
         WHEN 'event' THEN value BETWEEN -1 AND 1 AND {_only("user_id item_id kind value salt", "at slate")}
         WHEN 'attribute' THEN (value IS NULL OR text IS NULL) AND {_only("user_id name salt", "value text")}
         WHEN 'consent' THEN {_only("user_id name others salt", "at")}
         WHEN 'calibration' THEN value BETWEEN 0 AND 1 AND {_only("source value salt", "subject at")}
-        WHEN 'erasure' THEN retracts IS NULL AND {_only("value text salt")}
+{_SLATE if slates else ""}        WHEN 'erasure' THEN retracts IS NULL AND {_only("value text salt")}
         WHEN 'erased' THEN retracts IS NULL AND {_only("erased_by")}
     END, FALSE)"""
 
 
-def table(whole: str, number: str, octets: str) -> str:
+def table(whole: str, number: str, octets: str, *, slates: bool = True) -> str:
     """The table, in the types of a database.
 
     One table of rows of several kinds, so that one sequence orders them all. "value" is the rating of a label, the
-    liking of an event, the number that an attribute is, the reliability of a source, how many rows an erasure took. An
-    unknown kind of event is found when it is read: their list grows.
+    liking of an event, the number that an attribute is, the reliability of a source, how many rows an erasure took,
+    and "score" the temperature of a slate, whose items are "others", their probabilities "text", and what was left out
+    "tapped". An unknown kind of event is found when it is read: their list grows.
     """
     return f"""CREATE TABLE records (
     seq {whole} PRIMARY KEY,
@@ -86,15 +92,15 @@ def table(whole: str, number: str, octets: str) -> str:
     salt {octets},
     digest {octets} NOT NULL,
     chain {octets} NOT NULL,
-    CHECK ({_SAYS})
+    CHECK ({says(slates=slates)})
 )"""
 
 
 # The triggers make "nothing is changed" hold for every program that opens the file, not only for ours; an erasure is
 # the one change, and needs the row that says so. The trigger on INSERT is there for INSERT OR REPLACE, which deletes
 # without asking the trigger on DELETE.
-STATEMENTS: tuple[str, ...] = (
-    table("INTEGER", "REAL", "BLOB") + " STRICT",
+TABLE = table("INTEGER", "REAL", "BLOB") + " STRICT"
+GUARDS: tuple[str, ...] = (
     "CREATE INDEX records_of_user ON records (user_id, seq) WHERE user_id IS NOT NULL",
     "CREATE INDEX records_of_erasures ON records (seq) WHERE content = 'erasure'",
     f"""CREATE TRIGGER records_no_update BEFORE UPDATE ON records
@@ -121,7 +127,11 @@ OUTBOX = (
     PRIMARY KEY (topic, seq)
 )""",
 )
-STATEMENTS += tuple(statement.format(whole="INTEGER", number="REAL") + " STRICT" for statement in OUTBOX)
+STATEMENTS = (
+    TABLE,
+    *GUARDS,
+    *(statement.format(whole="INTEGER", number="REAL") + " STRICT" for statement in OUTBOX),
+)
 
 ALEMBIC = "CREATE TABLE alembic_version (version_num TEXT NOT NULL PRIMARY KEY) STRICT"
 

@@ -14,7 +14,7 @@ from typing import Any
 from palate.entities import Answer, AnswerKind, Form
 from palate.entities.provenance import Provenance
 from palate.errors import PalateError
-from palate.records import Attribute, Calibration, Consent, Content, Erasure, Event, Record, rate
+from palate.records import Attribute, Calibration, Consent, Content, Erasure, Event, Record, Slate, rate
 from palate.store.protocol import LabelStore, active
 
 MANY = 2_500  # rows: more than a store reads at a time
@@ -50,6 +50,8 @@ def _every_field() -> list[Content]:
         Consent("ann", (), "v1", key="no consent"),
         Calibration("ann", 0.25, "plot", 3.0, "calibrated"),
         Calibration("ann", 1.0, key="always right"),
+        Slate("ann", TEXTS, tuple(0.5**place for place in range(len(TEXTS))), 0.25, "m1", ("x",), "y", 1.5, "list 1"),
+        Slate("ann", ("film",), (SMALLEST,), SMALLEST, key="a short list"),
         Event("ann", "film", "report", key="disliked"),
         Attribute("ann", "town", None, "missing"),
         Attribute("ann", "town", "", "empty"),
@@ -83,6 +85,10 @@ _DIFFERENT: tuple[tuple[Content, dict[str, Any]], ...] = (
     (Attribute("ann", "age", 3.0, "k"), {"user_id": "bob", "name": "size", "value": None}),
     (Attribute("ann", "age", "3", "k"), {"value": 3.0}),
     (Consent("ann", ("ask",), "v1", key="k"), {"user_id": "bob", "purposes": ("ask", "serve"), "version": "v2"}),
+    (
+        Slate("ann", ("film",), (0.5,), 1.0, key="k"),
+        {"user_id": "bob", "items": ("song",), "propensities": (0.25,), "explore": 2.0, "category": "c"},
+    ),
     (Calibration("ann", 0.5, key="k"), {"source": "bob", "reliability": 0.6, "subject": "plot"}),
 )
 

@@ -12,8 +12,8 @@ from palate.encoders.histories.history import Log
 from palate.ranking.histories import Histories
 
 HALF_LIVES = (1.0, 3.0, 10.0, 30.0, 90.0, 365.0)  # days in which meeting an item comes to count half
-_DAY = 86_400.0
-_EVER = 0.05  # share of popularity altogether in that of late
+DAY = 86_400.0
+EVER_SHARE = 0.05  # share of popularity altogether in that of late
 LEAST = 1e-3  # people that lately met what nobody met
 
 
@@ -37,8 +37,8 @@ def lately(log: Log, n_items: int, half_life: float) -> Array:
 
     A row without a time is as old as can be.
     """
-    age = (np.nanmax(log.timestamps) - log.timestamps) / _DAY
+    age = (np.nanmax(log.timestamps) - log.timestamps) / DAY
     weights = np.nan_to_num(np.exp2(-age / half_life))
-    share = _EVER * weights.sum() / len(log)
+    share = EVER_SHARE * weights.sum() / len(log)
     counts = np.bincount(log.items, minlength=n_items)
     return np.asarray(np.log(np.bincount(log.items, weights, n_items) + share * counts + LEAST))

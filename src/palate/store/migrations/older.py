@@ -1,9 +1,12 @@
-"""Versions 1 to 4 of the log in SQLite, before there were revisions, and the move to version 4."""
+"""Versions 1 to 4 of the log in SQLite, before there were revisions, and the move to it; the table of version 5."""
 
 from __future__ import annotations
 
 import sqlite3
 
+from palate.store import schema
+
+TABLE_5 = schema.table("INTEGER", "REAL", "BLOB", slates=False) + " STRICT"
 COLUMNS = (
     "seq, key, content, user_id, item_id, kind, value, source, propensity, question, asked_at, answered_at, "
     "form, others, tapped, at, name, text, recorded_at, retracts"

@@ -42,7 +42,8 @@ def upgrade() -> None:
         for statement in postgres_schema.STATEMENTS:
             connection.exec_driver_sql(statement)
         return
-    for statement in (*older.DROP_TRIGGERS, "ALTER TABLE records RENAME TO older", *schema.STATEMENTS):
+    rename = "ALTER TABLE records RENAME TO older"
+    for statement in (*older.DROP_TRIGGERS, rename, older.TABLE_5, *schema.STATEMENTS[1:]):
         connection.exec_driver_sql(statement)
     insert = f"INSERT INTO records ({', '.join(SEALED)}) VALUES ({', '.join('?' * len(SEALED))})"
     head = Head()
