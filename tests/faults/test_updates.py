@@ -24,6 +24,7 @@ from palate.loop import checkpoint, replay
 from palate.loop.checkpoint import open_log
 from palate.posteriors.belief import Belief
 from palate.recommender import live, refitting, versions
+from palate.records import Event, Record
 from palate.service.keys import KeyRing
 from palate.service.scoring import Call, Scoring
 from tests.served import label, served
@@ -177,6 +178,22 @@ def test_MF_03_damaged_beliefs_are_passed_over_and_that_is_said(
             if number < 2:
                 assert_same(again.learner, whole)
     path.write_bytes(good)
+
+
+def test_UP_02_what_one_user_did_is_read_in_time_that_grows_with_it(one: Recommender) -> None:
+    """Processor time, and a ratio: a machine may be busy."""
+    model = one.learner.memory
+
+    def seconds(n: int) -> float:
+        rows = [Record(number, Event("n1", "i01", "click", 1.0, key=f"e{number}"), 0.0) for number in range(1, n + 1)]
+        started, memory = time.process_time(), model
+        for first in range(0, n, 500):
+            memory, _ = checkpoint.replayed(memory, rows[first : first + 500])
+        assert len(memory.seen["n1"]) == n
+        return time.process_time() - started
+
+    seconds(500)
+    assert seconds(8_000) < 12.0 * min(seconds(2_000) for _ in range(3))  # four times as many rows
 
 
 # ---- UP-03 ----------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -247,21 +248,33 @@ def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> 
     contents = [row.timed for row in counting if isinstance(row.content, Answer) or row.seq > fitted_seq]
     answers, refused = _fitting(memory, [one for one in contents if isinstance(one, Answer)])
     memory = memory.tell(answers)
-    for one in contents:
-        try:
-            memory = memory.see(one) if isinstance(one, Event) else memory
-            memory = memory.know([one]) if isinstance(one, Attribute) else memory
-        except Exception as error:  # noqa: BLE001 - those after it go on
-            if not isinstance(error, InputError) and isinstance(one, Event | Attribute):
-                memory.guard.set_aside(one.user_id, one.key, error)
-            # of an attribute not what was told: nobody else need read it
-            refused.append(f"the attribute {one.name!r}" if isinstance(one, Attribute) else str(error))
+    for kind, run in groupby(contents, type):
+        if kind is not Answer:
+            memory = _with(memory, list(run), refused)
     if not refused:
         return memory, ()
     return memory, (
         f"{len(refused)} of {len(contents)} rows of the log do not fit the model and were passed over; "
         f"the first: {refused[0]}",
     )
+
+
+def _with(memory: Memory, rows: list[Any], refused: list[str]) -> Memory:
+    """With events, or attributes, all at once, since a user may have done very much; without those that fail."""
+    one = rows[0]
+    try:
+        if isinstance(one, Event):
+            return memory.see(rows)
+        return memory.know(rows) if isinstance(one, Attribute) else memory
+    except Exception as error:  # noqa: BLE001 - those after it go on
+        if len(rows) > 1:
+            half = len(rows) // 2
+            return _with(_with(memory, rows[:half], refused), rows[half:], refused)
+        if not isinstance(error, InputError):
+            memory.guard.set_aside(one.user_id, one.key, error)
+        # of an attribute not what was told: nobody else need read it
+        refused.append(f"the attribute {one.name!r}" if isinstance(one, Attribute) else str(error))
+        return memory
 
 
 def _as_fitted(model: Model, records: Iterable[Record], fitted_seq: int) -> Model:

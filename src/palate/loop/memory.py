@@ -223,14 +223,16 @@ class Memory:
 
     def _added(self, kept: Kept[T], contents: Iterable[T]) -> Kept[T]:
         """With these, but for repeats."""
-        changed = dict[str, tuple[T, ...]]()
+        changed, keys = dict[str, list[T]](), dict[str, set[str]]()
         for one in contents:
             user = one.user_id
-            before: tuple[T, ...] = changed[user] if user in changed else kept.get(user, ())
-            if self._is_undone(user, one.key) or any(one.key == earlier.key for earlier in before):
-                continue
-            changed[user] = (*before, one)
-        return kept.updated(changed)
+            if user not in changed:
+                changed[user] = list(kept.get(user, ()))
+                keys[user] = {earlier.key for earlier in changed[user]}
+            if one.key not in keys[user] and not self._is_undone(user, one.key):
+                changed[user].append(one)
+                keys[user].add(one.key)
+        return kept.updated({user: tuple(rows) for user, rows in changed.items()})
 
     def _is_undone(self, user_id: str, key: str) -> bool:
         return key in self.undone or (self.past is not None and key in self.past.of(user_id).undone)
