@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import time
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palate.errors import LimitError, OptionError
-from palate.model.titles import MOST_CHARACTERS, Titles, folded, names_for
+from palate.model.titles import _ALIKE, MOST_CHARACTERS, Titles, _ratio, folded, names_for
 
 NAMES = [
     "Matrix, The (1999)",
@@ -130,3 +131,26 @@ def test_a_long_text_is_read_quickly(piece: str) -> None:
     start = time.process_time()
     TITLES.within(text)
     assert time.process_time() - start < 5.0
+
+
+def test_of_many_that_begin_so_those_with_most_answers_are_given_and_of_equals_by_name() -> None:
+    rng = np.random.default_rng(0)
+    names = [
+        f"{rng.choice(['Storm', 'Star', 'Stone', 'Sun'])} {number} ({1950 + number % 60})" for number in range(3_000)
+    ]
+    counts = rng.integers(0, 40, 3_000).astype(float)
+    titles = Titles(names, counts)
+    for typed in ("s", "st", "star", "ston", "the s"):
+        begun = {item: [name for name in names_for(names[item]) if name.startswith(typed)] for item in range(3_000)}
+        order = sorted(
+            (item for item in begun if begun[item]), key=lambda item: (-counts[item], min(begun[item]), item)
+        )
+        assert titles.search(typed, 8)[: len(order)] == order[:8], typed
+
+
+@given(st.text(alphabet="stare 1x", min_size=1, max_size=9), st.text(alphabet="stare 1x", min_size=1, max_size=12))
+def test_what_is_left_out_early_would_not_have_been_alike_enough(typed: str, name: str) -> None:
+    cut = name[: len(typed) + 1]
+    whole = max(difflib.SequenceMatcher(None, typed, other).ratio() for other in {name, cut})
+    found = _ratio(typed, name)
+    assert found == whole if whole >= _ALIKE else found < _ALIKE

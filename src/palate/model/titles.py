@@ -18,13 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from palate.arrays import Array
+from palate.arrays import Array, Positions
 from palate.errors import LimitError
 from palate.errors.checks import check_text, shown
 
 MOST_CHARACTERS = 100_000  # of a text in which titles are found
 MOST_TYPED = 256  # characters of a title as it is typed
 _SHORTLIST = 50  # names, alike in their letters, that a misspelt one is compared with
+_AFTER_ALL = "\U0010ffff"  # no letter comes after it
+_NAMES_OF_ONE = 20  # an item may have, about: with its year, its article and what stands in brackets
 _ALIKE = 0.6  # share of letters in the same order from which a misspelt title is meant
 _MOST_WORDS = 40  # of a title that is looked for in a text
 _TELLING = 4  # letters of a single word that is taken for a title because it begins with a capital
@@ -84,17 +86,35 @@ def spoken(title: str) -> str:
     >>> spoken("Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb (1963)")
     'Dr. Strangelove'
     """
-    title = title[:_LONGEST]
-    bare = " ".join(_IN_BRACKETS.sub(" ", title).split()) or " ".join(title.split())
-    found = _INVERTED.match(bare)
-    if found:
-        bare = f"{found[2]}{found[2][-1:].isalpha() * ' '}{found[1]}"
+    bare = as_said(title)
     if _width(bare) <= _SPOKEN:
         return bare
     head = re.sub(r",? or$", "", _SUBTITLE.split(bare, maxsplit=1)[0])
     if _LEAST_SPOKEN <= _width(head) <= _SPOKEN:
         return head
     return _cut(bare)
+
+
+def as_said(title: str) -> str:
+    """A title without year and series, its article in front, as long as it is.
+
+    >>> as_said("Good, the Bad and the Ugly, The (1966)")
+    'The Good, the Bad and the Ugly'
+    """
+    title = title[:_LONGEST]
+    bare = " ".join(_IN_BRACKETS.sub(" ", title).split()) or " ".join(title.split())
+    found = _INVERTED.match(bare)
+    return f"{found[2]}{found[2][-1:].isalpha() * ' '}{found[1]}" if found else bare
+
+
+def year_of(title: str) -> str:
+    """The year in a title's last brackets; empty where there is none.
+
+    >>> year_of("Matrix, The (1999)"), year_of("1984")
+    ('1999', '')
+    """
+    found = [part.strip() for part in _IN_BRACKETS.findall(title[:_LONGEST])]
+    return found[-1] if found and _YEAR.match(found[-1]) else ""
 
 
 def _cut(text: str) -> str:
@@ -148,8 +168,10 @@ class Titles:
         return meant
 
     @cached_property
-    def _ordered(self) -> list[tuple[str, int]]:
-        return sorted((name, item) for item, names in enumerate(self._called) for name in names)
+    def _ordered(self) -> tuple[list[str], Positions]:
+        """All names in their order, and the item that each is of."""
+        both = sorted((name, item) for item, names in enumerate(self._called) for name in names)
+        return [name for name, _ in both], np.array([item for _, item in both], dtype=np.intp)
 
     @cached_property
     def _longest(self) -> dict[str, int]:
@@ -162,11 +184,12 @@ class Titles:
 
     @cached_property
     def _letters(self) -> tuple[Any, Any]:
-        """What makes triples of letters of a name, and those of all items, a row each."""
+        """What makes triples of letters of a name, and those of all items, a column each."""
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         maker = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 3), dtype=np.float32)
-        return maker, maker.fit_transform([names[0] if names else "" for names in self._called])
+        rows = maker.fit_transform([names[0] if names else "" for names in self._called])
+        return maker, rows.T.tocsr()  # so that a name is compared through its own triples alone
 
     def search(self, typed: str, k: int) -> list[int]:
         """Positions of up to k items that may be meant, likeliest first: so called, so begun, or spelt alike.
@@ -177,10 +200,8 @@ class Titles:
         name = folded(_text(typed, MOST_TYPED, "the title"))
         if not name:
             return []
-        begun = [item for _, item in self._begun(name)]
-        found = sorted(dict.fromkeys(begun), key=lambda item: -self.counts[item])
         exact = self._items.get(name)
-        found = list(dict.fromkeys([*([] if exact is None else [exact]), *found]))
+        found = list(dict.fromkeys([*([] if exact is None else [exact]), *self._begun(name, k + 1)]))
         return found[:k] if len(found) >= k else list(dict.fromkeys([*found, *self._alike(name)]))[:k]
 
     def named(self, typed: str) -> int | None:
@@ -221,27 +242,40 @@ class Titles:
                 return size, item
         return 0, None
 
-    def _begun(self, name: str) -> Iterator[tuple[str, int]]:
-        for place in range(bisect_left(self._ordered, (name, -1)), len(self._ordered)):
-            if not self._ordered[place][0].startswith(name):
-                return
-            yield self._ordered[place]
+    def _begun(self, name: str, k: int) -> list[int]:
+        """Up to k items whose name so begins, of all of them those with most answers."""
+        names, items = self._ordered
+        end = bisect_left(names, name + _AFTER_ALL)
+        found = items[bisect_left(names, name) : end]
+        counts, wanted = self.counts[found], k * _NAMES_OF_ONE
+        if len(found) > wanted:  # of very many only those that can be among the first, before they are ordered
+            found = found[counts >= np.partition(counts, -wanted)[-wanted]]
+            counts = self.counts[found]
+        return list(dict.fromkeys(found[np.lexsort((np.arange(len(found)), -counts))].tolist()))[:k]
 
     def _alike(self, name: str) -> list[int]:
         """Those spelt most alike, of the many that have the same triples of letters."""
         if not any(self._called):
             return []
         maker, rows = self._letters
-        score = (rows @ maker.transform([name]).T).toarray()[:, 0]
-        near = np.argsort(-score, kind="stable")[:_SHORTLIST]
-        ratios = {int(item): max(_ratio(name, other) for other in self._called[item]) for item in near[score[near] > 0]}
+        score = (maker.transform([name]) @ rows).toarray()[0]
+        near = np.flatnonzero(score > 0)
+        if len(near) > _SHORTLIST:
+            near = near[score[near] >= np.partition(score[near], -_SHORTLIST)[-_SHORTLIST]]
+        near = near[np.argsort(-score[near], kind="stable")][:_SHORTLIST]
+        ratios = {int(item): max(_ratio(name, other) for other in self._called[item]) for item in near}
         return sorted((item for item, ratio in ratios.items() if ratio >= _ALIKE), key=lambda item: -ratios[item])
 
 
 def _ratio(typed: str, name: str) -> float:
-    """How alike they are, the name cut where the typed one ends if that is better."""
-    cut = name[: len(typed) + 1]
-    return max(difflib.SequenceMatcher(None, typed, other).ratio() for other in {name, cut})
+    """How alike they are, the name cut where the typed one ends if that is better; 0 where that is not enough."""
+    best = 0.0
+    for other in {name, name[: len(typed) + 1]}:
+        pair = difflib.SequenceMatcher(None, typed, other)
+        least = max(best, _ALIKE)  # the first two are quick, and never below the third
+        if pair.real_quick_ratio() >= least and pair.quick_ratio() >= least:
+            best = max(best, pair.ratio())
+    return best
 
 
 def _stands_out(text: str, found: re.Match[str]) -> bool:
