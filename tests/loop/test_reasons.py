@@ -510,3 +510,14 @@ def test_who_somebody_is_or_what_they_did_is_a_reason_where_there_is_nothing_els
     personal = {Kind.ABOUT_YOU, Kind.SAME_WORDS}
     assert {reason.kind for reason in why(seen, shown)} <= personal
     assert not {reason.kind for reason in why(of, shown)} & personal
+
+
+def test_nothing_is_known_because_of_itself() -> None:
+    """An item of a pair may be in the list; that people who know it know it is no reason."""
+    of, ids = learner(), learner().model.catalogue.ids
+    pairs = [
+        Answer("newcomer", ids[n], AnswerKind.RATING, 1.0, form=Form.PAIR, others=(ids[n + 1],)) for n in (0, 2, 4)
+    ]
+    shown = of.tell(pairs).recommend("newcomer", k=len(ids))
+    known = [one for one in shown if "who know" in one.reason]
+    assert known and not [one for one in known if f"“{one.title}”" in one.reason]

@@ -78,7 +78,10 @@ def _known_by(scores: ListScores, shown: Positions, evidence: Sequence[Evidence]
     weights = (1.0 - exposure.rate[items]) / exposure.noise[items]
     others = np.array([move.exposure for move in moves]).reshape(len(moves), exposure.loadings.shape[1])
     pulls = np.concatenate([exposure.loadings[items] * weights[:, None], others])
-    return np.maximum(pulls @ scores.state.exposure.covariance @ exposure.loadings[shown].T, 0.0)
+    added = np.maximum(pulls @ scores.state.exposure.covariance @ exposure.loadings[shown].T, 0.0)
+    own = [[item in one.items for item in shown.tolist()] for one in evidence]
+    added[np.array(own, dtype=bool).reshape(added.shape)] = 0.0
+    return added  # none of it by itself: that people who know it know it says nothing
 
 
 def _some(n_items: int) -> Positions:
