@@ -18,10 +18,11 @@ from palate.cli.files import opened
 from palate.cli.keys import keys
 from palate.cli.loop import question_rng
 from palate.cli.options import Json, Model, Seed, Strategy, Targets, User
-from palate.cli.parse_answer import keys_of, legend
+from palate.cli.parse_answer import legend
 from palate.cli.question_forms import DONE, Forms, about, forms_of, keys_for, legend_for, said_in_words, titles_of
 from palate.entities import AnswerKind, Form
 from palate.errors import AnswerError, OptionError
+from palate.model.answer_keys import keys_of
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from palate.entities import Answer, AnswerKind, Form, form_of
 from palate.errors import AnswerError, OptionError
 from palate.errors.checks import shown
+from palate.model.answer_keys import KEYS, keys_of
 from palate.records import recall
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from palate.model.model import Model
 
 
-KEYS = "1234567890"  # as on a keyboard
 NOT_FOR_ME = "not-for-me"  # a no, where answers are yes or no
 WORDS = {"unknown": AnswerKind.UNKNOWN, "no-opinion": AnswerKind.NO_OPINION, "skip": AnswerKind.SKIPPED}
 
@@ -115,30 +115,6 @@ def _words(model: Model) -> dict[str, float]:
     """Answers that have a name."""
     words = dict(model.taste.likelihood.words)
     return {**words, NOT_FOR_ME: words["dislike"]} if "dislike" in words else words
-
-
-def keys_of(model: Model) -> dict[str, float]:
-    """The rating that each digit key stands for.
-
-    A digit on the scale is itself. Where the scale has other levels, up to ten of them lie on the keys 1 2 ... 9 0 in
-    order; more levels, or a continuous scale, are met by ten even steps.
-    """
-    scale = model.scale
-    if model.taste.likelihood.words:
-        return {f"{max(value, 0.0):g}": value for value in model.taste.likelihood.words.values()}
-    levels = list(scale.levels)
-    if len(levels) == 2:  # a continuous scale, of which only the ends are kept
-        levels = [float(level) for level in range(math.ceil(scale.low), math.floor(scale.high) + 1)]
-    if len(levels) > 2 and all(level.is_integer() and 0 <= level <= 9 for level in levels):
-        return {str(int(level)): level for level in levels}
-    if len(scale.levels) > 2 and len(levels) <= len(KEYS):
-        return dict(zip(KEYS, levels, strict=False))
-    return {key: _step(place, scale.levels) for place, key in enumerate(KEYS)}
-
-
-def _step(place: int, levels: tuple[float, ...]) -> float:
-    even = levels[0] + (levels[-1] - levels[0]) * place / (len(KEYS) - 1)
-    return min(levels, key=lambda level: abs(level - even)) if len(levels) > 2 else round(even, 2)
 
 
 def legend(keys: dict[str, float], model: Model) -> str:

@@ -8,8 +8,9 @@ import typer
 
 from palate.cli.console import short
 from palate.cli.options import listed
-from palate.cli.parse_answer import in_words, keys_of, legend
+from palate.cli.parse_answer import in_words, legend
 from palate.entities import Answer, Form, Question
+from palate.model.answer_keys import keys_of
 
 if TYPE_CHECKING:
     from palate.model.catalogue import Catalogue
