@@ -23,7 +23,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 .DELETE_ON_ERROR:
 .PHONY: demo test test-quick test-long check coverage docs bench lock clean system
 
-demo: $(VENV)/.light
+demo: $(VENV)/.serve
 	$(BIN)/palate demo --out palate-demo
 
 test: system $(VENV)/.hf
@@ -60,6 +60,7 @@ bench: $(VENV)/.hf $(PEERS)/.made $(SEQUENCES)/.made $(RIVALS)/.made $(OFF_POLIC
 lock: $(VENV)/.dev
 	$(LOCK) $(UPGRADE) --output-file requirements/light.txt
 	$(LOCK) $(UPGRADE) --extra dev --extra serve --extra traces --extra postgres --extra peers --constraint requirements/light.txt --output-file requirements/dev.txt
+	$(LOCK) $(UPGRADE) --extra serve --constraint requirements/dev.txt --output-file requirements/serve.txt
 	$(LOCK) $(UPGRADE) --extra hf --extra image --extra audio --extra dev-hf --constraint requirements/dev.txt \
 	    --output-file requirements/hf.txt \
 	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
@@ -89,6 +90,11 @@ $(VENV)/.made:
 $(VENV)/.light: $(VENV)/.made requirements/light.txt pyproject.toml
 	$(PIP) install --quiet --require-hashes -r requirements/light.txt
 	$(PIP) install --quiet --no-deps --editable .
+	@touch $@
+
+# What `palate serve` needs beside: the demo ends with a page in a browser.
+$(VENV)/.serve: $(VENV)/.light requirements/serve.txt
+	$(PIP) install --quiet --require-hashes -r requirements/serve.txt
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.light requirements/dev.txt
@@ -133,10 +139,11 @@ $(OFF_POLICY)/.made: requirements/peers-off-policy.txt requirements/torch.txt
 	$(OFF_POLICY)/bin/python -m pip --disable-pip-version-check install --quiet -r requirements/torch.txt
 	@touch $@
 
-# strace injects the disk errors of the fault tests, curl is what the README calls the service with; where one cannot be had
-# its tests are skipped and say so.
+# strace injects the disk errors of the fault tests, curl is what the README calls the service with, Chromium opens the pages;
+# where one cannot be had its tests are skipped and say so.
+SYSTEM := strace curl chromium
 system:
-	@if ! { command -v strace && command -v curl; } >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
-	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq strace curl) >/dev/null 2>&1 \
-	        || echo "strace and curl could not be installed: the tests that need them will be skipped."; \
+	@if ! { command -v strace && command -v curl && command -v chromium; } >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SYSTEM)) >/dev/null 2>&1 \
+	        || echo "$(SYSTEM) could not all be installed: the tests that need them will be skipped."; \
 	fi

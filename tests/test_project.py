@@ -138,19 +138,19 @@ def test_every_library_that_is_imported_is_a_stated_dependency() -> None:
 
 
 def test_the_lock_files_agree_where_they_overlap() -> None:
-    light, dev, hf = pins("light.txt"), pins("dev.txt"), pins("hf.txt")
+    light, serve, dev, hf = (pins(f"{name}.txt") for name in ("light", "serve", "dev", "hf"))
     assert len(light) > 20
-    assert light.items() <= dev.items()
+    assert light.items() <= serve.items() <= dev.items()
     assert {name: hf[name] for name in hf.keys() & dev.keys()} == {name: dev[name] for name in hf.keys() & dev.keys()}
 
 
-@pytest.mark.parametrize("name", ["light.txt", "dev.txt", "hf.txt"])
+@pytest.mark.parametrize("name", ["light.txt", "serve.txt", "dev.txt", "hf.txt"])
 def test_every_locked_package_has_a_hash(name: str) -> None:
     blocks = re.split(r"^(?=[a-z0-9])", (ROOT / "requirements" / name).read_text(), flags=re.MULTILINE)[1:]
     assert [block.split()[0] for block in blocks if "--hash=sha256:" not in block] == []
 
 
-@pytest.mark.parametrize("name", ["light.txt", "dev.txt"])
+@pytest.mark.parametrize("name", ["light.txt", "serve.txt", "dev.txt"])
 def test_the_light_and_the_development_install_have_no_torch(name: str) -> None:
     assert not pins(name).keys() & {"torch", "transformers", "sentence-transformers"}
 
