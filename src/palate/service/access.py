@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from typing import NoReturn
+from urllib.parse import urlsplit
 
 from fastapi import Request
 from fastapi.openapi.models import HTTPBearer
@@ -12,11 +14,14 @@ from fastapi.security.base import SecurityBase
 from palate.entities import USER
 from palate.errors.checks import normalise_id
 from palate.service.faults import HTTPFault, forbidden, unauthorised
-from palate.service.keys import Principal
-from palate.service.settings import Settings
+from palate.service.keys import SESSION, Principal
+from palate.service.settings import LOOPBACK, Settings
 from palate.service.tenant import Tenant
 
 PUBLIC = ("/livez", "/readyz", "/openapi.json")  # no key: they tell nothing of anybody
+SESSION_COOKIE = "palate_session"
+SAFE = ("GET", "HEAD", "OPTIONS")  # methods that change nothing
+_NEW_PER_SECOND, _NEW_AT_ONCE = 0.5, 20  # people who start without a token, from one address
 _PEERS = 10_000  # addresses and keys that are counted at the same time
 
 
@@ -44,7 +49,7 @@ class Door:
 
     def __init__(self, tenants: dict[str, Tenant], settings: Settings) -> None:
         self._tenants, self._settings = tenants, settings
-        self._calls, self._wrong = Bucket(), Bucket()
+        self._calls, self._wrong, self._new = Bucket(), Bucket(), Bucket()
 
     def principal(self, request: Request) -> Principal:
         """Who calls.
@@ -52,21 +57,71 @@ class Door:
         Raises:
             HTTPFault: 401 without a right key, 429 if there were too many wrong ones, or too many calls.
         """
-        scheme, _, presented = request.headers.get("authorization", "").partition(" ")
+        given = request.headers.get("authorization")
+        if given is None and SESSION_COOKIE in request.cookies:
+            if request.method not in SAFE:
+                self.check_origin(request)
+            session = self.session(request)
+            return self.refuse(request) if session is None else self._within(session[0])
+        scheme, _, presented = (given or "").partition(" ")
         if scheme.lower() == "bearer":
             for tenant in self._tenants.values():
                 found = tenant.ring.who(presented.strip())
                 if found is not None:
                     return self._within(found)
-        return self._refuse(request)
+        return self.refuse(request)
 
-    def _refuse(self, request: Request) -> Principal:
+    def session(self, request: Request) -> tuple[Principal, float] | None:
+        """Whose session a browser has, and when it ends; None if it has none that is good."""
+        cookie = request.cookies.get(SESSION_COOKIE, "")
+        found = (tenant.ring.who_until(cookie, SESSION) for tenant in self._tenants.values() if cookie)
+        return next(filter(None, found), None)
+
+    def holder(self, request: Request, token: str) -> tuple[Principal, float]:
+        """Whose token it is, and when it ends.
+
+        Raises:
+            HTTPFault: As :meth:`refuse` does.
+        """
+        found = (tenant.ring.who_until(token) for tenant in self._tenants.values())
+        return next(filter(None, found), None) or self.refuse(request)
+
+    def count_new(self, request: Request) -> None:
+        """Somebody who starts without a token.
+
+        Raises:
+            HTTPFault: 429 if there were too many.
+        """
+        waits = self._new.take(_peer(request), _NEW_PER_SECOND, _NEW_AT_ONCE)
+        if waits:
+            raise _too_many(waits, "new people")
+
+    def check_origin(self, request: Request) -> None:
+        """A browser sends a session along whoever made the page; only what our own pages send is taken.
+
+        Without origins of its own the service knows its address by the names of this machine alone: a name from
+        elsewhere that leads here is none.
+
+        Raises:
+            HTTPFault: 403 if it comes from elsewhere, or does not say from where.
+        """
+        origin, host = request.headers.get("origin", ""), request.headers.get("host", "")
+        ours = self._settings.origins
+        is_here = origin == f"http://{host}" and urlsplit(origin).hostname in LOOPBACK
+        if origin not in ours if ours else not is_here:
+            raise forbidden("this comes from a page of another origin. Open the pages of this service itself.")
+
+    def refuse(self, request: Request) -> NoReturn:
+        """To whoever has no right key.
+
+        Raises:
+            HTTPFault: 401, or 429 if there were too many.
+        """
         # only who has no right key is counted: nobody can lock the owner of one out
         metrics = next(iter(self._tenants.values())).metrics
         metrics.refused.inc()
         most = self._settings.wrong_keys_per_minute
-        peer = request.client.host if request.client else ""
-        waits = self._wrong.take(peer, most / 60.0, most)
+        waits = self._wrong.take(_peer(request), most / 60.0, most)
         if waits:
             raise _too_many(waits, "wrong keys")
         raise unauthorised()
@@ -78,6 +133,10 @@ class Door:
         if waits:
             raise _too_many(waits, "calls")
         return found
+
+
+def _peer(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _too_many(waits: float, what: str) -> HTTPFault:

@@ -125,6 +125,7 @@ class ListQuery(BaseModel):
     k: Annotated[int, Field(ge=0, le=MAX_LIST)] = 10
     exclude: Annotated[list[Id], Field(max_length=100)] = []
     category: Id | None = None
+    language: Literal["en", "zh"] = Field("en", description="Of the reasons.")
 
 
 class QuestionQuery(BaseModel):
@@ -135,15 +136,6 @@ class QuestionQuery(BaseModel):
     k: Annotated[int, Field(ge=1, le=MAX_QUESTIONS)] = 5
     forms: Annotated[list[ASKED], Field(min_length=1, max_length=8)] = ["rate"]
     strategy: Word | None = None
-
-
-class SearchQuery(BaseModel):
-    """What is looked for."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    q: Annotated[str, StringConstraints(min_length=1, max_length=256)]
-    k: Annotated[int, Field(ge=0, le=MAX_LIST)] = 5
 
 
 class ReadyQuery(BaseModel):
@@ -251,19 +243,6 @@ class QuestionsOut(BaseModel):
     questions: list[Asked]
 
 
-class Found(BaseModel):
-    """An item that is called so."""
-
-    item_id: str
-    title: str
-
-
-class SearchOut(BaseModel):
-    """What was found, likeliest first."""
-
-    items: list[Found]
-
-
 class Interest(BaseModel):
     """Interest in a category against the average person, with a 95 % interval."""
 
@@ -346,19 +325,6 @@ class ExportOut(BaseModel):
     """Everything that is held on a user."""
 
     model_config = ConfigDict(extra="allow")
-
-
-class ItemsOut(BaseModel):
-    """How many items are new, and how many have other content now."""
-
-    added: int
-    changed: int
-
-
-class Withdrawn(BaseModel):
-    """An item that is in no list any more."""
-
-    item_id: str
 
 
 class Ready(BaseModel):

@@ -37,12 +37,13 @@ _TAKEN_IDS = re.compile(rb"[A-Za-z0-9._-]{8,64}")
 class Passage:
     """One request on its way. ``scope["palate"]``."""
 
-    __slots__ = ("begun", "principal", "request_id", "span", "status")
+    __slots__ = ("begun", "headers", "principal", "request_id", "span", "status")
 
     def __init__(self, request_id: str) -> None:
         self.request_id, self.begun, self.status = request_id, time.perf_counter(), 0
         self.principal: Principal | None = None
         self.span: Any = None
+        self.headers = HEADERS  # pages have others
 
 
 class Gate:
@@ -65,12 +66,12 @@ class Gate:
         scope["palate"] = passage
         if self._traces is not None:
             passage.span = self._traces.start(scope["headers"])
-        number = [(b"x-request-id", passage.request_id.encode()), *HEADERS]
+        number = (b"x-request-id", passage.request_id.encode())
 
         async def answer(message: Message) -> None:
             if message["type"] == "http.response.start":
                 passage.status = message["status"]
-                message = {**message, "headers": [*message["headers"], *number]}
+                message = {**message, "headers": [*message["headers"], number, *passage.headers]}
             await send(message)
 
         self.inside += 1

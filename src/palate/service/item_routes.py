@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import polars as pl
 from fastapi import APIRouter, Depends, Request, Response
 
-from palate.entities import ITEM
+from palate.datasets.media import UnreadableMedia, media_of
+from palate.entities import CATEGORY, CATEGORY_SEPARATOR, IMAGE, ITEM, TEXT
 from palate.errors.checks import normalise_id
+from palate.model.catalogue import Catalogue
+from palate.model.titles import as_said, year_of
 from palate.service.access import Allow, Caller
-from palate.service.bodies import ITEMS, ItemIn, ItemsOut, PathId, SearchOut, SearchQuery, Withdrawn
-from palate.service.faults import HTTPFault
-from palate.service.routing import answered, body_of, described, many, query_of, read_query
+from palate.service.bodies import ITEMS, ItemIn, PathId
+from palate.service.faults import HTTPFault, not_found
+from palate.service.item_bodies import DetailsOut, DetailsQuery, ItemsOut, SearchOut, SearchQuery, Withdrawn
+from palate.service.routing import FAULTS, answered, body_of, described, many, query_of, read_query
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/items", tags=["items"])
+IMAGES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
+SHOWN_TEXT = 2_000  # characters of an item's text
 _ITEM = {"item_id": "i900", "title": "A new one", "category": "new"}
 
 
@@ -28,6 +35,31 @@ async def get_search(
     places = await caller.tenant.finds.run(lambda: model.titles.search(query.q, query.k))
     found = [model.catalogue.item(place) for place in places]
     return answered({"items": [{"item_id": one.id, "title": one.title or one.id} for one in found]})
+
+
+@router.get("", responses=described(DetailsOut), openapi_extra={"parameters": query_of(DetailsQuery)})
+async def get_items(
+    query: Annotated[DetailsQuery, Depends(read_query(DetailsQuery))],
+    caller: Annotated[Caller, Depends(Allow("service", "annotator", "user"))],
+) -> Response:
+    """What items are, as one shows them; ids that the model does not hold are left out."""
+    catalogue, has_images = caller.tenant.fitted.catalogue, caller.tenant.settings.images is not None
+    held = [id for id in dict.fromkeys(query.id) if id in catalogue]
+    found = [_details(catalogue, catalogue.position(id), has_images) for id in held]
+    return answered({"items": found})
+
+
+@router.get("/{item_id}/image", responses={200: {"content": {kind: {} for kind in IMAGES.values()}}, **FAULTS})
+async def get_image(
+    item_id: PathId, caller: Annotated[Caller, Depends(Allow("service", "annotator", "user"))]
+) -> Response:
+    """The image of an item, where there is one."""
+    tenant = caller.tenant
+    raw = await tenant.changes.run(lambda: _image(tenant.fitted.catalogue, item_id, tenant.settings.images))
+    kind = next((kind for magic, kind in IMAGES.items() if raw[: len(magic)] == magic), None)
+    if kind is None:
+        raise not_found("image")
+    return Response(raw, media_type=kind)
 
 
 @router.put("", responses=described(ItemsOut), openapi_extra=body_of(ITEMS.schema(), _ITEM))
@@ -66,6 +98,30 @@ async def delete_item(item_id: PathId, caller: Annotated[Caller, Depends(Allow("
     await tenant.changes.run(lambda: tenant.recommender.withdraw_items([item_id]))
     await tenant.changed()
     return answered({"item_id": item_id})
+
+
+def _details(catalogue: Catalogue, place: int, has_images: bool) -> dict[str, Any]:
+    row, name = catalogue.table.row(place, named=True), catalogue.names[place]
+    return {
+        "item_id": catalogue.ids[place],
+        "title": as_said(name),
+        "year": year_of(name),
+        "categories": [part for part in (row[CATEGORY] or "").split(CATEGORY_SEPARATOR) if part],
+        "text": (row[TEXT] or "")[:SHOWN_TEXT],
+        "has_image": has_images and isinstance(row.get(IMAGE), str) and bool(row[IMAGE]),
+    }
+
+
+def _image(catalogue: Catalogue, item_id: str, folder: Path | None) -> bytes:
+    """The bytes of an image inside the folder; none where there is no such, or no folder."""
+    if folder is None or item_id not in catalogue or IMAGE not in catalogue.table.columns:
+        return b""
+    place = catalogue.position(item_id)
+    media = media_of(catalogue.table[[place]], IMAGE, folder)
+    try:
+        return b"" if media is None else media.read(0)
+    except UnreadableMedia:
+        return b""
 
 
 def _table(items: list[ItemIn]) -> pl.DataFrame:

@@ -32,6 +32,7 @@ ADMIN_VARIABLE = "PALATE_ADMIN_KEY"
 WEBHOOK_VARIABLE = "PALATE_WEBHOOK_SECRET"
 SHORTEST = 22  # characters of an admin key that is given: 128 bits in base64
 _PREFIX, _TOKEN = "palate_", "palateuser."
+SESSION = "session"  # the purpose of a signature
 _READ_SECONDS = 1.0  # between two looks at keys.json
 _LONGEST = 2_000  # characters of a key that is looked at
 
@@ -260,7 +261,8 @@ class KeyRing:
         if not presented or len(presented) > _LONGEST:
             return None
         if presented.startswith(_TOKEN):
-            return self._user(presented)
+            found = self.who_until(presented)
+            return None if found is None else found[0]
         digest, now = _digest(presented), self._clock()
         if hmac.compare_digest(digest, self._admin):
             return Principal(self._tenant, "admin", ADMIN, ADMIN)
@@ -279,16 +281,30 @@ class KeyRing:
         payload = _packed([self._tenant, user_id, round(ends, 3), key])
         return f"{_TOKEN}{payload}.{self.sign('token', payload)}", ends
 
-    def _user(self, token: str) -> Principal | None:
-        payload, _, signature = token.removeprefix(_TOKEN).partition(".")
-        if not hmac.compare_digest(signature.encode(), self.sign("token", payload).encode()):
+    def session(self, user_id: str, *, ends: float, key: str) -> str:
+        """What a browser's cookie holds, with which it may act as one user. It is no token: it opens nothing elsewhere.
+
+        Args:
+            ends: Seconds since the epoch.
+            key: As of :meth:`token`.
+        """
+        payload = _packed([self._tenant, user_id, round(ends, 3), key])
+        return f"{payload}.{self.sign(SESSION, payload)}"
+
+    def who_until(self, presented: str, purpose: str = "token") -> tuple[Principal, float] | None:
+        """Which user holds a token, or a session, and when it ends; None if nobody does."""
+        text = presented[:_LONGEST]
+        if purpose == "token" and not text.startswith(_TOKEN):
+            return None
+        payload, _, signature = text.removeprefix(_TOKEN if purpose == "token" else "").partition(".")
+        if not hmac.compare_digest(signature.encode(errors="replace"), self.sign(purpose, payload).encode()):
             return None
         tenant, user_id, ends, key = _unpacked(payload)
         maker = self._current().get(key)
         is_made = key == ADMIN or (maker is not None and maker.is_good(self._clock()))
         if tenant != self._tenant or self._clock() >= ends or not is_made:
             return None
-        return Principal(self._tenant, "user", key, f"user-of-{key}", user_id)
+        return Principal(self._tenant, "user", key, f"user-of-{key}", user_id), ends
 
     def sign(self, purpose: str, *parts: str) -> str:
         """A signature of 128 bits over texts, for one purpose."""

@@ -227,10 +227,10 @@ def main() -> None:
         while True:
             while not _has_come(calls, given["fresh_seconds"]):
                 scoring.refresh()
-            what, user_id, k, names, word = json.loads(_exactly_or_end(calls))
+            call = Call(*json.loads(_exactly_or_end(calls)))
             meta: dict[str, Any]
             try:
-                found = scoring.answer(Call(what, user_id, k, tuple(names), word))
+                found = scoring.answer(call._replace(names=tuple(call.names)))
                 meta, body = {"seq": found.seq, "dropped": found.dropped, "aside": found.aside}, found.body
             except (HTTPFault, PalateError) as error:
                 fault = error if isinstance(error, HTTPFault) else of_error(error)

@@ -40,6 +40,7 @@ class Call(NamedTuple):
         k: How many.
         names: Items that a list leaves out, or forms of questions.
         word: Category of a list, or strategy of questions.
+        language: Of the reasons in a list.
     """
 
     what: str
@@ -47,6 +48,7 @@ class Call(NamedTuple):
     k: int = 0
     names: tuple[str, ...] = ()
     word: str | None = None
+    language: str = "en"
 
 
 class Scored(NamedTuple):
@@ -170,7 +172,7 @@ class Scoring:
 
 def _list(call: Call, learner: Learner, now: Snapshot, _ring: KeyRing) -> Scored:
     named = call.user_id if allows(learner.memory.consent(call.user_id), "serve") else NOBODY
-    shown = learner.recommend(named, call.k, exclude=call.names, category=call.word)
+    shown = learner.recommend(named, call.k, exclude=call.names, category=call.word, language=call.language)
     items = _said(shown)
     return _scored({"model": now.version, "seq": now.seq, "items": items}, now, len(shown) - len(items))
 

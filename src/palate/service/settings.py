@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from palate.errors import OptionError
@@ -12,6 +14,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 MAX_BATCH = 1_000  # labels, events or items in one call
 MAX_LIST = 100  # k of a list
 MAX_QUESTIONS = 20  # k of questions
+_ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,12 @@ class Settings:
         refit_rows: Of the log, after which there is one; None: none by rows.
         webhook: Address that is told of labels and erasures (:mod:`palate.service.webhooks`); empty: none.
         explore: Temperature at which lists are drawn and kept in the log; 0: the best list is shown, and nothing kept.
+        visitors: Whether whoever opens the page on this machine may start as a new person, without a token.
+        visitor_seconds: That such a person is known again after their last visit.
+        origins: Where browsers reach the pages, such as ``https://films.example``; none: at this machine's own
+            addresses. Nothing that a browser sends with a session is taken from anywhere else.
+        embed_in: Origins whose pages may show Palate's in a frame; none: nobody's.
+        images: Folder in which the paths of the items' images start; None: no images.
     """
 
     host: str = "127.0.0.1"
@@ -78,6 +87,11 @@ class Settings:
     refit_rows: int | None = None
     webhook: str = ""
     explore: float = 0.0
+    visitors: bool = False
+    visitor_seconds: float = 30 * 86_400.0
+    origins: tuple[str, ...] = ()
+    embed_in: tuple[str, ...] = ()
+    images: Path | None = None
 
     def __post_init__(self) -> None:
         whole = {"port": 0, "body_bytes": 1_024, "head_bytes": 1_024, "connections": 1, "waiting_labels": 1}
@@ -91,7 +105,7 @@ class Settings:
         }
         for name, least in whole.items():
             count(getattr(self, name), name, least=least)
-        for name in ("head", "body", "write", "idle", "wait", "fresh", "token", "stop"):
+        for name in ("head", "body", "write", "idle", "wait", "fresh", "token", "stop", "visitor"):
             positive(getattr(self, f"{name}_seconds"), f"{name}_seconds")
         positive(self.calls_per_second, "calls_per_second")
         positive(self.user_calls_per_second, "user_calls_per_second")
@@ -106,6 +120,13 @@ class Settings:
             raise OptionError(f"port is {self.port}. Give a whole number from 0 to 65535.")
         if self.webhook:
             check_webhook(self.webhook)
+        for origin in (*self.origins, *self.embed_in):
+            _check_origin(origin)
+        if self.visitors and (self.origins or self.open_to_network or self.host not in LOOPBACK):
+            raise OptionError(
+                "visitors need no token, and this service can be reached from elsewhere. Leave visitors out, and give "
+                "each user a token (POST /v1/users/ID/tokens)."
+            )
         if self.host not in LOOPBACK and not self.open_to_network:
             raise OptionError(
                 f"host {self.host!r} can be reached from other machines. Put a proxy with TLS in front and add "
@@ -130,6 +151,11 @@ def check_webhook(url: object) -> SplitResult:
     if found.username or found.password or found.fragment or not (found.path + found.query).isprintable():
         raise OptionError("the webhook's URL holds a name, a password or a fragment. Leave it out: calls are signed.")
     return found
+
+
+def _check_origin(origin: str) -> None:
+    if not _ORIGIN.fullmatch(origin):
+        raise OptionError(f"{origin[:80]!r} is no origin. Give scheme and host, such as https://films.example.")
 
 
 ROLES = ("admin", "service", "annotator", "user")

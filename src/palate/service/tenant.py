@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -112,6 +113,7 @@ class Tenant:
         """On the event loop that serves."""
         self._loop = asyncio.get_running_loop()
         self.kept.clear(self.seq)
+        self._prepare()
         self._looking = self._loop.create_task(self._look())
         self._start_webhooks()
         seconds, rows = self.settings.refit_seconds, self.settings.refit_rows
@@ -134,6 +136,11 @@ class Tenant:
             )
         elif dropped := end_topic(log, TOPIC):
             self._alert("webhook ended", tenant=self.name, events=dropped)
+
+    def _prepare(self) -> None:
+        """What the first search of a model needs, which takes seconds of a large catalogue, in a thread of its own."""
+        titles = self.fitted.titles
+        threading.Thread(target=titles.search, args=("a", 1), name="palate-titles", daemon=True).start()
 
     async def stop(self) -> None:
         """Keep what waits, and let the folder go."""
@@ -185,6 +192,9 @@ class Tenant:
             with suppress(PalateError):
                 self.recommender.log.check_writable()
                 self.labels.fault = ""
+        if model != self._model_stamp:
+            with suppress(PalateError):  # who searches is told
+                self._prepare()
         if model != self._model_stamp or seq > self.seq:
             self._model_stamp, self.seq = model, max(self.seq, seq)
             self._on_loop(lambda: self.kept.clear(seq))

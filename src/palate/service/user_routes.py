@@ -41,7 +41,7 @@ async def get_recommendations(
     caller: Annotated[Caller, Depends(Allow("service", "user"))],
 ) -> Response:
     """The list to show, best first."""
-    call = Call("list", caller.about(user_id), query.k, tuple(query.exclude), query.category)
+    call = Call("list", caller.about(user_id), query.k, tuple(query.exclude), query.category, query.language)
     if caller.tenant.settings.explore:
         return written(await drawn_list(caller.tenant, call))
     return written(await caller.tenant.answer(call))
@@ -123,7 +123,7 @@ async def get_export(user_id: PathId, caller: Annotated[Caller, Depends(Allow("s
 
 
 @bare.delete("/v1/users/{user_id}", responses=described(ErasedOut))
-async def delete_user(user_id: PathId, caller: Annotated[Caller, Depends(Allow("service"))]) -> Response:
+async def delete_user(user_id: PathId, caller: Annotated[Caller, Depends(Allow("service", "user"))]) -> Response:
     """Take everything of a user out of the log, the data and the models, for good. Labels go on meanwhile."""
     user_id = caller.about(user_id)
     tenant = caller.tenant

@@ -1,0 +1,70 @@
+"""What calls about items hold and answer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from palate.service.bodies import Id
+from palate.service.settings import MAX_LIST
+
+
+class SearchQuery(BaseModel):
+    """What is looked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    q: Annotated[str, StringConstraints(min_length=1, max_length=256)]
+    k: Annotated[int, Field(ge=0, le=MAX_LIST)] = 5
+
+
+class DetailsQuery(BaseModel):
+    """Which items."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: Annotated[list[Id], Field(min_length=1, max_length=100)]
+
+
+class Found(BaseModel):
+    """An item that is called so."""
+
+    item_id: str
+    title: str
+
+
+class SearchOut(BaseModel):
+    """What was found, likeliest first."""
+
+    items: list[Found]
+
+
+class Details(BaseModel):
+    """What an item is, as one shows it."""
+
+    item_id: str
+    title: str = Field(description="As people say it: without year and series, its article in front.")
+    year: str
+    categories: list[str]
+    text: str
+    has_image: bool
+
+
+class DetailsOut(BaseModel):
+    """Items, in the order in which they were named."""
+
+    items: list[Details]
+
+
+class ItemsOut(BaseModel):
+    """How many items are new, and how many have other content now."""
+
+    added: int
+    changed: int
+
+
+class Withdrawn(BaseModel):
+    """An item that is in no list any more."""
+
+    item_id: str
