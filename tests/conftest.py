@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import os
+import shutil
 import socket
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from playwright.sync_api import Browser, sync_playwright
 
 from palate.datasets import tables
 from palate.datasets.files.assemble import Assembly
@@ -45,6 +47,18 @@ def shared_data() -> Callable[[str], Path]:
         return path.resolve()
 
     return folder
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The system's Chromium, without a window; skips the test where there is none."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("no Chromium on this machine: make system")
+    with sync_playwright() as playwright:
+        found = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])  # as root it has none
+        yield found
+        found.close()
 
 
 @pytest.fixture(scope="session")

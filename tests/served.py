@@ -43,7 +43,9 @@ from pathlib import Path
 from palate.service.server import serve
 from palate.service.settings import Settings
 from palate.store.open_store import open_store
-serve({"default": Path(sys.argv[1])}, Settings(port=0, **json.loads(sys.argv[2])))
+given = json.loads(sys.argv[2])
+given |= {"images": Path(given["images"])} if "images" in given else {}
+serve({"default": Path(sys.argv[1])}, Settings(**{"port": 0, **given}))
 """
 
 

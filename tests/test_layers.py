@@ -53,6 +53,7 @@ ROOMS: dict[str, tuple[frozenset[str], ...]] = {
     "loop": (frozenset({"reasons"}),),
     "encoders": (frozenset({"text", "media"}), frozenset({"audio", "image"}), frozenset({"histories"})),
     "ranking": (frozenset({"experts"}),),
+    "service": (frozenset({"pages"}),),
     "store": (frozenset({"migrations", "model_folder"}),),
 }
 
@@ -81,6 +82,8 @@ AT_HOME_IN = {
     "pydantic": ("service/",),
     "pydantic_core": ("service/",),
     "uvicorn": ("service/",),
+    "jinja2": ("service/pages/",),
+    "markupsafe": ("service/pages/",),
     "prometheus_client": ("service/",),
     "opentelemetry": ("service/",),
     "httpx": ("client/",),

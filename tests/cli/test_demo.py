@@ -2,18 +2,40 @@ from __future__ import annotations
 
 import html
 import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
 
 import pytest
 
 from palate import Learner
+from tests.served import ENVIRONMENT
 
 
 @pytest.mark.slow
-def test_the_demo_needs_no_options(cli, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    result = cli("demo", "--sample", "--quick")
-    assert result.code == 0, result.err
-    assert (tmp_path / "palate-demo" / "report.html").exists()
+def test_the_demo_ends_with_a_page_that_can_be_opened(tmp_path):
+    command = [sys.executable, "-c", "from palate.cli import main; main()", "demo", "--sample", "--quick"]
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [*command, "--serve", "--port", "0"], cwd=tmp_path, env=ENVIRONMENT, stdout=out, stderr=out
+        )
+    try:
+        until = time.monotonic() + 500.0
+        while not (found := re.search(r"Open (http://127\.0\.0\.1:\d+) in a browser", log.read_text())):
+            assert process.poll() is None and time.monotonic() < until, log.read_text()[-2000:]
+            time.sleep(0.2)
+        said = log.read_text()
+        assert "serve palate-demo/model --visitors, then open http://127.0.0.1:8000" in said
+        assert (tmp_path / "palate-demo" / "report.html").exists()
+        assert said.index("people never seen") < said.index("Open http")
+        with urllib.request.urlopen(found[1], timeout=30) as page:
+            assert page.status == 200 and b'<form id="enter"' in page.read()
+    finally:
+        process.terminate()
+    assert process.wait(60) == 0
 
 
 @pytest.mark.slow

@@ -24,6 +24,7 @@ from palate.service.gate import Gate
 from palate.service.keys import ADMIN_VARIABLE, KeyRing
 from palate.service.logs import RequestLog
 from palate.service.metrics import Metrics
+from palate.service.pages import routes as pages
 from palate.service.settings import Settings
 from palate.service.tenant import Tenant
 from palate.service.traces import Traces
@@ -95,6 +96,7 @@ def create_app(
     for routes in (label_routes, user_routes, item_routes, model_routes, probe_routes):
         app.router.routes.extend(routes.router.routes)  # one flat list, which a test walks
     app.router.routes.extend(user_routes.bare.routes)
+    app.router.routes.extend(pages.router.routes)
     _say_faults(app)
     app.add_middleware(Gate, settings=settings, metrics=metrics, log=log, traces=traces)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

@@ -1,0 +1,63 @@
+"""Each language says everything, and nothing is kept that no page says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from palate.service.pages import render, words
+from palate.service.pages.words import HTML_LANGUAGES, LANGUAGES, WORDS, language_of
+
+PAGES = Path(render.__file__).parent
+PLACE = re.compile(r"\{\w+\}")
+
+
+def test_every_language_has_every_sentence_with_the_same_places() -> None:
+    english = WORDS["en"]
+    assert set(WORDS) == set(LANGUAGES) == set(HTML_LANGUAGES)
+    for language, sentences in WORDS.items():
+        assert sentences.keys() == english.keys(), language
+        for name, text in sentences.items():
+            assert text.strip() == text != ""
+            assert sorted(PLACE.findall(text)) == sorted(PLACE.findall(english[name])), (language, name)
+    chinese = [name for name, text in WORDS["zh"].items() if not re.search("[\u4e00-\u9fff]", text)]
+    assert chinese == []
+
+
+def test_what_the_pages_say_is_in_the_catalogue_and_nothing_else_is() -> None:
+    files = [*PAGES.glob("templates/*.html"), *PAGES.glob("static/*.js")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    named = set(re.findall(r"\bwords\.(\w+)", text))
+    assert named <= set(WORDS["en"])
+    quoted = set(re.findall(r'"(\w+)"', text)) | {
+        f"way_{form}" for form in ("rate", "group", "pick", "pair", "concept")
+    }
+    assert {name for name in WORDS["en"] if name not in named | quoted} == set()
+
+
+def test_no_template_or_script_holds_a_sentence_of_its_own() -> None:
+    for path in PAGES.glob("templates/*.html"):
+        shown = re.sub(r"\{[{%].*?[%}]\}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+        shown = re.sub(r"<kbd>.*?</kbd>", "", shown, flags=re.DOTALL)
+        found = re.sub(r"<[^>]*>", " ", shown, flags=re.DOTALL)
+        assert set(re.findall(r"[A-Za-z]{2,}", found)) <= {"Palate"}, path.name
+
+
+@pytest.mark.parametrize(
+    ("chosen", "accepted", "spoken"),
+    [
+        ("", "", "en"),
+        ("", "de-DE,de;q=0.9", "en"),
+        ("", "zh-TW,zh;q=0.9,en;q=0.8", "zh"),
+        ("", "en;q=0.5, zh;q=0.6", "zh"),
+        ("", "zh;q=x, en", "en"),
+        ("en", "zh", "en"),
+        ("xx", "zh", "zh"),
+        ("", "," * 5_000 + "zh", "en"),
+    ],
+)
+def test_the_language_is_the_chosen_one_or_the_first_that_is_accepted(chosen: str, accepted: str, spoken: str) -> None:
+    assert language_of(chosen, accepted) == spoken
+    assert words.WORDS[spoken]
