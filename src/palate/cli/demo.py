@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -22,6 +24,8 @@ from palate.cli.lists import recommendation_table
 from palate.cli.loop import question_rng
 from palate.cli.options import Json, Seed, local_path, writable
 from palate.cli.parse_answer import in_words
+from palate.cli.serve import serve as serve_model
+from palate.cli.serve import server
 from palate.entities import ITEM, RATING, USER
 
 if TYPE_CHECKING:
@@ -35,6 +39,7 @@ WORLD = {"users": 400, "items": 200}  # of --sample
 HELD_OUT = 0.05  # share of the people that the model of the demo never sees
 SHOWN = 5  # places of a list
 QUESTIONS = 8  # to the person never seen
+PAGE = "http://127.0.0.1:8000"
 MANY = 20  # ratings of a person whose list is shown
 
 
@@ -59,6 +64,10 @@ def demo(
     out: Annotated[
         Path, typer.Option("--out", metavar="DIR", parser=local_path, help="Folder for the results.")
     ] = Path("palate-demo"),
+    serve: Annotated[
+        bool, typer.Option("--serve", help="Then serve the model, with a page to open in a browser, on this machine.")
+    ] = False,
+    port: Annotated[int, typer.Option(metavar="P", min=0, max=65_535, help="Of the page; 0 takes a free one.")] = 8000,
     as_json: Json = False,
     seed: Seed = 0,
 ) -> None:
@@ -68,6 +77,8 @@ def demo(
     simulate.json and the fitted model. With --json the story is on standard error.
     """
     writable(out)
+    if serve:
+        server()  # an error, where it is not installed, before the work
     story = Story(errors() if as_json else output(), out, seed)
     data = story.data(sample)
     learner, unseen = story.fit(data)
@@ -88,6 +99,8 @@ def demo(
                 "simulation": document,
             }
         )
+    if serve:
+        serve_model(out / "model", port=port, visitors=True, log_requests=False, as_json=as_json)
 
 
 class Story:
@@ -178,7 +191,9 @@ class Story:
         write_files(self.out, simulation_files(document, DEFAULT, **parts))
         self.console.print(strategy_table(document, DEFAULT))
         self._line(f"took {time.perf_counter() - self._started:.0f} s; open {self.out / 'report.html'}")
-        self._line(f"your turn: palate interview {self.out / 'model'} --user you")
+        model, command = self.out / "model", _command()
+        self._line(f"your turn, here: {command} interview {model} --user you")
+        self._line(f"your turn, in a browser: {command} serve {model} --visitors, then open {PAGE}")
         self.console.print()
         said = headline(document, DEFAULT)
         line(self.console, said, style="bold")
@@ -204,6 +219,12 @@ class Story:
         rest = {item: value for item, value in ratings.items() if item not in asked}
         error = [_rmse(learner, user, rest) for learner in (before, after)]
         self._line(f"RMSE on the {len(rest)} ratings not asked about: {error[0]:.3f} before, {error[1]:.3f} after")
+
+
+def _command() -> str:
+    """How this command was called, so that the next can be called in the same way."""
+    called = sys.argv[0] if Path(sys.argv[0]).name == "palate" else "palate"
+    return "palate" if shutil.which("palate") == str(Path(called).absolute()) else called
 
 
 def _movielens() -> Dataset:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,11 +57,26 @@ def serve(
             metavar="T", min=0, help="Draw lists at this temperature and keep them, for `palate off-policy`; 0: none."
         ),
     ] = 0.0,
+    visitors: Annotated[
+        bool, typer.Option("--visitors", help="Whoever opens the page on this machine may start, without a token.")
+    ] = False,
+    origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="URL,...", help="Where browsers reach the pages: https://films.example; else this machine."
+        ),
+    ] = None,
+    embed_in: Annotated[
+        list[str] | None, typer.Option(metavar="URL,...", help="Sites that may show the page inside theirs.")
+    ] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", parser=local_path, help="Folder in which the items' images start.")
+    ] = None,
     log_requests: Annotated[bool, typer.Option(help="Write a line for each request on standard error.")] = True,
     as_json: Json = False,
     seed: UnusedSeed = 0,
 ) -> None:
-    """Serve a model over HTTP: lists, questions, answers. See docs/service.md.
+    """Serve a model over HTTP: lists, questions, answers, and pages to answer on. See docs/service.md.
 
     The first start makes an admin key in MODEL/keys/admin, and says so; `palate keys add` makes others.
     """
@@ -76,12 +92,12 @@ def serve(
         webhook=webhook,
         scorers=max(1, cores() - 1) if scorers is None else scorers,
         explore=explore,
+        visitors=visitors,
+        origins=tuple(listed(origin)),
+        embed_in=tuple(listed(embed_in)),
+        images=images,
     )
-    models = _models(model, tenant)
-    try:
-        from palate.service.server import serve as run
-    except ModuleNotFoundError as error:
-        raise MissingExtra(str(error.name), "serve", "the service") from None
+    models, run = _models(model, tenant), server()
 
     def started(address: str) -> None:
         keys = {name: str(folder / "keys" / "admin") for name, folder in models.items()}
@@ -89,8 +105,23 @@ def serve(
             return print_json({"address": address, "admin_keys": keys})
         for name, folder in models.items():
             line(output(), f"Serving {folder} at {address}. Its admin key: {keys[name]}.")
+        if visitors:
+            line(output(), f"Open {address} in a browser, and say what you like. Ctrl-C ends it.")
 
     run(models, settings, store=store, started=started)
+
+
+def server() -> Callable[..., None]:
+    """What serves.
+
+    Raises:
+        MissingExtra: If its libraries are not installed.
+    """
+    try:
+        from palate.service.server import serve as run
+    except ModuleNotFoundError as error:
+        raise MissingExtra(str(error.name), "serve", "the service") from None
+    return run
 
 
 def _models(model: Path | None, tenants: list[str] | None) -> dict[str, Path]:
