@@ -979,6 +979,19 @@ def off_policy(results: dict[str, Any]) -> str:
     )
 
 
+def pages(results: dict[str, Any]) -> str:
+    """Milliseconds until something is on the screen."""
+    rows = [
+        [one["what"], str(one["n"]), f"{one['p50_ms']:.0f}", f"{one['p99_ms']:.0f}", f"{one['max_ms']:.0f}"]
+        for one in results["rows"]
+    ]
+    told = (
+        f"{results['items']:,} items, Chromium and the service on {results['cores']} cores; the load of the machine "
+        f"was {results['load']:.1f} before. The next card is there before the answer, so it waits for no server."
+    )
+    return f"{told}\n\n{table(['from the key, or the request', 'n', 'median, ms', 'p99', 'most'], rows)}"
+
+
 def service_load(results: dict[str, Any]) -> str:
     """Calls a second, waits, and processor time beside an empty route; and what an overload does."""
     rows = [
@@ -1066,6 +1079,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "covariance_forms": ("What keeping less of the covariances loses", covariance_forms),
     "service_load": ("What the service carries", service_load),
     "service_restart": ("A service that starts again", service_restart),
+    "pages": ("What a person waits for on the page", pages),
     "speed": ("Seconds and memory", speed),
     "fit_cost": ("A fit of ten million ratings, and the belief of one user", fit_cost),
     "memory_growth": ("An answer told, as the log grows", memory_growth),

@@ -49,7 +49,7 @@ def shared_data() -> Callable[[str], Path]:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # while it is there asyncio.run cannot be used, as tests of other modules do
 def chromium() -> Iterator[Browser]:
     """The system's Chromium, without a window; skips the test where there is none."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
