@@ -181,3 +181,9 @@ def test_reasons_come_in_the_language_that_is_asked_for(service: Served) -> None
     reasons = {tag: [item["reason"] for item in found["items"]] for tag, found in lists.items()}
     assert re.search("[\u4e00-\u9fff]", reasons["zh"][0]) and not re.search("[\u4e00-\u9fff]", reasons["en"][0])
     assert service.call("GET", "/v1/users/bob/recommendations?language=fr").status_code == 422
+
+
+def test_drawn_lists_are_told_in_the_language_that_is_asked_for_too(tmp_path: Path) -> None:
+    with served(tmp_path, Settings(explore=0.2)) as service:
+        found = service.call("GET", "/v1/users/bob/recommendations?language=zh").json()
+        assert re.search("[\u4e00-\u9fff]", found["items"][0]["reason"])

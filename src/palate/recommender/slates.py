@@ -43,6 +43,7 @@ def drawn(
     explore: float,
     exclude: Sequence[str] = (),
     category: str | None = None,
+    language: str = "en",
     model: str = "",
     rng: np.random.Generator,
 ) -> Shown:
@@ -50,7 +51,7 @@ def drawn(
 
     Args:
         explore: Temperature (:mod:`palate.loop.explore`); 0: none is drawn.
-        exclude, category: As of :meth:`palate.Learner.recommend`.
+        exclude, category, language: As of :meth:`palate.Learner.recommend`.
         model: Version that draws.
         rng: Source of the draw: new for each list.
     Raises:
@@ -62,8 +63,10 @@ def drawn(
     consent = learner.memory.consent(user_id)
     named = user_id if allows(consent, "serve") else NOBODY
     if not temperature or named == NOBODY or not allows(consent, "research"):
-        return Shown(learner.recommend(named, k, exclude=exclude, category=category))
-    found = learner.recommend(user_id, k, exclude=exclude, category=category, explore=temperature, rng=rng)
+        return Shown(learner.recommend(named, k, exclude=exclude, category=category, language=language))
+    found = learner.recommend(
+        user_id, k, exclude=exclude, category=category, language=language, explore=temperature, rng=rng
+    )
     ids, chances = tuple(one.item_id for one in found), tuple(one.propensity for one in found)
     if not found or min(chances) <= 0.0:  # below what a double can hold: no estimate could use it
         return Shown(found)

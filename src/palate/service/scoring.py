@@ -130,6 +130,7 @@ class Scoring:
             explore=explore,
             exclude=call.names,
             category=call.word,
+            language=call.language,
             model=now.version,
             rng=default_rng(),
         )
