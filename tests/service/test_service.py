@@ -55,6 +55,8 @@ def test_a_list_is_as_the_learner_says_and_is_kept_until_something_moves_it(serv
 
 
 def test_those_of_whom_nothing_is_known_get_one_list_with_their_own_name_on_it(service: Served) -> None:
+    time.sleep(0.6)  # the items have heard what was said before
+    top(service, "s0")
     first, second = (service.call("GET", f"/v1/users/{user}/recommendations?k=4").json() for user in ("s1", "s2"))
     assert (first.pop("user_id"), second.pop("user_id")) == ("s1", "s2") and first == second
     expected = [one.item_id for one in service.tenant.learner.recommend("s3", 4)]

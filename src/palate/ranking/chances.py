@@ -20,6 +20,7 @@ from palate.arrays import Array
 from palate.ranking.cases import Cases
 from palate.ranking.weights import basis
 
+DIGITS = 6  # after the point of what is climbed to: the last bits of a product hang on where in memory its numbers lie
 _PULL = 3.0  # towards a = 0 and b = 1, in squares per case
 
 
@@ -65,4 +66,4 @@ def fit_chances(folds: Sequence[Cases], at: Sequence[float], values: Array) -> C
     begin = np.concatenate([np.zeros(size), np.ones(size)])
     bounds = [(None, None)] * size + [(0.05, None)] * size  # so that the order stays
     found = minimize(loss, begin, jac=True, method="L-BFGS-B", bounds=bounds)
-    return Chances(tuple(at), np.stack([found.x[:size], found.x[size:]], 1))
+    return Chances(tuple(at), np.round(np.stack([found.x[:size], found.x[size:]], 1), DIGITS))

@@ -14,7 +14,7 @@ from palate.arrays import Array
 from palate.encoders.histories.history import Log
 from palate.machine import blas_threads
 from palate.ranking.cases import DISCOUNT, Cases, K, Offset
-from palate.ranking.chances import Chances, fit_chances
+from palate.ranking.chances import DIGITS, Chances, fit_chances
 from palate.ranking.experts.company import DECAY, Company, Pairs
 from palate.ranking.experts.content import ContentExpert
 from palate.ranking.experts.ease import fit_ease
@@ -142,6 +142,7 @@ def _learnt(folds: list[Cases], names: tuple[str, ...], at: tuple[float, ...], l
     if at is NEW:
         values[0], free = [name == level for name in names], range(1, len(at))
     values = polish(folds, at, values, free)
+    values = np.round(values, DIGITS)
     return Weights(names, at, values), fit_chances(folds, at, values)
 
 
