@@ -31,6 +31,7 @@ from palate.records import Attribute, Event, rate
 from palate.store.copying import copy_rows
 from palate.store.open_store import open_store
 from palate.store.postgres_log import PostgresLog
+from palate.store.schema import VERSION
 from palate.store.sql_log import SqlLog
 from palate.store.sqlite_log import LabelLog
 from tests.postgres import Postgres
@@ -380,7 +381,7 @@ def test_ST_08_another_version_is_refused_and_nothing_is_written(postgres: Postg
         log.append([rate("ann", "film", 4.0)])
     for version, told in (
         ("0004", "has version 4, which no Palate has written"),
-        ("0006", "of version 6; this Palate"),
+        (f"{VERSION + 1:04}", f"of version {VERSION + 1}; this Palate"),
     ):
         postgres.execute(f"{schema}; UPDATE alembic_version SET version_num = '{version}'")
         before = _hash(postgres, url)

@@ -35,6 +35,7 @@ def desktop(chromium: Browser, service: Process) -> Iterator[Person]:
 
 def usable(page: Page) -> None:
     """axe finds nothing serious, and nothing is wider than the screen."""
+    page.evaluate("Promise.all(document.getAnimations().map(one => one.finished))")  # what fades in is there
     found = Axe().run(page).response["violations"]
     assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in SERIOUS] == []
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")

@@ -56,7 +56,7 @@ class Scored(NamedTuple):
 
     Attributes:
         body: An object's JSON without its first brace, to which the user's id comes.
-        seq: Row of the log that it has seen.
+        seq: Row of the log up to which the items have learnt; what the user told later is in it, too.
         dropped: Items left out for a number that is not finite.
         aside: Rows that the model could not take, not told before, as key and reason.
         slate: What is to be kept before it is shown.
@@ -73,11 +73,13 @@ class _Items(NamedTuple):
     """What the items of a model had learnt, and lists for those of whom nothing is known.
 
     Attributes:
+        seq: From the rows of the log up to this one.
         at: By the monotonic clock.
     """
 
     model: Model
     learnt: Learnt
+    seq: int
     at: float
     strangers: dict[Call, Scored]
 
@@ -107,7 +109,7 @@ class Scoring:
         """
         now, learner, items = self._as_it_is()
         found = self._answer(call, learner, now, items.strangers)
-        return found._replace(aside=_aside(learner))
+        return found._replace(seq=items.seq, aside=_aside(learner))
 
     def _answer(self, call: Call, learner: Learner, now: Snapshot, strangers: dict[Call, Scored]) -> Scored:
         if call.what != "list" or learner.knows(call.user_id):
@@ -164,7 +166,7 @@ class Scoring:
         at, memory, before = time.monotonic(), now.learner.memory, self._items
         learnt = memory.learnt
         strangers = before.strangers if before is not None and before.learnt is learnt else {}
-        self._items = items = _Items(memory.fitted, learnt, at, strangers)
+        self._items = items = _Items(memory.fitted, learnt, now.seq, at, strangers)
         return items
 
     def _age(self, items: _Items) -> float:

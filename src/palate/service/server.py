@@ -79,6 +79,7 @@ class Protocol(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.head_since = self.body_since = self.unread_since = 0.0
+        self.unread_bytes = 0  # of an answer, as far as the system has not taken them
         self.head_bytes, self.most_head = 0, self.config.app.state.settings.head_bytes  # type: ignore[union-attr]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -123,16 +124,11 @@ class Protocol(HttpToolsProtocol):
         self.body_since = 0.0
         super().on_message_complete()
 
-    def pause_writing(self) -> None:
-        self.unread_since = self.unread_since or time.monotonic()
-        super().pause_writing()
-
-    def resume_writing(self) -> None:
-        self.unread_since = 0.0
-        super().resume_writing()
-
     def is_slow(self, settings: Settings, now: float) -> bool:
         """Whether the client has taken longer than it may."""
+        unread = self.transport.get_write_buffer_size()
+        if unread != self.unread_bytes:
+            self.unread_bytes, self.unread_since = unread, now if unread else 0.0
         limits = (self.head_since, settings.head_seconds), (self.body_since, settings.body_seconds)
         return any(
             since and now - since > seconds for since, seconds in (*limits, (self.unread_since, settings.write_seconds))
