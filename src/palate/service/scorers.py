@@ -6,6 +6,7 @@ the service ends.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import select
@@ -222,6 +223,8 @@ def main() -> None:
     except PalateError as error:
         _write(answers, type(error).__name__.encode())
         sys.exit(1)
+    gc.collect()
+    gc.freeze()  # as in the service
     with recommender:
         _write(answers, b"")  # ready
         while True:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import secrets
 import signal
 import sys
@@ -66,6 +67,8 @@ def _served(folder: Path, holder: str) -> str:
 
 def _run(app: FastAPI, settings: Settings, log: RequestLog, started: Callable[[str], None] | None) -> None:
     sys.setswitchinterval(SWITCH_SECONDS)
+    gc.collect()
+    gc.freeze()  # the model is there to stay: a collection that walks over it would hold up labels for long
     if threading.current_thread() is threading.main_thread():
         signal.signal(
             signal.SIGTERM, signal.SIG_IGN
