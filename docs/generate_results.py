@@ -1023,7 +1023,7 @@ def service_restart(results: dict[str, Any]) -> str:
     """A start on a long log, the belief of a user out of it, memory as users are read."""
     belief, memory = results["belief_milliseconds"], results["memory_mib"]
     rows = [
-        [name, f"{of['label_seconds']:.1f}", f"{of['list_seconds']:.1f}"]
+        [name, f"{of['label_seconds']:.1f}", f"{of['list_seconds']:.1f}" if "list_seconds" in of else "–"]
         for name, of in (
             ("all rows to be read", results["without_beliefs"]),
             ("what items have learnt is kept", results["with_beliefs"]),
