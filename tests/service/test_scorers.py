@@ -100,6 +100,18 @@ def test_a_process_is_started_again_no_more_than_once_a_second_where_the_model_c
         scorers.close()
 
 
+def test_a_service_stops_though_a_scoring_process_works_and_does_not_end(tmp_path: Path) -> None:
+    with Process(copied(tmp_path / "model")) as service:
+        assert service.get("/v1/users/ann/recommendations?k=3")[0] == 200
+        (child,) = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGSTOP)  # it answers nobody any more
+        with service.connect() as asked:
+            head = f"authorization: Bearer {service.key}\r\nhost: x\r\n\r\n"
+            asked.sendall(f"GET /v1/users/ann/recommendations?k=7 HTTP/1.1\r\n{head}".encode())
+            time.sleep(0.5)
+            assert service.stop(30.0) == 0
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_scoring_process_ends_with_its_service(tmp_path: Path, how: signal.Signals) -> None:
     with Process(copied(tmp_path / "model")) as service:

@@ -79,6 +79,11 @@ class Scorers:
         for child in idle:
             self._free.put(child)
 
+    def stop(self) -> None:
+        """Give up what is being worked on: it may take long, and nobody waits for it any more."""
+        for child in self._all:
+            child.stop()
+
     def close(self) -> None:
         for child in self._all:
             child.close()
@@ -156,6 +161,11 @@ class _Child:
         self._process, self.fault = None, f"a scoring process ended: {why or code}"
         if not self._is_closed:
             self._say("scoring process ended", code=code, kind=why)
+
+    def stop(self) -> None:
+        self._is_closed = True
+        if self._process is not None:
+            self._process.kill()
 
     def close(self) -> None:
         self._is_closed = True

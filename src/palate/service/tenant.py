@@ -157,6 +157,8 @@ class Tenant:
         self.labels.close()
         if self._webhooks is not None:
             self._webhooks.close()
+        if isinstance(self.scoring, Scorers):
+            self.scoring.stop()  # before the lane, which waits for it
         for lane in (self.scores, self.finds, self.changes):
             lane.close()
         if isinstance(self.scoring, Scorers):
