@@ -28,6 +28,7 @@ from palate.records import Content, Erasure, Record
 from palate.store.model_folder.manifest import CONFIG
 from palate.store.protocol import LabelStore
 
+CLOSE_SECONDS = 3.0  # that a close waits for beliefs that are being kept
 KEEP_EVERY = 10_000  # rows of the log after which the items' beliefs are kept
 
 
@@ -180,7 +181,7 @@ class Live:
 
     def close(self) -> None:
         if self._keeping is not None:
-            self._keeping.join()
+            self._keeping.join(CLOSE_SECONDS)  # it makes a cache, which the next start can do without
         with self.turn:
             self.is_closed = True
             self.log.close()
@@ -190,6 +191,8 @@ class Live:
         try:
             save_beliefs(self.folder, now.memory.learnt, model=now.digest, store=self.log, seq=now.last_seq)
         except PalateError as error:  # a cache that cannot be written is no reason not to answer
+            if self.is_closed:
+                return
             warnings.warn(str(error), stacklevel=2)
 
     def _keep_beliefs(self) -> None:

@@ -8,6 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from pydantic_core import to_json
@@ -69,8 +70,6 @@ class Tenant:
             if settings.scorers
             else Scoring(recommender, ring, settings.fresh_seconds)
         )
-        # a list that is drawn has to be in the log before it is shown, so it is drawn where the log is written
-        self.drawing = self.scoring if isinstance(self.scoring, Scoring) else self._drawing()
         threads = settings.scorers or settings.threads
         self.scores = ScoreLane(threads=threads, room=settings.waiting_scores, seconds=settings.wait_seconds)
         self.finds = ScoreLane(threads=1, room=settings.waiting_scores, seconds=settings.wait_seconds)  # titles
@@ -84,7 +83,14 @@ class Tenant:
         self.trial: Trial | None = None
         self._webhooks: Webhooks | None = None
 
-    def _drawing(self) -> Scoring:
+    @cached_property
+    def drawing(self) -> Scoring:
+        """Draws lists: each has to be in the log before it is shown, so it is drawn where the log is written.
+
+        Made when one is drawn: to read the log to its end takes long where it is long.
+        """
+        if isinstance(self.scoring, Scoring):
+            return self.scoring
         return Scoring(self.recommender, self.ring, self.settings.fresh_seconds)
 
     def _given(self, store: str) -> dict[str, object]:
