@@ -16,7 +16,6 @@ from types import ModuleType
 from typing import Any
 
 os.environ.setdefault("KERAS_BACKEND", "torch")
-os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process a core instead
 
 import numpy as np
 
@@ -38,11 +37,15 @@ ROWS, WORKERS = 3000, 2
 
 def run(seeds: int) -> dict[str, Any]:
     tasks = [(*way, seed) for way in WAYS for seed in range(seeds)]
-    with ProcessPoolExecutor(WORKERS, get_context("spawn")) as workers:
+    with ProcessPoolExecutor(WORKERS, get_context("spawn"), _one_thread) as workers:
         curves = np.array(list(workers.map(_curve, tasks))).reshape(len(WAYS), seeds, -1)
     labels = (_example().LABELS * np.arange(1, curves.shape[2] + 1)).tolist()
     random = curves[WAYS.index(("random", 0))]
     return {"labels": labels, "rows": [_row(way, curve, random) for way, curve in zip(WAYS, curves, strict=True)]}
+
+
+def _one_thread() -> None:
+    os.environ["OMP_NUM_THREADS"] = "1"  # read by torch as it is loaded: there is a process a core
 
 
 def _row(way: tuple[str, int], curve: np.ndarray, random: np.ndarray) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 ``MODEL/keys`` (mode 700) holds ``admin``, the key made at the first start, and ``signing``, what tokens and question
 ids are signed with (both mode 600), and ``keys.json`` with the SHA-256 of every other key. A key is 256 random bits, so
-a plain digest of it cannot be guessed; digests are compared in constant time. What is revoked is dead within a second.
+a plain digest of it cannot be guessed; digests are compared in constant time. A new key opens at once; what is revoked
+is dead within a second.
 """
 
 from __future__ import annotations
@@ -242,6 +243,14 @@ class KeyRing:
                 f"{path} cannot be read: {type(error).__name__}. Restore it, or remove it and add keys."
             ) from None
 
+    def _of(self, id: str) -> Key | None:
+        """The key of an id, one made a moment ago too."""
+        found = self._current().get(id)
+        if found is None:
+            self._looked = -_READ_SECONDS
+            found = self._current().get(id)
+        return found
+
     def _current(self) -> Mapping[str, Key]:
         now = time.monotonic()
         if now - self._looked >= _READ_SECONDS:
@@ -266,7 +275,7 @@ class KeyRing:
         digest, now = _digest(presented), self._clock()
         if hmac.compare_digest(digest, self._admin):
             return Principal(self._tenant, "admin", ADMIN, ADMIN)
-        key = self._current().get(presented.removeprefix(_PREFIX).partition("_")[0])
+        key = self._of(presented.removeprefix(_PREFIX).partition("_")[0])
         if key is None or not hmac.compare_digest(digest, key.digest) or not key.is_good(now):
             return None
         return Principal(self._tenant, key.role, key.id, key.name, source=key.source or key.name)
@@ -300,7 +309,7 @@ class KeyRing:
         if not hmac.compare_digest(signature.encode(errors="replace"), self.sign(purpose, payload).encode()):
             return None
         tenant, user_id, ends, key = _unpacked(payload)
-        maker = self._current().get(key)
+        maker = None if key == ADMIN else self._of(key)
         is_made = key == ADMIN or (maker is not None and maker.is_good(self._clock()))
         if tenant != self._tenant or self._clock() >= ends or not is_made:
             return None
