@@ -112,9 +112,9 @@ def _beliefs(recommender: Recommender) -> dict[str, float]:
 
 def _memory(recommender: Recommender) -> list[tuple[int, float]]:
     """After the beliefs of so many users."""
-    found = []
+    found, learner = [], recommender.learner
     for user in range(USERS):
-        recommender.learner.state(f"u{user}")
+        learner.state(f"u{user}")
         if (user + 1) % (USERS // 8) == 0:
             pages = int(Path("/proc/self/statm").read_text().split()[1])
             found.append((user + 1, pages * os.sysconf("SC_PAGE_SIZE") / 2**20))

@@ -7,7 +7,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -237,18 +237,32 @@ def test_UP_04_rows_that_the_model_cannot_take_are_set_aside_and_the_rest_goes_o
     assert one.recommend("n1", 12) != after and one.last_seq == len(list(one._live.log.records()))
 
 
+def _after_ratings(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any, list[str]], Any]) -> None:
+    """Put a change behind every update by ratings, one by one or several at once, whose keys it is told."""
+    heard, heard_each = replay._HEAR[Form.RATE], replay._rate_each
+
+    def one(model: Any, state: Any, answer: Any) -> Any:
+        return change(heard(model, state, answer), [answer.key])
+
+    def several(model: Any, state: Any, some: Any, before: Any) -> Any:
+        return change(heard_each(model, state, some, before), [each.answer.key for each in some])
+
+    monkeypatch.setitem(replay._HEAR, Form.RATE, one)
+    monkeypatch.setattr(replay, "_rate_each", several)
+
+
 @pytest.mark.parametrize("fault", ["raises", "not a number", "too large"])
 @pytest.mark.parametrize("is_known", [False, True])
 def test_UP_04_a_row_whose_update_fails_is_set_aside_after_three_tries(
     one: Recommender, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, is_known: bool
 ) -> None:
-    heard, tries = replay._HEAR[Form.RATE], list[str]()
+    tries = list[str]()
 
-    def poisoned(model: Any, state: Any, answer: Any) -> Any:
-        after = heard(model, state, answer)
-        if not answer.key.startswith("pill"):
+    def poison(after: Any, keys: list[str]) -> Any:
+        found = [key for key in keys if key.startswith("pill")]
+        tries.extend(found)
+        if not found:
             return after
-        tries.append(answer.key)
         if fault == "raises":
             raise RuntimeError("of no kind that is foreseen")
         times = np.nan if fault == "not a number" else 1e30
@@ -257,7 +271,7 @@ def test_UP_04_a_row_whose_update_fails_is_set_aside_after_three_tries(
     def lists(of: Recommender) -> list[Any]:
         return [of.recommend(user, 12) for user in ("n1", "n2", "stranger")]
 
-    monkeypatch.setitem(replay._HEAR, Form.RATE, poisoned)
+    _after_ratings(monkeypatch, poison)
     rows = [rate("n1", "i01", 5.0), rate("n1", "i02", 1.0), *told(n=30)]
     with Recommender.create(tmp_path / "without", _data(), encoder="none", dim=2) as without:
         for of in (one, without):
@@ -282,14 +296,12 @@ def test_UP_04_a_row_whose_update_fails_is_set_aside_after_three_tries(
 def test_UP_04_a_row_that_was_set_aside_is_told_of_by_the_service(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    heard = replay._HEAR[Form.RATE]
-
-    def poisoned(model: Any, state: Any, answer: Any) -> Any:
-        if answer.key == "pill":
+    def poison(after: Any, keys: list[str]) -> Any:
+        if "pill" in keys:
             raise RuntimeError("secret of ann")
-        return heard(model, state, answer)
+        return after
 
-    monkeypatch.setitem(replay._HEAR, Form.RATE, poisoned)
+    _after_ratings(monkeypatch, poison)
     with served(tmp_path) as service:
 
         def items(user: str) -> Any:

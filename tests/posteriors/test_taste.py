@@ -94,6 +94,20 @@ def test_an_answer_of_a_weight_has_more_noise(kind: Kind) -> None:
     np.testing.assert_allclose(found.covariance, exact.covariance)
 
 
+@pytest.mark.parametrize("kind", LIKELIHOODS)
+def test_a_run_of_answers_is_to_the_bit_one_after_the_other(kind: Kind) -> None:
+    of, rng = taste(kind), np.random.default_rng(1)
+    belief, items = Belief(rng.normal(size=DIM), spd(rng, DIM, DIM)), rng.integers(0, ITEMS, 30)
+    values = rng.choice([0.3, 1.0, -1.0] if kind == "implicit" else [0.0, 1.0], 30)
+    weights = rng.uniform(0.1, 1.0, 30)
+    for item, value, weight, after in zip(
+        items, values, weights, of.observe_each(belief, items, values, weights, of_user=1.7), strict=True
+    ):
+        belief = of.observe(belief, int(item), float(value), float(weight), of_user=1.7)
+        assert np.array_equal(belief.mean, after.mean) and np.array_equal(belief.covariance, after.covariance)
+    assert list(of.observe_each(belief, items[:0], values[:0], weights[:0])) == []
+
+
 def test_several_likes_of_an_item_count_one_by_one() -> None:
     of = taste("probit")
     one_by_one = of.observe(of.observe(of.start, 2, 1.0), 2, 0.0)

@@ -293,7 +293,7 @@ class Answer:
     @property
     def subject(self) -> tuple[str, ...]:
         """What was asked, however the items were ordered: of several answers with one subject the last counts."""
-        return (self.form.value, *sorted((self.item_id, *self.others)))
+        return (self.form.value, *(sorted((self.item_id, *self.others)) if self.others else (self.item_id,)))
 
     @property
     def is_rating(self) -> bool:

@@ -42,6 +42,7 @@ class Guard:
     def __init__(self) -> None:
         self._aside: dict[str, dict[str, str]] = {}
         self._unsaid: list[SetAside] = []
+        self._fallen: set[str] = set()
         self._lock, self._searching = Lock(), Lock()
 
     @property
@@ -67,6 +68,14 @@ class Guard:
             tuple(one for one in seen if one.key not in aside),
             tuple(one for one in known if one.key not in aside),
         )
+
+    def fell_back(self, user_id: str, error: Exception) -> None:
+        """Say once that what a user told cannot be taken as others have taught the items, only as the fit has them."""
+        with self._lock:
+            if user_id not in self._fallen and len(self._fallen) < MOST:
+                self._fallen.add(user_id)
+                reason = f"{type(error).__name__}: under the items of the fit alone. {error}"
+                self._unsaid.append(SetAside("", reason[:200]))
 
     def tried(self, user_id: str, parts: Parts, work: Callable[[Parts], T]) -> tuple[Parts, T]:
         """What comes of these parts, without those rows with which it fails, all together and again one by one; and the
@@ -110,6 +119,8 @@ def check_sound(beliefs: Iterable[Belief]) -> None:
     Raises:
         DataError: If one is not.
     """
-    for belief in beliefs:
-        if not (np.abs(belief.mean) < LARGEST).all() or not np.isfinite(belief.covariance).all():
-            raise DataError("what is believed is not finite, or has no sound size. Undo the last row.")
+    beliefs = list(beliefs)
+    means = np.concatenate([belief.mean for belief in beliefs])
+    covariances = np.concatenate([belief.covariance.ravel() for belief in beliefs])
+    if not (np.abs(means) < LARGEST).all() or not np.isfinite(covariances).all():
+        raise DataError("what is believed is not finite, or has no sound size. Undo the last row.")

@@ -23,7 +23,7 @@ from palate.loop.company import Company
 from palate.loop.fade import until
 from palate.loop.guard import check_sound
 from palate.loop.past import Contents
-from palate.loop.replay import begun, data_of, done_since, moved, told, what_counts, with_done
+from palate.loop.replay import begun, data_of, done_since, told, walked, what_counts, with_done
 from palate.loop.source import Parts, Source
 from palate.loop.state import UserState
 from palate.model.counted import Counted, Rows, counted
@@ -78,12 +78,8 @@ def changes(model: Model, of: Source, *, to_end: bool = True) -> tuple[list[Chan
         return [], None
     state = begun(model, of, standing, done)
     start, beliefs = state.belief, dict[int | None, Belief]()
-    for one in standing:
-        state = until(model, state, one.answer.answered_at)
-        beliefs[_item(model, one)] = state.belief
-        state = moved(model, state, one)  # of the last one, too: what cannot be taken says nothing of its item
-        if not to_end and rows.keys() <= beliefs.keys():
-            break
+    # to the end: what cannot be taken says nothing of its item
+    state = walked(model, state, standing, lambda one, belief: beliefs.update({_item(model, one): belief}))
     new = [
         Change(item, *both, beliefs.get(item, start), of.row is None or not model.catalogue.counts[item], state.noise)
         for item, both in rows.items()
@@ -138,7 +134,7 @@ def _differing(
 ) -> dict[int, tuple[Rows, Rows]]:
     """By item, what the user says now and what the fit was told, where that is not the same."""
     of_data = {item: ((value, 1.0),) for item, value in data_of(model, of.row).items()}
-    said = {_item(model, one): one.rows(model.taste.likelihood) for one in standing}
+    said = {_item(model, one): one.rows(model.taste.likelihood) for one in standing if one.answer.form is Form.RATE}
     labels = model.labels.get(of.user_id, {})
     did = {**of_data, **{item: ((value, 1.0),) for item, value in done.items()}}
     rows: dict[int, tuple[Rows, Rows]] = {}

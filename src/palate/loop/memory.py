@@ -182,7 +182,8 @@ class Memory:
         try:
             state = replay.replay(as_others_say(self.fitted, others), self.source_of(user_id, held.parts))
             check_sound((state.belief, state.exposure))
-        except Exception:  # noqa: BLE001 - under the items of the fit it is sound
+        except Exception as error:  # noqa: BLE001 - under the items of the fit it is sound
+            self.guard.fell_back(user_id, error)
             return held.fitted
         return state
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 
@@ -42,10 +43,59 @@ def replay(model: Model, of: Source) -> UserState:
     """
     standing = what_counts(model, of.row, of.answers)
     done = done_since(model, of, standing)
-    state = begun(model, of, standing, done)
-    for one in standing:
-        state = moved(model, state, one)
-    return with_done(model, state, done)
+    return with_done(model, walked(model, begun(model, of, standing, done), standing), done)
+
+
+def walked(
+    model: Model,
+    state: UserState,
+    standing: Sequence[Counted],
+    before: Callable[[Counted, Belief], None] = lambda one, belief: None,
+) -> UserState:
+    """The state after what counts of each question, in their order.
+
+    Args:
+        before: Told what was believed of the taste before each.
+    """
+    for is_run, group in groupby(standing, lambda one: model.forgetting is None and _is_plain(one)):
+        if is_run:
+            state = _rate_each(model, state, list(group), before)
+            continue
+        for one in group:
+            state = until(model, state, one.answer.answered_at)
+            before(one, state.belief)
+            state = moved(model, state, one)
+    return state
+
+
+def _is_plain(one: Counted) -> bool:
+    """Whether it is one whole answer about an item."""
+    return one.answer.form is Form.RATE and len(one.values) < 2 and not is_pseudo(one.answer)
+
+
+def _rate_each(
+    model: Model, state: UserState, some: Sequence[Counted], before: Callable[[Counted, Belief], None]
+) -> UserState:
+    """The state after answers about an item each: what :func:`_rate` makes of them one by one."""
+    places = model.catalogue.positions([one.answer.item_id for one in some])
+    told = [one.answer.kind is not AnswerKind.SKIPPED for one in some]
+    known = [one.answer.kind is not AnswerKind.UNKNOWN for one in some]
+    rated = [one.answer.value is not None for one in some]
+    values = [model.scale.check(one.answer.value) for one in some if one.answer.value is not None]
+    exposure = model.answerability.observe_each(state.exposure, places[told], np.array(known)[told])
+    belief, items = state.belief, places[rated]
+    after = model.taste.observe_each(belief, items, np.array(values), np.ones(len(values)), of_user=state.noise)
+    for one, is_rated in zip(some, rated, strict=True):
+        before(one, belief)
+        belief = next(after) if is_rated else belief
+    return replace(
+        state,
+        asked=state.asked.union(places.tolist()),
+        exposure=exposure,
+        belief=belief,
+        rated=(*state.rated, *items.tolist()),
+        values=(*state.values, *values),
+    )
 
 
 def begun(model: Model, of: Source, standing: Sequence[Counted], done: Mapping[int, float]) -> UserState:
@@ -96,7 +146,7 @@ def moved(model: Model, state: UserState, one: Counted) -> UserState:
 def what_counts(model: Model, row: int | None, answers: Sequence[Answer]) -> list[Counted]:
     """What counts of the answers that a user told since the fit, the row of the data being theirs."""
     of_data = data_of(model, row)
-    return counted(answers, lambda item: of_data.get(model.catalogue.position(item)))
+    return counted(answers, lambda item: of_data.get(model.catalogue.position(item)) if of_data else None)
 
 
 def _several(model: Model, state: UserState, one: Counted) -> UserState:

@@ -16,6 +16,7 @@ is known. "Not tapped" is then an observation of the same factors with loadings 
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -149,6 +150,12 @@ class Answerability:
         along = belief.mean @ loadings if belief.mean.ndim == 1 else np.einsum("ne,ne->n", belief.mean, loadings)
         predicted = self.rate[items] + along
         return belief.update(loadings, np.asarray(answered, dtype=np.float64) - predicted, self.noise[items])
+
+    def observe_each(self, belief: Belief, items: NDArray[np.intp], answered: NDArray[Any]) -> Belief:
+        """After n answers, or none, of one user about an item each, (n,): as :meth:`observe` one by one."""
+        values = np.asarray(answered, dtype=np.float64)
+        each = belief.after_each(self.loadings[items], self.rate[items], values, self.noise[items])
+        return deque(each, maxlen=1).pop() if len(items) else belief
 
     def probability(self, belief: Belief) -> Array:
         """P(can answer), (I,) or (n, I), at least 0.001 and at most 1."""

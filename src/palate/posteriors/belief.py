@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +89,24 @@ class Belief:
         noise = np.maximum(noise, _LEAST_NOISE * np.einsum("...d,...d->...", factors, factors))
         total = np.einsum("...d,...d->...", along, factors) + noise
         return self._moved(along, error / total, -1.0 / total, answered)
+
+    def after_each(self, factors: Array, levels: Array, values: Array, noise: Array) -> Iterator[Belief]:
+        """The belief about one user after each of n Gaussian answers: what :meth:`update` makes of them one by one.
+
+        Args:
+            factors: Of the items asked, (n, D).
+            levels, values, noise: Of the items, the answers and their variance given the taste, (n,).
+        """
+        mean, covariance = self.mean, self.covariance
+        noise = np.maximum(noise, _LEAST_NOISE * np.einsum("nd,nd->n", factors, factors))
+        numbers = zip(levels.tolist(), values.tolist(), noise.tolist(), strict=True)
+        for item, (level, value, own) in zip(factors, numbers, strict=True):
+            along = covariance @ item
+            total = float(along @ item) + own
+            error = value - (level + float(mean @ item))
+            mean = mean + error / total * along
+            covariance = covariance + -1.0 / total * (along[:, None] * along)
+            yield Belief(mean, covariance)
 
     def update_probit(
         self, factors: Array, level: Array | float, liked: Array, noise: Array | float, known: Array | float = 1.0

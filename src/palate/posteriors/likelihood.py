@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal, NamedTuple, TypeVar
 
@@ -114,6 +114,14 @@ class Likelihood(ABC):
     @abstractmethod
     def update(self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array) -> Belief:
         """The belief after one more answer of each user about ``level + factors · z``."""
+
+    def update_each(
+        self, belief: Belief, factors: Array, levels: Array, values: Array, noise: Array
+    ) -> Iterator[Belief]:
+        """The belief about one user after each of n answers, (n, D) and (n,)."""
+        for each in zip(factors, levels, values, noise, strict=True):
+            belief = self.update(belief, *each)
+            yield belief
 
     @abstractmethod
     def pull(self, values: Array, level: Array, noise: Array) -> Array:

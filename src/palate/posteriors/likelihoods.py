@@ -10,6 +10,7 @@ an answer given that; all of any shape.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -38,8 +39,14 @@ class _Linear(Likelihood):
         return Entries(np.ones_like(values), values, np.zeros_like(values))
 
     def update(self, belief: Belief, factors: Array, level: Array | float, values: Array, noise: Array) -> Belief:
-        predicted = level + np.einsum("...d,...d->...", belief.mean, factors)
+        one = belief.mean.ndim == 1
+        predicted = level + (belief.mean @ factors if one else np.einsum("...d,...d->...", belief.mean, factors))
         return belief.update(factors, self._error(values, predicted), noise)
+
+    def update_each(
+        self, belief: Belief, factors: Array, levels: Array, values: Array, noise: Array
+    ) -> Iterator[Belief]:
+        return belief.after_each(factors, levels, self._error(values, np.zeros_like(values)), noise)
 
     def pull(self, values: Array, level: Array, noise: Array) -> Array:
         return self._error(values, level) / noise

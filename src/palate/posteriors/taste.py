@@ -6,7 +6,7 @@ about ``n`` users at once (n, D) and (n, D, D). Everything here takes both.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,6 +95,13 @@ class Taste:
         )
         noise = self.answer_noise(items, of_user)
         return self.likelihood.update(belief, factors, level, values, noise / (weight * self.likelihood.weight(values)))
+
+    def observe_each(
+        self, belief: Belief, items: NDArray[np.intp], values: Array, weights: Array, *, of_user: float = 1.0
+    ) -> Iterator[Belief]:
+        """The belief about one user after each of n answers, (n,): what :meth:`observe` makes of them one by one."""
+        noise = self.answer_noise(items, of_user) / (weights * self.likelihood.weight(values))
+        return self.likelihood.update_each(belief, self.items.factors[items], self.items.level[items], values, noise)
 
     def observe_again(self, belief: Belief, item: int, values: Sequence[float], *, of_user: float = 1.0) -> Belief:
         """The belief after several answers about one item, of a user of whom it holds no other answer about it.
