@@ -271,13 +271,13 @@ def test_settings_that_durability_rests_on(log: LabelLog) -> None:
 def test_a_newer_version_is_refused_and_left_alone(path: Path) -> None:
     LabelLog.open(path).close()
     other = sqlite3.connect(path)
-    other.execute("PRAGMA user_version = 7")
+    other.execute("PRAGMA user_version = 8")
     other.close()
     before = path.read_bytes()
     with pytest.raises(StoreError) as caught:
         LabelLog.open(path)
     assert str(caught.value) == (
-        f"{path} is a label log of version 7; this Palate reads version 6. "
+        f"{path} is a label log of version 8; this Palate reads version 7. "
         "Install a newer Palate, in its checkout: git pull && pip install ."
     )
     assert path.read_bytes() == before
@@ -348,7 +348,7 @@ def test_a_log_of_an_older_version_keeps_its_rows_and_their_places(
                 old.execute(statement)
         with pytest.raises(sqlite3.IntegrityError, match="the label log only grows"):
             old.execute("UPDATE records SET value = 1")
-        assert old.execute("PRAGMA user_version").fetchone() == (6,)
+        assert old.execute("PRAGMA user_version").fetchone() == (7,)
     old.close()
     with LabelLog.open(path) as log:
         assert list(log.records()) == [*kept, event]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from palate.errors import StoreError
+from palate.store import side_tables
 from palate.store.sql_log import SealedRow, SqlLog
 from palate.store.tables import SEALED
 
@@ -30,7 +31,8 @@ class Copied:
 def copy_rows(source: SqlLog, target: SqlLog, *, progress: Callable[[int], None] = lambda _done: None) -> Copied:
     """Make one log the same as another; what is there already is compared, so an interrupted copy is done again.
 
-    Rows are added some at a time, each time all or none. What was erased in the source is erased in the target.
+    Rows are added some at a time, each time all or none. What was erased in the source is erased in the target. The
+    campaigns of the source take the place of those in the target.
 
     Raises:
         StoreError: If the target holds something else, or either cannot be used.
@@ -50,6 +52,8 @@ def copy_rows(source: SqlLog, target: SqlLog, *, progress: Callable[[int], None]
         raise StoreError(f"the target has {target.last_seq:,} rows and the source {rows:,}. Give an empty target.")
     if erased:
         target.take((), erased)  # now that the rows that say so are there
+    tables = side_tables.read_all(source.select)
+    target.together(lambda log: side_tables.replace_all(log.execute, tables))
     return Copied(rows, new, chain.hex())
 
 

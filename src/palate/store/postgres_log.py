@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql
 
 from palate.errors import MissingExtra, OptionError, StoreBusy, StoreError, StoreFull
 from palate.records import Record
-from palate.store import rows
+from palate.store import rows, side_tables
 from palate.store.chain import Head, read_head, write_head
 from palate.store.group import Job
 from palate.store.postgres_schema import prepare
@@ -165,7 +165,8 @@ class PostgresLog(SqlLog):
 
     def _overwrite(self) -> None:
         with self._connected() as connection, _told(self._name):
-            connection.execute("VACUUM (FULL) records")
+            for table in ("records", *side_tables.NAMES):
+                connection.execute(f"VACUUM (FULL) {table}")
             connection.execute("COMMENT ON TABLE records IS NULL")
         self._is_erasing = False
 

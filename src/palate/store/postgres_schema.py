@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy.dialects import postgresql
 
 from palate.errors import NEWER, StoreError
-from palate.store import schema
+from palate.store import schema, side_tables
 from palate.store.schema import VERSION
 from palate.store.tables import records
 from palate.store.transaction import ERASED
@@ -40,6 +40,16 @@ STATEMENTS = (
     "CREATE TRIGGER records_stay BEFORE TRUNCATE ON records EXECUTE FUNCTION records_grow()",
     *(statement.format(whole="bigint", number="double precision") for statement in schema.OUTBOX),
 )
+SIDE = (
+    *(statement.format(whole="bigint", number="double precision") for statement in side_tables.CAMPAIGNS),
+    *(
+        f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS 0"
+        for table, column in (
+            *(("campaigns", "specification"), ("notes", "comment")),
+            *(("leases", name) for name in ("user_id", "item_id", "source", "label_key", "value", "reason")),
+        )
+    ),
+)
 DROPPED = ("DROP TABLE records, topics, outbox", "DROP FUNCTION records_grow()")
 _ALEMBIC = (
     "CREATE TABLE alembic_version (version_num text NOT NULL PRIMARY KEY)",
@@ -61,6 +71,17 @@ UNION ALL SELECT concat_ws(' ', 'child', i.inhrelid::regclass) FROM pg_inherits 
 UNION ALL SELECT concat_ws(' ', 'kind', c.relkind, c.relpersistence, c.relrowsecurity)
     FROM pg_class c WHERE c.oid = %(table)s
 """
+# Of the tables beside it: their columns, and whatever else acts on their rows.
+_BESIDE = """
+SELECT c.relname, f.fact FROM pg_class c CROSS JOIN LATERAL (
+    SELECT concat_ws(' ', 'column', a.attname) AS fact
+        FROM pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL SELECT concat_ws(' ', 'trigger', t.tgname)
+        FROM pg_trigger t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+    UNION ALL SELECT concat_ws(' ', 'rule', r.rulename) FROM pg_rewrite r WHERE r.ev_class = c.oid
+    UNION ALL SELECT concat_ws(' ', 'policy', p.polname) FROM pg_policy p WHERE p.polrelid = c.oid
+) f WHERE c.relname = ANY(%s) AND c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
+"""
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 _TYPES = {"BIGINT": "bigint", "TEXT": "text", "DOUBLE PRECISION": "double precision", "BYTEA": "bytea"}
 
@@ -73,7 +94,8 @@ def _expected() -> set[str]:
     }
     constraints = {"constraint p PRIMARY KEY (seq)", "constraint u UNIQUE (key)", "constraint u UNIQUE (retracts)"}
     triggers = {f"trigger records_grow 27 O {source}", f"trigger records_stay 34 O {source}"}
-    return columns | constraints | triggers | {"kind r p f"}
+    beside = {f"{table} column {column}" for table, columns in side_tables.COLUMNS.items() for column in columns}
+    return columns | constraints | triggers | beside | {"kind r p f"}
 
 
 def other_check(*, slates: bool) -> tuple[str, ...]:
@@ -82,6 +104,9 @@ def other_check(*, slates: bool) -> tuple[str, ...]:
         "ALTER TABLE records DROP CONSTRAINT records_check",
         f"ALTER TABLE records ADD CONSTRAINT records_check CHECK ({schema.says(slates=slates)})",
     )
+
+
+_UP = {5: other_check(slates=True), 6: SIDE}  # what leads from a version to the next
 
 
 def prepare(connection: Any, name: str, *, read_only: bool) -> None:
@@ -97,22 +122,22 @@ def prepare(connection: Any, name: str, *, read_only: bool) -> None:
         with connection.transaction():
             connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(current_schema(), 1346456660))")
             if _table(connection) is None:
-                for statement in (*STATEMENTS, *_ALEMBIC):
+                for statement in (*STATEMENTS, *SIDE, *_ALEMBIC):
                     connection.execute(statement)
         table = _table(connection)
-    if not read_only and _version(connection) == VERSION - 1:
+    if not read_only and _version(connection) in _UP:
         _move_up(connection)
     _check(connection, name, table)
 
 
 def _move_up(connection: Any) -> None:
-    """From the version before, in one transaction; whoever waited meanwhile finds it done."""
+    """From an older version, in one transaction; whoever waited meanwhile finds it done."""
     with connection.transaction():
         connection.execute("LOCK TABLE records IN ACCESS EXCLUSIVE MODE")
-        if _version(connection) == VERSION - 1:
-            for statement in other_check(slates=True):
+        for version in range(_version(connection) or VERSION, VERSION):
+            for statement in _UP[version]:
                 connection.execute(statement)
-            connection.execute(f"UPDATE alembic_version SET version_num = '{VERSION:04d}'")
+        connection.execute(f"UPDATE alembic_version SET version_num = '{VERSION:04d}'")
 
 
 def _table(connection: Any) -> int | None:
@@ -136,12 +161,13 @@ def _check(connection: Any, name: str, table: int | None) -> None:
         raise StoreError(f"{name} has a table records that is no label log. Give another database or schema.")
     if version > VERSION:
         raise StoreError(f"{name} is a label log of version {version}; this Palate reads version {VERSION}. {NEWER}")
-    if version == VERSION - 1:
+    if version in _UP:
         older = f"{name} is a label log of version {version}"
         raise StoreError(f"{older}. Open it once to write, which moves it to version {VERSION}.")
     if version < VERSION:
         raise StoreError(f"{name} has version {version}, which no Palate has written. Restore it from a backup.")
     found = {fact for (fact,) in connection.execute(_FACTS, {"table": table}).fetchall()}
+    found |= {f"{of} {fact}" for of, fact in connection.execute(_BESIDE, [list(side_tables.NAMES)]).fetchall()}
     strange, missing = sorted(found - _expected()), sorted(_expected() - found)
     if strange or missing:
         what = f"it has {strange[0]!r}" if strange else f"it lacks {missing[0]!r}"

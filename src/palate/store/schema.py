@@ -7,10 +7,11 @@ from pathlib import Path
 
 from palate.entities import AnswerKind, Form
 from palate.errors import NEWER, StoreError
+from palate.store import side_tables
 from palate.store.transaction import ERASED
 
 APPLICATION_ID = 0x50414C54  # "PALT", in the file's header: tells our database from anybody's
-VERSION = 6
+VERSION = 7
 
 _KINDS = ", ".join(f"'{kind.value}'" for kind in AnswerKind)
 _FORMS = ", ".join(f"'{form.value}'" for form in Form if form is not Form.PAGE)  # whose answers rate one item each
@@ -133,13 +134,16 @@ STATEMENTS = (
     *(statement.format(whole="INTEGER", number="REAL") + " STRICT" for statement in OUTBOX),
 )
 
+_TYPES = {"whole": "INTEGER", "number": "REAL"}
+SIDE = tuple(one.format(**_TYPES) + " STRICT" * one.startswith("CREATE TABLE") for one in side_tables.CAMPAIGNS)
+
 ALEMBIC = "CREATE TABLE alembic_version (version_num TEXT NOT NULL PRIMARY KEY) STRICT"
 
 
 def make(connection: sqlite3.Connection) -> None:
     """Make the table in an empty file: all of it or, when the process dies, nothing."""
     connection.execute("BEGIN IMMEDIATE")
-    for statement in (*STATEMENTS, ALEMBIC, f"INSERT INTO alembic_version VALUES ('{VERSION:04d}')"):
+    for statement in (*STATEMENTS, *SIDE, ALEMBIC, f"INSERT INTO alembic_version VALUES ('{VERSION:04d}')"):
         connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
@@ -179,9 +183,9 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
         StoreError: If it holds something else.
     """
     found = set(connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master"))
-    expected = {_named(statement) for statement in (*STATEMENTS, ALEMBIC)}
+    expected = {_named(statement) for statement in (*STATEMENTS, *SIDE, ALEMBIC)}
     expected |= {("index", f"sqlite_autoindex_records_{number}", "records", None) for number in (1, 2)}
-    beside = ("alembic_version", "topics", "outbox")
+    beside = ("alembic_version", "topics", "outbox", *side_tables.NAMES)
     expected |= {("index", f"sqlite_autoindex_{name}_1", name, None) for name in beside}
     wrong = sorted(f"{kind} {name}" for kind, name, *_ in found ^ expected)
     if wrong:
@@ -194,4 +198,5 @@ def check(connection: sqlite3.Connection, path: Path) -> None:
 def _named(statement: str) -> tuple[str, str, str, str | None]:
     """A statement as SQLite lists it."""
     _, kind, name = statement.split()[:3]
-    return kind.lower(), name, name if kind == "TABLE" else "records", statement
+    of = statement.partition(" ON ")[2].split()[0] if kind == "INDEX" else "records"
+    return kind.lower(), name, name if kind == "TABLE" else of, statement

@@ -239,7 +239,16 @@ class SqlLog(ABC):
         Args:
             statement: ``{0}`` stands for each value.
         """
-        return self._do(lambda log: log.execute(statement.format(self._mark), values), [])
+        return self._do(lambda log: log.execute(statement, values), [])
+
+    def together(self, run: Callable[[Transaction], T], keys: Sequence[str] = ()) -> T:
+        """Rows, and statements on the tables beside them, in one commit, on the disk before this returns.
+
+        Args:
+            run: Raises before it executes a statement, or not at all: a statement is not undone, as rows are.
+            keys: Of the rows that it looks for.
+        """
+        return self._do(run, keys)
 
     def select(self, statement: str, values: Sequence[object]) -> list[rows.Row]:
         """Read from the tables beside that of the rows; likewise."""
@@ -271,7 +280,14 @@ class SqlLog(ABC):
     def _work(self, jobs: list[Job[Any]], deadline: float) -> None:
         try:
             with self._writing(deadline) as connection:
-                transaction = Transaction(connection, self._sql, self._erasures, clock=self._clock, listed=self._listed)
+                transaction = Transaction(
+                    connection,
+                    self._sql,
+                    self._erasures,
+                    clock=self._clock,
+                    listed=self._listed,
+                    mark=self._mark,
+                )
                 transaction.do(jobs)
                 if transaction.has_erased:
                     self._begin_overwriting(connection)

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from palate.errors import AnswerError, ErasedUser, PalateError, StoreError
 from palate.records import Consent, Content, Erasure, Record, user_digest
-from palate.store import chain, rows
+from palate.store import chain, rows, side_tables
 from palate.store.chain import SALT_BYTES, Head
 from palate.store.group import Job
 from palate.store.rows import Row
@@ -89,6 +89,7 @@ class Transaction:
 
     Args:
         listed: A list of keys as the database takes it.
+        mark: That stands for a value in a statement.
     """
 
     def __init__(
@@ -99,11 +100,13 @@ class Transaction:
         *,
         clock: Callable[[], float],
         listed: Callable[[Sequence[str]], object],
+        mark: str,
     ) -> None:
         self._connection, self._sql, self._erasures, self._clock, self._listed = (
             *(connection, sql, erasures, clock),
             listed,
         )
+        self._mark = mark
         self.before = self.head = head_of(connection, sql)
         self.has_erased = False
         self._known: dict[str, Row | None] = {}
@@ -158,20 +161,25 @@ class Transaction:
             rows.check_same(known, content, retracts)
             return known
         if isinstance(content, Erasure):
-            return self.erase(content, [user for user in self._users() if content.is_of(user)])
+            users = sorted({*self._users(), *side_tables.users_named(self.execute)})
+            return self.erase(content, [user for user in users if content.is_of(user)])
         self._check_not_erased(content)
-        return self._add(content, retracts)
+        record = self._add(content, retracts)
+        if retracts:
+            side_tables.label_taken_back(self.execute, retracts, record.recorded_at)
+        return record
 
     def erasure_of(self, user_id: str) -> Erasure:
         """The erasure of this user that is to be kept."""
         return self._erasures.of(user_id)
 
-    def erase(self, erasure: Erasure, users: Iterable[str]) -> Record:
+    def erase(self, erasure: Erasure, users: Sequence[str]) -> Record:
         """Take from every row of these users what it says, in the one way that the table allows."""
         self._write()
         places = [place for user in users for place in self._connection.execute(self._sql.of_user, (user,)).fetchall()]
         record = self._add(replace(erasure, rows=len(places), key=erasure.key or uuid.uuid4().hex), "")
         self._write()
+        side_tables.erase_users(self.execute, users)
         emptied = [(f"{ERASED}{digest.hex()}", record.seq, seq) for seq, digest in places]
         if emptied:
             self._connection.cursor().executemany(self._sql.erase, emptied)
@@ -199,8 +207,12 @@ class Transaction:
         self._erasures.read(self._connection, self._sql.erasures)
 
     def execute(self, statement: str, values: Sequence[object]) -> list[Row]:
-        """Run a statement on the tables beside that of the rows, and give what it returns."""
-        cursor = self._connection.execute(statement, values)
+        """Run a statement on the tables beside that of the rows, and give what it returns.
+
+        Args:
+            statement: ``{0}`` stands for each value.
+        """
+        cursor = self._connection.execute(statement.format(self._mark), values)
         return cursor.fetchall() if cursor.description else []
 
     def _look_for(self, keys: Sequence[str]) -> None:

@@ -18,7 +18,7 @@ from palate.store.chain import Head
 from palate.store.migrations import older
 from palate.store.schema import ALEMBIC
 
-LATEST = "0006"
+LATEST = "0007"
 
 
 def migrate(connection: sa.Connection, revision: str = LATEST, *, down: bool = False) -> None:
