@@ -25,6 +25,7 @@ from palate.loop.learned import learning_of
 from palate.loop.memory import Memory
 from palate.loop.past import Past
 from palate.loop.taken import check_answer
+from palate.model.counted import is_of_taste
 from palate.model.forget import people_of, without
 from palate.model.labels import joined
 from palate.model.model import Model
@@ -246,7 +247,7 @@ def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> 
     counting = active(rows)
     memory = memory.consented(row.content for row in counting if isinstance(row.content, Consent))
     contents = [row.timed for row in counting if isinstance(row.content, Answer) or row.seq > fitted_seq]
-    answers, refused = _fitting(memory, [one for one in contents if isinstance(one, Answer)])
+    answers, refused = _fitting(memory, filter(is_of_taste, contents))
     memory = memory.tell(answers)
     for kind, run in groupby(contents, type):
         if kind is not Answer:
@@ -280,7 +281,7 @@ def _with(memory: Memory, rows: list[Any], refused: list[str]) -> Memory:
 def _as_fitted(model: Model, records: Iterable[Record], fitted_seq: int) -> Model:
     """A model of an older version, with the labels that its fit was told: the ratings up to a row of the log."""
     before = [row for row in records if row.seq <= fitted_seq]
-    labels = [row.content for row in active(before) if isinstance(row.content, Answer)]
+    labels = [row.content for row in active(before) if is_of_taste(row.content)]
     data, likelihood = Answers(model.answers), model.taste.likelihood
     return replace(model, labels=joined(data, labels, likelihood, model.user_ids, model.catalogue.ids).labels)
 

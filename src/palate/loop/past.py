@@ -15,6 +15,7 @@ from palate.entities import Answer
 from palate.errors import InputError
 from palate.loop.source import Parts
 from palate.loop.taken import T, check_answer, check_attributes, check_events
+from palate.model.counted import is_of_taste
 from palate.model.model import Model
 from palate.records import Attribute, Consent, Event, Record
 from palate.store.protocol import LabelStore, active
@@ -92,7 +93,7 @@ def taken(model: Model, rows: Iterable[Record], fitted_seq: int) -> tuple[Parts,
     for row in active(rows):
         one = row.timed
         try:
-            if isinstance(one, Answer):
+            if is_of_taste(one):
                 told.append(check_answer(model, one))
             elif row.seq > fitted_seq and isinstance(one, Event):
                 seen += check_events(model, [one])

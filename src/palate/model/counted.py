@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import numpy as np
 
 from palate.acquisition.oracle_choice import Action
 from palate.entities import Answer, Form
+from palate.entities.provenance import TASTE
 from palate.oracles.pseudo_labels import is_pseudo, weight_of
 from palate.posteriors.likelihood import Likelihood
 
@@ -67,6 +69,11 @@ def counted(answers: Iterable[Answer], rated: Callable[[str], float | None]) -> 
             standing.pop(answer.subject, None)
             standing[answer.subject] = after
     return list(standing.values())
+
+
+def is_of_taste(content: object) -> TypeGuard[Answer]:
+    """Whether this is an answer about somebody's taste, and not about a property of the item, which moves no belief."""
+    return isinstance(content, Answer) and content.provenance.subject == TASTE
 
 
 def is_repeat(answer: Answer) -> bool:

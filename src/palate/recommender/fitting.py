@@ -15,11 +15,12 @@ from palate.arrays import Progress
 from palate.datasets.tables import Dataset
 from palate.datasets.views import with_attributes
 from palate.encoders.protocol import Encoder, not_here
-from palate.entities import USER, Answer
+from palate.entities import USER
 from palate.errors import InputError, OptionError
 from palate.loop.checkpoint import Checkpoint
 from palate.loop.memory import Memory
 from palate.loop.taken import check_answer
+from palate.model.counted import is_of_taste
 from palate.model.fit import fit_model
 from palate.posteriors import likelihoods
 from palate.posteriors.likelihood import Likelihood
@@ -76,7 +77,7 @@ def fitted(
     contents = [row.timed for row in active(rows)]
     events = [one for one in contents if isinstance(one, Event)]
     attributes = [one for one in contents if isinstance(one, Attribute)]
-    answers = [one for one in contents if isinstance(one, Answer)]
+    answers = list(filter(is_of_taste, contents))
     last = rows[-1].seq if rows else 0
     known = with_attributes(data, attributes)
     taught = [one for one in answers if one.key not in held_back]

@@ -29,6 +29,7 @@ from palate.loop.checkpoint import Checkpoint
 from palate.loop.drift import Drift, drift
 from palate.loop.memory import Memory
 from palate.loop.past import Past
+from palate.model.counted import is_of_taste
 from palate.oracles.pseudo_labels import is_pseudo
 from palate.random import derive_rng
 from palate.recommender import versions
@@ -48,7 +49,7 @@ def drift_of(live: Live, last: int, confidence: float) -> Drift:
     """Whether what people said in the last rows is told worse than before (:meth:`palate.Recommender.drift`)."""
     memory, end = live.now().memory, live.checkpoint.last_seq
     rows = active(live.log.records(max(0, end - last)))
-    return drift(memory, [one for row in rows if isinstance(one := row.timed, Answer)], confidence=confidence)
+    return drift(memory, [one for row in rows if is_of_taste(one := row.timed)], confidence=confidence)
 
 
 def refit(live: Live, data: Dataset | None, given: Mapping[str, Any]) -> None:
@@ -98,7 +99,7 @@ def _held_back(live: Live, share: float) -> list[Answer]:
     """Some of the ratings that came since the last fit; none where they are few."""
     now = live.checkpoint
     rows = [row for row in active(live.log.records(now.fitted_seq)) if row.seq <= now.last_seq]
-    labels = [row.content for row in rows if isinstance(row.content, Answer) and not is_pseudo(row.content)]
+    labels = [row.content for row in rows if is_of_taste(row.content) and not is_pseudo(row.content)]
     labels = [label for label in labels if label.value is not None]
     n = min(int(share * len(labels)), MOST_HELD_BACK)
     if n < LEAST_HELD_BACK:

@@ -11,8 +11,8 @@ from itertools import islice
 import numpy as np
 
 from palate.arrays import Array
-from palate.entities import Answer
 from palate.errors import ModelFolderError
+from palate.model.counted import is_of_taste
 from palate.oracles.pseudo_labels import is_pseudo
 from palate.recommender import versions
 from palate.recommender.recommender import Recommender
@@ -63,7 +63,7 @@ def beside(live: Recommender, version: str) -> Recommender:
 def judged(live: Recommender, other: Recommender, after_seq: int) -> Judged:
     """Both models on what users rated since a row of the log, as if they had not been told."""
     rows = list(islice(live._live.log.records(after_seq), MOST_ROWS))
-    labels = [row.content for row in active(rows) if isinstance(row.content, Answer) and not is_pseudo(row.content)]
+    labels = [row.content for row in active(rows) if is_of_taste(row.content) and not is_pseudo(row.content)]
     taken = [Record(0, label, 0.0, retracts=label.key) for label in labels if label.value is not None]
     memories = [of.learner.memory.retracted(taken) for of in (other, live)] if taken else []
     both = [label for label in labels if all(versions.is_rating(label, memory.fitted) for memory in memories)]
