@@ -34,6 +34,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
             {"loop"},
             {"learner"},
             {"recommender"},
+            {"campaign"},
             {"evaluation", "testing", "service", "client"},
             {"cli"},
         ),

@@ -11,6 +11,8 @@
     │   ├── ErasedUser           a row about a user who was erased and has not come back
     │   ├── OptionError          an unknown name or a value out of range
     │   ├── ConsentError         something a user has not allowed
+    │   ├── CampaignError        a campaign, or a lease of one, that does not take this now
+    │   │   └── UnknownCampaign  one that is not there
     │   └── ModelFolderError     a saved model that cannot be trusted or read
     ├── MissingExtra             an optional library is not installed
     ├── FetchError               a data set could not be had
@@ -76,6 +78,25 @@ class OptionError(InputError):
 
 class ConsentError(InputError):
     """Something that a user was asked about and has not allowed."""
+
+
+class CampaignError(InputError):
+    """A campaign, or a lease of one, that does not take this now.
+
+    Attributes:
+        code: A word for programs, such as ``campaign_closed``.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class UnknownCampaign(CampaignError):
+    """A campaign or a lease that is not there."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"there is no such {what}. Give the id of one that is there.", f"unknown_{what}")
 
 
 class ModelFolderError(InputError):
