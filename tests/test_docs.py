@@ -92,7 +92,9 @@ def test_the_leak_test_that_is_shown_passes() -> None:
     run_page(page)
 
 
-@pytest.mark.parametrize(("name", "least"), [("log", 6), ("application", 5), ("change", 4), ("store", 6)])
+@pytest.mark.parametrize(
+    ("name", "least"), [("log", 6), ("application", 5), ("change", 4), ("store", 6), ("campaigns", 5)]
+)
 @pytest.mark.usefixtures("_elsewhere")
 def test_the_pages_on_keeping_do_what_they_show(name: str, least: int) -> None:
     page = DOCS / f"{name}.md"

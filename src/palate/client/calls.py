@@ -127,6 +127,43 @@ class Calls:
         return Call("GET", ("users", user_id, "profile"), pick="interests")
 
     @staticmethod
+    def make_campaign(campaign: Mapping[str, Any]) -> Call:
+        return Call("POST", ("campaigns",), body=_keyed(campaign), pick="campaign")
+
+    @staticmethod
+    def campaigns() -> Call:
+        return Call("GET", ("campaigns",), pick="campaigns")
+
+    @staticmethod
+    def campaign(id: str) -> Call:
+        return Call("GET", ("campaigns", id))
+
+    @staticmethod
+    def set_campaign_state(id: str, state: str) -> Call:
+        return Call("POST", ("campaigns", id, "state"), body={"state": state}, pick="campaign")
+
+    @staticmethod
+    def next_questions(campaign: str, k: int, held: Sequence[str]) -> Call:
+        return Call("GET", ("next",), {"campaign": campaign, "k": k} | ({"held": ",".join(held)} if held else {}))
+
+    @staticmethod
+    def answer(lease_id: str, value: float | str, key: str | None, more: Mapping[str, Any]) -> Call:
+        said = {"kind": value} if isinstance(value, str) else {"value": value}
+        return Call("POST", ("labels",), body=_keyed({"lease_id": lease_id, **said, "key": key, **more}), pick="labels")
+
+    @staticmethod
+    def release(lease_id: str) -> Call:
+        return Call("POST", ("leases", lease_id, "release"))
+
+    @staticmethod
+    def extend(lease_id: str) -> Call:
+        return Call("POST", ("leases", lease_id, "extend"))
+
+    @staticmethod
+    def note(lease_id: str, flag: bool, comment: str, key: str | None) -> Call:
+        return Call("POST", ("leases", lease_id, "notes"), body=_keyed({"key": key, "flag": flag, "comment": comment}))
+
+    @staticmethod
     def user_token(user_id: str, seconds: float) -> Call:
         return Call("POST", ("users", user_id, "tokens"), body={"seconds": seconds}, pick="token")
 

@@ -107,6 +107,54 @@ class Client:
         """Interest in each category."""
         return list(self._do(Calls.profile(user_id)))
 
+    def make_campaign(self, campaign: Mapping[str, Any]) -> Row:
+        """Make a labelling job; its fields are those of ``POST /v1/campaigns``."""
+        return dict(self._do(Calls.make_campaign(campaign)))
+
+    def campaigns(self) -> list[Row]:
+        """Every labelling job, the last first."""
+        return list(self._do(Calls.campaigns()))
+
+    def campaign(self, id: str) -> Row:
+        """A labelling job and how far it is: ``campaign`` and ``progress``."""
+        return dict(self._do(Calls.campaign(id)))
+
+    def set_campaign_state(self, id: str, state: str) -> Row:
+        """Make it ``open``, ``paused`` or ``closed``."""
+        return dict(self._do(Calls.set_campaign_state(id, state)))
+
+    def next_questions(self, campaign: str, k: int = 1, *, held: Sequence[str] = ()) -> Row:
+        """The questions that are this annotator's: ``leases``, or why there are none: ``done``.
+
+        Args:
+            held: Ids of leases that were not looked at yet, which may be replaced by better ones.
+        """
+        return dict(self._do(Calls.next_questions(campaign, k, held)))
+
+    def answer(self, lease_id: str, value: float | str, *, key: str | None = None, **more: Any) -> Row:
+        """Keep the answer to a question that is this annotator's; returns its row once it is on the server's disk.
+
+        Args:
+            value: A rating or the place of an option; or ``unknown``, ``no-opinion`` or ``skipped``.
+            key: As of :meth:`tell`.
+            more: ``answered_at``, ``reason``.
+        Raises:
+            ServiceError: If the service refuses it, or is not reached in time.
+        """
+        return dict(self._do(Calls.answer(lease_id, value, key, more))[0])
+
+    def release(self, lease_id: str) -> Row:
+        """Give a question back."""
+        return dict(self._do(Calls.release(lease_id)))
+
+    def extend(self, lease_id: str) -> Row:
+        """Hold a question as long again from now."""
+        return dict(self._do(Calls.extend(lease_id)))
+
+    def note(self, lease_id: str, *, flag: bool = False, comment: str = "", key: str | None = None) -> Row:
+        """Flag a question, and say what is wrong with it."""
+        return dict(self._do(Calls.note(lease_id, flag, comment, key)))
+
     def user_token(self, user_id: str, *, seconds: float = 3_600.0) -> str:
         """A token with which a browser may act as this user."""
         return str(self._do(Calls.user_token(user_id, seconds)))
@@ -198,6 +246,42 @@ class AsyncClient:
     async def profile(self, user_id: str) -> list[Row]:
         """:meth:`Client.profile`."""
         return list(await self._do(Calls.profile(user_id)))
+
+    async def make_campaign(self, campaign: Mapping[str, Any]) -> Row:
+        """:meth:`Client.make_campaign`."""
+        return dict(await self._do(Calls.make_campaign(campaign)))
+
+    async def campaigns(self) -> list[Row]:
+        """:meth:`Client.campaigns`."""
+        return list(await self._do(Calls.campaigns()))
+
+    async def campaign(self, id: str) -> Row:
+        """:meth:`Client.campaign`."""
+        return dict(await self._do(Calls.campaign(id)))
+
+    async def set_campaign_state(self, id: str, state: str) -> Row:
+        """:meth:`Client.set_campaign_state`."""
+        return dict(await self._do(Calls.set_campaign_state(id, state)))
+
+    async def next_questions(self, campaign: str, k: int = 1, *, held: Sequence[str] = ()) -> Row:
+        """:meth:`Client.next_questions`."""
+        return dict(await self._do(Calls.next_questions(campaign, k, held)))
+
+    async def answer(self, lease_id: str, value: float | str, *, key: str | None = None, **more: Any) -> Row:
+        """:meth:`Client.answer`."""
+        return dict((await self._do(Calls.answer(lease_id, value, key, more)))[0])
+
+    async def release(self, lease_id: str) -> Row:
+        """:meth:`Client.release`."""
+        return dict(await self._do(Calls.release(lease_id)))
+
+    async def extend(self, lease_id: str) -> Row:
+        """:meth:`Client.extend`."""
+        return dict(await self._do(Calls.extend(lease_id)))
+
+    async def note(self, lease_id: str, *, flag: bool = False, comment: str = "", key: str | None = None) -> Row:
+        """:meth:`Client.note`."""
+        return dict(await self._do(Calls.note(lease_id, flag, comment, key)))
 
     async def user_token(self, user_id: str, *, seconds: float = 3_600.0) -> str:
         """:meth:`Client.user_token`."""

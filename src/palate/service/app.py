@@ -16,9 +16,10 @@ from starlette.exceptions import HTTPException
 from palate._version import __version__
 from palate.errors import OptionError, PalateError
 from palate.recommender import Recommender
-from palate.service import item_routes, label_routes, model_routes, probe_routes, user_routes
+from palate.service import campaign_routes, item_routes, label_routes, model_routes, probe_routes, user_routes
 from palate.service.access import Door
 from palate.service.bodies import Attributes, Consent, Event, ItemIn, Label, TokenIn, TrialIn
+from palate.service.campaign_bodies import CampaignIn, LeaseLabel, NoteIn, StateIn
 from palate.service.faults import HTTPFault, of_error, of_parameters, of_validation
 from palate.service.gate import Gate
 from palate.service.keys import ADMIN_VARIABLE, KeyRing
@@ -93,7 +94,7 @@ def create_app(
     app.state.tenants, app.state.settings, app.state.metrics = tenants, settings, metrics
     app.state.traces = traces
     app.state.door, app.state.stopping, app.state.log = Door(tenants, settings), False, log
-    for routes in (label_routes, user_routes, item_routes, model_routes, probe_routes):
+    for routes in (label_routes, user_routes, item_routes, campaign_routes, model_routes, probe_routes):
         app.router.routes.extend(routes.router.routes)  # one flat list, which a test walks
     app.router.routes.extend(user_routes.bare.routes)
     app.router.routes.extend(pages.router.routes)
@@ -150,7 +151,19 @@ def _described(app: FastAPI) -> dict[str, Any]:
     if app.openapi_schema is None:
         found = FastAPI.openapi(app)
         schemas = found["components"]["schemas"]
-        for kind in (Label, Event, ItemIn, Attributes, TokenIn, Consent, TrialIn):
+        for kind in (
+            Label,
+            LeaseLabel,
+            Event,
+            ItemIn,
+            Attributes,
+            TokenIn,
+            Consent,
+            TrialIn,
+            CampaignIn,
+            StateIn,
+            NoteIn,
+        ):
             schema = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))
             schemas[kind.__name__] = schema

@@ -16,6 +16,7 @@ from pydantic_core import to_json
 
 from palate.errors import (
     AnswerError,
+    CampaignError,
     ConsentError,
     DataError,
     ErasedUser,
@@ -28,6 +29,7 @@ from palate.errors import (
     OptionError,
     PalateError,
     StoreError,
+    UnknownCampaign,
     UnknownItem,
 )
 
@@ -142,6 +144,8 @@ def of_error(error: PalateError) -> HTTPFault:
         return HTTPFault(
             409, "key_taken", "the log holds something else under this key. Send it under a key of its own.", "key"
         )
+    if isinstance(error, CampaignError):
+        return HTTPFault(404 if isinstance(error, UnknownCampaign) else 409, error.code, message, field)
     kinds: tuple[tuple[type[PalateError], int, str], ...] = (
         (UnknownItem, 404, "unknown_item"),
         (ErasedUser, 409, "erased_user"),

@@ -9,7 +9,7 @@ import polars as pl
 from fastapi import APIRouter, Depends, Request, Response
 
 from palate.datasets.media import UnreadableMedia, media_of
-from palate.entities import CATEGORY, CATEGORY_SEPARATOR, IMAGE, ITEM, TEXT
+from palate.entities import AUDIO, CATEGORY, CATEGORY_SEPARATOR, IMAGE, ITEM, TEXT
 from palate.errors.checks import normalise_id
 from palate.model.catalogue import Catalogue
 from palate.model.titles import as_said, year_of
@@ -20,6 +20,13 @@ from palate.service.item_bodies import DetailsOut, DetailsQuery, ItemsOut, Searc
 from palate.service.routing import FAULTS, answered, body_of, described, many, query_of, read_query
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/items", tags=["items"])
+SOUNDS = {
+    b"RIFF": "audio/wav",
+    b"ID3": "audio/mpeg",
+    b"\xff\xfb": "audio/mpeg",
+    b"fLaC": "audio/flac",
+    b"OggS": "audio/ogg",
+}
 IMAGES = {b"\x89PNG": "image/png", b"\xff\xd8\xff": "image/jpeg", b"RIFF": "image/webp"}
 SHOWN_TEXT = 2_000  # characters of an item's text
 _ITEM = {"item_id": "i900", "title": "A new one", "category": "new"}
@@ -54,12 +61,15 @@ async def get_image(
     item_id: PathId, caller: Annotated[Caller, Depends(Allow("service", "annotator", "user"))]
 ) -> Response:
     """The image of an item, where there is one."""
-    tenant = caller.tenant
-    raw = await tenant.changes.run(lambda: _image(tenant.fitted.catalogue, item_id, tenant.settings.images))
-    kind = next((kind for magic, kind in IMAGES.items() if raw[: len(magic)] == magic), None)
-    if kind is None:
-        raise not_found("image")
-    return Response(raw, media_type=kind)
+    return await _media(caller, item_id, IMAGE, IMAGES)
+
+
+@router.get("/{item_id}/audio", responses={200: {"content": {kind: {} for kind in SOUNDS.values()}}, **FAULTS})
+async def get_audio(
+    item_id: PathId, caller: Annotated[Caller, Depends(Allow("service", "annotator", "user"))]
+) -> Response:
+    """The sound of an item, where there is one."""
+    return await _media(caller, item_id, AUDIO, SOUNDS)
 
 
 @router.put("", responses=described(ItemsOut), openapi_extra=body_of(ITEMS.schema(), _ITEM))
@@ -112,12 +122,26 @@ def _details(catalogue: Catalogue, place: int, has_images: bool) -> dict[str, An
     }
 
 
-def _image(catalogue: Catalogue, item_id: str, folder: Path | None) -> bytes:
-    """The bytes of an image inside the folder; none where there is no such, or no folder."""
-    if folder is None or item_id not in catalogue or IMAGE not in catalogue.table.columns:
+async def _media(caller: Caller, item_id: str, column: str, kinds: dict[bytes, str]) -> Response:
+    """An image or a sound, if it is of a kind that is sent.
+
+    Raises:
+        HTTPFault: 404 if there is none.
+    """
+    tenant = caller.tenant
+    raw = await tenant.changes.run(lambda: _read(tenant.fitted.catalogue, item_id, column, tenant.settings.images))
+    kind = next((kind for magic, kind in kinds.items() if raw[: len(magic)] == magic), None)
+    if kind is None:
+        raise not_found(column)
+    return Response(raw, media_type=kind)
+
+
+def _read(catalogue: Catalogue, item_id: str, column: str, folder: Path | None) -> bytes:
+    """The bytes of a file inside the folder; none where there is no such, or no folder."""
+    if folder is None or item_id not in catalogue or column not in catalogue.table.columns:
         return b""
     place = catalogue.position(item_id)
-    media = media_of(catalogue.table[[place]], IMAGE, folder)
+    media = media_of(catalogue.table[[place]], column, folder)
     try:
         return b"" if media is None else media.read(0)
     except UnreadableMedia:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Sequence
 from typing import Annotated, Any
@@ -14,10 +15,13 @@ from palate.entities.provenance import Provenance
 from palate.errors import AnswerError, PalateError
 from palate.errors.checks import keys_of, normalise_id
 from palate.loop.taken import check_answer
+from palate.model.counted import is_of_taste
 from palate.records import Event as SeenEvent
 from palate.records import Record
 from palate.service.access import Allow, Caller
 from palate.service.bodies import EVENTS, LABELS, Event, EventsOut, Label, LabelsOut, PathId, TakenBack
+from palate.service.campaign_bodies import LEASE_LABELS
+from palate.service.campaign_routes import submit
 from palate.service.faults import HTTPFault, not_found, of_error
 from palate.service.lanes import Kept
 from palate.service.question_ids import origin_of
@@ -25,6 +29,7 @@ from palate.service.routing import answered, body_of, described, many, with_link
 from palate.vocabulary import normal_word
 
 CHANNEL = "http"
+_OF_LEASE = re.compile(rb'"lease_id"\s*:')
 AT_ONCE = 100  # labels of a batch that are looked at without a break
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1", tags=["labels"])
 _LABEL = {"key": "k1", "user_id": "ann", "item_id": "i1", "kind": "rating", "value": 4}
@@ -34,12 +39,19 @@ _EVENT = {"key": "e1", "user_id": "ann", "item_id": "i1", "event": "click"}
 
 
 @router.post(
-    "/labels", responses=with_links(described(LabelsOut), **_NEXT), openapi_extra=body_of(LABELS.schema(), _LABEL)
+    "/labels",
+    responses=with_links(described(LabelsOut), **_NEXT),
+    openapi_extra=body_of({"anyOf": [*LABELS.schema()["anyOf"], *LEASE_LABELS.schema()["anyOf"]]}, _LABEL),
 )
 async def post_labels(
     request: Request, caller: Annotated[Caller, Depends(Allow("service", "annotator", "user"))]
 ) -> Response:
-    """Keep one answer or several, all or none. 200 once they are synced; the same again changes nothing."""
+    """Keep one answer or several, all or none. 200 once they are synced; the same again changes nothing.
+
+    An annotator who was given a question (``GET /v1/next``) sends its ``lease_id`` in the place of what it is about.
+    """
+    if _OF_LEASE.search(await request.body()):
+        return answered({"labels": _rows(await submit(await many(request, LEASE_LABELS), caller, CHANNEL))})
     given: list[Label] = await many(request, LABELS)
     model = caller.tenant.fitted
     answers: list[Answer] = []
@@ -126,6 +138,8 @@ async def delete_label(
 
     def undo() -> list[Record]:
         try:
+            if not is_of_taste(answer):
+                return [tenant.recommender.log.retract(answer.key)]
             return [tenant.recommender.undo(answer.user_id, answer.key)]
         except AnswerError:  # taken back before, or by a call at the same time
             return [record]

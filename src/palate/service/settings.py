@@ -55,7 +55,7 @@ class Settings:
         origins: Where browsers reach the pages, such as ``https://films.example``; none: at this machine's own
             addresses. Nothing that a browser sends with a session is taken from anywhere else.
         embed_in: Origins whose pages may show Palate's in a frame; none: nobody's.
-        images: Folder in which the paths of the items' images start; None: no images.
+        images: Folder in which the paths of the items' images and sounds start; None: neither.
     """
 
     host: str = "127.0.0.1"

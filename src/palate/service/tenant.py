@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
+from palate.campaign import Campaigns, Submission
 from palate.entities import Answer
 from palate.errors import OlderLog, PalateError
 from palate.learner import Learner
@@ -21,6 +22,7 @@ from palate.recommender import Recommender
 from palate.recommender.refitting import Refits
 from palate.recommender.trials import beside
 from palate.records import Event, Record
+from palate.service.asking import Asking
 from palate.service.kept import KeptAnswers
 from palate.service.keys import KeyRing
 from palate.service.lanes import Kept, LabelLane, ScoreLane
@@ -73,6 +75,7 @@ class Tenant:
         threads = settings.scorers or settings.threads
         self.scores = ScoreLane(threads=threads, room=settings.waiting_scores, seconds=settings.wait_seconds)
         self.finds = ScoreLane(threads=1, room=settings.waiting_scores, seconds=settings.wait_seconds)  # titles
+        self.asks = ScoreLane(threads=1, room=settings.waiting_scores, seconds=60.0)  # what annotators are given
         self.changes = ScoreLane(threads=1, room=16, seconds=60.0)  # exports, erasures, items, models
         self._model_stamp, self.seq = recommender.stamp()
         self._looking_fault = ""
@@ -92,6 +95,16 @@ class Tenant:
         if isinstance(self.scoring, Scoring):
             return self.scoring
         return Scoring(self.recommender, self.ring, self.settings.fresh_seconds)
+
+    @cached_property
+    def campaigns(self) -> Campaigns:
+        """Labelling jobs. They value pairs here, as lists are drawn here, and read the log for it when one is begun."""
+        return Campaigns(self.recommender)
+
+    @cached_property
+    def asking(self) -> Asking:
+        """Who is given which pair."""
+        return Asking(self.campaigns, self.asks, self.settings.waiting_labels)
 
     def _given(self, store: str) -> dict[str, object]:
         """What a scoring process is told at its start."""
@@ -165,7 +178,7 @@ class Tenant:
             self._webhooks.close()
         if isinstance(self.scoring, Scorers):
             self.scoring.stop()  # before the lane, which waits for it
-        for lane in (self.scores, self.finds, self.changes):
+        for lane in (self.scores, self.finds, self.asks, self.changes):
             lane.close()
         if isinstance(self.scoring, Scorers):
             self.scoring.close()
@@ -231,6 +244,10 @@ class Tenant:
     async def tell(self, answers: Sequence[Answer]) -> list[Kept]:
         """Keep answers, all or none; returns once they are synced."""
         return self._counted("label", await self.labels.keep(self.recommender.tell, answers))
+
+    async def submit(self, labels: Sequence[Submission]) -> list[Kept]:
+        """Keep annotators' labels with their leases, all or none."""
+        return self._counted("label", await self.labels.keep(self.campaigns.submit, labels))
 
     async def see(self, events: Sequence[Event]) -> list[Kept]:
         """Keep events, all or none."""
