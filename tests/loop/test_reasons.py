@@ -392,12 +392,12 @@ OTHERS = [
 def test_answers_of_every_form_add_up_to_the_taste(kind: str) -> None:
     best = 5.0 if kind == "ratings" else 1.0
     of = tell(learner(kind).tell(OTHERS), {"i002": best, "i050": 1.0 if kind == "ratings" else 0.0})
-    state, view = of.state("newcomer"), of.memory.view("newcomer")
+    state, only = of.state("newcomer"), learner(kind).tell(OTHERS).state("newcomer")
     assert [move.answer.form for move in state.moves] == [answer.form for answer in OTHERS]
     exact = {"ratings": 1e-9, "likes": 0.5}[kind]  # what a like moves is said to first order
-    np.testing.assert_allclose(pulls(view, state).sum(0), state.belief.mean, atol=exact)
-    only = learner(kind).tell(OTHERS).state("newcomer")
-    np.testing.assert_allclose(pulls(view, only).sum(0), only.belief.mean, atol=1e-9)
+    with of.memory.view("newcomer") as view:
+        np.testing.assert_allclose(pulls(view, state).sum(0), state.belief.mean, atol=exact)
+        np.testing.assert_allclose(pulls(view, only).sum(0), only.belief.mean, atol=1e-9)
 
 
 def test_ratings_of_somebody_whose_noise_is_their_own_add_up_too() -> None:
@@ -409,9 +409,8 @@ def test_ratings_of_somebody_whose_noise_is_their_own_add_up_too() -> None:
     used = learner("events").tell([Answer("newcomer", item, AnswerKind.RATING, 1.0) for item in ("i001", "i050")])
     start, state = used.model.taste.start, used.state("newcomer")
     background = state.belief.covariance @ start.natural
-    np.testing.assert_allclose(
-        pulls(used.memory.view("newcomer"), state).sum(0) + background, state.belief.mean, atol=1e-10
-    )
+    with used.memory.view("newcomer") as view:
+        np.testing.assert_allclose(pulls(view, state).sum(0) + background, state.belief.mean, atol=1e-10)
 
 
 @pytest.mark.parametrize("answer", OTHERS, ids=lambda answer: answer.form.value)
@@ -478,7 +477,8 @@ def test_an_answer_is_told_as_it_was_given(kind: str, value: float, verb: str) -
     state = told.state("newcomer")
     evidence = evidence_of(of.model, state, told.memory.history("newcomer"))
     shown = shown_of(of, [of.model.catalogue.position(item) for item in topic(of, "jazz")[3:8]], evidence)
-    parts = like_parts(of.model, told.memory.view("newcomer"), state, shown.items, evidence)
+    with told.memory.view("newcomer") as view:
+        parts = like_parts(of.model, view, state, shown.items, evidence)
     said = [reason.text() for reason in assigned(candidates(shown, parts)) if reason.kind is Kind.ANSWERS]
     assert said and all(text.startswith(verb) for text in said), said
 

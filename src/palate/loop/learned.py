@@ -9,6 +9,7 @@ what the fit was told (:attr:`palate.model.model.Model.labels`) is taken out of 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, NamedTuple
@@ -271,9 +272,11 @@ def solve(learning: Learning, sums: Mapping[int, Sums]) -> Solved:
     return Solved(places, means, spread.values, told[:, : len(learning.levels)])
 
 
-def as_others_say(model: Model, sums: Mapping[int, Sums]) -> Model:
-    """The model of the fit, with some items as others than a user have taught them."""
+@contextmanager
+def as_others_say(model: Model, sums: Mapping[int, Sums]) -> Iterator[Model]:
+    """The model of the fit, with some items as others than a user have taught them, while the block runs."""
     learning = learning_of(model)
     solved = solve(learning, dict(sorted(sums.items())))
     spread = Spread(learning.items.spread.form, solved.spread)
-    return model.learnt(learning.items.moved(solved.places, solved.means, spread), model.catalogue)
+    with model.moved_items.moved(solved.places, solved.means, spread) as items:
+        yield model.learnt(items, model.catalogue)

@@ -6,7 +6,8 @@ holds can be left there (:mod:`palate.loop.past`), so that nobody is in memory o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any, cast
@@ -180,18 +181,23 @@ class Memory:
         if held.state is not None and same:
             return held.state
         try:
-            state = replay.replay(as_others_say(self.fitted, others), self.source_of(user_id, held.parts))
+            with as_others_say(self.fitted, others) as model:
+                state = replay.replay(model, self.source_of(user_id, held.parts))
             check_sound((state.belief, state.exposure))
         except Exception as error:  # noqa: BLE001 - under the items of the fit it is sound
             self.guard.fell_back(user_id, error)
             return held.fitted
         return state
 
-    def view(self, user_id: str) -> Model:
-        """The model under which a user's state is made: the items that they answered as others have taught them."""
+    @contextmanager
+    def view(self, user_id: str) -> Iterator[Model]:
+        """The model under which a user's state is made, while the block runs: the items that they answered as others
+        have taught them.
+        """
         user_id = normalise_id(user_id, USER)
         others = others_say(self, user_id, self.held(user_id, self.parts(user_id)), self.learnt)
-        return as_others_say(self.fitted, others) if others else self.fitted
+        with as_others_say(self.fitted, others) if others else nullcontext(self.fitted) as model:
+            yield model
 
     def knows(self, user_id: str) -> bool:
         """Whether anything is held about a user."""

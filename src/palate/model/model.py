@@ -35,7 +35,7 @@ from palate.posteriors.choices import Draw, Options, drawn
 from palate.posteriors.concepts import Concept, Concepts
 from palate.posteriors.content_part import ContentPart, Rows
 from palate.posteriors.forgetting import Forgetting
-from palate.posteriors.items import Items
+from palate.posteriors.items import Items, MovedItems
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.population import Population
 from palate.posteriors.prior import Prior
@@ -113,6 +113,11 @@ class Model:
     def learnt(self, items: Items, catalogue: Catalogue) -> Model:
         """With items that have learnt since the fit. All that is made of its people and of histories stays as it is."""
         return replace(self, taste=replace(self.taste, items=items), catalogue=catalogue, fitted=self.fitted or self)
+
+    @cached_property
+    def moved_items(self) -> MovedItems:
+        """The items, of which a few can lie elsewhere for a while."""
+        return MovedItems(self.taste.items)
 
     @cached_property
     def out_of_lists(self) -> NDArray[np.intp]:

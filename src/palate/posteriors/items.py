@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
+from threading import RLock
 from typing import Literal
 
 import numpy as np
@@ -159,3 +162,35 @@ class Items:
         mean = self.level + belief.score(self.factors)
         second = augmented_moments(belief.mean, belief.covariance)
         return mean, belief.variance(self.factors) + self.spread.expected(second) + self.noise
+
+
+class MovedItems:
+    """Items of which a few lie elsewhere for a while, without a copy of all for each time: at a million items that copy
+    takes longer than all the rest of a user's update. Safe to share between threads, which wait for each other.
+    """
+
+    def __init__(self, items: Items) -> None:
+        self._items, self._lock, self._is_lent = items, RLock(), False
+        self._own: Items | None = None
+
+    @contextmanager
+    def moved(self, places: NDArray[np.intp], means: Array, spread: Spread) -> Iterator[Items]:
+        """:meth:`Items.moved`, good while the block runs."""
+        with self._lock:
+            if self._is_lent:  # by this very thread
+                yield self._items.moved(places, means, spread)
+                return
+            base = self._items
+            if self._own is None:
+                self._own = base.moved(places[:0], means[:0], Spread(spread.form, spread.values[:0]))
+            items = copy(self._own)
+            object.__setattr__(items, "spread", replace(base.spread, places=places, moved=spread.values))
+            items.level[places], items.factors[places] = means[:, 0], means[:, 1:]
+            items.answer_noise[places] = base.noise[places] + spread.expected(np.eye(means.shape[1]))
+            self._is_lent = True
+            try:
+                yield items
+            finally:
+                self._is_lent = False
+                for name in ("level", "factors", "answer_noise"):
+                    getattr(items, name)[places] = getattr(base, name)[places]

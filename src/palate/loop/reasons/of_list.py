@@ -34,7 +34,8 @@ def reasons_for(
     parts = met_parts(scores, memory.learnt.since, shown, evidence, familiarity)
     parts += know_parts(scores, shown, evidence, familiarity)
     if not model.taste.likelihood.events_only or model.list_model is None:
-        parts += like_parts(model, memory.view(user_id), state, shown, evidence)
+        with memory.view(user_id) as view:
+            parts += like_parts(model, view, state, shown, evidence)
     return assigned(candidates(Shown(model, shown, evidence, titles_of(model, shown, evidence), act_of(model)), parts))
 
 
