@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from palate import Recommender
@@ -24,6 +25,7 @@ PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch":
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
 SETTLED = 280  # milliseconds after which a second press is meant
 CLICKABLE = 400  # of a click
+SERIOUS = ("serious", "critical")
 
 HOSTILE = [
     "<img src=x onerror=window.fired=1>",
@@ -164,6 +166,14 @@ class Person:
     def unsent(self) -> int:
         """Answers in the browser's storage."""
         return int(self.page.evaluate("Object.keys(localStorage).filter((k) => k.startsWith('palate.out.')).length"))
+
+
+def usable(page: Page) -> None:
+    """axe finds nothing serious, and nothing is wider than the screen."""
+    page.evaluate("Promise.all(document.getAnimations().map(one => one.finished))")  # what fades in is there
+    found = Axe().run(page).response["violations"]
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in SERIOUS] == []
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 def watch(page: Page, into: list[str]) -> None:

@@ -89,7 +89,7 @@ AT_HOME_IN = {
     "opentelemetry": ("service/",),
     "httpx": ("client/",),
     "psycopg": ("store/",),
-    "matplotlib": ("evaluation/",),
+    "matplotlib": ("evaluation/", "service/pages/"),
     "seaborn": ("evaluation/",),
     "typer": ("cli/",),
     "rich": ("cli/",),

@@ -65,6 +65,14 @@ MAY: dict[str, str] = {
     "POST /v1/models/{version}/trial": "admin",
     "GET /v1/items/search": "admin service annotator user",
     "GET /metrics": "admin service",
+    "GET /operate/answers": "admin service",
+    "GET /operate/learning": "admin service",
+    "GET /operate/asked": "admin service",
+    "GET /operate/erasures": "admin service",
+    "GET /operate/keys": "admin",
+    "POST /operate/keys": "admin",
+    "POST /operate/keys/{id}/revoke": "admin",
+    "GET /operate/export/{format}": "admin",
 }
 SENT: dict[str, Any] = {
     "POST /v1/labels": lambda: label("au-1"),
@@ -77,6 +85,8 @@ SENT: dict[str, Any] = {
     "POST /v1/campaigns/{campaign_id}/state": lambda: {"state": "paused"},
     "POST /v1/leases/{lease_id}/notes": lambda: {"key": "au-6", "flag": True},
     "PUT /v1/items": lambda: {"item_id": "au-item", "title": "One"},
+    "POST /operate/keys": lambda: {"role": "annotator"},
+    "POST /operate/keys/{id}/revoke": lambda: {},
 }
 
 

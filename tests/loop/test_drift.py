@@ -11,7 +11,7 @@ import pytest
 from palate import Answer, Learner, Recommender, rate
 from palate.datasets import planted_world
 from palate.datasets.planted import PlantedWorld
-from palate.loop.drift import drift, losses
+from palate.loop.drift import drift, foretold, losses
 
 TURN = 60  # answers before a taste turns, and after
 
@@ -38,6 +38,17 @@ def answers_of(world: PlantedWorld, row: int, *, turns: bool) -> list[Answer]:
     return found
 
 
+def expected_of(learner: Learner, answer: Answer) -> float:
+    """Of an answer, the mean over the levels by their chances."""
+    state, model = learner.state(answer.user_id), learner.model
+    item = model.catalogue.position(answer.item_id)
+    factors, levels = model.taste.items.factors[item], np.array(model.scale.levels)
+    mean = model.taste.items.level[item] + factors @ state.belief.mean
+    variance = factors @ state.belief.covariance @ factors + model.taste.items.answer_noise[item]
+    chances = model.taste.likelihood.level_chances(levels, np.array([mean]), np.array([variance]))[0]
+    return float(chances @ levels)
+
+
 def test_the_loss_of_an_answer_is_of_what_was_known_before_it(world: PlantedWorld, learner: Learner) -> None:
     answers = answers_of(world, 4, turns=False)[:8]
     found = losses(learner.tell(answers).memory, "new4")
@@ -50,6 +61,20 @@ def test_the_loss_of_an_answer_is_of_what_was_known_before_it(world: PlantedWorl
         variance = factors @ state.belief.covariance @ factors + model.taste.items.answer_noise[item]
         chances = model.taste.likelihood.level_chances(levels, np.array([mean]), np.array([variance]))[0]
         assert loss == pytest.approx(-np.log(chances[levels == answer.value].item()))
+
+
+def test_the_error_of_an_answer_is_of_what_was_known_before_it_and_beside_it_of_nothing(
+    world: PlantedWorld, learner: Learner
+) -> None:
+    answers = answers_of(world, 5, turns=False)[:6]
+    found = foretold(learner.tell(answers).memory, "new5")
+    for told, one in enumerate(found):
+        expected, at_start = (expected_of(learner.tell(known), one.answer) for known in (answers[:told], []))
+        assert (one.error, one.error_at_start) == (
+            pytest.approx(abs(expected - one.answer.value)),  # type: ignore[operator]
+            pytest.approx(abs(at_start - one.answer.value)),  # type: ignore[operator]
+        )
+    assert found[0].error == found[0].error_at_start
 
 
 def test_who_turns_is_told_and_who_does_not_is_not(world: PlantedWorld, learner: Learner) -> None:

@@ -9,14 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, expect
 
-from tests.browser import DESKTOP, PHONE, Person, answers_in, pages_of
+from tests.browser import DESKTOP, PHONE, Person, answers_in, pages_of, usable
 from tests.served import Process
 
 pytestmark = pytest.mark.browser
-SERIOUS = ("serious", "critical")
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +29,6 @@ def desktop(chromium: Browser, service: Process) -> Iterator[Person]:
     yield person
     person.context.close()
     assert person.errors == []
-
-
-def usable(page: Page) -> None:
-    """axe finds nothing serious, and nothing is wider than the screen."""
-    page.evaluate("Promise.all(document.getAnimations().map(one => one.finished))")  # what fades in is there
-    found = Axe().run(page).response["violations"]
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in SERIOUS] == []
-    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
 @pytest.mark.parametrize(("options", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])

@@ -3,38 +3,51 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from palate.service.pages import render, words
+from palate.service.pages.staff_words import STAFF_WORDS
 from palate.service.pages.words import HTML_LANGUAGES, LANGUAGES, WORDS, language_of
 
 PAGES = Path(render.__file__).parent
 PLACE = re.compile(r"\{\w+\}")
 
 
-def test_every_language_has_every_sentence_with_the_same_places() -> None:
-    english = WORDS["en"]
-    assert set(WORDS) == set(LANGUAGES) == set(HTML_LANGUAGES)
-    for language, sentences in WORDS.items():
+@pytest.mark.parametrize("words", [WORDS, STAFF_WORDS], ids=["of users", "of staff"])
+def test_every_language_has_every_sentence_with_the_same_places(words: Mapping[str, Mapping[str, str]]) -> None:
+    english = words["en"]
+    assert set(words) == set(LANGUAGES) == set(HTML_LANGUAGES)
+    for language, sentences in words.items():
         assert sentences.keys() == english.keys(), language
         for name, text in sentences.items():
             assert text.strip() == text != ""
             assert sorted(PLACE.findall(text)) == sorted(PLACE.findall(english[name])), (language, name)
-    chinese = [name for name, text in WORDS["zh"].items() if not re.search("[\u4e00-\u9fff]", text)]
+    chinese = [name for name, text in words["zh"].items() if not re.search("[\u4e00-\u9fff]", text)]
     assert chinese == []
 
 
-def test_what_the_pages_say_is_in_the_catalogue_and_nothing_else_is() -> None:
+STAFF = {"operate", "sign_in", "tables"}  # templates and scripts
+BOTH = {"base", "dom", "http", "kept", "outbox", "press", "titles"}
+MADE = {  # of two parts
+    "of users": {f"way_{form}" for form in ("rate", "group", "pick", "pair", "concept")},
+    "of staff": {f"role_{role}" for role in ("admin", "service", "annotator")} | {"title_operate", "text_operate"},
+}
+
+
+@pytest.mark.parametrize(("words", "of"), [(WORDS, "of users"), (STAFF_WORDS, "of staff")], ids=["users", "staff"])
+def test_what_the_pages_say_is_in_the_catalogue_and_nothing_else_is(
+    words: Mapping[str, Mapping[str, str]], of: str
+) -> None:
     files = [*PAGES.glob("templates/*.html"), *PAGES.glob("static/*.js")]
-    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    ours = [path for path in files if path.stem in BOTH or (path.stem in STAFF) == (of == "of staff")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in ours)
     named = set(re.findall(r"\bwords\.(\w+)", text))
-    assert named <= set(WORDS["en"])
-    quoted = set(re.findall(r'"(\w+)"', text)) | {
-        f"way_{form}" for form in ("rate", "group", "pick", "pair", "concept")
-    }
-    assert {name for name in WORDS["en"] if name not in named | quoted} == set()
+    assert named - set(words["en"]) == (set() if of == "of users" else {"to_me", "to_questions"})  # a user's navigation
+    quoted = set(re.findall(r'"(\w+)"', text)) | MADE[of]
+    assert {name for name in words["en"] if name not in named | quoted} == set()
 
 
 def test_no_template_or_script_holds_a_sentence_of_its_own() -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -90,28 +90,49 @@ def drift(memory: Memory, answers: Sequence[Answer], *, confidence: float = CONF
     return Drift(_of_all(all_of, confidence), users, len(all_of), mean)
 
 
+class Foretold(NamedTuple):
+    """A rating, and how well the model told it from what it knew before.
+
+    Attributes:
+        loss: ``−log P`` of the answer, in nats.
+        error: Between the rating and what was expected, absolute, in the unit of the ratings.
+        error_at_start: The same, had the user said nothing since the fit.
+    """
+
+    answer: Answer
+    loss: float
+    error: float
+    error_at_start: float
+
+
 def losses(memory: Memory, user_id: str) -> list[tuple[Answer, float]]:
     """The ratings that a user gave since the fit, in order, and the loss of each before it was told."""
+    return [(one.answer, one.loss) for one in foretold(memory, user_id)]
+
+
+def foretold(memory: Memory, user_id: str) -> list[Foretold]:
+    """The ratings that a user gave since the fit, in order, each as the model told it before it was told."""
     model, of = memory.fitted, memory.source(user_id)
     standing = what_counts(model, of.row, of.answers)
-    state = begun(model, of, standing, done_since(model, of, standing))
+    state = start = begun(model, of, standing, done_since(model, of, standing))
     found = []
     for one in standing:
         state = until(model, state, one.answer.answered_at)
         if one.answer.form is Form.RATE and one.answer.value is not None and one.is_real:
-            found.append((one.answer, _loss(model, state, one.answer.item_id, one.answer.value)))
+            (chance, error), (_, at_start) = (_chance_and_error(model, known, one.answer) for known in (state, start))
+            found.append(Foretold(one.answer, float(-np.log(max(chance, _LEAST_CHANCE))), error, at_start))
         state = moved(model, state, one)
     return found
 
 
-def _loss(model: Model, state: UserState, item_id: str, value: float) -> float:
-    item = np.array([model.catalogue.position(item_id)])
+def _chance_and_error(model: Model, state: UserState, answer: Answer) -> tuple[float, float]:
+    item, value = np.array([model.catalogue.position(answer.item_id)]), float(answer.value or 0.0)
     items, levels = model.taste.items, model.level_values
     mean = items.level[item] + state.belief.score(items.factors[item])
     variance = state.belief.variance(items.factors[item]) + model.taste.answer_noise(item, state.noise)
     chances = model.taste.likelihood.level_chances(levels, mean, variance)[0]
     level = min(int(np.searchsorted(levels, value)), len(levels) - 1)
-    return float(-np.log(max(float(chances[level]), _LEAST_CHANCE)))
+    return float(chances[level]), abs(float(chances @ levels) - value)
 
 
 def _of_all(rows: Sequence[tuple[Answer, float]], confidence: float) -> Change | None:

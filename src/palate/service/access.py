@@ -72,9 +72,10 @@ class Door:
         return self.refuse(request)
 
     def session(self, request: Request) -> tuple[Principal, float] | None:
-        """Whose session a browser has, and when it ends; None if it has none that is good."""
+        """Whose session a browser has, a user's or that of the holder of a key, and when it ends; None without one."""
         cookie = request.cookies.get(SESSION_COOKIE, "")
-        found = (tenant.ring.who_until(cookie, SESSION) for tenant in self._tenants.values() if cookie)
+        rings = [tenant.ring for tenant in self._tenants.values()] if cookie else []
+        found = (ring.who_until(cookie, SESSION) or ring.staff_until(cookie) for ring in rings)
         return next(filter(None, found), None)
 
     def holder(self, request: Request, token: str) -> tuple[Principal, float]:
@@ -85,6 +86,15 @@ class Door:
         """
         found = (tenant.ring.who_until(token) for tenant in self._tenants.values())
         return next(filter(None, found), None) or self.refuse(request)
+
+    def key_holder(self, request: Request, key: str) -> Principal:
+        """Whose key it is; a user's token is none.
+
+        Raises:
+            HTTPFault: As :meth:`refuse` does.
+        """
+        found = filter(None, (tenant.ring.who(key) for tenant in self._tenants.values()))
+        return next((one for one in found if one.role != "user"), None) or self.refuse(request)
 
     def count_new(self, request: Request) -> None:
         """Somebody who starts without a token.

@@ -25,7 +25,7 @@ from palate.service.gate import Gate
 from palate.service.keys import ADMIN_VARIABLE, KeyRing
 from palate.service.logs import RequestLog
 from palate.service.metrics import Metrics
-from palate.service.pages import routes as pages
+from palate.service.pages import operate_routes, routes, staff_routes
 from palate.service.settings import Settings
 from palate.service.tenant import Tenant
 from palate.service.traces import Traces
@@ -94,10 +94,10 @@ def create_app(
     app.state.tenants, app.state.settings, app.state.metrics = tenants, settings, metrics
     app.state.traces = traces
     app.state.door, app.state.stopping, app.state.log = Door(tenants, settings), False, log
-    for routes in (label_routes, user_routes, item_routes, campaign_routes, model_routes, probe_routes):
-        app.router.routes.extend(routes.router.routes)  # one flat list, which a test walks
+    contract = (label_routes, user_routes, item_routes, campaign_routes, model_routes, probe_routes)
+    for part in (*contract, routes, staff_routes, operate_routes):
+        app.router.routes.extend(part.router.routes)  # one flat list, which a test walks
     app.router.routes.extend(user_routes.bare.routes)
-    app.router.routes.extend(pages.router.routes)
     _say_faults(app)
     app.add_middleware(Gate, settings=settings, metrics=metrics, log=log, traces=traces)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]

@@ -33,7 +33,7 @@ ADMIN_VARIABLE = "PALATE_ADMIN_KEY"
 WEBHOOK_VARIABLE = "PALATE_WEBHOOK_SECRET"
 SHORTEST = 22  # characters of an admin key that is given: 128 bits in base64
 _PREFIX, _TOKEN = "palate_", "palateuser."
-SESSION = "session"  # the purpose of a signature
+SESSION, STAFF = "session", "staff"  # purposes of a signature: a user's session, that of the holder of a key
 _READ_SECONDS = 1.0  # between two looks at keys.json
 _LONGEST = 2_000  # characters of a key that is looked at
 
@@ -272,13 +272,21 @@ class KeyRing:
         if presented.startswith(_TOKEN):
             found = self.who_until(presented)
             return None if found is None else found[0]
-        digest, now = _digest(presented), self._clock()
-        if hmac.compare_digest(digest, self._admin):
-            return Principal(self._tenant, "admin", ADMIN, ADMIN)
-        key = self._of(presented.removeprefix(_PREFIX).partition("_")[0])
-        if key is None or not hmac.compare_digest(digest, key.digest) or not key.is_good(now):
+        digest = _digest(presented)
+        for id in (ADMIN, presented.removeprefix(_PREFIX).partition("_")[0]):
+            holder = self._holder(id)
+            if holder is not None and hmac.compare_digest(digest, holder[1]):
+                return holder[0]
+        return None
+
+    def _holder(self, id: str) -> tuple[Principal, str] | None:
+        """Who holds the key of an id, and its digest; None if it opens nothing."""
+        if id == ADMIN:
+            return Principal(self._tenant, "admin", ADMIN, ADMIN), self._admin
+        key = self._of(id)
+        if key is None or not key.is_good(self._clock()):
             return None
-        return Principal(self._tenant, key.role, key.id, key.name, source=key.source or key.name)
+        return Principal(self._tenant, key.role, key.id, key.name, source=key.source or key.name), key.digest
 
     def token(self, user_id: str, *, seconds: float, key: str) -> tuple[str, float]:
         """A token with which a browser may act as one user, and when it ends.
@@ -299,6 +307,31 @@ class KeyRing:
         """
         payload = _packed([self._tenant, user_id, round(ends, 3), key])
         return f"{payload}.{self.sign(SESSION, payload)}"
+
+    def staff_session(self, key: str, *, ends: float) -> str:
+        """What a browser's cookie holds, with which it may do what the holder of a key may, until that key is dead.
+
+        Args:
+            key: Id of the key, which is good.
+            ends: Seconds since the epoch.
+        """
+        holder = self._holder(key)
+        assert holder is not None, "only the holder of a key gets a session for it"
+        payload = _packed([self._tenant, round(ends, 3)])
+        return f"{STAFF}.{key}.{payload}.{self.sign(STAFF, payload, key, holder[1])}"
+
+    def staff_until(self, presented: str) -> tuple[Principal, float] | None:
+        """Whose session this is, of the holders of keys, and when it ends; None if it is nobody's."""
+        parts = presented[:_LONGEST].split(".")
+        holder = self._holder(parts[1]) if len(parts) == 4 and parts[0] == STAFF else None
+        if holder is None:
+            return None
+        _, key, payload, signature = parts
+        right = self.sign(STAFF, payload, key, holder[1])  # of the key's digest too: another key, another session
+        if not hmac.compare_digest(signature.encode(errors="replace"), right.encode()):
+            return None
+        tenant, ends = _unpacked(payload)
+        return (holder[0], ends) if tenant == self._tenant and self._clock() < ends else None
 
     def who_until(self, presented: str, purpose: str = "token") -> tuple[Principal, float] | None:
         """Which user holds a token, or a session, and when it ends; None if nobody does."""

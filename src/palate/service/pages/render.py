@@ -12,15 +12,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from pydantic_core import to_json
 
+from palate.service.pages.staff_words import STAFF_WORDS
 from palate.service.pages.words import HTML_LANGUAGES, LANGUAGES, WORDS
 
 _HERE = Path(__file__).parent
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 # Scripts and styles from this server alone, none inline; strings never become HTML (trusted types).
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'; frame-ancestors "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "connect-src 'self'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "
+    "trusted-types 'none'; frame-ancestors "
 )
+OF_STAFF = ("sign_in", "operate")  # pages with words of their own
 _COMMON = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 
 
@@ -77,6 +80,6 @@ def _data(document: object) -> Markup:
 
 def page(name: str, language: str, **values: Any) -> str:
     """A page in a language; whatever is put into it is escaped."""
-    words = WORDS[language]
+    words = (STAFF_WORDS if name in OF_STAFF else WORDS)[language]
     facts = {"words": words, "language": language, "html_language": HTML_LANGUAGES[language], "languages": LANGUAGES}
     return _environment().get_template(f"{name}.html").render(**facts, static=f"/static/{version()}", **values)

@@ -1,11 +1,11 @@
-"""The pages for a user: questions beside a list, what is known of them, and the same inside another site's page."""
+"""The pages for a user, sessions of users and of the holders of keys, and what every page has in common."""
 
 from __future__ import annotations
 
 import secrets
 import time
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request, Response
 from pydantic import Field
@@ -29,6 +29,7 @@ FORMS = (Form.RECALL, Form.RATE, Form.GROUP, Form.PICK, Form.PAIR, Form.CONCEPT)
 PUBLIC = (  # no key: they tell nothing of anybody, or look at the session themselves
     "GET /",
     "GET /me",
+    "GET /operate",
     "GET /embed",
     "GET /embed.js",
     "GET /favicon.ico",
@@ -36,28 +37,33 @@ PUBLIC = (  # no key: they tell nothing of anybody, or look at the session thems
     "POST /session",
     "DELETE /session",
 )
+OPENS = {"annotate": ("annotator",), "operate": ("admin", "service")}  # roles for whom a page of staff is
+STAFF_SECONDS = 12 * 3_600.0  # of a session of the holder of a key: a day's work
 _YEAR = 365 * 86_400
 _SHOWN_ITEMS = 10  # of the list
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, include_in_schema=False)
 
 
-class SessionIn(Strict):
-    """Who wants a session: the holder of a token or, without one, somebody new."""
+_Secret = Annotated[str, Field(min_length=1, max_length=2_000)]
 
-    token: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
+
+class SessionIn(Strict):
+    """Who wants a session: the holder of a token, or of a key for a page; without either, somebody new."""
+
+    token: _Secret | None = None
+    key: _Secret | None = None
+    page: Literal["annotate", "operate"] = "annotate"
 
 
 @router.get("/")
 async def get_home(request: Request) -> Response:
     """Questions and the list; to whoever has no session, the way to one."""
-    found = request.app.state.door.session(request)
+    found, settings = _user(request), request.app.state.settings
     if found is None:
-        settings = request.app.state.settings
-        return _shown(request, "welcome", visitors=settings.visitors and len(request.app.state.tenants) == 1)
+        return shown(request, "welcome", visitors=settings.visitors and len(request.app.state.tenants) == 1)
     principal, ends = found
-    response = _shown(request, "user", **_facts(request, principal))
-    settings = request.app.state.settings
+    response = shown(request, "user", **_facts(request, principal))
     if principal.user_id.startswith(VISITOR) and ends - time.time() < settings.visitor_seconds / 2:
         _remember(request, response, principal, time.time() + settings.visitor_seconds)
     return response
@@ -66,10 +72,10 @@ async def get_home(request: Request) -> Response:
 @router.get("/me")
 async def get_me(request: Request) -> Response:
     """What is known of the user, and what they may do with it."""
-    found = request.app.state.door.session(request)
+    found = _user(request)
     if found is None:
         return Response(status_code=303, headers={"location": "/"})
-    return _shown(request, "me", **_facts(request, found[0]))
+    return shown(request, "me", **_facts(request, found[0]))
 
 
 @router.get("/embed")
@@ -79,7 +85,7 @@ async def get_embed(request: Request) -> Response:
     if not frames:
         raise not_found("page")
     tenant = next(iter(request.app.state.tenants.values()))
-    return _shown(request, "embed", frames=frames, **_facts(request, None, tenant))
+    return shown(request, "embed", frames=frames, **_facts(request, None, tenant))
 
 
 @router.get("/embed.js")
@@ -111,10 +117,12 @@ async def get_session(caller: Annotated[Caller, Depends(Allow("user"))]) -> Resp
 
 @router.post("/session")
 async def post_session(request: Request) -> Response:
-    """A session for the holder of a user's token; for somebody new, where the service takes visitors."""
+    """A session for the holder of a user's token or of a key; for somebody new, where the service takes visitors."""
     door = request.app.state.door
     door.check_origin(request)
     given = SessionIn.model_validate_json(await raw_body(request))
+    if given.key is not None:
+        return _staff(request, given.key.strip(), given.page)
     if given.token is None:
         principal, ends = _visitor(request)
     else:
@@ -133,6 +141,22 @@ async def delete_session(request: Request) -> Response:
     return response
 
 
+def _user(request: Request) -> tuple[Principal, float] | None:
+    """Which user has a session in this browser, and when it ends."""
+    found = request.app.state.door.session(request)
+    return found if found is not None and found[0].role == "user" else None
+
+
+def _staff(request: Request, key: str, page: str) -> Response:
+    principal = request.app.state.door.key_holder(request, key)
+    if principal.role not in OPENS[page]:
+        raise forbidden(f"a key of the role {principal.role} does not open this page.")
+    ends = time.time() + STAFF_SECONDS
+    response = answered({"role": principal.role, "expires_at": ends})
+    _remember(request, response, principal, ends)
+    return response
+
+
 def _visitor(request: Request) -> tuple[Principal, float]:
     state = request.app.state
     if not state.settings.visitors or len(state.tenants) > 1:
@@ -146,9 +170,12 @@ def _visitor(request: Request) -> tuple[Principal, float]:
 def _remember(request: Request, response: Response, principal: Principal, ends: float) -> None:
     """In a cookie that no script reads and no other site sends."""
     ring = request.app.state.tenants[principal.tenant].ring
+    of_user = principal.role == "user"
     response.set_cookie(
         SESSION_COOKIE,
-        ring.session(principal.user_id, ends=ends, key=principal.key),
+        ring.session(principal.user_id, ends=ends, key=principal.key)
+        if of_user
+        else ring.staff_session(principal.key, ends=ends),
         max_age=max(1, int(ends - time.time())),
         path="/",
         httponly=True,
@@ -161,7 +188,7 @@ def _is_secure(request: Request) -> bool:
     return any(origin.startswith("https:") for origin in request.app.state.settings.origins)
 
 
-def _shown(request: Request, name: str, *, frames: Sequence[str] = (), **values: Any) -> Response:
+def shown(request: Request, name: str, *, frames: Sequence[str] = (), **values: Any) -> Response:
     """A page in the language of its reader, who may have chosen one."""
     asked = request.query_params.get("language", "")
     header = request.headers.get("accept-language", "")

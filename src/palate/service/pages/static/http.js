@@ -46,8 +46,8 @@ export async function call(method, path, body, options) {
   }
 }
 
-/** The bytes of an image, as an address for this page alone. */
-export async function image(path) {
+/** The bytes of an image or a sound, as an address for this page alone. */
+export async function bytes(path) {
   return URL.createObjectURL(await (await send("GET", path)).blob());
 }
 

@@ -15,7 +15,7 @@ export class Outbox {
   constructor(user, on) {
     this.user = user;
     this.on = on;
-    this.prefix = `palate.out.${user}.`;
+    this.prefix = `palate.out.${encodeURIComponent(user)}:`; // no user's prefix begins with another's
     this.memory = new Map(); // where the browser keeps nothing
     this.isKept = true;
     this.ended = false;
@@ -67,6 +67,7 @@ export class Outbox {
     this.keep({ op: "undo", key });
   }
 
+  /** Keep a label, an undo, or any other call, which bears being sent twice, and send it in its turn. */
   keep(entry) {
     this.last = Math.max(Date.now(), this.last + 1);
     const name = `${this.prefix}${String(this.last).padStart(15, "0")}.${entry.label?.key ?? entry.key}`;
@@ -142,15 +143,19 @@ export class Outbox {
     this.on.state("sent");
   }
 
-  /** Labels that follow each other go together; taking one back goes alone, in its turn. */
+  /** Labels that follow each other go together; anything else goes alone, in its turn. */
   firstOf(waiting, size) {
-    if (waiting[0].op === "undo") return waiting.slice(0, 1);
-    const end = waiting.findIndex((entry) => entry.op === "undo");
+    if (waiting[0].op !== "label") return waiting.slice(0, 1);
+    const end = waiting.findIndex((entry) => entry.op !== "label");
     return waiting.slice(0, Math.min(size, end < 0 ? waiting.length : end));
   }
 
   async send(batch) {
     if (batch[0].op === "label") return (await call("POST", "/v1/labels", batch.map((entry) => entry.label))).labels;
+    if (batch[0].op === "call") {
+      await call(batch[0].method, batch[0].path, batch[0].body);
+      return [];
+    }
     try {
       await call("DELETE", `/v1/labels/${encodeURIComponent(batch[0].key)}`);
     } catch (error) {

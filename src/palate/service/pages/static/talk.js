@@ -3,38 +3,38 @@
 import { by, el, facts, notice, say, words } from "./dom.js";
 import { showCard, showText } from "./cards.js";
 import { call, details, newKey } from "./http.js";
+import { History, store, stored } from "./kept.js";
 import { showList } from "./list.js";
 import { Outbox } from "./outbox.js";
+import { watchPresses } from "./press.js";
 
 const READY = 2; // questions fetched at once: the next is there before the answer
 const RESERVE = 20; // items to rate, for when the connection is lost
 const RENEW = 8; // answers after which the reserve is fetched anew
-const AGAIN = 350; // milliseconds in which a second click is the same one
-const YOUNG = 250; // milliseconds of a card in which a key was meant for the one before
 const UNDOABLE = 10; // answers that can be taken back
 
 const now = () => Date.now() / 1000;
 const path = (rest) => `/v1/users/${encodeURIComponent(facts.user)}/${rest}`;
-const history = `palate.history.${facts.user}`;
 
 const done = new Set(); // what was asked, of the answers since the page was opened
-let outbox, ready = [], reserve = [], current = null, shown = null;
-let askedAt = 0, shownAt = -Infinity, lastIgnored = -Infinity, sinceReserve = Infinity, kept = 0, given = 0, refreshing = null, refreshAgain = false, awaited = false;
+let outbox, past, ready = [], reserve = [], current = null, shown = null;
+let askedAt = 0, shownAt = -Infinity, sinceReserve = Infinity, kept = 0, given = 0, refreshing = null, refreshAgain = false, awaited = false;
 
 export function begin({ onEnd = signInAgain } = {}) {
   kept = facts.told ?? 0;
+  past = new History(`palate.history.${facts.user}`, UNDOABLE);
   outbox = new Outbox(facts.user, { delivered, refused, state: (name) => showState(name, onEnd) });
   by("undo").addEventListener("click", undo);
   by("name-one").addEventListener("click", nameOne);
-  by("help").addEventListener("click", () => by("keys").showModal());
-  document.querySelector(".asking").addEventListener("click", onceOnly, true);
-  document.addEventListener("keydown", onKey);
+  watchPresses(document.querySelector(".asking"), {
+    shownAt: () => shownAt,
+    press: (key) => shown?.press(key),
+    own: { z: undo, n: nameOne, "?": () => by("keys").showModal() },
+  });
   addEventListener("storage", onOtherWindow);
-  by("keys-on").checked = stored("palate.keys") !== "off";
-  by("keys-on").addEventListener("change", (event) => store("palate.keys", event.target.checked ? "on" : "off"));
   by("form").value = [...by("form").options].some((one) => one.value === stored("palate.form")) ? stored("palate.form") : "best";
   by("form").addEventListener("change", otherForm);
-  by("undo").disabled = !past().length;
+  by("undo").disabled = !past.all().length;
   by("list-hint").textContent = kept ? "" : words.list_first;
   outbox.flush();
   refresh();
@@ -132,7 +132,7 @@ function next() {
 
 function show(question) {
   const isFirst = shown === null && kept === 0;
-  const named = past().some((one) => one.question.form === "recall");
+  const named = past.all().some((one) => one.question.form === "recall");
   current = question;
   askedAt = now();
   shownAt = performance.now();
@@ -165,7 +165,8 @@ function answered(question, said) {
   if (label.form === "words") delete label.item_id;
   else if (question.question_id) label.question_id = question.question_id;
   if (question.others.length) label.others = question.others;
-  remember({ keys: [label.key], question: { ...question, reserve: false } });
+  past.push({ keys: [label.key], question: { ...question, reserve: false } });
+  by("undo").disabled = false;
   notice("");
   sinceReserve += 1;
   done.add(subject(question));
@@ -180,11 +181,11 @@ function answered(question, said) {
 function delivered(entry, rows) {
   if (entry.op === "label") {
     kept += rows.some((row) => !row.repeated) ? 1 : 0;
-    const all = past();
+    const all = past.all();
     const one = all.find((each) => each.keys[0] === entry.label.key);
     if (one && rows.length > 1) {
       one.keys = rows.map((row) => row.key); // words may name several
-      store(history, JSON.stringify(all));
+      past.keep(all);
     }
   }
   if (entry.op === "undo") kept = Math.max(0, kept - 1);
@@ -194,8 +195,8 @@ function delivered(entry, rows) {
 
 function refused(entry, error) {
   if (entry.op !== "label") return;
-  store(history, JSON.stringify(past().filter((one) => one.keys[0] !== entry.label.key)));
-  by("undo").disabled = !past().length;
+  past.drop(entry.label.key);
+  by("undo").disabled = !past.all().length;
   notice(entry.label.form === "words" ? words.words_none : say("refused", { why: error.message }));
   if (entry.label.form === "words") {
     nameOne();
@@ -206,11 +207,9 @@ function refused(entry, error) {
 }
 
 function undo() {
-  const all = past();
-  const last = all.pop();
+  const last = past.pop();
   if (!last) return;
-  store(history, JSON.stringify(all));
-  by("undo").disabled = !all.length;
+  by("undo").disabled = !past.all().length;
   given += 1;
   done.delete(subject(last.question));
   for (const key of last.keys) outbox.undo(key);
@@ -220,37 +219,7 @@ function undo() {
   by("status").textContent = words.undone;
 }
 
-// ---- what is remembered in this browser ----
-
-function stored(name) {
-  try {
-    return localStorage.getItem(name);
-  } catch {
-    return null;
-  }
-}
-
-function store(name, value) {
-  try {
-    localStorage.setItem(name, value);
-  } catch {
-    // without storage nothing can be taken back after a reload
-  }
-}
-
-/** Answers that can be taken back, oldest first. */
-function past() {
-  try {
-    return JSON.parse(stored(history) ?? "[]");
-  } catch {
-    return [];
-  }
-}
-
-function remember(one) {
-  store(history, JSON.stringify([...past(), one].slice(-UNDOABLE)));
-  by("undo").disabled = false;
-}
+// ---- other windows ----
 
 function onOtherWindow(event) {
   if (!event.key?.startsWith(outbox.prefix)) return;
@@ -259,7 +228,7 @@ function onOtherWindow(event) {
     notice(words.other_tab);
     next();
   }
-  by("undo").disabled = !past().length;
+  by("undo").disabled = !past.all().length;
   if (!event.newValue) refresh(); // it was sent
   showState(outbox.count ? "sending" : "sent");
 }
@@ -288,29 +257,4 @@ function showState(name, onEnd) {
 
 function signInAgain(text) {
   notice(text, " ", el("a", { href: "/" }, words.session_again));
-}
-
-// ---- keys and clicks ----
-
-/** A double click is one answer, also where the next card has its button in the same place. */
-function onceOnly(event) {
-  if (!event.detail || event.target.closest("summary") || event.timeStamp - Math.max(shownAt, lastIgnored) > AGAIN) return;
-  lastIgnored = event.timeStamp;
-  event.stopPropagation();
-  event.preventDefault();
-}
-
-function onKey(event) {
-  const isTyping = event.target.closest("input:not([type=checkbox]), textarea, select");
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || event.isComposing || by("keys").open) return;
-  if (isTyping) {
-    if (event.key === "Escape") by("question").focus();
-    return;
-  }
-  if (event.key === "Enter" && event.target.closest("button, a, summary")) return; // its own key
-  if (event.key.length === 1 && !by("keys-on").checked) return;
-  const own = { z: undo, n: nameOne, "?": () => by("keys").showModal() }[event.key];
-  if (own) own();
-  else if (performance.now() - shownAt < YOUNG || !shown?.press(event.key)) return;
-  event.preventDefault();
 }

@@ -1,7 +1,7 @@
 // What an item looks like, wherever it is shown.
 
 import { el } from "./dom.js";
-import { image } from "./http.js";
+import { bytes } from "./http.js";
 
 /** What an item is called, and what else is known of it. */
 export function titleOf(item) {
@@ -11,7 +11,7 @@ export function titleOf(item) {
 export function picture(item, side) {
   if (!item.has_image) return null;
   const shown = el("img", { alt: "", class: side, width: 96, height: 142 });
-  image(`/v1/items/${encodeURIComponent(item.item_id)}/image`).then(
+  bytes(`/v1/items/${encodeURIComponent(item.item_id)}/image`).then(
     (address) => (shown.src = address),
     () => shown.remove(),
   );

@@ -1,0 +1,189 @@
+"""The whole way of an operator in a browser: signed in with a key, on a phone and a desktop, by keyboard alone."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+
+from palate.service.keys import KeyRing
+from tests.browser import DESKTOP, PHONE, pages_of, usable, watch
+from tests.served import Process
+
+pytestmark = pytest.mark.browser
+PARTS = ("versions", "answers-shown", "learning-shown", "drift-shown", "asked-shown", "keys-shown", "erasures-shown")
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    with pages_of(tmp_path_factory.mktemp("operate") / "model", visitors=False, wrong_keys_per_minute=10_000) as found:
+        for user in range(8):
+            questions = json.loads(found.get(f"/v1/users/p{user}/questions?k=6")[1])["questions"]
+            labels = [
+                {
+                    "key": f"{user}-{place}",
+                    "user_id": f"p{user}",
+                    "item_id": one["item_id"],
+                    "value": 1 + (user + place) % 5,
+                }
+                | {"question_id": one["question_id"]}
+                for place, one in enumerate(questions)
+            ]
+            assert found.call("POST", "/v1/labels", labels)[0] == 200
+        yield found
+
+
+@pytest.fixture
+def context(chromium: Browser) -> Iterator[BrowserContext]:
+    found = chromium.new_context(locale="en-US", **DESKTOP)
+    yield found
+    found.close()
+
+
+def shown(page: Page) -> None:
+    """Once every part is there."""
+    for part in PARTS:
+        expect(page.locator(f"#{part}")).to_have_attribute("aria-busy", "false", timeout=60_000)
+    assert page.locator("main .bad").count() == 0
+
+
+def signed_in(page: Page, service: Process, key: str = "") -> None:
+    page.goto(f"{service.url}/operate")
+    page.locator("#key").fill(key or service.key)
+    page.keyboard.press("Enter")
+    expect(page.locator("#versions")).to_be_visible()
+
+
+@pytest.mark.parametrize(("options", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
+def test_an_operator_sees_what_is_going_on(
+    chromium: Browser, service: Process, options: dict[str, Any], scheme: str
+) -> None:
+    context = chromium.new_context(locale="en-US", color_scheme=scheme, **options)
+    page, errors, hosts = context.new_page(), list[str](), set[str]()
+    watch(page, errors)
+    page.on("request", lambda request: hosts.add(request.url.removeprefix("blob:").split("/")[2]))
+    page.goto(f"{service.url}/operate")
+    usable(page)
+    page.locator("#key").fill("palate_of_nobody")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_contain_text("This key opens nothing here")
+    signed_in(page, service)
+    shown(page)
+    usable(page)
+    assert service.key not in page.content() and service.key not in page.evaluate("JSON.stringify({...localStorage})")
+    assert page.evaluate("document.cookie") == ""
+    for plot in page.locator(".plot").all():
+        assert plot.evaluate("async (image) => (await image.decode(), image.naturalWidth)") > 100
+    assert page.locator(".plot").count() == 2
+    if not page.locator("#learning-shown details").evaluate("(one) => one.open"):
+        page.locator("#learning-shown summary").click()
+    told = page.locator("#learning-shown tbody th").all_inner_texts()
+    assert told == ["0", "1", "2–3", "4–7"]
+    asked = page.locator("#asked-shown tbody tr").first.inner_text()
+    assert "p7" in asked and "list-value" in asked
+    usable(page)
+    assert hosts == {service.url.removeprefix("http://")}
+    assert errors == []
+    context.close()
+
+
+def test_by_keyboard_alone_a_key_is_made_used_and_revoked_and_somebody_is_erased(
+    context: BrowserContext, service: Process
+) -> None:
+    page, errors = context.new_page(), list[str]()
+    watch(page, errors)
+    page.goto(f"{service.url}/operate")
+    expect(page.locator("#key")).to_be_focused()
+    page.keyboard.type(service.key)
+    page.keyboard.press("Enter")
+    shown(page)
+
+    def tab_to(selector: str) -> None:
+        for _ in range(80):
+            page.keyboard.press("Tab")
+            if page.evaluate("(selector) => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"{selector} is not reached")
+
+    tab_to("#key-role")
+    page.keyboard.type("annotator")
+    tab_to("#key-name")
+    page.keyboard.type("Kim <b>")
+    page.keyboard.press("Enter")
+    expect(page.locator("#new-key code")).to_be_visible()
+    key = page.locator("#new-key code").inner_text()
+    usable(page)
+    assert service.call("GET", "/operate/keys")[0] == 200
+    row = page.locator("#keys-shown tr", has_text="Kim <b>")
+    expect(row).to_contain_text("annotator-")
+    page.reload()
+    shown(page)
+    assert key not in page.content(), "it is shown once"
+    tab_to("#keys-shown button")
+    page.keyboard.press("Enter")
+    expect(page.locator("#sure")).to_be_visible()
+    usable(page)
+    page.keyboard.press("Enter")  # the way back is what is chosen first
+    assert [one.revoked_at for one in KeyRing(service.folder).all()] == [None]
+    page.keyboard.press("Enter")  # the button that asked has the focus again
+    tab_to("#sure-yes")
+    page.keyboard.press("Enter")
+    expect(row).to_contain_text("revoked")
+    tab_to("#erase-user")
+    page.keyboard.type("p3")
+    page.keyboard.press("Enter")
+    tab_to("#sure-yes")
+    page.keyboard.press("Enter")
+    expect(page.locator("#notice")).to_contain_text("Done: 6 rows", timeout=60_000)
+    expect(page.locator("#erasures-shown tbody tr")).to_have_count(1)
+    with page.expect_download() as saved:
+        page.locator("#files a", has_text="jsonl").click()
+    lines = Path(saved.value.path()).read_text(encoding="utf-8").splitlines()
+    assert len(lines) == 7 * 6 + 1 and '"user_id": "p3"' not in "".join(lines)
+    page.get_by_role("button", name="Sign out").click()
+    expect(page.locator("#key")).to_be_visible()
+    assert errors == []
+
+
+def test_of_two_versions_another_serves_when_it_is_told_to(context: BrowserContext, tmp_path: Path) -> None:
+    from palate import Recommender
+
+    with pages_of(tmp_path / "model", visitors=False) as first:
+        first.stop()
+    with Recommender.open(tmp_path / "model") as recommender:
+        recommender.refit()
+    with pages_of(tmp_path / "model", visitors=False) as service:
+        page = context.new_page()
+        signed_in(page, service)
+        shown(page)
+        live = page.locator("#versions tbody tr", has_text="serves").locator("th").inner_text()
+        page.locator("#rollback").click()
+        page.locator("#sure-yes").click()
+        expect(page.locator("#notice")).to_contain_text("serves now", timeout=60_000)
+        expect(page.locator("#versions tbody tr", has_text="serves").locator("th")).not_to_have_text(live)
+        page.locator("#versions tbody tr", has_text="Let it serve").first.locator("button").click()
+        page.locator("#sure-yes").click()
+        expect(page.locator("#notice")).to_contain_text("serves now", timeout=60_000)
+
+
+def test_it_speaks_chinese_to_whoever_prefers_it(chromium: Browser, service: Process) -> None:
+    context = chromium.new_context(locale="zh-CN", **PHONE)
+    page = context.new_page()
+    signed_in(page, service)
+    shown(page)
+    expect(page.locator("#learning-title")).to_have_text("学到了什么")
+    usable(page)
+    context.close()
+
+
+def test_an_application_sees_the_page_without_keys_and_files(context: BrowserContext, service: Process) -> None:
+    page = context.new_page()
+    signed_in(page, service, KeyRing(service.folder).add("service", name="shop")[1])
+    expect(page.locator("#asked-shown")).to_have_attribute("aria-busy", "false", timeout=60_000)
+    for part in ("keys", "files", "rollback"):
+        assert page.locator(f"#{part}").count() == 0
+    assert page.locator("main .bad").count() == 0
