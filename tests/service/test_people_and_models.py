@@ -98,8 +98,9 @@ def test_a_refit_in_the_background_is_rolled_back_and_promoted(tmp_path: Path) -
         assert service.call("GET", "/v1/users/hal/recommendations").json()["items"] == second["items"]
 
 
-def test_lists_are_drawn_and_kept_before_they_are_shown(tmp_path: Path) -> None:
-    with served(tmp_path, Settings(explore=1.0)) as service:
+@pytest.mark.parametrize("scorers", [0, 1])
+def test_lists_are_drawn_and_kept_before_they_are_shown(tmp_path: Path, scorers: int) -> None:
+    with served(tmp_path, Settings(explore=1.0, scorers=scorers)) as service:
         found = [service.call("GET", "/v1/users/ann/recommendations?k=5&exclude=i03").json() for _ in range(3)]
         assert len({one["slate"] for one in found}) == 3 and len({str(one["items"]) for one in found}) > 1
         kept = [row.content for row in service.rows() if isinstance(row.content, Slate)]
