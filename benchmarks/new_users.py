@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks._data import POLIS, load, main
 from palate.acquisition import DEFAULT
-from palate.cli.headline import headline
+from palate.evaluation.headline import headline
 from palate.evaluation.simulate import SimulationOptions, simulate
 
 STRATEGIES = ("entropy", "variance", "bald", "a-optimal", "epig", "lookahead")

@@ -33,9 +33,9 @@ def test_picks_and_slates_are_told(cli, model):
     pick = cli(
         "tell", model, "--user", "ann", "--form", "pick", "--item", "i01", "--others", "i02,i03", "--answer", "i02"
     )
-    assert pick.out.startswith("Kept: rather ")
+    assert " best of " in pick.out and "(i01), key " in pick.out
     slate = ("tell", model, "--user", "ann", "--form", "slate", "--item", "i04", "--others", "i05,i06")
-    assert cli(*slate, "--answer", "none").out.startswith("Kept: clicked none of them for ")
+    assert cli(*slate, "--answer", "none").out.startswith("Kept: clicked none of ")
     assert cli(*slate, "--answer", "i06,i04").out.startswith("Kept: clicked ")
     assert [answer.tapped for answer in kept(model)] == [("i02",), (), ("i06", "i04")]
     alone = cli("tell", model, "--user", "bob", "--form", "slate", "--item", "i04", "--answer", "i04")
@@ -94,7 +94,7 @@ def test_choices_that_cannot_be_told(cli, model, arguments, message):
 def test_ask_to_name_one(cli, model):
     document = cli("ask", model, "--user", "ann", "--forms", "recall,rate", "-k", "2", "--json").json
     first, second = document["questions"]
-    assert (first["form"], first["item_id"], first["title"]) == ("recall", "", "name one you like")
+    assert (first["form"], first["item_id"], first["title"]) == ("recall", "", "Name something you like")
     assert first["text"] == "Name one you like." and second["form"] == "rate"
     result = cli("ask", model, "--user", "ann", "--forms", "slate")
     assert (
@@ -109,10 +109,10 @@ def test_an_interview_completes_titles(cli, model):
     typed = most.title[:3]
     talk = cli("interview", model, "--user", "ann", "--forms", "recall,rate", stdin=f"qqqq\n\n{typed}\n1\nz\nu\n4\nq\n")
     assert talk.code == 0, talk.err
-    assert "1. name one you like" in talk.out and "a title, or its first letters, or u s z q" in talk.out
-    assert "nothing is called like 'qqqq'. Type another title, or u s z q." in talk.out
+    assert "1. Name something you like" in talk.out and "a title, or its first letters · ? help" in talk.out
+    assert "Nothing is called like 'qqqq'. Type another title; ? help" in talk.out
     assert f"1 {most.title}" in talk.out and f"Kept: likes {most.title}" in talk.out
-    assert f"Taken back: {most.title}" in talk.out
+    assert f"Taken back: likes {most.title}" in talk.out
     assert [(answer.form.value, answer.kind.value) for answer in kept(model)] == [
         ("recall", "unknown"),
         ("rate", "rating"),
@@ -123,7 +123,7 @@ def test_an_interview_completes_titles(cli, model):
 
 def test_an_interview_asks_for_the_best(cli, model):
     talk = cli("interview", model, "--user", "ann", "--forms", "pick", stdin="2\nq\n")
-    assert "1. which of these do you like best: " in talk.out and "the number of the best, or u s z q" in talk.out
+    assert "1. Which of these do you like best?\n   1 " in talk.out and "the number of the best · ? help" in talk.out
     (answer,) = kept(model)
     assert answer.form.value == "pick" and answer.tapped == (answer.items[1],)
-    assert "Kept: rather " in talk.out
+    assert " best of " in talk.out

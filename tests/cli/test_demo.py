@@ -30,7 +30,7 @@ def test_the_demo_ends_with_a_page_that_can_be_opened(tmp_path):
         said = log.read_text()
         assert "serve palate-demo/model --visitors, then open http://127.0.0.1:8000" in said
         assert (tmp_path / "palate-demo" / "report.html").exists()
-        assert said.index("people never seen") < said.index("Open http")
+        assert said.index("After five questions") < said.index("Open http")
         with urllib.request.urlopen(found[1], timeout=30) as page:
             assert page.status == 200 and b'<form id="enter"' in page.read()
     finally:
@@ -44,10 +44,10 @@ def test_the_demo_on_the_generated_world(cli, tmp_path):
     result = cli("demo", "--sample", "--quick", "--out", out)
     assert result.code == 0, result.err
     headline = result.out.rstrip().splitlines()[-1]
-    assert headline.startswith("planted, people never seen: Palate needed ")
+    assert headline.startswith("After five questions, ")
     assert {"report.html", "simulate.json", "rmse.png", "model"} <= {path.name for path in out.iterdir()}
     page = (out / "report.html").read_text()
-    assert headline in page
+    assert html.escape(headline) in page
     assert Learner.load(out / "model").recommend("you", k=1)
 
     answers = cli("interview", out / "model", "--user", "you", stdin="4\nq\n")
@@ -56,11 +56,11 @@ def test_the_demo_on_the_generated_world(cli, tmp_path):
     again = cli("demo", "--sample", "--quick", "--out", out, "--json")  # safe to run again; the answer stays
     assert again.code == 0, again.err
     document = again.json
-    assert set(document) == {"headline", "path", "model", "recommendations", "conversation", "simulation"}
+    assert set(document) == {"headline", "path", "model", "simulation"}
     assert document["headline"] == headline
     assert document["simulation"]["strategies"] == json.loads((out / "simulate.json").read_text())["strategies"]
-    assert len(document["recommendations"]) == 3
-    assert len(document["conversation"]["turns"]) == 8
-    for turn in document["conversation"]["turns"]:
+    people = document["simulation"]["people"]["people"]
+    assert [len(person["turns"]) for person in people] == [5, 5, 5]
+    for turn in (turn for person in people for turn in person["turns"]):
         assert html.escape(turn["question"]) in page and html.escape(turn["answer"]) in page
     assert len(Learner.load(out / "model").told["you"]) == 1

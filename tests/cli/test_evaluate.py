@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import html
 import json
 import re
 
@@ -13,7 +14,9 @@ def test_simulate(cli, planted, tmp_path):
     assert result.code == 0, result.err
     document = result.json
     assert document == json.loads((tmp_path / "s" / "simulate.json").read_text())
-    assert set(document) == {"palate", "command", "dataset", "protocol", "metric", "left_out", "budgets", "strategies"}
+    assert set(document) == {
+        *("palate", "command", "dataset", "protocol", "metric", "left_out", "budgets", "people", "strategies"),
+    }
     assert document["budgets"] == [0, 1, 2, 3, 4]
     assert set(document["strategies"]) == {"random", "popularity", "a-optimal", "answerable-random", "ceiling"}
     assert {"list.png", "found.png", "rmse.png", "report.html", "simulate.json"} <= {
@@ -52,7 +55,7 @@ def test_a_log_of_events_is_simulated_and_judged(cli, shop, tmp_path):
     for name, figures in document["strategies"].items():
         assert "rmse" not in figures and len(figures["ndcg@10"]["mean"]) == 5, name
         assert name == "ceiling" or figures["labels_saved"]["metric"] == "list-ndcg@10"
-    assert "NDCG@10 of the list, whole catalogue, after so many questions" in shown.out and "RMSE" not in shown.out
+    assert "Liked of the ten products, after n questions" in shown.out and "RMSE" not in shown.out
     report = (tmp_path / "s" / "report.html").read_text()
     assert "rmse, accuracy are left out: events say for or against" in report and "RMSE" not in report
     assert {path.name for path in (tmp_path / "s").iterdir()} - {"share-of-gain.png"} == {
@@ -80,10 +83,17 @@ def test_a_log_of_events_is_simulated_and_judged(cli, shop, tmp_path):
     assert unknown.code == 2 and "1 event is unknown: 'got' " in unknown.err
 
 
-def test_simulate_for_people_ends_with_the_headline(cli, planted, tmp_path):
-    shown = cli("simulate", planted, *SMALL, "--out", tmp_path / "s").out
-    assert "answerable-random" in shown
-    assert shown.splitlines()[-1].startswith(f"{planted.name}, people never seen: ")
+def test_simulate_for_people_begins_with_the_sentence_of_the_report_and_fits_80_columns(
+    cli, planted, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "80")
+    shown = cli("simulate", planted, *SMALL, "--budget", 20, "--out", tmp_path / "s").out
+    said, sure, *rest = shown.splitlines()
+    assert said.startswith("After five questions chosen by a-optimal, ") and sure.startswith("95 % intervals: ")
+    report = (tmp_path / "s" / "report.html").read_text()
+    assert html.escape(said) in report and html.escape(sure) in report
+    assert max(len(line) for line in rest if str(tmp_path) not in line) <= 80
+    assert "answerable-random" in shown and "…" not in shown
 
 
 def test_seeds_are_counted_from_the_seed(cli, planted, tmp_path):
@@ -141,11 +151,20 @@ def test_evaluate(cli, planted, tmp_path):
     assert (tmp_path / "e" / "report.html").exists()
 
 
-def test_evaluate_for_people(cli, planted, tmp_path):
+def test_evaluate_for_people(cli, planted, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     chosen = ["--models", "popularity,ease,palate", "--out", tmp_path / "e"]
     shown = cli("evaluate", planted, *chosen).out
     assert "users with a history" in shown and "Recall@20" in shown
-    assert re.match(r"Best of 3 by NDCG@10: \w+ with 0\.\d+, over \d+ users with a history\.", shown.splitlines()[-1])
+    said, best, *rest = shown.splitlines()
+    found = json.loads((tmp_path / "e" / "evaluate.json").read_text())
+    hits = 10 * found["with_history"]["models"]["palate"]["metrics"]["precision@10"]["mean"]
+    assert said.startswith(
+        f"{hits:.2f} of the ten items on Palate's list turned out to be ones that the person took up;"
+    )
+    assert re.match(r"Best of 3 by NDCG@10: \w+ with 0\.\d+, over \d+ users with a history\.", best)
+    assert html.escape(said) in (tmp_path / "e" / "report.html").read_text()
+    assert max(len(line) for line in rest if "/" not in line) <= 80 and "…" not in shown
 
 
 def test_people_without_a_history_have_a_table_that_says_who_stands_in(cli, tmp_path):

@@ -35,9 +35,9 @@ def test_a_talk_through_a_pipe(cli, model):
     assert result.code == 0, result.err
     assert [answer.kind.value for answer in kept(model)] == ["rating", "unknown", "skipped", "rating"]
     assert [answer.value for answer in kept(model)] == [4.0, None, None, 2.0]
-    for text in ("Interview with ann", "Why: ", "Kept: 4", "Kept: don't know it", "Kept: skipped"):
+    for text in ("Interview with ann", "Why: ", "Kept: 4 for ", "Kept: don't know ", "Kept: skipped "):
         assert text in result.out
-    assert any(move in result.out for move in ("↑", "↓", "new"))
+    assert any(move in result.out for move in (" up ", " down ", " new "))
     assert "4 answers of ann kept. The list now:" in result.out
 
 
@@ -47,6 +47,32 @@ def test_answers_say_what_was_asked_and_with_which_chance(cli, model):
     (answer,) = kept(model)
     assert (answer.question, answer.source, answer.propensity) == ("random", "person", pytest.approx(1 / 40))
     assert before <= answer.asked_at <= answer.answered_at <= time.time()
+
+
+def test_every_answer_has_a_key_and_a_question_mark_says_which(cli, model):
+    result = cli("interview", model, "--user", "ann", stdin="?\nn\nu\ns\n5\nq\n")
+    assert [answer.kind.value for answer in kept(model)] == ["no-opinion", "unknown", "skipped", "rating"]
+    assert "Kept: no opinion on " in result.out
+    helped = result.out[result.out.index("\n   answer") : result.out.index("Kept: ")]
+    assert re.findall(r"^ +(answer|.) {2,}\S", helped, re.MULTILINE)[:7] == ["answer", "u", "n", "s", "z", "?", "q"]
+    assert "In figures: an answer lowers the uncertainty" in helped
+    assert not re.search(r"\b0 ?%", result.out)
+
+
+def test_titles_are_said_as_people_say_them_and_questions_are_sentences(cli, tmp_path):
+    names = ["Wizard of Oz, The (1939)", "Alien (1979)", "Fargo (1996)", *(f"Film {n} (2000)" for n in range(7))]
+    items = pl.DataFrame({"item_id": [f"i{n}" for n in range(10)], "title": names})
+    pairs = [(user, item) for user in range(12) for item in range(10) if (user + item) % 3]
+    ratings = pl.DataFrame({"user_id": [f"u{u}" for u, _ in pairs], "item_id": [f"i{i}" for _, i in pairs]})
+    ratings = ratings.with_columns(rating=pl.Series([1.0 + (u * i) % 5 for u, i in pairs]))
+    Learner.fit(Dataset.from_tables(ratings, items)).save(tmp_path / "model")
+    shown = cli("interview", tmp_path / "model", "--user", "ann", stdin="4\n" * 10).out
+    assert "How do you like The Wizard of Oz (1939)?" in shown and "Kept: 4 for The Wizard of Oz (1939)\n" in shown
+    assert "Wizard of Oz, The" not in shown
+    paired = cli("interview", tmp_path / "model", "--user", "bob", "--forms", "pair", stdin="1\nq\n").out
+    assert "1. Which of the two do you like better?\n   1 " in paired
+    first, second = (re.search(rf"^   {key} (.+)$", paired, re.MULTILINE)[1] for key in "12")
+    assert f"Kept: {first} rather than {second}\n" in paired
 
 
 def test_undo_takes_back_and_asks_the_same_again(cli, model):
@@ -70,16 +96,17 @@ def test_it_goes_on_where_it_stopped(cli, model, tmp_path):
     whole = cli("interview", apart, "--user", "parts", stdin="4\n2\n5\n3\n")
     cli("interview", model, "--user", "parts", stdin="4\n2\n")
     second = cli("interview", model, "--user", "parts", stdin="z\n2\n5\n3\n")
-    assert "strategy list-value, 2 kept from before" in second.out
+    assert "2 answers kept from before." in second.out
     told, at_once = (Learner.load(folder).told["parts"] for folder in (model, apart))
     assert [(a.item_id, a.value) for a in told] == [(a.item_id, a.value) for a in at_once]
-    assert whole.out.split("The list now:")[1] == second.out.split("The list now:")[1]
+    lists = [re.findall(r"\d\.\d\d ± \d\.\d\d", one.out.split("The list now:")[1]) for one in (whole, second)]
+    assert lists[0] == lists[1] and len(lists[0]) == 5
 
 
 def test_what_is_no_answer_is_asked_again(cli, model):
     result = cli("interview", model, "--user", "ann", stdin=b"9\nhello\n\xff\xfe\n\n  3  \nQ\n")
     assert result.code == 0
-    assert "'hello' is no answer here: 1 2 3 4 5 rate, or u s z q." in result.out
+    assert "'hello' is no answer here: 1 2 3 4 5 rate · u don't know it · n no opinion" in result.out
     assert [answer.value for answer in kept(model)] == [3.0]
 
 
@@ -150,7 +177,12 @@ def test_ctrl_c_keeps_what_was_said(cli, model, monkeypatch):
 
 def test_how_an_entry_moved():
     before = {"a": 0, "b": 1, "c": 2}
-    assert [moved(item, place, before).plain for place, item in enumerate("cabd")] == ["↑2", "↓1", "↓1", "new"]
+    assert [moved(item, place, before).plain for place, item in enumerate("cabd")] == [
+        "up 2",
+        "down 1",
+        "down 1",
+        "new",
+    ]
     assert moved("a", 0, before).plain == ""
     assert moved("a", 0, None).plain == ""
 
@@ -237,14 +269,14 @@ def test_a_title_is_typed_as_a_line_and_then_keys_go_on(model):
     try:
         opened.wait_for("> ")
         opened.press("qqqq\n")
-        opened.wait_for("nothing is called like 'qqqq'")
+        opened.wait_for("Nothing is called like 'qqqq'")
         opened.wait_for("> ")
         opened.press(f"{title}x\x7f\n")  # corrected as it is typed
         opened.wait_for(f"Kept: likes {title}")
-        opened.wait_for("name one you like")
+        opened.wait_for("Name another one you like")
         opened.wait_for("> ")
         opened.press("u\n")
-        opened.wait_for("Kept: don't know it")
+        opened.wait_for("Kept: named nothing")
         opened.wait_for("> ")
         opened.press("4q")
         assert opened.process.wait(20) == 0
@@ -276,17 +308,17 @@ def test_a_talk_of_groups_and_concepts(cli, model):
     (answer,) = kept(model)
     assert (answer.form.value, answer.question, len(answer.tapped)) == ("group", "gain-per-second", 1)
     assert answer.tapped == (answer.item_id,)  # the second was tapped, and the tap was taken back
-    assert "which of these do you like: " in result.out
+    assert "Which of these do you like?\n" in result.out
     assert "not liked: " in result.out
-    assert "Kept: yes" in result.out and "Taken back: do you like " in result.out
-    assert "'7' is no answer here: 1 yes · 0 no, or u s z q." in result.out
+    assert "Kept: yes to " in result.out and "Taken back: yes to " in result.out
+    assert "'7' is no answer here: 1 yes · 0 no · u don't know it" in result.out
 
 
 def test_a_talk_of_pairs_and_previews(cli, model):
     result = cli("interview", model, "--user", "ann", "--forms", "pair", stdin="2\nq\n")
     (answer,) = kept(model)
     assert (answer.form.value, answer.value, len(answer.others)) == ("pair", 0.0, 1)
-    assert "1 the first · 2 the second" in result.out and "Kept: rather " in result.out
+    assert "1 the first · 2 the second" in result.out and re.search("Kept: .+ rather than .+", result.out)
     cli("interview", model, "--user", "bob", "--forms", "preview", stdin="1\nq\n")
     assert [(a.form.value, a.value) for a in kept(model) if a.user_id == "bob"] == [("preview", 1.0)]
 

@@ -81,14 +81,14 @@ def test_share_of_gain_is_zero_at_the_start_and_hundred_at_the_ceiling():
 
 @pytest.mark.parametrize("heights", [[0.5] * 9, [0.0, 0.01, 0.9, 0.91], [1.0, 1.0], [0.3], []])
 def test_names_never_touch_and_keep_their_order(heights):
-    places = curves._spread(np.array(heights))
+    places = curves.spread(np.array(heights), curves.LABEL_HEIGHT, 1.0)
     assert np.all(np.diff(np.sort(places)) >= curves.LABEL_HEIGHT - 1e-9)
     assert np.all(places <= 1.0 + 1e-9)
     assert np.array_equal(np.argsort(places, kind="stable"), np.argsort(heights, kind="stable"))
 
 
 def test_names_far_apart_stay_where_they_are():
-    assert curves._spread(np.array([0.2, 0.8, 0.5])) == pytest.approx([0.2, 0.8, 0.5])
+    assert curves.spread(np.array([0.2, 0.8, 0.5]), curves.LABEL_HEIGHT, 1.0) == pytest.approx([0.2, 0.8, 0.5])
 
 
 def test_free_text_is_no_formula_and_a_strange_script_no_warning():

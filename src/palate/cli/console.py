@@ -64,6 +64,11 @@ def line(console: Console, text: str, style: str = "") -> None:
     console.print(Text(plain(text), style=style), soft_wrap=True)
 
 
+def sentence(console: Console, text: str, style: str = "") -> None:
+    """A sentence for people: a terminal breaks it between words, anything else gets it as one line."""
+    console.print(Text(plain(text), style=style), soft_wrap=not console.is_terminal)
+
+
 def print_json(document: Mapping[str, Any]) -> None:
     """One JSON document on standard output."""
     typer.echo(json_text(document))

@@ -9,13 +9,13 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from palate.cli.console import json_text, line, output, print_json, progress, table
+from palate.cli.console import json_text, line, output, print_json, progress, sentence, table
 from palate.cli.files import load_data, write_files
-from palate.cli.headline import headline, proposed
 from palate.cli.options import Columns, Data, Encoder, Events, Json, Out, Scale, Seed, Strict, Targets, listed, writable
 from palate.errors import OptionError
 
-MOST_STAGES = 5  # columns of the table that fit a terminal; the report has all
+STAGES = (0, 2, 5, 10, 20, 40)
+MOST_STAGES = 4  # columns of the table that fit a terminal; the report has all
 DASH = "–"
 
 
@@ -56,7 +56,7 @@ def simulate(
     Every strategy plays against the same known answers. Writes simulate.json, report.html and curves as PNG; with
     --forms simulate.json alone.
     """
-    from palate.acquisition import DEFAULT
+    from palate.evaluation.headline import certainty, headline, proposed
     from palate.evaluation.simulate import SimulationOptions
     from palate.evaluation.simulate import simulate as play
 
@@ -76,13 +76,14 @@ def simulate(
     data = load_data(path, columns=columns, events=event, strict=strict, scale=scale)
     with progress() as report:
         document = play(data, options, progress=lambda done, of: report("simulating", done, of))
-    ours = proposed(document, DEFAULT)
+    ours = proposed(document)
     write_files(out, simulation_files(document, ours))
     if as_json:
         return print_json(document)
+    sentence(output(), headline(document, ours), style="bold")
+    sentence(output(), certainty(document, ours))
     output().print(strategy_table(document, ours))
-    line(output(), f"Curves and tables: {out / 'report.html'}")
-    line(output(), headline(document, ours))
+    line(output(), f"People, curves and tables: {out / 'report.html'}")
 
 
 def _only_forms(forms: list[str] | None, others: list[str]) -> None:
@@ -133,34 +134,38 @@ def simulation_files(document: Mapping[str, Any], ours: str, **more: Any) -> dic
         more: Further parts of the report (:func:`palate.evaluation.report.render_report`).
     """
     from palate.evaluation.curves import draw_curves
+    from palate.evaluation.headline import certainty, headline
     from palate.evaluation.report import render_report
 
-    parts = {"title": "Label efficiency", "commands": [document["command"]]} | more
-    page = render_report(headline=headline(document, ours), proposed=ours, simulation=document, **parts)
+    parts = {"title": f"What questions bring: {document['dataset']['name']}", "commands": [document["command"]]} | more
+    parts |= {"headline": headline(document, ours), "certainty": certainty(document, ours)}
+    page = render_report(proposed=ours, simulation=document, **parts)
     return {"simulate.json": json_text(document), "report.html": page, **draw_curves(document, proposed=ours)}
 
 
 def strategy_table(document: Mapping[str, Any], ours: str) -> Table:
-    """Quality of the list at some stages, RMSE at the end, share answered and labels saved, a row a strategy."""
-    from palate.evaluation.report import STAGES
+    """Liked items on the list at some stages, RMSE at the end, share answered and labels saved, a row a strategy."""
+    from palate.evaluation.headline import things
+    from palate.evaluation.shown_list import HITS
 
     budgets = document["budgets"]
     stages = [budget for budget in sorted({*STAGES, budgets[-1]}) if budget in budgets]
     stages = [stages[0], *stages[1:][1 - MOST_STAGES :]]
-    metric, of_lists = document["metric"], document["metric"] != "rmse"
-    what = "NDCG@10 of the list, whole catalogue," if of_lists else "RMSE of held-out ratings"
+    of_lists = document["metric"] != "rmse"
+    metric, digits = (HITS, 2) if of_lists else ("rmse", 3)
+    what = f"Liked of the ten {things(document['dataset']['name'])}" if of_lists else "RMSE of held-out ratings"
     error = of_lists and not document["left_out"]  # of events there is none
     rows = [
         [
             name,
-            *(_number(figures[metric]["mean"][stage]) for stage in stages),
+            *(_number(figures[metric]["mean"][stage], digits) for stage in stages),
             *([_number(figures["rmse"]["mean"][-1])] if error else []),
             *_costs(name, figures),
         ]
         for name, figures in document["strategies"].items()
     ]
     columns = ["!Strategy", *(f">{stage}" for stage in stages), *([">RMSE"] if error else []), ">Answered", ">Saved"]
-    return table(columns, rows, title=f"{what} after so many questions", strong=ours)
+    return table(columns, rows, title=f"{what}, after n questions", strong=ours)
 
 
 def _costs(name: str, figures: Mapping[str, Any]) -> list[str]:
@@ -170,8 +175,8 @@ def _costs(name: str, figures: Mapping[str, Any]) -> list[str]:
     return [f"{figures['answered'][-1]:.0%}", DASH if ratio is None else f"{ratio:.1f}×"]
 
 
-def _number(value: float | None) -> str:
-    return DASH if value is None else f"{value:.3f}"
+def _number(value: float | None, digits: int = 3) -> str:
+    return DASH if value is None else f"{value:.{digits}f}"
 
 
 def evaluate(
@@ -198,6 +203,7 @@ def evaluate(
     All are tuned, fitted and judged on the same rows in one run. Writes evaluate.json and report.html.
     """
     from palate.evaluation.evaluate import evaluate as judge
+    from palate.evaluation.headline import judged
 
     writable(out)
     data = load_data(path, columns=columns, events=event, strict=strict, scale=scale)
@@ -211,6 +217,8 @@ def evaluate(
     write_files(out, _evaluation_files(document))
     if as_json:
         return print_json(document)
+    sentence(output(), judged(document), style="bold")
+    sentence(output(), _verdict(document))
     for shown in model_tables(document):
         output().print(shown)
     if "ratings" in document:
@@ -220,15 +228,16 @@ def evaluate(
     for note in [*document["notes"], *edges(document)]:
         line(output(), note)
     line(output(), f"Intervals and settings: {out / 'report.html'}")
-    line(output(), _verdict(document))
 
 
 def _evaluation_files(document: Mapping[str, Any]) -> dict[str, bytes | str]:
+    from palate.evaluation.headline import judged
     from palate.evaluation.report import render_report
 
     page = render_report(
-        title="Recommendation quality",
-        headline=_verdict(document),
+        title=f"Recommendation quality: {document['dataset']}",
+        headline=judged(document),
+        certainty=_verdict(document),
         proposed="palate",
         evaluation=document,
         commands=[document["command"]] if "command" in document else [],

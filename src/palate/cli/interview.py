@@ -13,16 +13,18 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from palate.cli.console import errors, line, output, print_json, short
+from palate.cli.console import errors, facts, output, print_json, sentence, short
 from palate.cli.files import opened
 from palate.cli.keys import keys
 from palate.cli.loop import question_rng
 from palate.cli.options import Json, Model, Seed, Strategy, Targets, User
 from palate.cli.parse_answer import legend
-from palate.cli.question_forms import DONE, Forms, about, forms_of, keys_for, legend_for, said_in_words, titles_of
+from palate.cli.question_forms import DONE, Forms, asked_aloud, forms_of, keys_for, legend_for, titles_of, told
 from palate.entities import AnswerKind, Form
 from palate.errors import AnswerError, OptionError
 from palate.model.answer_keys import keys_of
+from palate.model.spoken import as_shown
+from palate.service.pages.words import WORDS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -36,7 +38,11 @@ SHOWN = 5  # places of the list
 COMPLETIONS = 5  # titles that may be meant by what is typed
 SNIPPET = 1_000  # characters of an item's text: a joke without its end cannot be rated
 INDENT = (0, 0, 0, 3)
-UNKNOWN, SKIP, UNDO, QUIT = "u", "s", "z", "q"
+UNKNOWN, NO_OPINION, SKIP, UNDO, HELP, QUIT = "u", "n", "s", "z", "?", "q"
+WITHOUT = {UNKNOWN: AnswerKind.UNKNOWN, NO_OPINION: AnswerKind.NO_OPINION, SKIP: AnswerKind.SKIPPED}
+COMMANDS = (*WITHOUT, UNDO, QUIT)
+REST = "u don't know it · n no opinion · s skip · z undo · ? help · q quit"
+KNOWN = ((0.75, "you probably know it"), (0.4, "you may well know it"), (0.0, "it is worth a try"))  # by the chance
 
 
 def interview(
@@ -53,8 +59,9 @@ def interview(
 ) -> None:
     """Answer questions one by one and see the list move.
 
-    Each answer is on the disk before the screen says so; stop and go on at any time. With --json the talk
-    is on standard error, and standard output gets the answers and the list at the end.
+    Every answer is a key, and ? says which. Each answer is on the disk before the screen says so; stop and go
+    on at any time. With --json the talk is on standard error, and standard output gets the answers and the
+    list at the end.
     """
     from palate.acquisition import get_strategy
 
@@ -86,6 +93,7 @@ class Interview:
     forms: Sequence[str] = ("rate",)
     targets: str = "known"
     stop_below: float = 0.0
+    begun: list[Recommendation] = field(default_factory=list)  # the list before the first answer
 
     @property
     def learner(self) -> Learner:
@@ -97,15 +105,16 @@ class Interview:
         Args:
             read_line: For titles; as keys are read if None.
         """
+        self.begun = self._top()
         self._welcome()
         while questions := self._ask():
             if self.stop_below and not self._worth_asking():
                 enough = f"Enough: no answer should raise the NDCG@10 of the list by more than {self.stop_below:g}."
-                return self.console.print(enough)
+                return sentence(self.console, enough)
             self._show(questions[0])
             asked_at, told = time.time(), self._told()
             if questions[0].form is Form.RECALL:
-                key, tapped = self._name(read_line or read_key)
+                key, tapped = self._name(read_line or read_key, questions[0])
             else:
                 key, tapped = self._valid(read_key, questions[0])
             if key == QUIT:
@@ -118,11 +127,11 @@ class Interview:
         self.console.print("Nothing is left to ask: every item has an answer.")
 
     def close(self) -> None:
-        """Say what is kept; the list as it stands."""
+        """Say what is kept; the list as it stands, how it moved since the beginning, and why each is on it."""
         count = len(self._told())
         self.console.print()
-        line(self.console, f"{count} {'answer' if count == 1 else 'answers'} of {self.user} kept. The list now:")
-        self._list(self._top())
+        sentence(self.console, f"{count} {'answer' if count == 1 else 'answers'} of {self.user} kept. The list now:")
+        self._list(self._top(), self.begun, reasons=True)
 
     def document(self) -> dict[str, object]:
         """What came of it, for ``--json``."""
@@ -156,16 +165,22 @@ class Interview:
 
     def _welcome(self) -> None:
         kept = len(self._told())
-        again = f", {kept} kept from before" if kept else ""
-        line(self.console, f"Interview with {self.user}, strategy {self.strategy}{again}", style="bold")
-        self.console.print(f"{self._legend()} · u don't know it · s skip · z undo the last · q quit", style="cyan")
+        again = f"{kept} {'answer' if kept == 1 else 'answers'} kept from before. " if kept else ""
+        sentence(self.console, f"Interview with {self.user}", style="bold")
+        sentence(self.console, f"{again}Every answer is kept at once; stop whenever you like.")
+        sentence(self.console, f"{self._legend()} · {REST}", style="cyan")
 
     def _legend(self) -> str:
         return legend(keys_of(self.learner.model), self.learner.model)
 
+    def _aloud(self, question: Question) -> str:
+        named = any(answer.form is Form.RECALL and answer.is_rating for answer in self._told())
+        titles, likes = titles_of(self.learner.model.catalogue, question), self.learner.model.taste.likelihood.words
+        return asked_aloud(question.form, titles, likes=bool(likes), again=named)
+
     def _show(self, question: Question) -> None:
         catalogue = self.learner.model.catalogue
-        asked, text, category = about(catalogue, question), "", ""
+        asked, text, category = self._aloud(question), "", ""
         if question.form in (Form.RATE, Form.PREVIEW):
             row = catalogue.table.row(catalogue.position(question.item_id), named=True)
             text, category = short(row["text"], SNIPPET), short(row["category"].replace("|", ", "))
@@ -181,8 +196,38 @@ class Interview:
             for key, title in zip(keys_for(question, self.learner.model), titles_of(catalogue, question), strict=False):
                 if question.others:
                     self._say(f"{key} {title}")
-            self._say(f"{legend_for(question, self.learner.model)}, or u s z q", style="cyan")
-        self._say(f"Why: {question.why}.", style="dim")
+            self._say(f"{legend_for(question, self.learner.model)} · ? help", style="cyan")
+        self._say(f"Why: {self._why(question)}", style="dim")
+
+    def _why(self, question: Question) -> str:
+        """Why this is asked, in the words of the pages."""
+        words = WORDS["en"]
+        if question.form is Form.RECALL:
+            return words["why_recall"]
+        if question.strategy == "random":
+            return "it was drawn by chance."
+        said = words["why_way" if len(self.forms) == 1 else "why_other"]
+        if question.form is not Form.RATE:
+            return said
+        known = next(words for least, words in KNOWN if question.answerable >= least)
+        return f"{known}, and {said[0].lower()}{said[1:]}"
+
+    def _help(self, question: Question) -> None:
+        """Every key, and what is behind the question."""
+        model = self.learner.model
+        keys = {"answer": legend_for(question, model)}
+        if question.form is Form.RATE and not model.taste.likelihood.words:
+            keys["answer"] += ": the more, the better you like it"
+        keys |= {
+            UNKNOWN: "you don't know it: that says nothing of your taste",
+            NO_OPINION: "no opinion: you know it, and cannot say",
+            SKIP: "skip: you would rather not say",
+            UNDO: "take your last answer back",
+            HELP: "this help",
+            QUIT: "stop; Ctrl-C and Ctrl-D do so too, and every answer stays kept",
+        }
+        self.console.print(Padding(facts(keys.items()), INDENT, expand=False))
+        self._say(f"In figures: {question.why}.", style="dim")
 
     def _say(self, text: str, style: str = "") -> None:
         self.console.print(Padding(Text(text, style=style), INDENT, expand=False))
@@ -198,13 +243,15 @@ class Interview:
                 return QUIT, tapped
             if is_group and key in values:
                 self._tap(question.items[int(values[key])], tapped)
-            elif key in values or key in (UNKNOWN, SKIP, UNDO, QUIT) or (is_group and key == DONE):
+            elif key in values or key in COMMANDS or (is_group and key == DONE):
                 return key, tapped
+            elif key == HELP:
+                self._help(question)
             elif key:
                 known = legend_for(question, self.learner.model)
-                self._say(f"{short(key, 20)!r} is no answer here: {known}, or u s z q.", style="yellow")
+                self._say(f"{short(key, 20)!r} is no answer here: {known} · {REST}", style="yellow")
 
-    def _name(self, read_line: Callable[[], str]) -> tuple[str, list[str]]:
+    def _name(self, read_line: Callable[[], str], question: Question) -> tuple[str, list[str]]:
         """The title that is meant, of those that are called so or nearly so; the end of the input means to quit."""
         from palate.model.titles import MOST_TYPED
 
@@ -214,8 +261,11 @@ class Interview:
                 typed = read_line().strip()
             except EOFError:
                 return QUIT, []
-            if typed.lower() in (UNKNOWN, SKIP, UNDO, QUIT):
+            if typed.lower() in COMMANDS:
                 return typed.lower(), []
+            if typed == HELP:
+                self._help(question)
+                continue
             if typed.isdecimal() and 0 < int(typed[:3]) <= len(meant):
                 return DONE, [meant[int(typed[:3]) - 1].id]
             if not typed:
@@ -227,21 +277,21 @@ class Interview:
 
     def _complete(self, typed: str, meant: Sequence[Item]) -> None:
         for place, item in enumerate(meant, start=1):
-            self._say(f"{place} {short(item.title)}")
+            self._say(f"{place} {short(as_shown(item.title))}")
         if meant:
-            return self._say("the number of the one you mean, or another title, or u s z q", style="cyan")
-        self._say(f"nothing is called like {short(typed, 40)!r}. Type another title, or u s z q.", style="yellow")
+            return self._say("The number of the one you mean, or another title; ? help", style="cyan")
+        self._say(f"Nothing is called like {short(typed, 40)!r}. Type another title; ? help", style="yellow")
 
     def _tap(self, item: str, tapped: list[str]) -> None:
         """Tap an item of a group, or take the tap back."""
         catalogue = self.learner.model.catalogue
         (tapped.remove if item in tapped else tapped.append)(item)
         state = "liked" if item in tapped else "not liked"
-        self._say(f"{state}: {short(catalogue.names[catalogue.position(item)])}")
+        self._say(f"{state}: {short(as_shown(catalogue.names[catalogue.position(item)]))}")
 
     def _answer(self, question: Question, key: str, tapped: Sequence[str]) -> Answer:
-        if key in (UNKNOWN, SKIP):
-            return question.answer(AnswerKind.UNKNOWN if key == UNKNOWN else AnswerKind.SKIPPED)
+        if key in WITHOUT:
+            return question.answer(WITHOUT[key])
         if key == DONE:
             return question.answer(tapped[0] if question.form is Form.RECALL else tapped)
         if question.form is Form.PICK:
@@ -252,26 +302,32 @@ class Interview:
         before = self._top()
         (label,) = self.recommender.tell(answer)  # on the disk; only now it counts
         self.given.append(label.answer)
-        self._say(f"Kept: {said_in_words(answer, self.learner.model)}", style="green")
+        self._say(f"Kept: {told(answer, self.learner.model)}", style="green")
         if label.answer.is_rating:
             self._list(self._top(), before)
 
-    def _undo(self, told: Sequence[Answer]) -> None:
+    def _undo(self, answers: Sequence[Answer]) -> None:
         """Take back the last of what was told when the question was shown, whatever other processes did since."""
-        if not told:
+        if not answers:
             return self._say("There is nothing to undo.", style="yellow")
-        last, before = told[-1], self._top()
-        title = about(self.learner.model.catalogue, last)
+        last, before = answers[-1], self._top()
+        said = told(last, self.learner.model)
         self.given = [answer for answer in self.given if answer.key != last.key]
         try:
             self.recommender.undo(self.user, last.key)
         except AnswerError:
-            return self._say(f"Taken back before, elsewhere: {title}", style="yellow")
-        self._say(f"Taken back: {title}", style="green")
+            return self._say(f"Taken back before, elsewhere: {said}", style="yellow")
+        self._say(f"Taken back: {said}", style="green")
         if last.is_rating:
             self._list(self._top(), before)
 
-    def _list(self, items: Sequence[Recommendation], before: Sequence[Recommendation] | None = None) -> None:
+    def _list(
+        self,
+        items: Sequence[Recommendation],
+        before: Sequence[Recommendation] | None = None,
+        *,
+        reasons: bool = False,
+    ) -> None:
         if not items:
             return self._say("Nothing is left to show.")
         places = None if before is None else {item.item_id: place for place, item in enumerate(before)}
@@ -281,8 +337,10 @@ class Interview:
         grid.add_column()  # the one that gives way, and is cut, where the terminal is narrow
         for place, item in enumerate(items):
             score = f"{item.score:.2f} ± {item.std:.2f}"
-            title = Text(short(item.title), no_wrap=True, overflow="ellipsis")
+            title = Text(short(as_shown(item.title)), no_wrap=True, overflow="ellipsis")
             grid.add_row(str(place + 1), score, moved(item.item_id, place, places), title)
+            if reasons:
+                grid.add_row("", "", "", Text(short(item.reason), style="dim"))
         self.console.print(Padding(grid, INDENT, expand=False))
 
 
@@ -295,4 +353,4 @@ def moved(item_id: str, place: int, before: Mapping[str, int] | None) -> Text:
     step = before[item_id] - place
     if step == 0:
         return Text("")
-    return Text(f"↑{step}", style="green") if step > 0 else Text(f"↓{-step}", style="red")
+    return Text(f"up {step}", style="green") if step > 0 else Text(f"down {-step}", style="red")

@@ -25,6 +25,7 @@ from palate.cli.options import (
     user_id,
 )
 from palate.errors import OptionError, did_you_mean
+from palate.model.spoken import as_shown
 
 if TYPE_CHECKING:
     from palate.learner import Learner
@@ -189,7 +190,14 @@ def _score_unit(learner: Learner) -> str:
 def recommendation_table(items: list[Recommendation]) -> Table:
     """A list to show, best first."""
     rows = [
-        [str(place), item.item_id, item.title, f"{item.score:.2f} ± {item.std:.2f}", f"{item.chance:.1%}", item.reason]
+        [
+            str(place),
+            item.item_id,
+            as_shown(item.title),
+            f"{item.score:.2f} ± {item.std:.2f}",
+            f"{item.chance:.1%}",
+            item.reason,
+        ]
         for place, item in enumerate(items, start=1)
     ]
     return table([">", "Item", "Title", ">Score", ">Chance", "Why"], rows)

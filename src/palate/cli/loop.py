@@ -21,7 +21,7 @@ from palate.cli.options import (
     listed,
 )
 from palate.cli.parse_answer import given_answer, named_in
-from palate.cli.question_forms import Forms, about, forms_of, said_and_about
+from palate.cli.question_forms import Forms, about, forms_of, told
 from palate.errors import OptionError
 from palate.errors.checks import shown
 from palate.vocabulary import normal_word
@@ -129,7 +129,7 @@ def tell(
         return print_json(found[0] if text is None else {"user": user, "labels": found})
     for label, row in zip(labels, found, strict=True):
         word = "Kept before" if row["repeated"] else "Kept"
-        line(output(), f"{word}: {said_and_about(label.answer, learner.model)}, key {row['key']}.")
+        line(output(), f"{word}: {told(label.answer, learner.model)} ({label.answer.item_id}), key {row['key']}.")
 
 
 def _told(learner: Learner, label: Record, repeated: bool) -> dict[str, object]:
@@ -155,7 +155,7 @@ def undo(
     if as_json:
         found = {name: getattr(answer, name) for name in ("user_id", "item_id", "kind", "value")}
         return print_json(found | {"key": taken.retracts, "answers_left": left})
-    line(output(), f"Taken back: {said_and_about(answer, learner.model)}.")
+    line(output(), f"Taken back: {told(answer, learner.model)} ({answer.item_id}).")
 
 
 def see(

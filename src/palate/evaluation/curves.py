@@ -165,7 +165,8 @@ def _name_lines(axes: Axes, budgets: FloatArray, curves: list[Curve], styles: Ma
     ends = np.array([(budgets[at], curve.mean[at]) for curve, at in zip(ended, last, strict=True)]).reshape(-1, 2)
     axes.autoscale_view()  # until then the place of a value is not known
     ends = axes.transAxes.inverted().transform(axes.transData.transform(ends))
-    for curve, end, place in zip(ended, ends, _spread(ends[:, 1]), strict=True):
+    gap = min(LABEL_HEIGHT, 1.0 / max(len(ended), 1))
+    for curve, end, place in zip(ended, ends, spread(ends[:, 1], gap, 1.0), strict=True):
         _name_line(axes, curve.strategy, end, place, styles[curve.strategy])
 
 
@@ -178,15 +179,14 @@ def _name_line(axes: Axes, name: str, end: FloatArray, place: float, style: Styl
     axes.text(1.042, place, name, fontsize=10, fontweight=weight, va="center", parse_math=False, **anchor)
 
 
-def _spread(heights: FloatArray) -> FloatArray:
-    """Places as near to the heights as may be, at least a label apart, in the same order."""
+def spread(heights: FloatArray, gap: float, most: float) -> FloatArray:
+    """Places as near to the heights as may be, at least a gap apart and none above ``most``, in the same order."""
     order = np.argsort(heights, kind="stable")
-    gap = min(LABEL_HEIGHT, 1.0 / max(len(heights), 1))
     steps = gap * np.arange(len(heights))
     # Least squares under a minimal gap: what is left after the gaps are taken out must not fall.
     places = np.empty(len(heights))
     places[order] = _rising(heights[order] - steps) + steps
-    return places - max(0.0, float(places.max(initial=0.0)) - 1.0)
+    return places - max(0.0, float(places.max(initial=most)) - most)
 
 
 def _rising(values: FloatArray) -> FloatArray:

@@ -61,10 +61,9 @@ def evaluate(
             ``left_out`` with the reason.
         encoder: Of the items' text, for predicted ratings.
     Returns:
-        ``evaluate.json``: what :func:`evaluate_ranking` gives, ``dataset``, ``split``, ``left_out``, ``notes`` (what to
-        know of the split, such as rows without a timestamp), ``events`` (the
-        strengths learnt of the training part, below 0 where an event is against) and, where the data has ratings,
-        ``ratings``.
+        ``evaluate.json``: what :func:`evaluate_ranking` gives, ``dataset``, ``sha256`` of its tables, ``split``,
+        ``left_out``, ``notes`` (what to know of the split, such as rows without a timestamp), ``events`` (the strengths
+        learnt of the training part, below 0 where an event is against) and, where the data has ratings, ``ratings``.
     """
     parts, coded = _split(data, split, seed), data.coded("event")
     vocabulary = learn_strengths(parts.train.coded("event"), data.vocabulary, Implicit(), seed=seed)
@@ -87,6 +86,7 @@ def evaluate(
         "palate": __version__,
         "command": f"palate evaluate {shlex.quote(data.name)} --split {split}{named} --seed {seed}",
         "dataset": data.name,
+        "sha256": data.fingerprint(),
         "split": split,
         "seeds": [seed],
         "left_out": left_out,

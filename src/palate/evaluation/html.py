@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import NamedTuple
 
 from palate.evaluation.style import CSS
 
-NOTHING_FROM_OUTSIDE = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+NOTHING_FROM_OUTSIDE = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 class Markup(str):
@@ -42,32 +41,38 @@ def section(identifier: str, title: str, children: Iterable[str]) -> Markup:
     return Markup(f'<section id="{identifier}"><h2>{escape(title)}</h2>{inner}</section>')
 
 
-def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[str | Cell]], *, strong: str = "") -> Markup:
-    """A table with a heading for each row and column; a narrow screen scrolls it by itself.
+def folded(title: str, *children: str) -> Markup:
+    """A part that is shut until somebody opens it; on paper it is open."""
+    return Markup(f"<details><summary>{escape(title)}</summary>{''.join(map(text, children))}</details>")
+
+
+def table(
+    caption: str,
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str | Cell]],
+    *,
+    strong: str = "",
+    stacked: bool = True,
+) -> Markup:
+    """A table with a heading for each row and column.
 
     Args:
         rows: The first entry names the row; a :class:`Cell` is a number and stands to the right.
         strong: The row to emphasise, by its name.
+        stacked: On a narrow screen each row is a block, with the name of a column before each of its values.
     """
     rows = [list(row) for row in rows]
     numeric = [any(isinstance(row[at], Cell) for row in rows) for at in range(len(columns))]
     heads = "".join(
-        f'<th scope="col"{_number(is_number)}>{escape(column)}</th>'
+        f'<th role="columnheader" scope="col"{_number(is_number)}>{escape(column)}</th>'
         for column, is_number in zip(columns, numeric, strict=True)
     )
-    body = "".join(_row(row, row[0] == strong) for row in rows)
+    body = "".join(_row(row, columns, row[0] == strong) for row in rows)
+    # Roles, since a table that is shown as blocks is none to a screen reader.
     return Markup(
-        f'<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}"><table>'
-        f"<caption><span>{escape(caption)}</span></caption>"
-        f"<thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>"
+        f'<table role="table"{" class=stacked" if stacked else ""}><caption>{escape(caption)}</caption>'
+        f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead><tbody role="rowgroup">{body}</tbody></table>'
     )
-
-
-def picture(png: bytes, says: str) -> Markup:
-    """A picture inside the page; ``says`` is its caption and what a screen reader reads."""
-    data = base64.b64encode(png).decode()
-    image = Markup(f'<img src="data:image/png;base64,{data}" alt="{escape(says)}">')
-    return tag("figure", image, tag("figcaption", says))
 
 
 def facts(pairs: Iterable[tuple[str, str]]) -> Markup:
@@ -75,7 +80,7 @@ def facts(pairs: Iterable[tuple[str, str]]) -> Markup:
     return tag("dl", *(Markup(f"<dt>{escape(name)}</dt><dd>{text(value)}</dd>") for name, value in pairs))
 
 
-def page(title: str, headline: str, sections: Sequence[tuple[str, str, Iterable[str]]]) -> str:
+def page(title: str, sections: Sequence[tuple[str, str, Iterable[str]]]) -> str:
     """The whole document; each section is (identifier, title, children)."""
     links = "".join(f'<li><a href="#{identifier}">{escape(name)}</a></li>' for identifier, name, _ in sections)
     body = "".join(section(*part) for part in sections)
@@ -84,22 +89,24 @@ def page(title: str, headline: str, sections: Sequence[tuple[str, str, Iterable[
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
         f'<meta http-equiv="Content-Security-Policy" content="{NOTHING_FROM_OUTSIDE}">'
         f"<title>{escape(title)}</title><style>{CSS}</style></head><body><header><h1>{escape(title)}</h1>"
-        f'<p class="headline">{escape(headline)}</p><nav aria-label="Contents"><ul>{links}</ul></nav></header>'
+        f'<nav aria-label="Contents"><ul>{links}</ul></nav></header>'
         f"<main>{body}</main></body></html>\n"
     )
 
 
-def _row(row: Sequence[str | Cell], is_strong: bool) -> str:
+def _row(row: Sequence[str | Cell], columns: Sequence[str], is_strong: bool) -> str:
     name, *rest = row
-    cells = "".join(_cell(entry) for entry in rest)
-    return f'<tr{" class=proposed" if is_strong else ""}><th scope="row">{text(str(name))}</th>{cells}</tr>'
+    cells = "".join(_cell(entry, column) for entry, column in zip(rest, columns[1:], strict=True))
+    strong = ' class="proposed"' if is_strong else ""
+    return f'<tr role="row"{strong}><th role="rowheader" scope="row">{text(str(name))}</th>{cells}</tr>'
 
 
-def _cell(entry: str | Cell) -> str:
+def _cell(entry: str | Cell, column: str) -> str:
+    label = f'role="cell" data-label="{escape(column)}"'
     if isinstance(entry, Cell):
         band = f'<span class="band">{escape(entry.band)}</span>' if entry.band else ""
-        return f'<td class="number">{escape(entry.text)}{band}</td>'
-    return f"<td>{text(entry)}</td>"
+        return f'<td {label} class="number"><span>{escape(entry.text)}{band}</span></td>'
+    return f"<td {label}><span>{text(entry)}</span></td>"
 
 
 def _number(is_number: bool) -> str:

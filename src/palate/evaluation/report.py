@@ -1,23 +1,25 @@
-"""A report in one HTML file: opens offline, asks nothing of anyone, reads on a phone and on paper."""
+"""A report in one HTML file: opens offline, asks nothing of anyone, reads on a phone and on paper.
+
+People come first, then what it comes to in one sentence, then a few figures; whatever else there is, is folded away,
+and how it was done stands at the end.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from palate.evaluation.curves import draw_curves
-from palate.evaluation.html import Cell, Markup, facts, page, picture, table, tag
-from palate.evaluation.shown_list import FOUND, LIST
+import numpy as np
 
-STAGES = (0, 2, 5, 10, 20, 40)
+from palate.acquisition import DEFAULT
+from palate.evaluation.headline import in_letters, things
+from palate.evaluation.html import Cell, Markup, facts, folded, page, table, tag
+from palate.evaluation.plot import Line, plot
+from palate.evaluation.report_people import people
+from palate.evaluation.shown_list import FOUND, HITS, LIST
+
+STAGES = (0, 1, 2, 5, 10, 20, 40)
 DASH = "–"
-CAPTIONS = {
-    "list.png": "How well the ten items that a user would be shown, out of the whole catalogue, match what they "
-    "liked of what was held out, against questions asked.",
-    "found.png": "How much of what a user liked of it is among the first twenty, against questions asked.",
-    "rmse.png": "Error of predicted ratings, over ratings that were held out, against questions asked.",
-    "share-of-gain.png": "How much has been learned of what all answers together would teach, against questions asked.",
-}
 SAME_SPLIT = (
     "The catalogue is halved for each, alike for every strategy: about one half questions may be asked, of the other "
     "the list is made."
@@ -29,6 +31,7 @@ PROTOCOLS = {
     "the model is fitted again; quality is over all users.",
 }
 MEASURES = {
+    HITS: "Of the ten on the list, how many turn out to be liked, after so many questions",
     LIST: "NDCG@10 of the list out of the whole catalogue after so many questions, higher is better",
     FOUND: "Recall@20 of that list, higher is better",
     "rmse": "RMSE of held-out ratings after so many questions, lower is better",
@@ -44,89 +47,105 @@ def render_report(
     *,
     title: str,
     headline: str,
+    certainty: str = "",
     proposed: str,
     simulation: Mapping[str, Any] | None = None,
-    recommendations: Sequence[Mapping[str, Any]] = (),
-    conversation: Mapping[str, Any] | None = None,
     evaluation: Mapping[str, Any] | None = None,
     commands: Sequence[str] = (),
 ) -> str:
     """The report as HTML. What is not given has no section. All text is escaped.
 
     Args:
-        title, headline: The heading, and the one sentence that a reader should take away.
-        proposed: The strategy (or model) to emphasise in curves and tables.
-        simulation: As ``palate simulate --json`` prints it.
-        recommendations: For each user ``user``, ``items`` (each ``title``, ``score``, ``std``, ``reason``) and, if
-            known, ``liked`` (titles) and ``profile`` (each ``category``, ``mean``, ``low``, ``high``).
-        conversation: ``user``, ``before`` (titles, best first) and ``turns``: each ``question`` (title), ``why``,
-            ``answer`` (in words) and ``after`` (titles).
-        evaluation: As :func:`palate.evaluation.ranking.evaluate_ranking` returns it and, if known, ``dataset`` and
-            ``split`` (names) and ``left_out`` (reasons by model).
+        title: The heading.
+        headline, certainty: The one sentence that a reader should take away, and how sure it is
+            (:mod:`palate.evaluation.headline`).
+        proposed: The strategy (or model) to emphasise.
+        simulation: As ``palate simulate --json`` prints it; its ``people``, if it has any, come first.
+        evaluation: As :func:`palate.evaluation.evaluate.evaluate` returns it.
         commands: What to type to have the same again.
     """
     parts: list[tuple[str, str, list[Markup]]] = []
+    said = [tag("p", headline, cls="headline"), *([tag("p", certainty, cls="soft")] if certainty else [])]
     if simulation is not None:
-        parts.append(("done", "What was done", [*_done(simulation)]))
-        parts.append(("curves", "Curves", [*_curves(simulation, proposed)]))
-        parts.append(("strategies", "Strategies", [*_strategies(simulation, proposed)]))
-    if recommendations:
-        parts.append(("recommendations", "Recommendations", [part for user in recommendations for part in _user(user)]))
-    if conversation is not None:
-        parts.append(("loop", "Asking, answering, updating", [*_conversation(conversation)]))
+        if simulation.get("people"):
+            what = things(simulation["dataset"]["name"])
+            parts.append(("people", "Three people", [*people(simulation["people"], what)]))
+        parts.append(("compared", "Everybody", [*said, *_compared(simulation, proposed)]))
     if evaluation is not None:
-        parts.append(("evaluation", "Recommendation quality", [*_evaluation(evaluation, proposed)]))
-    if commands:
-        parts.append(("again", "The same again", [tag("pre", "\n".join(commands))]))
-    return page(title, headline, parts)
+        parts.append(("evaluation", "Recommendation quality", [*said, *_evaluation(evaluation, proposed)]))
+    done = [
+        *([] if simulation is None else _done(simulation)),
+        *([] if evaluation is None else _judged(evaluation)),
+        *([tag("p", "The same again:"), tag("pre", "\n".join(commands))] if commands else []),
+    ]
+    if done:
+        parts.append(("done", "How it was done", done))
+    if not parts:
+        parts.append(("said", title, said))
+    return page(title, parts)
 
 
 # --- simulation --------------------------------------------------------------------------------------
 
 
-def _done(simulation: Mapping[str, Any]) -> Iterator[Markup]:
-    data, protocol = simulation["dataset"], simulation["protocol"]
-    seeds = protocol["seeds"]
-    size = f"{data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions"
-    yield facts(
-        [
-            ("Data", f"{data['name']}: {size}"),
-            ("SHA-256 of the data", data["sha256"]),
-            ("Protocol", f"{protocol['name']}, pool {protocol['pool']}"),
-            ("Users", f"{protocol['fit_users']:,} to fit, {protocol['test_users']:,} to test"),
-            ("Questions", f"up to {protocol['budget']} for each user; one that a user cannot answer is spent"),
-            ("Seeds", f"{len(seeds)}: {', '.join(map(str, seeds))}"),
-            ("Palate", str(simulation["palate"])),
-        ]
+def _compared(simulation: Mapping[str, Any], ours: str) -> Iterator[Markup]:
+    """At most three strategies, drawn and in numbers; all of them, and every measure, folded away."""
+    metric = HITS if HITS in simulation["strategies"][ours] else "rmse"
+    digits, what = (2, things(simulation["dataset"]["name"])) if metric == HITS else (3, "")
+    names = {ours: "Palate" if ours == DEFAULT else ours, "popularity": "popular", "random": "random"}
+    names = {name: said for name, said in names.items() if name in simulation["strategies"]}
+    axis = f"Liked {what} among the ten on the list" if what else "Error of expected ratings (RMSE), lower is better"
+    lines = [_line(said, simulation["strategies"][name][metric]) for name, said in names.items()]
+    yield tag("h3", axis)
+    yield plot(lines, simulation["budgets"], along="questions asked", says=f"{axis}, by questions asked", digits=digits)
+    yield tag(
+        "p",
+        "Bands: 95 % intervals. They are wide because people differ; a difference is taken within each person, and is "
+        "surer than two bands show. The table has the same numbers.",
+        cls="soft",
     )
-    yield tag("p", PROTOCOLS[protocol["name"]], " Intervals are 95 %, from resampling users.", cls="soft")
-    for reason in dict.fromkeys(simulation.get("left_out", {}).values()):
-        yield tag("p", f"{OF_EVENTS} {', '.join(simulation['left_out'])} are left out: {reason}.", cls="soft")
+    places = _places(simulation)
+    yield table(
+        f"{axis}, after so many questions; 95 % interval below",
+        ["Asked", *names.values()],
+        (
+            [str(stage), *(_at(simulation["strategies"][name][metric], at, digits) for name in names)]
+            for stage, at in places.items()
+        ),
+        stacked=False,
+    )
+    yield folded("All strategies and measures", *_strategies(simulation, ours))
 
 
-def _curves(simulation: Mapping[str, Any], proposed: str) -> Iterator[Markup]:
-    for name, png in draw_curves(simulation, proposed=proposed).items():
-        yield picture(png, CAPTIONS[name])
+def _line(said: str, figures: Mapping[str, Sequence[float | None]]) -> Line:
+    return Line(said, *(np.array(figures[part], dtype=np.float64) for part in ("mean", "low", "high")))
 
 
-def _strategies(simulation: Mapping[str, Any], proposed: str) -> Iterator[Markup]:
+def _places(simulation: Mapping[str, Any]) -> dict[int, int]:
+    """The stages of the tables, and where they stand."""
     budgets = list(simulation["budgets"])
-    stages = [budget for budget in STAGES if budget in budgets]
-    places = [budgets.index(stage) for stage in stages]
-    strategies = simulation["strategies"]
-    for metric in MEASURES:
+    return {stage: budgets.index(stage) for stage in sorted({*STAGES, budgets[-1]}) if stage in budgets}
+
+
+def _strategies(simulation: Mapping[str, Any], ours: str) -> Iterator[Markup]:
+    places, strategies = _places(simulation), simulation["strategies"]
+    for metric, what in MEASURES.items():
         if all(metric in figures for figures in strategies.values()):
+            digits = 2 if metric == HITS else 3
             yield table(
-                f"{MEASURES[metric]}; 95 % interval below",
-                ["Strategy", *(str(stage) for stage in stages)],
-                [[name, *(_at(figures[metric], at, 4) for at in places)] for name, figures in strategies.items()],
-                strong=proposed,
+                f"{what}; 95 % interval below",
+                ["Strategy", *(str(stage) for stage in places)],
+                (
+                    [name, *(_at(figures[metric], at, digits) for at in places.values())]
+                    for name, figures in strategies.items()
+                ),
+                strong=ours,
             )
     yield table(
-        f"What the questions cost, over {budgets[-1]} questions",
+        f"What the questions cost, over {simulation['budgets'][-1]} questions",
         ["Strategy", "Answered", "Labels saved", "Median ms a question", "99th percentile"],
         ([name, *_costs(figures)] for name, figures in strategies.items()),
-        strong=proposed,
+        strong=ours,
     )
     yield tag(
         "p",
@@ -153,103 +172,99 @@ def _ratio(saved: Mapping[str, Any]) -> Cell:
     return Cell(f"{saved['ratio']:.1f} ×", _band(saved["low"], saved["high"], 1))
 
 
-# --- users -------------------------------------------------------------------------------------------
-
-
-def _user(user: Mapping[str, Any]) -> Iterator[Markup]:
-    yield tag("h3", f"User {user['user']}")
-    if user.get("liked"):
-        yield tag("p", "Liked before: " + ", ".join(user["liked"]), cls="soft")
-    yield table(
-        f"Recommended to user {user['user']}: expected rating ± standard deviation",
-        ["Item", "Score", "Why"],
-        (
-            [item["title"], Cell(f"{_number(item['score'], 2)} ± {_number(item['std'], 2)}"), item["reason"]]
-            for item in user["items"]
-        ),
+def _done(simulation: Mapping[str, Any]) -> Iterator[Markup]:
+    data, protocol = simulation["dataset"], simulation["protocol"]
+    seeds = protocol["seeds"]
+    size = f"{data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions"
+    liked = [("Liked", f"{protocol['like']:g} and above")] if "like" in protocol else []
+    yield tag("p", PROTOCOLS[protocol["name"]], " Intervals are 95 %, from resampling users.")
+    for reason in dict.fromkeys(simulation.get("left_out", {}).values()):
+        yield tag("p", f"{OF_EVENTS} {', '.join(simulation['left_out'])} are left out: {reason}.", cls="soft")
+    yield facts(
+        [
+            ("Data", f"{data['name']}: {size}"),
+            ("Protocol", f"{protocol['name']}, pool {protocol['pool']}"),
+            *liked,
+            ("Users", f"{protocol['fit_users']:,} to fit, {protocol['test_users']:,} to test"),
+            ("Questions", f"up to {protocol['budget']} for each user; one that a user cannot answer is spent"),
+            ("Seeds", ", ".join(map(str, seeds))),
+            ("Palate", str(simulation["palate"])),
+            ("SHA-256 of the data", data["sha256"]),
+        ]
     )
-    if user.get("profile"):
-        yield tag("p", "Interest by category, against the average person: 95 % interval in brackets", cls="soft")
-        yield facts((entry["category"], _interest(entry)) for entry in user["profile"])
-
-
-def _interest(entry: Mapping[str, Any]) -> str:
-    return f"{_number(entry['mean'], 2)} ({_band(entry['low'], entry['high'], 2)})"
-
-
-def _conversation(conversation: Mapping[str, Any]) -> Iterator[Markup]:
-    before = list(conversation["before"])
-    yield tag("p", f"User {conversation['user']} is new: nothing is known, so this is the list that any newcomer gets.")
-    yield tag("div", tag("p", tag("strong", "Before any question")), _list(before, before), cls="turn")
-    for number, turn in enumerate(conversation["turns"], start=1):
-        after = list(turn["after"])
-        yield tag(
-            "div",
-            tag("p", tag("strong", f"{number}. {turn['question']}"), " → ", tag("em", turn["answer"])),
-            tag("p", f"Asked because: {turn['why']}", cls="soft"),
-            _list(after, before),
-            cls="turn",
-        )
-        before = after
-
-
-def _list(titles: Sequence[str], before: Sequence[str]) -> Markup:
-    places = {title: place for place, title in enumerate(before)}
-    return tag("ol", *(tag("li", title, _moved(place, places.get(title))) for place, title in enumerate(titles)))
-
-
-def _moved(place: int, before: int | None) -> Markup:
-    """How an entry moved, in words and not by colour alone."""
-    if before is None:
-        return tag("span", " ▲ new", cls="moved up")
-    if before > place:
-        return tag("span", f" ▲ up {before - place}", cls="moved up")
-    if before < place:
-        return tag("span", f" ▼ down {place - before}", cls="moved down")
-    return Markup("")
 
 
 # --- evaluation --------------------------------------------------------------------------------------
 
 
-def _evaluation(evaluation: Mapping[str, Any], proposed: str) -> Iterator[Markup]:
+def _evaluation(evaluation: Mapping[str, Any], ours: str) -> Iterator[Markup]:
     k, models = evaluation["k"], evaluation["models"]
-    named = [(what.capitalize(), str(evaluation[what])) for what in ("dataset", "split") if what in evaluation]
-    judged = f"{evaluation['users']:,} judged, {evaluation['users_without_positives']:,} without a test interaction"
     groups = [(whom, evaluation[f"{whom}_history"]) for whom in ("with", "without") if evaluation[f"{whom}_history"]]
-    best = [(f"Best by NDCG, {whom} a history", group["best"]) for whom, group in groups]
-    yield facts([*named, ("Users", judged), *best])
-    metrics = {f"{metric.replace('_', ' ')}@{k}": f"{metric}@{k}" for metric in METRICS}
-    metrics[f"recall@{2 * k}"] = f"recall@{2 * k}"
     for whom, group in groups:
+        first = [name for name in dict.fromkeys((ours, group["best"], "popularity")) if name in group["models"]]
         yield table(
-            f"Lists of {k} for {group['users']:,} users {whom} a history, higher is better; mean over users, 95 % "
-            "interval below",
-            ["Model", *metrics, f"coverage@{k}", "NDCG against best", *(["Ordered by"] if whom == "without" else [])],
-            (
-                [
-                    name,
-                    *(_interval(model["metrics"][metric], 3) for metric in metrics.values()),
-                    Cell(_number(model[f"coverage@{k}"], 1, share=True)),
-                    _interval(model["behind_best"][f"ndcg@{k}"], 3),
-                    *([models[name]["fallback"] or "itself"] if whom == "without" else []),
-                ]
-                for name, model in group["models"].items()
-            ),
-            strong=proposed,
+            f"{group['users']:,} users {whom} a history; 95 % interval below",
+            ["Model", f"taken up of {in_letters(k)}", f"NDCG@{k}", "NDCG against best"],
+            ([name, *_short(group["models"][name], k)] for name in first),
+            strong=ours,
         )
-    yield table(
-        "Settings, chosen on rows held back only",
-        ["Model", "Settings", "At the end of what was tried", "Fit (s)"],
-        (
-            [name, model["settings"], _edges(model["at_edge"]), Cell(_number(model["fit_seconds"], 2))]
-            for name, model in models.items()
+    for whom, group in groups:
+        yield folded(f"All models and measures: users {whom} a history", _models(evaluation, whom, group, ours))
+    yield folded(
+        "Settings",
+        table(
+            "Settings, chosen on rows held back only",
+            ["Model", "Settings", "At the end of what was tried", "Fit (s)"],
+            (
+                [name, model["settings"], _edges(model["at_edge"]), Cell(_number(model["fit_seconds"], 2))]
+                for name, model in models.items()
+            ),
         ),
     )
     for note in evaluation.get("notes", []):
         yield tag("p", note, cls="soft")
     for name, reason in evaluation.get("left_out", {}).items():
         yield tag("p", f"Left out: {name} ({reason}).", cls="soft")
+
+
+def _short(model: Mapping[str, Any], k: int) -> list[Cell]:
+    precision = {end: value and k * value for end, value in model["metrics"][f"precision@{k}"].items()}
+    ndcg = f"ndcg@{k}"
+    return [_interval(precision, 2), _interval(model["metrics"][ndcg], 3), _interval(model["behind_best"][ndcg], 3)]
+
+
+def _models(evaluation: Mapping[str, Any], whom: str, group: Mapping[str, Any], ours: str) -> Markup:
+    k, models = evaluation["k"], evaluation["models"]
+    metrics = {f"{metric.replace('_', ' ')}@{k}": f"{metric}@{k}" for metric in METRICS}
+    metrics[f"recall@{2 * k}"] = f"recall@{2 * k}"
+    return table(
+        f"Lists of {k} for {group['users']:,} users {whom} a history, higher is better; mean over users, 95 % "
+        "interval below",
+        ["Model", *metrics, f"coverage@{k}", "NDCG against best", *(["Ordered by"] if whom == "without" else [])],
+        (
+            [
+                name,
+                *(_interval(model["metrics"][metric], 3) for metric in metrics.values()),
+                Cell(_number(model[f"coverage@{k}"], 1, share=True)),
+                _interval(model["behind_best"][f"ndcg@{k}"], 3),
+                *([models[name]["fallback"] or "itself"] if whom == "without" else []),
+            ]
+            for name, model in group["models"].items()
+        ),
+        strong=ours,
+    )
+
+
+def _judged(evaluation: Mapping[str, Any]) -> Iterator[Markup]:
+    named = [(what.capitalize(), str(evaluation[what])) for what in ("dataset", "split") if what in evaluation]
+    judged = f"{evaluation['users']:,} judged, {evaluation['users_without_positives']:,} without a test interaction"
+    best = [
+        (f"Best by NDCG, {whom} a history", evaluation[f"{whom}_history"]["best"])
+        for whom in ("with", "without")
+        if evaluation[f"{whom}_history"]
+    ]
+    sums = [("SHA-256 of the data", evaluation["sha256"])] if "sha256" in evaluation else []
+    yield facts([*named, ("Users", judged), *best, *sums])
 
 
 def _edges(edges: Mapping[str, float]) -> str:

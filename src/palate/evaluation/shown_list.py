@@ -3,7 +3,8 @@
     score of an item = P(the user knows it) P(they like it)
 
 It is judged by what they like of their test items: those are to be on it, and any other item on it is a miss, rated or
-not. So it is harsher than ranking the test items alone, and nearer to what somebody sees.
+not. So it is harsher than ranking the test items alone, and nearer to what somebody sees. How many of the first ten are
+hits is what a report says in a sentence.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from palate.evaluation.metrics import places
 from palate.evaluation.world import World
 from palate.posteriors.belief import Belief
 
-LIST, FOUND = "list-ndcg@10", "list-recall@20"
+LIST, FOUND, HITS = "list-ndcg@10", "list-recall@20", "list-hits@10"
 LONGER = 20
 
 
@@ -41,7 +42,7 @@ def best_list(scores: Array, may: Mask) -> Positions:
 
 
 class ListJudge:
-    """NDCG@10 and recall@20 of the list of each user; nobody without a liked test item has one."""
+    """NDCG@10, hits among ten and recall@20 of the list of each user; nobody without a liked test item has one."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -49,7 +50,7 @@ class ListJudge:
         self._liked = np.zeros(world.ratings.shape, dtype=bool)
         self._liked[rows, held_out.columns] = held_out.present & (held_out.values >= world.scale.like)
         positives = self._liked.sum(1)
-        self.weights = dict.fromkeys((LIST, FOUND), (positives > 0).astype(np.float64))
+        self.weights = dict.fromkeys((LIST, FOUND, HITS), (positives > 0).astype(np.float64))
         self._ideal = np.maximum(IDEAL[np.minimum(positives, K)], 1e-12)
         self._positives = np.maximum(positives, 1)
 
@@ -58,4 +59,8 @@ class ListJudge:
         scores = np.where(self._world.askable, -np.inf, list_scores(self._world, belief, exposure))
         hits = places(scores, self._liked, LONGER)[1].chance
         first = hits[:, :K]
-        return {LIST: first @ DISCOUNTS[: first.shape[1]] / self._ideal, FOUND: hits.sum(1) / self._positives}
+        return {
+            LIST: first @ DISCOUNTS[: first.shape[1]] / self._ideal,
+            FOUND: hits.sum(1) / self._positives,
+            HITS: first.sum(1),
+        }

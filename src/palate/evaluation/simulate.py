@@ -21,7 +21,8 @@ from palate.evaluation.cold_system import SYSTEM, play_cold_system
 from palate.evaluation.intervals import by_person, ratio_interval
 from palate.evaluation.judge import PER_RATING
 from palate.evaluation.play import Played, average, ceiling, play
-from palate.evaluation.shown_list import LIST
+from palate.evaluation.shown_list import HITS, LIST
+from palate.evaluation.three_people import QUESTIONS, three_people
 from palate.evaluation.world import WORLDS, World, answered
 from palate.machine import blas_threads
 from palate.random import derive_rng
@@ -89,8 +90,9 @@ def simulate(
             protocol if None.
     Returns:
         The document of ``simulate.json``: curves by metric with 95 % intervals (bootstrap over people, paired), the
-        difference to random and popularity, the answers saved, the time to ask. All goes by the list that would be
-        shown, out of the whole catalogue (``list-ndcg@10``), of a cold system by the RMSE. Of events the answers are
+        difference to random and popularity, the answers saved, the time to ask; ``people``: three of the new users of
+        the first seed (:mod:`palate.evaluation.three_people`), None of other protocols. All goes by the list that would
+        be shown, out of the whole catalogue (``list-ndcg@10``), of a cold system by the RMSE. Of events the answers are
         what was done later, and ``left_out`` says which figures they cannot have.
     Raises:
         DataError: If the data has no ratings and no events, or too few people.
@@ -110,6 +112,7 @@ def simulate(
     people: list[list[str]] = []
     facts: dict[str, Any] = {}
     timings: dict[str, Any] = {}
+    met: dict[str, Any] | None = None
     for number, seed in enumerate(options.seeds):
         report = None if progress is None else _part(progress, number, len(options.seeds))
         if options.protocol == "cold-system":
@@ -120,6 +123,7 @@ def simulate(
             runs, subjects = _play_all(world, names, options, seed, report), world.subjects
             facts = {"fit_users": world.fitted_users, "test_users": len(subjects), "like": world.scale.like}
             timings = timings or _ask_times(world, names, options.targets)
+            met = met or _three_of(world, options, seed)
         people.append(subjects)
         for name in names:
             played[name].append(runs[name])
@@ -134,6 +138,7 @@ def simulate(
         "metric": metric_of(totals[names[0]]),
         "left_out": dict.fromkeys(PER_RATING, WITHOUT_RATINGS) if of_events else {},
         "budgets": list(range(options.budget + 1)),
+        "people": met,
         "strategies": {name: _summary(name, totals, timings.get(name)) for name in names},
     }
 
@@ -185,6 +190,14 @@ def _play_all(
     return runs
 
 
+def _three_of(world: World, options: SimulationOptions, seed: int) -> dict[str, Any] | None:
+    """Three of the people of a world; None where it has none, or none of them has anything to find."""
+    if world.learner is None:
+        return None
+    asked = min(QUESTIONS, options.budget)
+    return three_people(world.learner, world.subjects, world.ratings, world.askable, questions=asked, seed=seed)
+
+
 def _ask_times(world: World, names: Sequence[str], targets: str) -> dict[str, dict[str, float]]:
     """Milliseconds of :meth:`Learner.ask` for one user, by strategy: median and 99th percentile over some users."""
     learner = world.learner
@@ -226,8 +239,9 @@ def metric_of(played: Played) -> str:
 
 
 def _compared_by(played: Played) -> list[str]:
-    """Metrics of which a document has differences: that one, and the error or, of events, the list by strength."""
-    return list(dict.fromkeys([metric_of(played), "rmse" if "rmse" in played.sums else "ndcg@10"]))
+    """Metrics with differences in the document: that one, hits, and the error or, of events, the list by strength."""
+    hits = [HITS] if HITS in played.sums else []
+    return list(dict.fromkeys([metric_of(played), *hits, "rmse" if "rmse" in played.sums else "ndcg@10"]))
 
 
 def _loss(name: str, total: Array, weight: Array) -> Array:

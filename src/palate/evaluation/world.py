@@ -119,9 +119,8 @@ def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
     data = _at_most(_complete(data), max_users, rng)
     split = new_users(data, share=0.25, rng=rng)
     learner = _fitted(split.train, encoder, seed)
-    subjects, ratings, times = _matrix(split.test, USER, ITEM, learner.model)
-    askable = _halves(ratings.shape[1], subjects, seed)
     model = learner.model
+    subjects, ratings, times, askable = newcomers(split.test, model, seed)
     return World(
         subjects=subjects,
         taste=model.taste,
@@ -138,6 +137,12 @@ def users_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> Wo
         fitted_users=len(model.user_ids),
         learner=learner,
     )
+
+
+def newcomers(test: Dataset, model: Model, seed: int) -> tuple[list[str], Array, Array, NDArray[np.bool_]]:
+    """People the model never saw: their ids, (n,), their ratings and when, and what each can be asked, (n, I) each."""
+    subjects, ratings, times = _matrix(test, USER, ITEM, model)
+    return subjects, ratings, times, _halves(ratings.shape[1], subjects, seed)
 
 
 def items_world(data: Dataset, *, encoder: str, seed: int, max_users: int) -> World:

@@ -226,8 +226,13 @@ def _shares_gained(belief: Belief, candidates: Candidates, items: list[int]) -> 
 
 
 def _why(gain: float, known: float) -> str:
-    gained = f"an answer lowers the uncertainty about what you may be shown by {gain:.0%}"
-    return gained if known >= 0.995 else f"{gained}; you know it with a chance of {known:.0%}"
+    gained = f"an answer lowers the uncertainty about what you may be shown by {_percent(gain)}"
+    return gained if known >= 0.995 else f"{gained}; you know it with a chance of {_percent(known)}"
+
+
+def _percent(value: float) -> str:
+    """A share in words, never 0 % of something."""
+    return "less than 1%" if value < 0.005 else f"{value:.0%}"
 
 
 _CHANCE = {
@@ -241,5 +246,5 @@ _CHANCE = {
 
 
 def _why_of(form: Form, gain: float, chance: float, seconds: float) -> str:
-    gained = f"an answer lowers the uncertainty about what you may be shown by {gain:.0%} in {seconds:.0f} s"
-    return gained if chance >= 0.995 else f"{gained}; {_CHANCE[form]} with a chance of {chance:.0%}"
+    gained = f"an answer lowers the uncertainty about what you may be shown by {_percent(gain)} in {seconds:.0f} s"
+    return gained if chance >= 0.995 else f"{gained}; {_CHANCE[form]} with a chance of {_percent(chance)}"

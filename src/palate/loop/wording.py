@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from palate.entities import Form, Question
 from palate.model.model import Model
+from palate.model.spoken import as_shown
 
 _TEXTS = {
     Form.PAIR: "Which do you like better, {}?",
@@ -24,7 +25,8 @@ def worded(model: Model, question: Question) -> Question:
     catalogue = model.catalogue
     titles = tuple(catalogue.names[catalogue.position(item)] for item in question.items)
     titles = (question.item_id,) if question.form is Form.CONCEPT else titles
-    return replace(question, titles=titles, text=_text(model, question.form, titles))
+    said = titles if question.form is Form.CONCEPT else tuple(map(as_shown, titles))
+    return replace(question, titles=titles, text=_text(model, question.form, said))
 
 
 def _text(model: Model, form: Form, titles: Sequence[str]) -> str:

@@ -21,6 +21,7 @@ import numpy as np
 from palate.arrays import Array, Positions
 from palate.errors import LimitError
 from palate.errors.checks import check_text, shown
+from palate.model.spoken import ARTICLES, IN_BRACKETS, INVERTED, UNSPACED, YEAR
 
 MOST_CHARACTERS = 100_000  # of a text in which titles are found
 MOST_TYPED = 256  # characters of a title as it is typed
@@ -31,19 +32,9 @@ _ALIKE = 0.6  # share of letters in the same order from which a misspelt title i
 _MOST_WORDS = 40  # of a title that is looked for in a text
 _TELLING = 4  # letters of a single word that is taken for a title because it begins with a capital
 
-_ENGLISH, _FRENCH, _SPANISH = ("the", "a", "an"), ("le", "la", "les", "l'", "un", "une"), ("el", "los", "las", "una")
-_GERMAN, _ITALIAN, _PORTUGUESE = ("der", "die", "das", "ein", "eine"), ("il", "lo", "gli", "i"), ("o", "os")
-_ARTICLES = (*_ENGLISH, *_FRENCH, *_SPANISH, *_GERMAN, *_ITALIAN, *_PORTUGUESE)
-_INVERTED = re.compile(rf"^(.*\S),\s*({'|'.join(_ARTICLES)})$", re.IGNORECASE)
-_IN_BRACKETS = re.compile(r"\(([^()]*)\)")
-_SUBTITLE = re.compile(r":\s|\s[-–—]\s|;\s|[：；—]")
-_SPOKEN, _LEAST_SPOKEN = 40, 4  # columns of a title in a sentence, and of what stands for the whole
-_LONGEST = 400  # letters of a title that are read for that
-_YEAR = re.compile(r"^\d{4}$")
 _KNOWN_AS = re.compile(r"^a\.?k\.?a\.?\s+", re.IGNORECASE)
 _APOSTROPHES = re.compile("['’`ʼ]")  # people type all of them
 _WORD = re.compile(r"[^\W_]+(?:['’`ʼ][^\W_]+)*|&")
-_UNSPACED = re.compile("([\u0e00-\u0e7f\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff])")  # a letter is a word there
 _BETWEEN = re.compile(r"[,;\n]| and | & ")
 _OPENS, _CLOSES, _ENDS = set(',;:(/\n"“«„•*-'), set(',;:)/\n"”»“.!?'), set(".!?\n")
 
@@ -58,7 +49,7 @@ def folded(text: str) -> str:
     if not plain.isascii():
         plain = unicodedata.normalize("NFKD", plain)
         plain = "".join(letter for letter in plain if not unicodedata.combining(letter)).casefold()
-    plain = _UNSPACED.sub(r" \1 ", _APOSTROPHES.sub("", plain.replace("&", " and ")))
+    plain = UNSPACED.sub(r" \1 ", _APOSTROPHES.sub("", plain.replace("&", " and ")))
     return " ".join(re.sub(r"[\W_]+", " ", plain).split())
 
 
@@ -68,76 +59,23 @@ def names_for(title: str) -> list[str]:
     >>> names_for("Matrix, The (1999)")
     ['the matrix', 'the matrix 1999', 'matrix', 'matrix 1999', 'matrix the 1999']
     """
-    bracketed = [_KNOWN_AS.sub("", part.strip()) for part in _IN_BRACKETS.findall(title)]
-    years = [part for part in bracketed if _YEAR.match(part)]
+    bracketed = [_KNOWN_AS.sub("", part.strip()) for part in IN_BRACKETS.findall(title)]
+    years = [part for part in bracketed if YEAR.match(part)]
     names = []
-    for part in (_IN_BRACKETS.sub(" ", title), *(part for part in bracketed if part not in years)):
+    for part in (IN_BRACKETS.sub(" ", title), *(part for part in bracketed if part not in years)):
         for name in _turned(part.strip()):
             names += [name, *(f"{name} {year}" for year in years)]
     names.append(folded(title))
     return [name for name in dict.fromkeys(names) if name]
 
 
-def spoken(title: str) -> str:
-    """A title as one would say it in a sentence: without year and series, its article in front, and not too long.
-
-    >>> spoken("Matrix, The (1999)"), spoken("Catching Fire (The Hunger Games, #2)")
-    ('The Matrix', 'Catching Fire')
-    >>> spoken("Dr. Strangelove or: How I Learned to Stop Worrying and Love the Bomb (1963)")
-    'Dr. Strangelove'
-    """
-    bare = as_said(title)
-    if _width(bare) <= _SPOKEN:
-        return bare
-    head = re.sub(r",? or$", "", _SUBTITLE.split(bare, maxsplit=1)[0])
-    if _LEAST_SPOKEN <= _width(head) <= _SPOKEN:
-        return head
-    return _cut(bare)
-
-
-def as_said(title: str) -> str:
-    """A title without year and series, its article in front, as long as it is.
-
-    >>> as_said("Good, the Bad and the Ugly, The (1966)")
-    'The Good, the Bad and the Ugly'
-    """
-    title = title[:_LONGEST]
-    bare = " ".join(_IN_BRACKETS.sub(" ", title).split()) or " ".join(title.split())
-    found = _INVERTED.match(bare)
-    return f"{found[2]}{found[2][-1:].isalpha() * ' '}{found[1]}" if found else bare
-
-
-def year_of(title: str) -> str:
-    """The year in a title's last brackets; empty where there is none.
-
-    >>> year_of("Matrix, The (1999)"), year_of("1984")
-    ('1999', '')
-    """
-    found = [part.strip() for part in _IN_BRACKETS.findall(title[:_LONGEST])]
-    return found[-1] if found and _YEAR.match(found[-1]) else ""
-
-
-def _cut(text: str) -> str:
-    """The beginning of a text, to the end of a word."""
-    kept = text[:_SPOKEN]
-    while _width(kept) >= _SPOKEN:
-        kept = kept[:-1]
-    whole = kept.rpartition(" ")[0]
-    return (whole if _width(whole) > _SPOKEN // 2 else kept).rstrip(" ,;:.-") + "…"
-
-
-def _width(text: str) -> int:
-    """Columns of a text: two of a letter that fills a square."""
-    return len(text) + len(_UNSPACED.findall(text))
-
-
 def _turned(name: str) -> Iterator[str]:
     """With its article in front, and without."""
-    found = _INVERTED.match(name)
+    found = INVERTED.match(name)
     whole = folded(f"{found[2]} {found[1]}" if found else name)
     yield whole
     first, _, rest = whole.partition(" ")
-    if rest and first in _ARTICLES:
+    if rest and first in ARTICLES:
         yield rest
 
 

@@ -16,7 +16,7 @@ from palate.campaign import Campaign, Given, Lease, Submission
 from palate.entities import AUDIO, IMAGE, TEXT
 from palate.model.answer_keys import keys_of
 from palate.model.model import Model
-from palate.model.titles import as_said
+from palate.model.spoken import as_said
 from palate.service.access import Allow, Caller
 from palate.service.bodies import PathId
 from palate.service.campaign_bodies import (

@@ -12,7 +12,7 @@ from palate.datasets.media import UnreadableMedia, media_of
 from palate.entities import AUDIO, CATEGORY, CATEGORY_SEPARATOR, IMAGE, ITEM, TEXT
 from palate.errors.checks import normalise_id
 from palate.model.catalogue import Catalogue
-from palate.model.titles import as_said, year_of
+from palate.model.spoken import as_said, year_of
 from palate.service.access import Allow, Caller
 from palate.service.bodies import ITEMS, ItemIn, PathId
 from palate.service.faults import HTTPFault, not_found

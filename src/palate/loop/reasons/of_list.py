@@ -16,7 +16,7 @@ from palate.loop.reasons.phrases import ACTS
 from palate.loop.reasons.reason import Reason
 from palate.loop.reasons.taste import evidence_of, like_parts
 from palate.model.model import Model
-from palate.model.titles import spoken
+from palate.model.spoken import spoken
 
 
 def reasons_for(
