@@ -267,6 +267,18 @@ def _reads(of: str) -> dict[str, Call]:
     return {f"{of}.{name}": Call(bound(name), takes, valid) for name, (valid, takes) in READS.items()}
 
 
+def _calibrate(stage: Stage) -> Callable[..., Any]:
+    """With a key that no consent has taken."""
+
+    def call(**given: Any) -> Any:
+        key = given.get("key")
+        if type(key) in (int, np.int64, str) and key in (-1, 0, 3, "x"):
+            given["key"] = f"calibration {key}"
+        return stage.recommender.calibrate(**given)
+
+    return call
+
+
 def _ask_concepts(stage: Stage) -> Callable[..., Any]:
     return lambda **options: stage.learner.ask("ann", forms=("rate", "concept"), **options)
 
@@ -397,6 +409,11 @@ CALLS: dict[str, Call] = {
         lambda stage: stage.recommender.consent,
         {"user_id": USER, "purposes": EMPTY, "version": USER, "at": f"none {NUMBER}", "key": KEY},
         lambda _: {"user_id": "eve", "purposes": ["serve"], "version": "v1"},
+    ),
+    "Recommender.calibrate": Call(
+        _calibrate,
+        {"source": USER, "weight": SHARE, "subject": USER, "at": f"none {NUMBER}", "key": KEY},
+        lambda _: {"source": "lea", "weight": 0.5},
     ),
     "Recommender.show": Call(
         lambda stage: stage.recommender.show,

@@ -139,7 +139,8 @@ class Calibration:
 
     Attributes:
         source: As of an answer.
-        reliability: Share of its answers that are right, in [0, 1].
+        reliability: What each of its answers counts, in [0, 1]: 1 as much as one of the user's own, 0 nothing. What it
+            said before counts so, too; what users say of their own taste always counts 1 (:mod:`palate.model.counted`).
         subject: Of the answers (:class:`palate.entities.provenance.Provenance`).
         at, key: As of a consent.
     """

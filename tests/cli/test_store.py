@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from palate import Recommender
 from palate.entities import AnswerKind
 from palate.store.open_store import open_store
 
@@ -52,6 +53,14 @@ def test_words_and_columns_of_a_tool_are_given(cli, told, tmp_path):
     kept = records(told)[-1].answer
     assert (kept.item_id, kept.kind, kept.value, kept.source) == ("i07", AnswerKind.RATING, 5.0, "doccano")
     assert "--value has 'liked'" in cli(*command, "--value", "liked").err
+
+
+def test_a_source_is_calibrated(cli, told):
+    found = cli("store", "calibrate", told, "lea", "0.5", "--json").json
+    assert (found["source"], found["weight"]) == ("lea", 0.5)
+    assert cli("store", "calibrate", told, "lea", "2").code == 2
+    with Recommender.open(told) as recommender:
+        assert recommender.learner.memory.weights == {"lea": 0.5}
 
 
 def test_backup_restore_verify_erase_and_move(cli, told, tmp_path):

@@ -18,7 +18,6 @@ import pytest
 
 from palate import Learner, Recommender, events, rate
 from palate.datasets import planted_world
-from palate.entities import Form
 from palate.errors import ModelFolderError
 from palate.loop import checkpoint, replay
 from palate.loop.checkpoint import open_log
@@ -239,15 +238,15 @@ def test_UP_04_rows_that_the_model_cannot_take_are_set_aside_and_the_rest_goes_o
 
 def _after_ratings(monkeypatch: pytest.MonkeyPatch, change: Callable[[Any, list[str]], Any]) -> None:
     """Put a change behind every update by ratings, one by one or several at once, whose keys it is told."""
-    heard, heard_each = replay._HEAR[Form.RATE], replay._rate_each
+    heard, heard_each = replay._rate, replay._rate_each
 
-    def one(model: Any, state: Any, answer: Any) -> Any:
-        return change(heard(model, state, answer), [answer.key])
+    def one(model: Any, state: Any, answer: Any, weight: float = 1.0) -> Any:
+        return change(heard(model, state, answer, weight), [answer.key])
 
     def several(model: Any, state: Any, some: Any, before: Any) -> Any:
         return change(heard_each(model, state, some, before), [each.answer.key for each in some])
 
-    monkeypatch.setitem(replay._HEAR, Form.RATE, one)
+    monkeypatch.setattr(replay, "_rate", one)
     monkeypatch.setattr(replay, "_rate_each", several)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,10 +12,13 @@ from hypothesis import strategies as st
 from palate import Learner, rate
 from palate.acquisition.oracle_choice import Action
 from palate.entities import Answer, AnswerKind
+from palate.entities.provenance import Provenance
 from palate.errors import DataError
+from palate.model.counted import UNWEIGHED, Weights
 from palate.model.labels import Joined, joined
 from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
+from palate.records import Calibration
 from tests.worlds import data, learner
 
 PSEUDO = "pseudo:model@0.25"
@@ -27,9 +32,9 @@ def user_and_items(of: Learner) -> tuple[str, list[str]]:
     return of.model.user_ids[7], [of.model.catalogue.ids[item] for item in rated[: ITEMS // 2] + others[: ITEMS // 2]]
 
 
-def heard(of: Learner, answers: list[Answer]) -> Joined:
+def heard(of: Learner, answers: list[Answer], weights: Weights = UNWEIGHED) -> Joined:
     model = of.model
-    return joined(Answers(model.answers), answers, model.taste.likelihood, model.user_ids, model.catalogue.ids)
+    return joined(Answers(model.answers), answers, model.taste.likelihood, model.user_ids, model.catalogue.ids, weights)
 
 
 def rows_of(found: Joined, row: int) -> list[tuple[int, float, float]]:
@@ -53,7 +58,8 @@ def believed(of: Learner, user: str, rows: list[tuple[int, float, float]]) -> Be
 def told(draw: st.DrawFn, high: float) -> tuple[int, AnswerKind, float | None, str, str, str]:
     kind = draw(st.sampled_from(list(AnswerKind)))
     value = draw(st.sampled_from([high, high - 1.0])) if kind is AnswerKind.RATING else None
-    question, source = draw(st.sampled_from([("", "person"), (str(Action.AGAIN), "person"), ("", PSEUDO)]))
+    asked = [("", "person"), (str(Action.AGAIN), "person"), ("", PSEUDO), ("", "lea"), (str(Action.AGAIN), "lea")]
+    question, source = draw(st.sampled_from(asked))
     return draw(st.integers(0, ITEMS - 1)), kind, value, question, source, draw(st.sampled_from(["", "", "", "k"]))
 
 
@@ -70,7 +76,9 @@ def test_replay_and_fit_see_the_same_rows(kind: str, high: float, stranger: bool
         Answer(user, items[item], how, value, source, key=key, question=question)
         for item, how, value, question, source, key in given
     ]
-    state, found = of.tell(answers).state(user), heard(of, answers)
+    lea = drawn.draw(st.sampled_from([None, 0.0, 0.5, 1.0]))
+    of = of if lea is None else Learner(of.memory.calibrated([Calibration("lea", lea)]))
+    state, found = of.tell(answers).state(user), heard(of, answers, of.memory.weights)
     one_by_one = of
     for answer in answers:
         one_by_one.state(user)  # so that the next answer moves it
@@ -92,10 +100,9 @@ def test_the_rules_one_by_one() -> None:
     position, again = of.model.catalogue.position, {"question": str(Action.AGAIN)}
     (first,) = (value for item, value, _ in rows_of(heard(of, []), 7) if item == position(mine))
 
-    def now(*answers: Answer) -> dict[int, tuple[float, float]]:
-        return {
-            item: row for item, *row in rows_of(heard(of, list(answers)), 7) if item in map(position, (mine, other))
-        }
+    def now(*answers: Answer, **weights: float) -> dict[int, tuple[float, float]]:
+        found = rows_of(heard(of, list(answers), weights), 7)
+        return {item: row for item, *row in found if item in map(position, (mine, other))}
 
     nothing = Answer(user, mine, AnswerKind.UNKNOWN)
     assert now() == {position(mine): [first, 1.0]}
@@ -107,6 +114,13 @@ def test_the_rules_one_by_one() -> None:
     pseudo, real = rate(user, other, 1.0, source=PSEUDO), rate(user, other, 4.0)
     assert now(pseudo)[position(other)] == [1.0, 0.25]
     assert now(pseudo, real) == now(real, pseudo) == now(real)
+    lea = rate(user, other, 2.0, source="lea")
+    assert now(real, lea)[position(other)] == [2.0, 1.0]
+    assert now(real, lea, lea=0.5) == now(lea, real, lea=0.5) == now(real)
+    assert now(pseudo, lea, lea=0.5)[position(other)] == [2.0, 0.5] == now(lea, pseudo, lea=0.5)[position(other)]
+    assert now(lea, lea=0.0) == now() == now(replace(real, provenance=Provenance(subject="topic")))
+    assert now(rate(user, other, 2.0, source=user), **{user: 0.0})[position(other)] == [2.0, 1.0]
+    assert now(pseudo, **{PSEUDO: 0.5})[position(other)] == [1.0, 0.125]
 
 
 def test_pseudo_labels_move_a_fit_by_their_weight_and_are_nobodys_ratings() -> None:

@@ -98,6 +98,26 @@ def test_what_is_undone_is_as_if_it_had_never_been(service: Served) -> None:
     assert service.call("DELETE", "/v1/labels/nobody").status_code == 404
 
 
+def test_a_source_that_counts_less_moves_everybodys_lists_at_once(service: Served) -> None:
+    users, ids = ("ida", "ines"), service.tenant.fitted.catalogue.ids
+    before = {user: top(service, user) for user in users}
+    said = [label(f"lea-{n}", user_id=users[n % 2], item_id=ids[n], value=5, source="lea") for n in range(12)]
+    service.call("POST", "/v1/labels", said)
+    after = {user: top(service, user) for user in users}
+    assert all(before[user] != after[user] for user in users)
+    rows, sent = len(service.rows()), {"key": "w-1", "weight": 0.0}
+    answer = service.call("POST", "/v1/sources/lea/weight", sent, key="admin").json()
+    assert answer == {"key": "w-1", "seq": service.tenant.seq, "repeated": False} and len(service.rows()) == rows + 1
+    assert {user: top(service, user) for user in users} == before
+    assert service.call("POST", "/v1/sources/lea/weight", sent, key="admin").json()["repeated"]
+    assert service.call("POST", "/v1/sources/lea/weight", {**sent, "weight": 0.5}, key="admin").status_code == 409
+    assert (
+        service.call("POST", "/v1/sources/person/weight", {"key": "w-2", "weight": 0.5}, key="admin").status_code == 422
+    )
+    service.call("POST", "/v1/sources/lea/weight", {"key": "w-3", "weight": 1.0}, key="admin")
+    assert {user: top(service, user) for user in users} == after
+
+
 def test_an_id_with_a_slash_is_one_part_of_the_path(service: Served) -> None:
     service.call("POST", "/v1/labels", label("a/b%2F", user_id="x/y"))
     assert service.call("GET", "/v1/users/x%2Fy/recommendations?k=1").json()["user_id"] == "x/y"

@@ -11,7 +11,7 @@ import pytest
 
 from palate.entities import Answer
 from palate.errors import AnswerError, ErasedUser, InputError, StoreError
-from palate.records import Attribute, Content, Erasure, Event, Record, user_digest
+from palate.records import Attribute, Calibration, Content, Erasure, Event, Record, user_digest
 from palate.store import rows
 from palate.store.protocol import Quarantined, Receipt, Report
 from palate.testing import LabelStoreContract
@@ -70,6 +70,13 @@ class Listed:
 
     def find(self, key: str) -> Record | None:
         return next((row for row in self.rows if row.content.key == key), None)
+
+    def calibrations(self) -> list[Record]:
+        return [row for row in self.rows if isinstance(row.content, Calibration)]
+
+    def users_of(self, source: str) -> list[str]:
+        labels = [row.content for row in self.rows if isinstance(row.content, Answer)]
+        return list(dict.fromkeys(label.user_id for label in labels if label.source == source))
 
     @property
     def last_seq(self) -> int:
@@ -283,6 +290,16 @@ class OfEverybody(Listed):
         return super().records(after_seq)
 
 
+class CalibrationsForEver(Listed):
+    def calibrations(self) -> list[Record]:
+        return [row for row in super().calibrations() if not row.retracts]
+
+
+class OfEverySource(Listed):
+    def users_of(self, source: str) -> list[str]:
+        return list(dict.fromkeys(row.user_id for row in self.rows if row.user_id))
+
+
 class LeavesLabels(Listed):
     """It takes the user's name and leaves what they said."""
 
@@ -336,6 +353,8 @@ BROKEN = [
     (Unordered, "test_writers_at_the_same_time_make_one_sequence"),
     (FindsLabelsOnly, "test_a_row_is_found_by_its_key"),
     (OfEverybody, "test_rows_of_one_user_are_read_alone"),
+    (CalibrationsForEver, "test_calibrations_and_the_users_of_a_source_are_read_alone"),
+    (OfEverySource, "test_calibrations_and_the_users_of_a_source_are_read_alone"),
     (LeavesLabels, "test_of_an_erased_user_no_row_is_read"),
     (TakesThemBack, "test_an_erased_user_comes_back_by_a_consent_alone"),
     (NeverForgives, "test_an_erased_user_comes_back_by_a_consent_alone"),

@@ -89,6 +89,7 @@ _add(store_app, store.restore, "restore", "store restore backup-of-today new-mod
 _add(store_app, store.export, "export", "store export my-model labels.jsonl")
 _add(store_app, store.load, "import", "store import my-model tasks.json --format label-studio --value liked=5")
 _add(store_app, store.move, "move", "store move my-model postgresql://palate@localhost/palate")
+_add(store_app, store.calibrate, "calibrate", "store calibrate my-model annotator-5f0c1a2b3c4d 0.5")
 _add(store_app, store.erase, "erase", "store erase my-model --user ann")
 app.add_typer(store_app, name="store")
 _add(app, registries.strategies, "strategies", "strategies --json")

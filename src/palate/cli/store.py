@@ -210,6 +210,24 @@ def move(
     line(output(), f"{done.rows:,} rows are in both, {done.new:,} of them new. Both have the chain {done.chain}.")
 
 
+def calibrate(
+    place: Place,
+    source: Annotated[str, typer.Argument(metavar="SOURCE", help="Who answered, as the log names them.")],
+    weight: Annotated[float, typer.Argument(metavar="WEIGHT", help="From 0 to 1: what each of its answers counts.")],
+    subject: Annotated[str, typer.Option(metavar="NAME", help="taste, or the name of an attribute.")] = "taste",
+    as_json: Json = False,
+    seed: UnusedSeed = 0,
+) -> None:
+    """Say how reliable a source is, for what it said before, too. The last such row counts; no label is changed."""
+    from palate.records import Calibration
+
+    with _opened(place) as log:
+        (record,) = log.append([Calibration(source, weight, subject)])
+    if as_json:
+        return print_json({"seq": record.seq, "key": record.content.key, "source": source, "weight": weight})
+    line(output(), f"From row {record.seq:,} on an answer of {source} counts {weight:g}.")
+
+
 def erase(place: Place, user: User, as_json: Json = False, seed: UnusedSeed = 0) -> None:
     """Take from every row of a user what it says, for good, and refuse further ones until they consent anew."""
     with _opened(place) as log:

@@ -31,7 +31,7 @@ from palate.model.labels import joined
 from palate.model.model import Model
 from palate.model.saved import model_of, parts_of
 from palate.posteriors.answers import Answers
-from palate.records import Attribute, Consent, Content, Event, Record, erased_among
+from palate.records import Attribute, Calibration, Consent, Content, Event, Record, erased_among
 from palate.store.model_folder.files import make_folder
 from palate.store.model_folder.folder import digest_of, load_folder, save_folder
 from palate.store.old_attributes import FILE as OLD_ATTRIBUTES
@@ -132,6 +132,7 @@ def keep(memory: Memory, log: LabelStore) -> None:
     for user in memory.users:
         contents += [*memory.told.get(user, ()), *memory.seen.get(user, ())]
         contents += memory.known.get(user, ())
+    contents += memory.calibrations
     log.append(contents)
     for record in active(log.records()) if memory.undone else ():
         if record.content.key in memory.undone:
@@ -182,10 +183,11 @@ def resume(folder: Path, store: LabelStore, encoders: Iterable[Encoder] = (), *,
     start = 0 if kept is None else kept.seq
     if kept is not None and kept.seq:
         past = Past(model, store, start, found.fitted_seq)
-        memory = Memory.after(kept.learnt, past)
+        memory = Memory.after(kept.learnt, past, calibrations_in(store, start))
     notes += () if kept is None else kept.notes
     if last - start > TAIL:
         memory = memory.unread_in(Past(model, store, last, found.fitted_seq), start)
+        memory = memory.calibrated(calibrations_in(store, last))
     else:
         rows = list(store.records(start))
         memory, more = replayed(memory, rows, found.fitted_seq)
@@ -234,6 +236,12 @@ def _warn(folder: Path, notes: Iterable[str]) -> None:
         warnings.warn(note.replace("the log do", f"the log of {folder} do"), stacklevel=4)
 
 
+def calibrations_in(store: LabelStore, last_seq: int) -> list[Calibration]:
+    """Those that count in the rows of a log up to one."""
+    rows = active(row for row in store.calibrations() if row.seq <= last_seq)
+    return [row.content for row in rows if isinstance(row.content, Calibration)]
+
+
 def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> tuple[Memory, tuple[str, ...]]:
     """A memory with these rows of a log, and what of them its model cannot take.
 
@@ -246,6 +254,10 @@ def replayed(memory: Memory, records: Iterable[Record], fitted_seq: int = 0) -> 
     memory = memory.retracted(row for row in rows if row.retracts)
     counting = active(rows)
     memory = memory.consented(row.content for row in counting if isinstance(row.content, Consent))
+    new = [row.content for row in counting if isinstance(row.content, Calibration)]
+    kept = [one for one in memory.calibrations if not any(row.retracts == one.key for row in rows)]
+    if new or len(kept) < len(memory.calibrations):
+        memory = memory.calibrated([*kept, *new])
     contents = [row.timed for row in counting if isinstance(row.content, Answer) or row.seq > fitted_seq]
     answers, refused = _fitting(memory, filter(is_of_taste, contents))
     memory = memory.tell(answers)

@@ -93,7 +93,7 @@ def met_since(model: Model, of: Source) -> tuple[Positions, dict[int, int]]:
         np.zeros(0, np.intp) if model.list_model is None or of.row is None else model.list_model.met.of_person(of.row)
     )
     only_good = model.taste.likelihood.events_only
-    rated = (one for one in what_counts(model, of.row, of.answers) if one.is_real and one.answer.form is Form.RATE)
+    rated = (one for one in what_counts(model, of) if one.is_real and one.answer.form is Form.RATE)
     said = [one for one in rated if one.values and (one.values[-1] > 0.0 or not only_good)]
     since = [event for event in of.seen if (event.liking or 0.0) * model.vocabulary.strength(event.kind) > 0.0]
     did = [(one.answer.item_id, one.answer.answered_at) for one in said]

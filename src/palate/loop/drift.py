@@ -113,7 +113,7 @@ def losses(memory: Memory, user_id: str) -> list[tuple[Answer, float]]:
 def foretold(memory: Memory, user_id: str) -> list[Foretold]:
     """The ratings that a user gave since the fit, in order, each as the model told it before it was told."""
     model, of = memory.fitted, memory.source(user_id)
-    standing = what_counts(model, of.row, of.answers)
+    standing = what_counts(model, of)
     state = start = begun(model, of, standing, done_since(model, of, standing))
     found = []
     for one in standing:

@@ -21,7 +21,6 @@ from palate.records import Attribute, Event
 T = TypeVar("T")
 MOST = 10_000  # rows that are listed
 LARGEST = 1e6  # of a mean, in deviations of the population: a belief of this size is a sick one
-NOTHING: Parts = ((), (), ())
 
 
 class SetAside(NamedTuple):
@@ -62,11 +61,12 @@ class Guard:
         aside = self._aside.get(user_id)
         if not aside:
             return parts
-        told, seen, known = parts
+        told, seen, known, weights = parts
         return (
             tuple(one for one in told if one.key not in aside),
             tuple(one for one in seen if one.key not in aside),
             tuple(one for one in known if one.key not in aside),
+            weights,
         )
 
     def fell_back(self, user_id: str, error: Exception) -> None:
@@ -92,8 +92,9 @@ class Guard:
                 return (left, work(left)) if left is not parts else self._searched(user_id, parts, work)
 
     def _searched(self, user_id: str, parts: Parts, work: Callable[[Parts], T]) -> tuple[Parts, T]:
-        kept, found = NOTHING, work(NOTHING)
-        for kind, rows in reversed(list(enumerate(parts))):  # attributes first, which change what the others say
+        kept: Parts = ((), (), (), parts[3])
+        found = work(kept)
+        for kind, rows in reversed(list(enumerate(parts[:3]))):  # attributes first, which change what the others say
             for row in cast("tuple[Answer | Event | Attribute, ...]", rows):
                 more: Parts = (*kept[:kind], (*kept[kind], row), *kept[kind + 1 :])  # type: ignore[assignment]
                 try:

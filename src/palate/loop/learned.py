@@ -25,9 +25,9 @@ from palate.loop.fade import until
 from palate.loop.guard import check_sound
 from palate.loop.past import Contents
 from palate.loop.replay import begun, data_of, done_since, told, walked, what_counts, with_done
-from palate.loop.source import Parts, Source
+from palate.loop.source import Parts, Source, weighed
 from palate.loop.state import UserState
-from palate.model.counted import Counted, Rows, counted
+from palate.model.counted import Counted, Rows, counted, weight_in
 from palate.model.model import Model
 from palate.posteriors.belief import Belief
 from palate.posteriors.item_evidence import Learning, Said, Sums
@@ -72,7 +72,7 @@ def changes(model: Model, of: Source, *, to_end: bool = True) -> tuple[list[Chan
     Raises:
         DataError: If a belief is not finite, or of no sound size.
     """
-    standing = what_counts(model, of.row, of.answers)
+    standing = what_counts(model, of)
     done = done_since(model, of, standing)
     rows = _differing(model, of, standing, done)
     if not rows and not to_end:
@@ -113,19 +113,19 @@ def answered_more(
         if answer.subject in subjects or item in state.asked or (labels and item is not None):
             return None
         subjects.add(answer.subject)
-        found += _changes_of(model, of.user_id, state, answer)
-        state = told(model, state, answer)
+        found += _changes_of(model, of, state, answer)
+        state = told(model, state, answer, weight_in(answer, of.weights))
         check_sound((state.belief, state.exposure))
     return found, state
 
 
-def _changes_of(model: Model, user_id: str, state: UserState, answer: Answer) -> list[Change]:
+def _changes_of(model: Model, of: Source, state: UserState, answer: Answer) -> list[Change]:
     """What one more answer changes, to a question that had none so far, in the fit neither."""
-    (one,) = counted([answer], lambda _item: None)
+    (one,) = counted([answer], lambda _item: None, of.weights)
     item, rows = _item(model, one), one.rows(model.taste.likelihood)
     if item is None or not rows:
         return []
-    is_apart = user_id not in model.rows or not model.catalogue.counts[item]
+    is_apart = of.row is None or not model.catalogue.counts[item]
     state = until(model, state, answer.answered_at)
     return [Change(item, rows, (), state.belief, is_apart, state.noise)]
 
@@ -161,7 +161,7 @@ def sums_of(learning: Learning, changed: Iterable[tuple[Change, int]]) -> dict[i
             (change.item, sum(value for value, _ in rows) / len(rows), sign)
             for change, times in some
             for sign, rows in ((times, change.now), (-times, change.fitted))
-            if rows and min(weight for _, weight in rows) >= 1.0  # somebody's, and no pseudo-label
+            if rows and min(weight for _, weight in rows) >= 1.0  # it counts in whole
         ]
         codes = learning.codes(np.array([value for _, value, _ in answers]))
         for (item, _, sign), code in zip(answers, codes.tolist(), strict=True):
@@ -210,8 +210,8 @@ class Learnt:
         """What a user told, did and is, as far as it is in it; None where nobody's is."""
         if self.folded is None:
             return None
-        told, seen, known = self.folded
-        return told.get(user_id, ()), seen.get(user_id, ()), known.get(user_id, ())
+        told, seen, known, weights = self.folded
+        return weighed(told.get(user_id, ()), seen.get(user_id, ()), known.get(user_id, ()), weights)
 
     def with_sums(self, folded: Contents, more: Mapping[int, Sums], company: Company) -> Learnt:
         """With what users said since, after which this is what was told."""

@@ -25,15 +25,14 @@ from palate.loop.folding import folded, others_say
 from palate.loop.guard import Guard, check_sound
 from palate.loop.learned import Learnt, answered_more, as_others_say, changes, learning_of, sums_of
 from palate.loop.past import Contents, Kept, Past, contents_of
-from palate.loop.source import Parts, Source, history_of
+from palate.loop.source import Parts, Source, history_of, weighed
 from palate.loop.state import UserState
 from palate.loop.states import Held, States
 from palate.loop.taken import T, check_answer, check_attributes, check_events, several, with_key
+from palate.model.counted import Weights, weights_of
 from palate.model.model import Model
 from palate.posteriors.item_evidence import Sums
-from palate.records import Attribute, Consent, Event, Record
-
-_AT_ONCE = 1_000  # users whose answers are in memory together
+from palate.records import Attribute, Calibration, Consent, Event, Record
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +52,8 @@ class Memory:
         past: The log that holds what was told before; None: all is here.
         unread: Row of it after which nothing is in the base.
         consents: What users allow, as far as no log holds it.
+        calibrations: How reliable sources turned out to be, all of them, in order.
+        weights: What answers of each source count by that.
         items: What the items are to have learnt, which may be less than is told; None: all.
     """
 
@@ -69,6 +70,8 @@ class Memory:
     past: Past | None = field(default=None, repr=False)
     unread: int | None = None
     consents: Map[str, Consent] = field(default_factory=Map)
+    calibrations: tuple[Calibration, ...] = ()
+    weights: Weights = field(default_factory=dict)
     items: Learnt | None = field(default=None, repr=False)
     _now: list[Learnt] = field(default_factory=list, init=False, repr=False)  # once worked out
 
@@ -77,10 +80,12 @@ class Memory:
             object.__setattr__(self, "states", States.for_model(self.fitted))
 
     @classmethod
-    def after(cls, learnt: Learnt, past: Past) -> Memory:
+    def after(cls, learnt: Learnt, past: Past, calibrations: Iterable[Calibration]) -> Memory:
         """Of all that a log holds up to a row, from which the items have learnt this."""
-        told, seen, known = contents = contents_of(past)
-        return cls(past.model, told, seen, known, base=learnt.holding(contents), since=Map(), past=past)
+        memory = cls(past.model).calibrated(calibrations)
+        told, seen, known, _ = contents = contents_of(past, memory.weights)
+        base = learnt.holding(contents)
+        return replace(memory, told=told, seen=seen, known=known, base=base, since=Map(), past=past)
 
     @property
     def model(self) -> Model:
@@ -109,7 +114,7 @@ class Memory:
     @property
     def contents(self) -> Contents:
         """All that was told."""
-        return self.told, self.seen, self.known
+        return self.told, self.seen, self.known, self.weights
 
     def source(self, user_id: str) -> Source:
         """All that is known of a user."""
@@ -117,10 +122,10 @@ class Memory:
         return self.source_of(user_id, self.parts(user_id))
 
     def source_of(self, user_id: str, parts: Parts) -> Source:
-        told, seen, known = parts
+        told, seen, known, weights = parts
         attributes = {**self.fitted.described(user_id), **{one.name: one.value for one in known}}
         row = self.fitted.rows.get(user_id)
-        return Source(user_id, row, history_of(self.fitted, row, seen), attributes, told, seen)
+        return Source(user_id, row, history_of(self.fitted, row, seen), attributes, told, seen, dict(weights))
 
     @property
     def users(self) -> list[str]:
@@ -210,8 +215,8 @@ class Memory:
 
     def parts(self, user_id: str) -> Parts:
         """What of all that a user told counts."""
-        parts = self.told.get(user_id, ()), self.seen.get(user_id, ()), self.known.get(user_id, ())
-        return self.guard.left(user_id, parts)
+        told, seen, known = self.told.get(user_id, ()), self.seen.get(user_id, ()), self.known.get(user_id, ())
+        return self.guard.left(user_id, weighed(told, seen, known, self.weights))
 
     @property
     def guard(self) -> Guard:
@@ -301,7 +306,7 @@ class Memory:
 
     def left_in(self, past: Past) -> Memory:
         """The same told, all of which a log holds now: it is read there again."""
-        contents, now = contents_of(past), self._touched(())
+        contents, now = contents_of(past, self.weights), self._touched(())
         if self._now:
             now["base"] = self._now[0].holding(contents)
         return self._in(past, contents, **now)
@@ -309,32 +314,42 @@ class Memory:
     def unread_in(self, past: Past, after_seq: int) -> Memory:
         """With the rows of a log after one, which are read when somebody asks; all before it are known."""
         unread = after_seq if self._now or self.unread is None else min(self.unread, after_seq)
-        return self._in(past, contents_of(past), **{**self._touched(()), "unread": unread})
+        return self._in(past, contents_of(past, self.weights), **{**self._touched(()), "unread": unread})
 
     def _in(self, past: Past, contents: Contents, **now: Any) -> Memory:
-        (told, seen, known), none = contents, Map[str, Any]()
+        (told, seen, known, _), none = contents, Map[str, Any]()
         same = replace(self, told=told, seen=seen, known=known, undone=none, arrivals=none, consents=none, past=past)
         return replace(same, **now)
 
     def pinned(self, user_id: str) -> Memory:
         """The same, with all that a user told here, and no longer only in a log."""
-        told, seen, known = here = self._told_by(user_id, self.parts(user_id))
+        told, seen, known, _ = here = self._told_by(user_id, self.parts(user_id))
         now: dict[str, Any] = {"base": self.learnt.holding(here), "since": Map(), "unread": None}
         return replace(self, told=told, seen=seen, known=known, **now)
 
     def dropped(self, user_id: str) -> Memory:
         """As if a user had never told anything."""
-        told, seen, known = self._told_by(user_id, ((), (), ()))
+        told, seen, known, _ = self._told_by(user_id, ((), (), (), ()))
         consents = Map({user: one for user, one in self.consents.items() if user != user_id})
         return replace(self, told=told, seen=seen, known=known, consents=consents, **self._touched([user_id]))
 
     def _told_by(self, user: str, parts: Parts) -> Contents:
-        told, seen, known = parts
-        return self.told.updated({user: told}), self.seen.updated({user: seen}), self.known.updated({user: known})
+        told, seen, known, _ = parts
+        same = self.told.updated({user: told}), self.seen.updated({user: seen}), self.known.updated({user: known})
+        return *same, self.weights
 
     def consented(self, consents: Iterable[Consent]) -> Memory:
         """With what users allow from now on."""
         return replace(self, consents=self.consents.update({one.user_id: one for one in consents}))
+
+    def calibrated(self, calibrations: Iterable[Calibration]) -> Memory:
+        """The same told, where these are all calibrations there are: who was answered about is read anew."""
+        rows = tuple(calibrations)
+        weights = weights_of(rows)
+        other = {one for one in {*weights, *self.weights} if weights.get(one, 1.0) != self.weights.get(one, 1.0)}
+        users = [user for user, told in self.told.changed.items() if any(one.source in other for one in told)]
+        users += [] if self.past is None else self.past.users_of(other)
+        return replace(self, calibrations=rows, weights=weights, **(self._touched(users) if other else {}))
 
     def consent(self, user_id: str) -> Consent | None:
         """What a user allows; None where they were not asked."""
@@ -345,7 +360,7 @@ class Memory:
     def retracted(self, rows: Iterable[Record]) -> Memory:
         """As if what these rows of a log take back had never been there, told before or later."""
         told, seen, known, undone = self.told, self.seen, self.known, self.undone.mutate()
-        for row in (rows := list(rows)):
+        for row in (rows := [row for row in rows if row.user_id]):
             user, key = row.user_id, row.retracts
             told, seen, known = _without(told, user, key), _without(seen, user, key), _without(known, user, key)
             undone[key] = True

@@ -29,13 +29,12 @@ from palate.loop.memory import Memory
 from palate.loop.offered import candidates_of
 from palate.loop.taken import several
 from palate.loop.wording import worded
-from palate.model.counted import is_repeat
+from palate.model.counted import PERSON, is_repeat
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import MARK, is_pseudo, weight_of
 
 OF_LIST = "list-value"
 OF_EVENTS = "evoi-ndcg"  # that of the best item alone is next to 0 where everybody loves one thing
-PERSON = "person"
 _NAMES = {Action.ANNOTATOR: "annotator", Action.LANGUAGE_MODEL: "language-model"}
 
 

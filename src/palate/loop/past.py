@@ -15,7 +15,7 @@ from palate.entities import Answer
 from palate.errors import InputError
 from palate.loop.source import Parts
 from palate.loop.taken import T, check_answer, check_attributes, check_events
-from palate.model.counted import is_of_taste
+from palate.model.counted import Weights, is_of_taste
 from palate.model.model import Model
 from palate.records import Attribute, Consent, Event, Record
 from palate.store.protocol import LabelStore, active
@@ -27,7 +27,7 @@ class OfUser(NamedTuple):
     """What a log holds of a user.
 
     Attributes:
-        parts: As far as the model can take it.
+        parts: As far as the model can take it, not weighed.
         undone: Keys of what was taken back.
         consent: The last one; None where there is none.
     """
@@ -82,6 +82,10 @@ class Past:
         rows = takewhile(lambda row: row.seq <= self.seq, self.store.records(after_seq))
         return list(dict.fromkeys(row.user_id for row in rows if row.user_id))
 
+    def users_of(self, sources: Iterable[str]) -> list[str]:
+        """Users about whom one of these sources answered, and perhaps others."""
+        return [user for source in sources for user in self.store.users_of(source)]
+
 
 def _size(found: OfUser) -> int:
     return 1 + sum(map(len, found.parts))
@@ -101,7 +105,7 @@ def taken(model: Model, rows: Iterable[Record], fitted_seq: int) -> tuple[Parts,
                 known += check_attributes(model, [one])
         except InputError as error:
             refused.append(str(error))
-    return (tuple(told), tuple(seen), tuple(known)), refused
+    return (tuple(told), tuple(seen), tuple(known), ()), refused
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,9 +150,9 @@ class Kept(Mapping[str, tuple[T, ...]]):
         return Kept(changed.finish(), self.past, self.part)
 
 
-Contents = tuple[Kept[Answer], Kept[Event], Kept[Attribute]]
+Contents = tuple[Kept[Answer], Kept[Event], Kept[Attribute], Weights]
 
 
-def contents_of(past: Past) -> Contents:
-    """All that a log holds."""
-    return Kept(past=past), Kept(past=past, part=1), Kept(past=past, part=2)
+def contents_of(past: Past, weights: Weights) -> Contents:
+    """All that a log holds, and what the answers of its sources count."""
+    return Kept(past=past), Kept(past=past, part=1), Kept(past=past, part=2), weights

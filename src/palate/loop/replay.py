@@ -19,17 +19,24 @@ from palate.loop.source import Source
 from palate.loop.state import Move, UserState, fresh_state
 from palate.model.counted import Counted, counted
 from palate.model.model import Model
-from palate.oracles.pseudo_labels import is_pseudo, weight_of
 from palate.posteriors.answerability import compared, like_chance, not_named
 from palate.posteriors.belief import Belief
+from palate.posteriors.forgetting import faded
 from palate.posteriors.taps import observe_taps
 
 
-def told(model: Model, state: UserState, answer: Answer) -> UserState:
-    """The state after one more answer, to a question that had none so far."""
+def told(model: Model, state: UserState, answer: Answer, weight: float = 1.0) -> UserState:
+    """The state after one more answer, to a question that had none so far.
+
+    One of less weight than 1 moves the belief as much less, and leaves its question open.
+    """
     state = until(model, state, answer.answered_at)
+    if answer.form is Form.RATE:
+        return _rate(model, state, answer, weight)
     after = _HEAR[answer.form](model, state, answer)
-    if answer.form is Form.RATE or (after.belief is state.belief and after.exposure is state.exposure):
+    if weight < 1.0:
+        after = replace(state, belief=faded(after.belief, state.belief, weight))
+    if after.belief is state.belief and after.exposure is state.exposure:
         return after
     taste, exposure = (
         new.natural - old.natural for new, old in ((after.belief, state.belief), (after.exposure, state.exposure))
@@ -41,7 +48,7 @@ def replay(model: Model, of: Source) -> UserState:
     """The state from the data and all answers told since, as far as they count (:func:`palate.model.counted.counted`),
     in the order of the last one to each question; and, where answers are events, from what the user did since.
     """
-    standing = what_counts(model, of.row, of.answers)
+    standing = what_counts(model, of)
     done = done_since(model, of, standing)
     return with_done(model, walked(model, begun(model, of, standing, done), standing), done)
 
@@ -69,8 +76,8 @@ def walked(
 
 
 def _is_plain(one: Counted) -> bool:
-    """Whether it is one whole answer about an item."""
-    return one.answer.form is Form.RATE and len(one.values) < 2 and not is_pseudo(one.answer)
+    """Whether it is one answer about an item that counts in whole."""
+    return one.answer.form is Form.RATE and len(one.values) < 2 and one.is_real
 
 
 def _rate_each(
@@ -140,13 +147,15 @@ def with_done(model: Model, state: UserState, done: Mapping[int, float]) -> User
 
 def moved(model: Model, state: UserState, one: Counted) -> UserState:
     """The state after what counts of one question."""
-    return told(model, state, one.answer) if len(one.values) < 2 else _several(model, state, one)
+    return told(model, state, one.answer, one.weight) if len(one.values) < 2 else _several(model, state, one)
 
 
-def what_counts(model: Model, row: int | None, answers: Sequence[Answer]) -> list[Counted]:
-    """What counts of the answers that a user told since the fit, the row of the data being theirs."""
-    of_data = data_of(model, row)
-    return counted(answers, lambda item: of_data.get(model.catalogue.position(item)) if of_data else None)
+def what_counts(model: Model, of: Source) -> list[Counted]:
+    """What counts of the answers that a user told since the fit."""
+    of_data = data_of(model, of.row)
+    return counted(
+        of.answers, lambda item: of_data.get(model.catalogue.position(item)) if of_data else None, of.weights
+    )
 
 
 def _several(model: Model, state: UserState, one: Counted) -> UserState:
@@ -159,12 +168,12 @@ def _several(model: Model, state: UserState, one: Counted) -> UserState:
     return replace(state, values=(*state.values[:-1], float(np.mean(one.values))))
 
 
-def _rate(model: Model, state: UserState, answer: Answer) -> UserState:
+def _rate(model: Model, state: UserState, answer: Answer, weight: float = 1.0) -> UserState:
     item = model.catalogue.position(answer.item_id)
-    if is_pseudo(answer):  # moves the belief a little, and leaves the question open
+    if weight < 1.0:
         if answer.value is None:
             return state
-        value, weight = model.scale.check(answer.value), weight_of(answer)
+        value = model.scale.check(answer.value)
         return replace(state, belief=model.taste.observe(state.belief, item, value, weight, of_user=state.noise))
     asked = state.asked | {item}
     if answer.kind is AnswerKind.SKIPPED:  # says nothing, not even that the item is unknown
@@ -258,7 +267,6 @@ def _chosen(model: Model, state: UserState, items: list[int], tapped: set[int]) 
 
 
 _HEAR: dict[Form, Callable[[Model, UserState, Answer], UserState]] = {
-    Form.RATE: _rate,
     Form.PREVIEW: _preview,
     Form.CONCEPT: _concept,
     Form.PAIR: _pair,

@@ -10,11 +10,20 @@ import numpy as np
 from palate.encoders.histories.events import History
 from palate.encoders.histories.history import kind_codes
 from palate.entities import Answer
+from palate.model.counted import UNWEIGHED, Weights, telling
 from palate.model.model import Model
 from palate.posteriors.attribute_coding import Told
 from palate.records import Attribute, Event
 
-Parts = tuple[tuple[Answer, ...], tuple[Event, ...], tuple[Attribute, ...]]
+# What a user told, did and is, and what the answers of those sources among them count that were calibrated.
+Parts = tuple[tuple[Answer, ...], tuple[Event, ...], tuple[Attribute, ...], tuple[tuple[str, float], ...]]
+
+
+def weighed(told: tuple[Answer, ...], seen: tuple[Event, ...], known: tuple[Attribute, ...], weights: Weights) -> Parts:
+    """What of it says anything, with the weights that hold for it."""
+    left = telling(told, weights)
+    among = {(one.source, weights[one.source]) for one in left if one.source in weights} if weights else ()
+    return left, seen, known, tuple(sorted(among))
 
 
 class Source(NamedTuple):
@@ -26,6 +35,7 @@ class Source(NamedTuple):
     known: Mapping[str, Told]
     answers: Sequence[Answer]
     seen: Sequence[Event] = ()
+    weights: Weights = UNWEIGHED
 
 
 def history_of(model: Model, row: int | None, seen: Sequence[Event]) -> History | None:

@@ -10,6 +10,7 @@ from typing import TypeVar
 from palate.entities import Answer, Form
 from palate.errors import AnswerError, DataError, InputError, MissingExtra, OptionError
 from palate.errors.checks import shown
+from palate.model.counted import is_of_taste
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import is_pseudo, weight_of
 from palate.posteriors.attribute_coding import Coding
@@ -23,14 +24,18 @@ def check_answer(model: Model, answer: Answer) -> Answer:
 
     Raises:
         UnknownItem: If the model does not hold an item, or cannot read a concept.
-        AnswerError: If the rating is off the scale, or the model knows events and cannot take this kind of answer.
+        AnswerError: If the rating is off the scale, or the model knows events and cannot take this kind of answer; or
+            one about an attribute has another form than ``rate``.
     """
     if not isinstance(answer, Answer):
         raise strange(answer, Answer)
     model.catalogue.positions(answer.items)
-    if answer.form is Form.RATE and answer.value is not None:
+    if not is_of_taste(answer):  # it moves no belief about a user, and has a scale of its own
+        if answer.form is not Form.RATE:
+            raise AnswerError(f"an answer about an attribute has the form {answer.form.value}. Give the form rate.")
+    elif answer.form is Form.RATE and answer.value is not None:
         check_value(model, answer.value)
-    if answer.form is not Form.RATE:
+    elif answer.form is not Form.RATE:
         check_form(model, answer)
     if is_pseudo(answer):
         weight_of(answer)

@@ -30,6 +30,7 @@ from palate.model.choose import choose_likelihood
 from palate.model.choose_events import choose_weights, dimensions
 from palate.model.choose_half_life import choose_forgetting
 from palate.model.content import contents_of, with_content
+from palate.model.counted import UNWEIGHED, Weights, weight_in
 from palate.model.fit_list import likes_of, met_of
 from palate.model.fit_users import (
     attributes_of,
@@ -124,6 +125,7 @@ def fit_model(
     likelihood: str | Likelihood = "auto",
     dim: int | None = None,
     labels: Sequence[Answer] = (),
+    weights: Weights = UNWEIGHED,
     seen: Sequence[Event] = (),
     seed: int = 0,
     progress: Progress | None = None,
@@ -139,6 +141,7 @@ def fit_model(
     """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`), of arguments that are checked.
 
     Args:
+        weights: What the labels of each source count (:func:`palate.model.counted.weights_of`).
         seen: Events since. They are told of the users; what histories say of taste is learnt from them only where the
             data has events too, so that a few do not take the place of all its ratings.
         lists: Whether to learn what histories say of what is met next, which takes most of the time.
@@ -172,7 +175,7 @@ def fit_model(
         progress=progress,
         rng=np.random.default_rng(seed),
     )
-    heard = joined(answers, labels, chosen, coded.user_ids, coded.item_ids)
+    heard = joined(answers, labels, chosen, coded.user_ids, coded.item_ids, weights)
     if dim is None:
         chosen = choose_weights(heard.answers, seed=seed) if chosen == Implicit() != likelihood else chosen
         dim = dimensions(heard.answers, chosen)
@@ -236,7 +239,7 @@ def fit_model(
         forgetting=choose_forgetting(coded, answers, chosen),
     )
     model = with_content(model, heard.answers.values, user_noise, met, seed)
-    none_logit = learn_none_logit(model, labels)
+    none_logit = learn_none_logit(model, [label for label in labels if weight_in(label, weights) == 1.0])
     return replace(model, history_prior=history_prior(model, log, early, progress), none_logit=none_logit)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from palate.arrays import Array
 from palate.entities import Answer, Form
 from palate.errors import DataError
-from palate.model.counted import Counted, Rows, Told, counted
+from palate.model.counted import UNWEIGHED, Counted, Rows, Told, Weights, counted
 from palate.posteriors.answers import Answers
 from palate.posteriors.likelihood import Likelihood
 
@@ -22,9 +22,9 @@ class Joined:
     """The answers of the data and the labels, as far as they count (:mod:`palate.model.counted`).
 
     Attributes:
-        answers: What a fit takes, (U, I): pseudo-labels by weight, ratings that were asked for again as one of more
-            weight or as several likes.
-        rated: Who has rated what, each pair once, without pseudo-labels, (U, I) CSR.
+        answers: What a fit takes, (U, I): answers of less weight than 1 by it, ratings that were asked for again as
+            one of more weight or as several likes.
+        rated: Who has rated what, each pair once, without those of less weight, (U, I) CSR.
         labels: By user and position of the item, the rows that labels put in the place of those of the data: none where
             they take a rating back.
     """
@@ -35,13 +35,19 @@ class Joined:
 
 
 def joined(
-    answers: Answers, labels: Sequence[Answer], likelihood: Likelihood, user_ids: Sequence[str], item_ids: Sequence[str]
+    answers: Answers,
+    labels: Sequence[Answer],
+    likelihood: Likelihood,
+    user_ids: Sequence[str],
+    item_ids: Sequence[str],
+    weights: Weights = UNWEIGHED,
 ) -> Joined:
     """With these labels; those about other items say nothing here.
 
     Args:
         answers: Of the data, (U, I).
         labels: In the order of the log.
+        weights: Of their sources.
     Raises:
         DataError: If the labels take back all that there is.
     """
@@ -50,7 +56,7 @@ def joined(
     told = [
         (rows.setdefault(user, len(rows)), columns[one.answer.item_id], one)
         for user, given in _by_user(labels, columns).items()
-        for one in counted(given, _rated(answers.values, rows.get(user), columns))
+        for one in counted(given, _rated(answers.values, rows.get(user), columns), weights)
     ]
     if not told:
         return Joined(answers, answers.values)

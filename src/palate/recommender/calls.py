@@ -1,4 +1,4 @@
-"""The calls that read, each on the learner as it is now, and only for what a user allows."""
+"""The calls that read, each on the learner as it is now and only for what a user allows; and one about no user."""
 
 from __future__ import annotations
 
@@ -6,10 +6,14 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
-from palate.errors import ConsentError
+from palate.entities.provenance import TASTE
+from palate.errors import ConsentError, OptionError
+from palate.errors.checks import share
 from palate.learner import Learner
+from palate.model.counted import PERSON
 from palate.recommender.live import Live
 from palate.recommender.privacy import allows
+from palate.records import Calibration, Record
 
 NOBODY = "palate: nobody"  # in whose place a user is who does not allow lists made from what is held on them
 P = ParamSpec("P")
@@ -57,3 +61,28 @@ def asks(method: Callable[Concatenate[Learner, str, P], R]) -> Callable[Concaten
         return method(learner, user_id, *args, **kwargs)
 
     return cast("Callable[Concatenate[Any, str, P], R]", read)
+
+
+def calibrate(
+    self: HasLive, source: str, weight: float, *, subject: str = TASTE, at: float | None = None, key: str = ""
+) -> Record:
+    """Keep how reliable a source is from now on, for what it said before, too. No label is changed.
+
+    The last call counts, so a source is what it was before once its weight is 1 again; so it is once this row is taken
+    back.
+
+    Args:
+        source: Who answered: an annotator's pseudonym, a model.
+        weight: What each of its answers counts, in [0, 1]: 1 as much as one of the user's own, 0 nothing.
+        subject: Of the answers: ``taste``, or the name of an attribute.
+        at: When, in seconds since the epoch.
+        key: Made by the client: a repeat changes nothing.
+    Raises:
+        OptionError: If the weight is not in [0, 1], or the source is that of users themselves.
+    """
+    given = Calibration(source, share(weight, "weight"), subject, at, key)
+    if given.subject == TASTE and given.source == PERSON:
+        raise OptionError(
+            f"the source {PERSON!r} is users who speak of themselves: that counts 1. Give another source."
+        )
+    return self._live.append([given])[0]

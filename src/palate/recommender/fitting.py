@@ -20,11 +20,11 @@ from palate.errors import InputError, OptionError
 from palate.loop.checkpoint import Checkpoint
 from palate.loop.memory import Memory
 from palate.loop.taken import check_answer
-from palate.model.counted import is_of_taste
+from palate.model.counted import is_of_taste, weights_of
 from palate.model.fit import fit_model
 from palate.posteriors import likelihoods
 from palate.posteriors.likelihood import Likelihood
-from palate.records import Attribute, Erasure, Event, Record, erased_among
+from palate.records import Attribute, Calibration, Erasure, Event, Record, erased_among
 from palate.store.protocol import active
 
 DATA = "data"  # in the model folder: what a refit starts from
@@ -81,7 +81,8 @@ def fitted(
     last = rows[-1].seq if rows else 0
     known = with_attributes(data, attributes)
     taught = [one for one in answers if one.key not in held_back]
-    model = fit_model(known, labels=taught, seen=events, seed=seed, progress=progress, **options)
+    weights = weights_of(one for one in contents if isinstance(one, Calibration))
+    model = fit_model(known, labels=taught, weights=weights, seen=events, seed=seed, progress=progress, **options)
     memory = Memory(replace(model, withdrawn=withdrawn))
     for answer in answers:
         try:

@@ -130,7 +130,8 @@ class Live:
         elif len(rows) == TAIL:
             last = self.log.last_seq
             past = Past(now.memory.fitted, self.log, last, now.fitted_seq)
-            self.checkpoint = replace(now, memory=now.memory.unread_in(past, now.last_seq), last_seq=last)
+            memory = now.memory.unread_in(past, now.last_seq).calibrated(checkpoint.calibrations_in(self.log, last))
+            self.checkpoint = replace(now, memory=memory, last_seq=last)
         elif rows:
             memory, _ = checkpoint.replayed(now.memory, rows, now.fitted_seq)
             self._told += len(rows)

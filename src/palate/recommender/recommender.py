@@ -25,7 +25,7 @@ from palate.loop.taken import check_answer, check_attributes, check_events, seve
 from palate.model.fit import FitArguments, check_arguments
 from palate.model.model import Model
 from palate.recommender import changing, slates, versions
-from palate.recommender.calls import asks, reads, serves
+from palate.recommender.calls import asks, calibrate, reads, serves
 from palate.recommender.fitting import DATA, fitted, obeying
 from palate.recommender.live import Live, Snapshot, opened
 from palate.recommender.privacy import Erased, erase, forget_owed, held_on, is_owed
@@ -162,6 +162,7 @@ class Recommender:
     recommend_all = reads(Learner.recommend_all)
     companions = serves(Learner.companions)
     profile = serves(Learner.profile)
+    calibrate = calibrate
 
     def show(
         self,

@@ -29,8 +29,7 @@ from palate.loop.checkpoint import Checkpoint
 from palate.loop.drift import Drift, drift
 from palate.loop.memory import Memory
 from palate.loop.past import Past
-from palate.model.counted import is_of_taste
-from palate.oracles.pseudo_labels import is_pseudo
+from palate.model.counted import is_of_taste, weight_in
 from palate.random import derive_rng
 from palate.recommender import versions
 from palate.recommender.fitting import DATA, fitted, given_again, obeying
@@ -85,7 +84,7 @@ def refit_apart(
         versions.check_alike(found.memory.fitted, before.fitted)
         taken_back = [Record(0, label, 0.0, retracts=label.key) for label in held_back]
         past = Past(found.memory.fitted, live.log, found.fitted_seq, found.fitted_seq)
-        memory = found.memory.unread_in(past, 0).retracted(taken_back)
+        memory = found.memory.calibrated(before.calibrations).unread_in(past, 0).retracted(taken_back)
         health = versions.check_health(memory, before.retracted(taken_back), held_back, tolerance=tolerance)
         if not health.faults:
             live.replace(replace(found, memory=Memory(found.memory.fitted)), keep=True)
@@ -99,8 +98,8 @@ def _held_back(live: Live, share: float) -> list[Answer]:
     """Some of the ratings that came since the last fit; none where they are few."""
     now = live.checkpoint
     rows = [row for row in active(live.log.records(now.fitted_seq)) if row.seq <= now.last_seq]
-    labels = [row.content for row in rows if is_of_taste(row.content) and not is_pseudo(row.content)]
-    labels = [label for label in labels if label.value is not None]
+    labels = [row.content for row in rows if is_of_taste(row.content) and row.content.value is not None]
+    labels = [label for label in labels if weight_in(label, now.memory.weights) == 1.0]
     n = min(int(share * len(labels)), MOST_HELD_BACK)
     if n < LEAST_HELD_BACK:
         return []

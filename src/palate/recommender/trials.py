@@ -12,8 +12,7 @@ import numpy as np
 
 from palate.arrays import Array
 from palate.errors import ModelFolderError
-from palate.model.counted import is_of_taste
-from palate.oracles.pseudo_labels import is_pseudo
+from palate.model.counted import is_of_taste, weight_in
 from palate.recommender import versions
 from palate.recommender.recommender import Recommender
 from palate.records import Record
@@ -63,7 +62,9 @@ def beside(live: Recommender, version: str) -> Recommender:
 def judged(live: Recommender, other: Recommender, after_seq: int) -> Judged:
     """Both models on what users rated since a row of the log, as if they had not been told."""
     rows = list(islice(live._live.log.records(after_seq), MOST_ROWS))
-    labels = [row.content for row in active(rows) if is_of_taste(row.content) and not is_pseudo(row.content)]
+    weights = live.learner.memory.weights if rows else {}
+    labels = [row.content for row in active(rows) if is_of_taste(row.content)]
+    labels = [label for label in labels if weight_in(label, weights) == 1.0]
     taken = [Record(0, label, 0.0, retracts=label.key) for label in labels if label.value is not None]
     memories = [of.learner.memory.retracted(taken) for of in (other, live)] if taken else []
     both = [label for label in labels if all(versions.is_rating(label, memory.fitted) for memory in memories)]

@@ -16,7 +16,15 @@ from starlette.exceptions import HTTPException
 from palate._version import __version__
 from palate.errors import OptionError, PalateError
 from palate.recommender import Recommender
-from palate.service import campaign_routes, item_routes, label_routes, model_routes, probe_routes, user_routes
+from palate.service import (
+    campaign_routes,
+    item_routes,
+    label_routes,
+    model_routes,
+    probe_routes,
+    source_routes,
+    user_routes,
+)
 from palate.service.access import Door
 from palate.service.bodies import Attributes, Consent, Event, ItemIn, Label, TokenIn, TrialIn
 from palate.service.campaign_bodies import CampaignIn, LeaseLabel, NoteIn, StateIn
@@ -27,6 +35,7 @@ from palate.service.logs import RequestLog
 from palate.service.metrics import Metrics
 from palate.service.pages import operate_routes, routes, staff_routes
 from palate.service.settings import Settings
+from palate.service.source_routes import Weight
 from palate.service.tenant import Tenant
 from palate.service.traces import Traces
 from palate.store.open_store import database_of
@@ -94,7 +103,7 @@ def create_app(
     app.state.tenants, app.state.settings, app.state.metrics = tenants, settings, metrics
     app.state.traces = traces
     app.state.door, app.state.stopping, app.state.log = Door(tenants, settings), False, log
-    contract = (label_routes, user_routes, item_routes, campaign_routes, model_routes, probe_routes)
+    contract = (label_routes, user_routes, item_routes, campaign_routes, model_routes, source_routes, probe_routes)
     for part in (*contract, routes, staff_routes, operate_routes):
         app.router.routes.extend(part.router.routes)  # one flat list, which a test walks
     app.router.routes.extend(user_routes.bare.routes)
@@ -163,6 +172,7 @@ def _described(app: FastAPI) -> dict[str, Any]:
             CampaignIn,
             StateIn,
             NoteIn,
+            Weight,
         ):
             schema = TypeAdapter(kind).json_schema(ref_template="#/components/schemas/{model}")
             schemas.update(schema.pop("$defs", {}))

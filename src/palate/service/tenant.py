@@ -227,10 +227,10 @@ class Tenant:
             return
         seq, is_whole = max(ours), len(ours) == max(ours) - self.seq
         self.seq = seq
-        if is_whole:
-            users = {record.user_id for record in records}
+        users = {record.user_id for record in records}
+        if is_whole and all(users):
             self._on_loop(lambda: self.kept.moved(users, seq))
-        else:  # rows of other processes came between
+        else:  # rows of other processes came between, or one is about everybody
             self._on_loop(lambda: self.kept.clear(seq))
 
     def _on_loop(self, work: Callable[[], None]) -> None:

@@ -98,6 +98,14 @@ class LabelStore(Protocol):
         """The erasures with a greater ``seq``, in order."""
         ...
 
+    def calibrations(self) -> list[Record]:
+        """The rows that say how reliable a source is, and those that take such a row back, in order."""
+        ...
+
+    def users_of(self, source: str) -> list[str]:
+        """Users about whom this source answered, each once."""
+        ...
+
     def verify(self) -> Report:
         """Read every row and compare it with its digest and the chain with the head kept outside the database."""
         ...

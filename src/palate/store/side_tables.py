@@ -58,6 +58,7 @@ CAMPAIGNS = (
     "CREATE INDEX leases_of_user ON leases (user_id)",
     "CREATE INDEX leases_of_label ON leases (label_key) WHERE label_key IS NOT NULL",
     "CREATE INDEX notes_of_lease ON notes (lease)",
+    "CREATE INDEX records_of_calibrations ON records (seq) WHERE content = 'calibration'",
 )
 NAMES = ("campaigns", "leases", "notes")
 LEASE = (

@@ -193,6 +193,19 @@ class SqlLog(ABC):
         parts = ((text.partition(":"), key) for _, text, key in found)
         return [Erasure(salt, digest, key=key) for (salt, _, digest), key in parts]
 
+    def calibrations(self) -> list[Record]:
+        """The rows that say how reliable a source is, and those that take such a row back, in order."""
+        with self._reading() as connection:
+            found = self._fetch(connection, self._sql.calibrations, ())
+        records = (self._record(row) for row in found)
+        return [record for record in records if record is not None]
+
+    def users_of(self, source: str) -> list[str]:
+        """Users about whom this source answered, each once. It reads all rows."""
+        with self._reading() as connection:
+            found = self._fetch(connection, self._sql.users_of, (normalise_id(source, "source"),))
+        return [user for (user,) in found]
+
     @property
     def last_seq(self) -> int:
         """Of the last row, 0 where there is none."""

@@ -69,6 +69,8 @@ class Statements:
     head: str  # -> seq, chain of the last row
     count_after: str  # seq -> how many rows
     erasures: str  # seq -> seq, text, key of the erasures after it
+    calibrations: str  # -> SAID
+    users_of: str  # source -> user_id, each once
     users: str  # -> user_id, each once
     of_user: str  # user_id -> seq, digest
     erase: str  # key, erased_by, seq
@@ -91,6 +93,7 @@ def statements(dialect: Dialect, is_one_of: Callable[[sa.ColumnElement[str]], sa
 
     after, of_user = _c.seq > value("after", _Whole), _c.user_id == value("user")
     erasures = sa.select(_c.seq, _c.text, _c.key).where(_c.content == sa.literal_column("'erasure'"), after)
+    label = _c.content == sa.literal_column("'label'")
     emptied: dict[str, Any] = {name: sa.null() for name in (*SAID, "salt") if name not in ("seq", "recorded_at")}
     emptied |= {"key": value("new_key"), "content": sa.literal_column("'erased'"), "erased_by": value("by", _Whole)}
 
@@ -112,6 +115,8 @@ def statements(dialect: Dialect, is_one_of: Callable[[sa.ColumnElement[str]], sa
         head=text(sa.select(_c.seq, _c.chain).where(_c.seq == sa.select(sa.func.max(_c.seq)).scalar_subquery())),
         count_after=text(sa.select(sa.func.count()).select_from(records).where(after)),
         erasures=text(erasures.order_by(_c.seq)),
+        calibrations=text(sa.select(*_SAYS).where(_c.content == sa.literal_column("'calibration'")).order_by(_c.seq)),
+        users_of=text(sa.select(_c.user_id).where(label, _c.source == value("source")).distinct()),
         users=text(sa.select(_c.user_id).where(_c.user_id.is_not(None)).distinct()),
         of_user=text(sa.select(_c.seq, _c.digest).where(of_user).order_by(_c.seq)),
         erase=text(records.update().where(_c.seq == value("place", _Whole)).values(emptied)),

@@ -287,6 +287,19 @@ class LabelStoreContract(ABC):
             assert after == own[6:], f"{len(after)} rows of a user are read after a place, {len(own) - 6} were kept"
             assert list(store.records(user_id="nobody")) == [], "rows of a user whom nothing is about are read"
 
+    def test_calibrations_and_the_users_of_a_source_are_read_alone(self, tmp_path: Path) -> None:
+        with self._opened(tmp_path) as store:
+            assert store.calibrations() == [] == store.users_of("lea"), "an empty store has calibrations, or users"
+            said: list[Content] = [rate(f"u{n % 4}", "film", 1.0, source=("lea", "max")[n % 2]) for n in range(8)]
+            first = store.append([*said, Calibration("lea", 0.5, key="c"), Event("eve", "film")])
+            undo = store.retract("c")
+            last = store.append([Calibration("max", 0.25, "plot", key="d")])
+            expected = [*first[8:9], undo, *last]
+            assert store.calibrations() == expected, f"calibrations are read as {store.calibrations()}"
+            for source, users in (("lea", ["u0", "u2"]), ("max", ["u1", "u3"]), ("person", [])):
+                found = sorted(store.users_of(source))
+                assert found == users, f"{source} answered about {users}, and {found} are read"
+
     def test_of_an_erased_user_no_row_is_read(self, tmp_path: Path) -> None:
         with self._opened(tmp_path) as store:
             told: list[Content] = [rate("ann", "film", 4.0, key="k"), rate("bob", "film", 4.0), Event("ann", "song")]

@@ -1,4 +1,4 @@
-"""Campaigns, leases and notes beside the rows."""
+"""Campaigns, leases and notes beside the rows; and calibrations found without reading all rows."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ def downgrade() -> None:
     n = connection.exec_driver_sql("SELECT count(*) FROM campaigns").scalar()
     if n:
         raise StoreError(f"version 6 cannot keep campaigns, and {n} are here. Nothing was changed; stay at version 7.")
+    connection.exec_driver_sql("DROP INDEX records_of_calibrations")
     for name in side_tables.NAMES:
         connection.exec_driver_sql(f"DROP TABLE {name}")
     if connection.dialect.name == "sqlite":
