@@ -17,6 +17,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from rich.cells import cell_len
 
 import palate
 from palate import Dataset, Learner
@@ -343,6 +344,20 @@ def test_the_list_of_a_narrow_terminal_cuts_names_and_not_scores(cli, model, mon
     listed = [line for line in shown.splitlines() if " ± " in line]
     assert listed and all(re.search(r"\d\.\d\d ± \d\.\d\d ", line) for line in listed)
     assert any("…" in line for line in listed)
+
+
+def test_titles_of_double_width_stay_inside_a_narrow_terminal(cli, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "44")
+    items = pl.DataFrame(
+        {"item_id": [f"i{n}" for n in range(9)], "title": [f"{n}很长的电影名字" * 6 for n in range(9)]}
+    )
+    pairs = [(user, item) for user in range(9) for item in range(9) if (user + item) % 3]
+    ratings = pl.DataFrame({"user_id": [f"u{u}" for u, _ in pairs], "item_id": [f"i{i}" for _, i in pairs]})
+    ratings = ratings.with_columns(rating=pl.Series([1.0 + (u * i) % 5 for u, i in pairs]))
+    Learner.fit(Dataset.from_tables(ratings, items)).save(tmp_path / "model")
+    shown = cli("interview", tmp_path / "model", "--user", "ann", stdin="4\nq\n").out
+    listed = [line for line in shown.splitlines() if " ± " in line]
+    assert listed and all("…" in line and cell_len(line.rstrip()) <= 44 for line in listed)
 
 
 def test_it_ends_where_no_answer_is_worth_the_price(cli, model):

@@ -79,7 +79,7 @@ HALVES = tuple(half / 2 for half in range(1, 11))
         (STARS, {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5}),
         (model(levels=(0, 1, 2, 3, 4)), {"0": 0, "1": 1, "2": 2, "3": 3, "4": 4}),
         (model(levels=(-1, 0, 1)), {"1": -1, "2": 0, "3": 1}),
-        (model(levels=HALVES), dict(zip("1234567890", HALVES, strict=True))),
+        (model(levels=HALVES), dict(zip("6172839405", HALVES, strict=True))),
         (model(levels=tuple(range(1, 11))), dict(zip("1234567890", range(1, 11), strict=True))),
         (model(levels=(1.0, 5.0)), {"1": 1, "2": 2, "3": 3, "4": 4, "5": 5}),
         (LIKES, {"1": 1, "0": 0}),
@@ -89,6 +89,16 @@ HALVES = tuple(half / 2 for half in range(1, 11))
 )
 def test_digit_keys(given, expected):
     assert keys_of(given) == expected
+
+
+def test_a_digit_is_as_many_stars_and_the_legend_says_where_the_halves_are():
+    half = model(levels=HALVES)
+    assert legend(keys_of(half), half) == "1 2 3 4 5 rate · 6 7 8 9 0 half a star less: 6 is 0.5, 7 is 1.5 ... 0 is 4.5"
+    from_one = model(levels=HALVES[1:])
+    assert (
+        legend(keys_of(from_one), from_one)
+        == "1 2 3 4 5 rate · 7 8 9 0 half a star less: 7 is 1.5, 8 is 2.5 ... 0 is 4.5"
+    )
 
 
 def test_ten_keys_are_spread_evenly_over_a_wide_scale():

@@ -65,7 +65,6 @@ def test_what_chance_can_explain_and_what_is_worse_is_said(less: float, metric: 
 
 
 def test_the_numbers_of_the_sentence_are_those_of_the_document() -> None:
-    """And those are what they say: liked items of the half kept back, among the first ten."""
     data = planted_world(users=120, items=60, rng=np.random.default_rng(0)).dataset
     found = simulate(data, SimulationOptions(("list-value",), 6, (0,), encoder="none"))
     said = re.findall(r"\d+\.\d", headline(found, "list-value"))

@@ -13,7 +13,7 @@ from palate.entities import RATING
 from palate.errors import DataError, OptionError
 from palate.evaluation.judge import Judge
 from palate.evaluation.play import Played, average, ceiling, play
-from palate.evaluation.shown_list import FOUND, LIST
+from palate.evaluation.shown_list import FOUND, HITS, LIST, ListJudge, list_scores
 from palate.evaluation.simulate import SimulationOptions, labels_saved, questions_needed, simulate
 from palate.evaluation.world import World, items_world, users_world
 from tests.registry import EVERY
@@ -95,6 +95,16 @@ def test_the_catalogue_is_halved_for_each_subject_anew_with_every_seed(data: Dat
             halves.setdefault(subject, []).append(half.tobytes())
     twice = [half for half in halves.values() if len(half) == 3]
     assert twice and all(half[0] == half[1] != half[2] for half in twice)
+
+
+def test_hits_are_the_liked_items_of_the_other_half_among_the_first_ten(world: World) -> None:
+    exposure = world.answerability.start(len(world.subjects))
+    scores = np.where(world.askable, -np.inf, list_scores(world, world.start, exposure))
+    liked = (np.nan_to_num(world.ratings) >= world.scale.like) & ~world.askable
+    first = np.argsort(-scores, axis=1)[:, :10]
+    hits = ListJudge(world)(world.start, exposure)[HITS]
+    np.testing.assert_allclose(hits, np.take_along_axis(liked, first, 1).sum(1))
+    assert 0 < hits.mean() < 10
 
 
 def test_new_items_had_no_rating_in_the_fit(data: Dataset) -> None:

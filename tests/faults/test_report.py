@@ -62,6 +62,8 @@ def test_UI_01_the_one_file_report_makes_nothing_of_hostile_text_and_fits_a_phon
     assert page.locator("img, script, iframe").count() == 0
     assert errors == [] and fetched == [reports[name].as_uri()]
     assert page.evaluate("document.documentElement.scrollWidth") <= PHONE["viewport"]["width"]
+    values = page.locator(".stacked td").evaluate_all("(all) => all.map((one) => one.clientWidth)")
+    assert values and min(values) > 250, "a value has its line, with the name of its column, and no row is squeezed"
     # the policy is in force as well: what would get through is refused
     page.evaluate("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=window.fired=1>')")
     page.wait_for_timeout(200)

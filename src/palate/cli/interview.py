@@ -42,7 +42,11 @@ UNKNOWN, NO_OPINION, SKIP, UNDO, HELP, QUIT = "u", "n", "s", "z", "?", "q"
 WITHOUT = {UNKNOWN: AnswerKind.UNKNOWN, NO_OPINION: AnswerKind.NO_OPINION, SKIP: AnswerKind.SKIPPED}
 COMMANDS = (*WITHOUT, UNDO, QUIT)
 REST = "u don't know it · n no opinion · s skip · z undo · ? help · q quit"
-KNOWN = ((0.75, "you probably know it"), (0.4, "you may well know it"), (0.0, "it is worth a try"))  # by the chance
+KNOWN = (  # why a question is asked, by the chance that the user knows it
+    (0.75, "you probably know it, and your answer should say most about your list."),
+    (0.35, "you may well know it, and your answer should say most about your list."),
+    (0.0, "you may not know it, but if you do, your answer should say most of all."),
+)
 
 
 def interview(
@@ -168,10 +172,10 @@ class Interview:
         again = f"{kept} {'answer' if kept == 1 else 'answers'} kept from before. " if kept else ""
         sentence(self.console, f"Interview with {self.user}", style="bold")
         sentence(self.console, f"{again}Every answer is kept at once; stop whenever you like.")
-        sentence(self.console, f"{self._legend()} · {REST}", style="cyan")
-
-    def _legend(self) -> str:
-        return legend(keys_of(self.learner.model), self.learner.model)
+        if {Form.RATE, Form.PAGE} & set(self.forms):
+            model = self.learner.model
+            sentence(self.console, legend(keys_of(model), model), style="cyan")
+        sentence(self.console, REST, style="cyan")
 
     def _aloud(self, question: Question) -> str:
         named = any(answer.form is Form.RECALL and answer.is_rating for answer in self._told())
@@ -206,18 +210,16 @@ class Interview:
             return words["why_recall"]
         if question.strategy == "random":
             return "it was drawn by chance."
-        said = words["why_way" if len(self.forms) == 1 else "why_other"]
         if question.form is not Form.RATE:
-            return said
-        known = next(words for least, words in KNOWN if question.answerable >= least)
-        return f"{known}, and {said[0].lower()}{said[1:]}"
+            return words["why_way" if len(self.forms) == 1 else "why_other"]
+        return next(why for least, why in KNOWN if question.answerable >= least)
 
     def _help(self, question: Question) -> None:
         """Every key, and what is behind the question."""
         model = self.learner.model
         keys = {"answer": legend_for(question, model)}
         if question.form is Form.RATE and not model.taste.likelihood.words:
-            keys["answer"] += ": the more, the better you like it"
+            keys["answer"] += "; the more, the better you like it"
         keys |= {
             UNKNOWN: "you don't know it: that says nothing of your taste",
             NO_OPINION: "no opinion: you know it, and cannot say",
@@ -225,6 +227,7 @@ class Interview:
             UNDO: "take your last answer back",
             HELP: "this help",
             QUIT: "stop; Ctrl-C and Ctrl-D do so too, and every answer stays kept",
+            "list": "what is expected of you ± what more answers may change; new, up, down: since before the answer",
         }
         self.console.print(Padding(facts(keys.items()), INDENT, expand=False))
         self._say(f"In figures: {question.why}.", style="dim")

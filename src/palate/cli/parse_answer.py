@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from palate.entities import Answer, AnswerKind, Form, form_of
 from palate.errors import AnswerError, OptionError
 from palate.errors.checks import shown
-from palate.model.answer_keys import KEYS, keys_of
+from palate.model.answer_keys import KEYS, has_halves, keys_of
 from palate.records import recall
 
 if TYPE_CHECKING:
@@ -123,10 +123,21 @@ def legend(keys: dict[str, float], model: Model) -> str:
         return " · ".join(f"{max(value, 0.0):g} {word}" for word, value in model.taste.likelihood.words.items())
     if all(float(key) == value for key, value in keys.items()):
         return f"{' '.join(keys)} rate"
+    if has_halves(keys.values()):
+        return _stars(keys)
     steps = [f"{key} = {value:g}" for key, value in keys.items()]
     if len(steps) == len(KEYS):
         return f"{steps[0]}, {steps[1]} ... {steps[-1]} rate: the ten keys are spread over the scale"
     return f"{', '.join(steps)} rate"
+
+
+def _stars(keys: dict[str, float]) -> str:
+    """Digits that are so many stars, and those that are half a star less."""
+    whole = [key for key, value in keys.items() if value.is_integer()]
+    halves = [key for key, value in keys.items() if not value.is_integer()]
+    said = [f"{key} is {keys[key]:g}" for key in halves]
+    where = f"{', '.join(said[:2])} ... {said[-1]}" if len(said) > 3 else ", ".join(said)
+    return f"{' '.join(whole)} rate · {' '.join(halves)} half a star less: {where}"
 
 
 def in_words(kind: AnswerKind, value: float | None, model: Model) -> str:

@@ -125,13 +125,18 @@ def judged(document: Mapping[str, Any]) -> str:
     ours = "palate" if "palate" in models else group["best"]
     on = f"{hits(ours)} of the {in_letters(k)} {what} on {_named(ours)} list"
     said = f"{on} turned out to be ones that the person took up"
-    others = [name for name in models if name not in (ours, "popularity")]
-    best = max(others, key=lambda name: models[name]["metrics"][f"ndcg@{k}"]["mean"], default=None)
+    best = best_other(group, k, ours)
     if best is not None:
         said += f"; of the best other model's, {best}, {hits(best)}"
     if "popularity" in models and ours != "popularity":
         said += f"; of the {in_letters(k)} most popular, {hits('popularity')}"
     return f"{said}."
+
+
+def best_other(group: Mapping[str, Any], k: int, ours: str) -> str | None:
+    """The best of the models that are neither ours nor popular items, by NDCG; None where there is none."""
+    others = [name for name in group["models"] if name not in (ours, "popularity")]
+    return max(others, key=lambda name: group["models"][name]["metrics"][f"ndcg@{k}"]["mean"], default=None)
 
 
 def _level(document: Mapping[str, Any], strategy: str, metric: str, stage: int) -> float:

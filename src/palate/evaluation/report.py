@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from palate.acquisition import DEFAULT
-from palate.evaluation.headline import in_letters, things
+from palate.evaluation.headline import best_other, in_letters, things
 from palate.evaluation.html import Cell, Markup, facts, folded, page, table, tag
 from palate.evaluation.plot import Line, plot
 from palate.evaluation.report_people import people
@@ -40,7 +40,7 @@ OF_EVENTS = (
     "Answers are what users did later: like where that is for an item, dislike where it is against, don't know it "
     "where there is nothing."
 )
-METRICS = ("ndcg", "precision", "recall", "f1", "hit_rate", "mrr")
+METRICS = {"NDCG": "ndcg", "Precision": "precision", "Recall": "recall", "F1": "f1", "Hits": "hit_rate", "MRR": "mrr"}
 
 
 def render_report(
@@ -72,7 +72,7 @@ def render_report(
             parts.append(("people", "Three people", [*people(simulation["people"], what)]))
         parts.append(("compared", "Everybody", [*said, *_compared(simulation, proposed)]))
     if evaluation is not None:
-        parts.append(("evaluation", "Recommendation quality", [*said, *_evaluation(evaluation, proposed)]))
+        parts.append(("evaluation", "Beside other models", [*said, *_evaluation(evaluation, proposed)]))
     done = [
         *([] if simulation is None else _done(simulation)),
         *([] if evaluation is None else _judged(evaluation)),
@@ -201,11 +201,12 @@ def _evaluation(evaluation: Mapping[str, Any], ours: str) -> Iterator[Markup]:
     k, models = evaluation["k"], evaluation["models"]
     groups = [(whom, evaluation[f"{whom}_history"]) for whom in ("with", "without") if evaluation[f"{whom}_history"]]
     for whom, group in groups:
-        first = [name for name in dict.fromkeys((ours, group["best"], "popularity")) if name in group["models"]]
+        named = dict.fromkeys((ours, best_other(group, k, ours), "popularity"))
+        first = [name for name in named if name is not None and name in group["models"]]
         yield table(
             f"{group['users']:,} users {whom} a history; 95 % interval below",
-            ["Model", f"taken up of {in_letters(k)}", f"NDCG@{k}", "NDCG against best"],
-            ([name, *_short(group["models"][name], k)] for name in first),
+            ["Model", f"Taken up of the {in_letters(k)}", f"NDCG@{k}", "NDCG against best"],
+            ([name, *_short(group["models"][name], k, name == group["best"])] for name in first),
             strong=ours,
         )
     for whom, group in groups:
@@ -227,20 +228,19 @@ def _evaluation(evaluation: Mapping[str, Any], ours: str) -> Iterator[Markup]:
         yield tag("p", f"Left out: {name} ({reason}).", cls="soft")
 
 
-def _short(model: Mapping[str, Any], k: int) -> list[Cell]:
+def _short(model: Mapping[str, Any], k: int, is_best: bool) -> list[Cell]:
     precision = {end: value and k * value for end, value in model["metrics"][f"precision@{k}"].items()}
-    ndcg = f"ndcg@{k}"
-    return [_interval(precision, 2), _interval(model["metrics"][ndcg], 3), _interval(model["behind_best"][ndcg], 3)]
+    behind = Cell("best") if is_best else _interval(model["behind_best"][f"ndcg@{k}"], 3)
+    return [_interval(precision, 2), _interval(model["metrics"][f"ndcg@{k}"], 3), behind]
 
 
 def _models(evaluation: Mapping[str, Any], whom: str, group: Mapping[str, Any], ours: str) -> Markup:
     k, models = evaluation["k"], evaluation["models"]
-    metrics = {f"{metric.replace('_', ' ')}@{k}": f"{metric}@{k}" for metric in METRICS}
-    metrics[f"recall@{2 * k}"] = f"recall@{2 * k}"
+    metrics = {name: f"{metric}@{k}" for name, metric in METRICS.items()} | {f"Recall@{2 * k}": f"recall@{2 * k}"}
     return table(
         f"Lists of {k} for {group['users']:,} users {whom} a history, higher is better; mean over users, 95 % "
         "interval below",
-        ["Model", *metrics, f"coverage@{k}", "NDCG against best", *(["Ordered by"] if whom == "without" else [])],
+        ["Model", *metrics, "Coverage", "NDCG against best", *(["Ordered by"] if whom == "without" else [])],
         (
             [
                 name,

@@ -55,6 +55,7 @@ caption { text-align: left; padding: .6rem 0; }
 th, td { padding: .4rem .5rem; text-align: left; vertical-align: top; border-top: 1px solid var(--line);
   overflow-wrap: anywhere; }
 thead th { background: var(--card); overflow-wrap: normal; }
+tbody th { overflow-wrap: break-word; }
 td.number, th.number { text-align: right; }
 tr.proposed > * { background: var(--card); font-weight: 600; }
 tr.proposed > th { color: var(--strong); }
