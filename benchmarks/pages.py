@@ -1,4 +1,4 @@
-"""What a person waits for on the page: the next card, the list that has moved, titles as they are typed.
+"""What a person waits for on the pages: the next card, the list that has moved, titles as they are typed.
 
 Measured in Chromium on the same machine as the service: from the key to the first frame with the next question on it,
 to the list that has the answer in it, and from the request of a search to its answer. The catalogue is made up; its
@@ -21,10 +21,13 @@ from playwright.sync_api import Page, sync_playwright
 from benchmarks._data import main
 from benchmarks.catalogue_scale import synthetic_learner
 from benchmarks.service_load import server
+from palate.client import Client
 from palate.random import derive_rng
+from palate.service.keys import KeyRing
 
 ITEMS, DIM = 100_000, 32
 ANSWERS, SEARCHES = 100, 200
+USERS = 20  # whose taste the annotator is asked about
 PACES = (1.5, 0.4)  # seconds from one question to its answer: a person's; somebody's who does not read
 SERVED = """
 import sys
@@ -50,8 +53,9 @@ WATCH = """() => {
       });
       watcher.observe(place, {childList: true, subtree: true});
     };
-    seen(card, "card", () => "form" in card.dataset && document.getElementById("question").textContent !== before);
-    seen(list, "list", () => list.children.length > 0);
+    const isThere = () => card.dataset.form || card.dataset.lease;
+    seen(card, "card", () => isThere() && document.getElementById("question").textContent !== before);
+    if (list) seen(list, "list", () => list.children.length > 0);
   }, true);
 }"""
 
@@ -85,6 +89,17 @@ def answered(page: Page, seconds: float, n: int) -> dict[str, Any]:
             page.keyboard.press("Enter")
     page.wait_for_timeout(2_000)
     return dict(page.evaluate("window.times"))
+
+
+def labelled(page: Page, seconds: float, n: int) -> list[float]:
+    """From the key of an annotator to the next card of the queue."""
+    page.evaluate("window.times = {card: [], list: []}")
+    for place in range(n):
+        page.wait_for_selector("#card[data-lease]")
+        page.wait_for_timeout(1_000 * seconds)
+        page.keyboard.press(str(1 + place % 5))
+    page.wait_for_timeout(2_000)
+    return list(page.evaluate("window.times.card"))
 
 
 def searched(page: Page, texts: list[str]) -> list[float]:
@@ -130,6 +145,9 @@ def measure(seed: int) -> list[dict[str, Any]]:
         learner.save(Path(place) / "model")
         del learner
         with server(SERVED, f"{place}/model") as service:
+            key = (Path(place) / "model" / "keys" / "admin").read_text().strip()
+            with Client(f"http://127.0.0.1:{service.port}", key) as client:
+                client.make_campaign({"name": "all", "question": "How?", "users": [f"p{n}" for n in range(USERS)]})
             browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
             page = browser.new_page()
             page.goto(f"http://127.0.0.1:{service.port}")
@@ -147,6 +165,14 @@ def measure(seed: int) -> list[dict[str, Any]]:
                     rows.append(row(f"moved list, an answer every {pace:g} s and more", times["list"]))
             texts = [typed(names[int(item)], rng) for item in rng.integers(0, ITEMS, SEARCHES)]
             rows.append(row("titles as they are typed", searched(page, texts)))
+            page.goto(f"http://127.0.0.1:{service.port}/annotate")
+            page.locator("#key").fill(KeyRing(Path(place) / "model").add("annotator")[1])
+            page.keyboard.press("Enter")
+            page.wait_for_selector("#card[data-lease]", timeout=120_000)
+            page.evaluate(WATCH)
+            for pace in PACES:
+                what = f"an annotator's next card, a label every {pace:g} s and more"
+                rows.append(row(what, labelled(page, pace, ANSWERS)))
             browser.close()
     return rows
 

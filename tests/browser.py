@@ -51,8 +51,10 @@ def fitted_world() -> Path:
         text=pl.col("text") + pl.col("bad"),
         category=pl.when(pl.col("row") < len(HOSTILE)).then(pl.col("bad")).otherwise(pl.col("category")),
     )
+    items = items.with_columns(audio=pl.when(pl.col("row") % 3 == 0).then(pl.lit("item.wav")))
     items = items.drop("row", "bad").with_columns(image=pl.lit("item.png"))
     (place / "item.png").write_bytes(PNG)
+    (place / "item.wav").write_bytes(WAV)
     Recommender.create(place / "model", replace(data, items=items), encoder="none").close()
     return place / "model"
 
@@ -61,6 +63,8 @@ PNG = bytes.fromhex(
     "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001"
     "a5f645400000000049454e44ae426082"
 )
+WAV = b"RIFF\x2c\x01\x00\x00WAVEfmt \x10\x00\x00\x00\x01\x00\x01\x00\x40\x1f\x00\x00\x40\x1f\x00\x00\x01\x00\x08\x00"
+WAV += b"data\x08\x01\x00\x00" + b"\x80" * 264
 
 
 @contextmanager
@@ -166,6 +170,57 @@ class Person:
     def unsent(self) -> int:
         """Answers in the browser's storage."""
         return int(self.page.evaluate("Object.keys(localStorage).filter((k) => k.startsWith('palate.out.')).length"))
+
+
+class Annotator(Person):
+    """Somebody who answers the queue."""
+
+    def sign_in(self, key: str) -> Page:
+        """With a key; once a card, or that there is none, is shown."""
+        self.page.goto(f"{self.url}/annotate")
+        self.page.locator("#key").fill(key)
+        self.page.keyboard.press("Enter")
+        self.ready()
+        return self.page
+
+    def ready(self) -> None:
+        expect(self.page.locator("#card[data-lease]")).to_be_visible(timeout=30_000)
+
+    @property
+    def lease(self) -> str:
+        return str(self.page.locator("#card").get_attribute("data-lease"))
+
+    def press(self, key: str) -> str:
+        """Do something to the card that is shown; gives which it was."""
+        self.ready()
+        self.settle()
+        shown = self.lease
+        self.page.keyboard.press(key)
+        return shown
+
+    def answer(self, key: str) -> str:
+        """Answer the card that is shown, and see the next one or the end."""
+        shown = self.press(key)
+        expect(self.page.locator(f"#card[data-lease='{shown}']")).to_have_count(0, timeout=20_000)
+        return shown
+
+
+def made(service: Process, **said: Any) -> str:
+    """A campaign; its id."""
+    body = {"name": "films", "question": "How would they rate it?"} | said
+    status, answer = service.call("POST", "/v1/campaigns", body)
+    assert status == 200, answer
+    return str(json.loads(answer)["campaign"]["id"])
+
+
+def labelled(folder: Path) -> list[Answer]:
+    """The labels of annotators that count."""
+    rows = [row for row in rows_of(folder) if isinstance(row.content, Answer)]
+    rows = [row for row in rows if row.content.source.startswith("annotator-") or row.retracts]
+    back = {row.retracts for row in rows if row.retracts}
+    told = [row.content for row in rows if not row.retracts]
+    assert len({one.key for one in told}) == len(told)
+    return [one for one in told if isinstance(one, Answer) and one.key not in back]
 
 
 def usable(page: Page) -> None:

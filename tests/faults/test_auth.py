@@ -42,6 +42,7 @@ MAY: dict[str, str] = {
     "DELETE /v1/users/{user_id}": "admin service user",
     "GET /session": "admin user",
     "GET /v1/items": "admin service annotator user",
+    "GET /v1/items/{item_id}/text": "admin service annotator user",
     "GET /v1/items/{item_id}/image": "admin service annotator user",
     "PUT /v1/items": "admin service",
     "DELETE /v1/items/search": "admin service",

@@ -15,7 +15,16 @@ from tests.browser import DESKTOP, PHONE, pages_of, usable, watch
 from tests.served import Process
 
 pytestmark = pytest.mark.browser
-PARTS = ("versions", "answers-shown", "learning-shown", "drift-shown", "asked-shown", "keys-shown", "erasures-shown")
+PARTS = (
+    "versions",
+    "campaigns-shown",
+    "answers-shown",
+    "learning-shown",
+    "drift-shown",
+    "asked-shown",
+    "keys-shown",
+    "erasures-shown",
+)
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +196,66 @@ def test_an_application_sees_the_page_without_keys_and_files(context: BrowserCon
     for part in ("keys", "files", "rollback"):
         assert page.locator(f"#{part}").count() == 0
     assert page.locator("main .bad").count() == 0
+
+
+def test_a_campaign_is_made_looked_at_paused_and_closed(context: BrowserContext, service: Process) -> None:
+    page, errors = context.new_page(), list[str]()
+    watch(page, errors)
+    signed_in(page, service)
+    shown(page)
+    page.locator("#make summary").click()
+    page.locator("#make-name").fill("Kids")
+    page.locator("#make-question").fill("Is it for children?")
+    page.locator("#make-about").select_option("attribute")
+    assert page.locator("#make-users").is_hidden()
+    page.locator("#make-subject").fill("for-children")
+    page.locator("#make-options").fill("no\nyes\n")
+    page.locator("#make-gold").fill("i004 = yes")
+    page.locator("#make-gold_every").fill("3")
+    page.locator("#make-items").fill("i004\ni005\ni006")
+    page.locator("#make-overlap").fill("2")
+    page.locator("#make-budget").fill("10")
+    page.locator("#make-price").fill("0.5")
+    usable(page)
+    page.locator("#make-form button").click()
+    expect(page.locator("#notice")).to_have_text("Kids is made, and open.")
+    (campaign,) = json.loads(service.get("/v1/campaigns")[1])["campaigns"]
+    assert campaign["gold"] == {"i004": 1} and campaign["options"] == ["no", "yes"]
+    assert (campaign["overlap"], campaign["budget"], campaign["price"]) == (2, 10, 0.5)
+    for name in ("bea", "cem"):
+        key = KeyRing(service.folder).add("annotator", name=name)[1]
+        for _ in range(2):
+            leases = as_(service, key, "GET", f"/v1/next?campaign={campaign['id']}")["leases"]
+            said = {"key": f"{name}-{leases[0]['lease_id']}", "lease_id": leases[0]["lease_id"], "value": 1}
+            as_(service, key, "POST", "/v1/labels", said)
+    page.reload()
+    shown(page)
+    card = page.locator(".campaign")
+    expect(card.locator(".progress").first).to_contain_text("Labels4")
+    card.locator("summary").click()
+    expect(card.locator("tbody tr")).to_have_count(2)
+    usable(page)
+    with page.expect_download() as saved:
+        card.get_by_role("link", name="What was asked, as a file").click()
+    assert len(Path(saved.value.path()).read_text(encoding="utf-8").splitlines()) == 4
+    card.get_by_role("button", name="Pause").click()
+    expect(card.locator("h3")).to_contain_text("paused")
+    card.get_by_role("button", name="Close").click()
+    page.locator("#sure-yes").click()
+    expect(card.locator("h3")).to_contain_text("closed")
+    page.locator("#make summary").click()
+    page.locator("#make-question").fill("How?")
+    page.locator("#make-form button").click()
+    expect(page.locator("#notice")).to_contain_text("That was not done")
+    assert [" 422 " in one for one in errors if " 404 " not in one] == [True]
+
+
+def as_(service: Process, key: str, method: str, path: str, body: Any = None) -> Any:
+    """A call with another key than the admin's."""
+    mine, service.key = service.key, key
+    try:
+        status, answer = service.call(method, path, body)
+    finally:
+        service.key = mine
+    assert status == 200, answer
+    return json.loads(answer)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from palate.service.pages import render, words
+from palate.service.pages.routes import OPENS
 from palate.service.pages.staff_words import STAFF_WORDS
 from palate.service.pages.words import HTML_LANGUAGES, LANGUAGES, WORDS, language_of
 
@@ -29,11 +30,16 @@ def test_every_language_has_every_sentence_with_the_same_places(words: Mapping[s
     assert chinese == []
 
 
-STAFF = {"operate", "sign_in", "tables"}  # templates and scripts
+STAFF = {"annotate", "campaigns", "lease_card", "operate", "parts", "sign_in", "tables"}  # templates and scripts
 BOTH = {"base", "dom", "http", "kept", "outbox", "press", "titles"}
 MADE = {  # of two parts
     "of users": {f"way_{form}" for form in ("rate", "group", "pick", "pair", "concept")},
-    "of staff": {f"role_{role}" for role in ("admin", "service", "annotator")} | {"title_operate", "text_operate"},
+    "of staff": {f"role_{role}" for role in ("admin", "service", "annotator")}
+    | {f"{part}_{page}" for part in ("title", "text") for page in OPENS}
+    | {f"done_{why}" for why in ("asked", "budget", "gain", "paused", "closed")}
+    | {f"{part}_{state}" for part in ("state", "make") for state in ("open", "paused", "closed")}
+    | {f"flag_{why}" for why in ("gold", "agreement", "repeats", "speed", "collusion", "drift")}
+    | {f"skip_{reason}" for reason in ("unclear", "broken", "unsure", "offensive")},
 }
 
 

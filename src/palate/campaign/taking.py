@@ -32,6 +32,7 @@ class Submission:
         answered_at: Seconds since the epoch; when it is kept if None.
         reason: Why it was skipped.
         channel: The way it came.
+        shown_at: When it came on the screen, in seconds since the epoch: it may have been fetched before.
     """
 
     key: str
@@ -42,6 +43,7 @@ class Submission:
     answered_at: float | None = None
     reason: str = ""
     channel: str = ""
+    shown_at: float | None = None
 
 
 class _Plan(NamedTuple):
@@ -166,6 +168,7 @@ class Taking:
             question_id=lease.id,
             score=lease.gain,
             cost=cost,
+            shown_at=said.shown_at,
         )
         kind = AnswerKind(said.kind)
         answer = Answer(

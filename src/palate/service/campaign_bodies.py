@@ -176,6 +176,7 @@ class LeaseLabel(Strict):
     lease_id: Id
     kind: Literal["rating", "unknown", "no-opinion", "skipped"] = "rating"
     value: float | None = Field(None, description="The rating, or the place of the option.")
+    shown_at: Time | None = Field(None, description="When it came on the screen: it may have been fetched before.")
     answered_at: Time | None = None
     reason: Words = Field("", description="Why it was skipped.")
 

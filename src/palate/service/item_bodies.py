@@ -57,6 +57,13 @@ class DetailsOut(BaseModel):
     items: list[Details]
 
 
+class TextOut(BaseModel):
+    """All of an item's text."""
+
+    item_id: str
+    text: str
+
+
 class ItemsOut(BaseModel):
     """How many items are new, and how many have other content now."""
 

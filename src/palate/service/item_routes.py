@@ -16,7 +16,7 @@ from palate.model.spoken import as_said, year_of
 from palate.service.access import Allow, Caller
 from palate.service.bodies import ITEMS, ItemIn, PathId
 from palate.service.faults import HTTPFault, not_found
-from palate.service.item_bodies import DetailsOut, DetailsQuery, ItemsOut, SearchOut, SearchQuery, Withdrawn
+from palate.service.item_bodies import DetailsOut, DetailsQuery, ItemsOut, SearchOut, SearchQuery, TextOut, Withdrawn
 from palate.service.routing import FAULTS, answered, body_of, described, many, query_of, read_query
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/items", tags=["items"])
@@ -54,6 +54,17 @@ async def get_items(
     held = [id for id in dict.fromkeys(query.id) if id in catalogue]
     found = [_details(catalogue, catalogue.position(id), has_images) for id in held]
     return answered({"items": found})
+
+
+@router.get("/{item_id}/text", responses=described(TextOut))
+async def get_text(
+    item_id: PathId, caller: Annotated[Caller, Depends(Allow("service", "annotator", "user"))]
+) -> Response:
+    """All of an item's text, of which elsewhere the first 2,000 characters are shown."""
+    catalogue = caller.tenant.fitted.catalogue
+    if item_id not in catalogue:
+        raise not_found("item")
+    return answered({"item_id": item_id, "text": catalogue.table[TEXT][catalogue.position(item_id)] or ""})
 
 
 @router.get("/{item_id}/image", responses={200: {"content": {kind: {} for kind in IMAGES.values()}}, **FAULTS})

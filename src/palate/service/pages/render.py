@@ -19,11 +19,11 @@ _HERE = Path(__file__).parent
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 # Scripts and styles from this server alone, none inline; strings never become HTML (trusted types).
 _POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; media-src blob:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; "
     "trusted-types 'none'; frame-ancestors "
 )
-OF_STAFF = ("sign_in", "operate")  # pages with words of their own
+OF_STAFF = ("sign_in", "annotate", "operate")  # pages with words of their own
 _COMMON = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
 
 

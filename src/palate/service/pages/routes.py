@@ -29,6 +29,7 @@ FORMS = (Form.RECALL, Form.RATE, Form.GROUP, Form.PICK, Form.PAIR, Form.CONCEPT)
 PUBLIC = (  # no key: they tell nothing of anybody, or look at the session themselves
     "GET /",
     "GET /me",
+    "GET /annotate",
     "GET /operate",
     "GET /embed",
     "GET /embed.js",

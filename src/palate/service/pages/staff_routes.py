@@ -1,14 +1,24 @@
-"""The page of an operator: what they see and do."""
+"""The pages of whoever holds a key: the annotator's queue, and what an operator sees and does."""
 
 from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
 from palate.exchange.formats import FORMATS
+from palate.service.item_routes import SHOWN_TEXT
 from palate.service.keys import Principal
 from palate.service.pages.routes import OPENS, shown
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, include_in_schema=False)
+
+
+@router.get("/annotate")
+async def get_annotate(request: Request) -> Response:
+    """One question after the other, for the holder of an annotator's key."""
+    principal = _holder(request, "annotate")
+    if principal is None:
+        return shown(request, "sign_in", page="annotate")
+    return shown(request, "annotate", page="annotate", facts={"source": principal.source, "cut": SHOWN_TEXT})
 
 
 @router.get("/operate")

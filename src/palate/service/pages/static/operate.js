@@ -1,50 +1,13 @@
 // What an operator sees and does. Every part is fetched by itself, so that one that takes long holds up no other.
 
 import { by, el, facts, notice, say, words } from "./dom.js";
+import { showCampaigns } from "./campaigns.js";
 import { call } from "./http.js";
+import { change, isSure, part } from "./parts.js";
 import { amount, at, plotted, small, table, when } from "./tables.js";
 
 const isDark = matchMedia("(prefers-color-scheme: dark)");
 const dark = () => `?dark=${isDark.matches ? 1 : 0}`;
-
-/** Fetch a part and show it in its place. */
-async function part(place, path, show) {
-  try {
-    const found = await call("GET", path, undefined, { seconds: 120 });
-    by(place).replaceChildren(...[show(found)].flat().filter(Boolean));
-  } catch (error) {
-    if (error.status === 401) return location.reload(); // the session has ended: sign in again
-    if (error.status === undefined) throw error;
-    by(place).replaceChildren(el("p", { class: "bad" }, words.part_failed));
-  }
-  by(place).setAttribute("aria-busy", "false");
-}
-
-/** A question with a way back; true if it was meant. */
-function isSure(title, text, yes) {
-  by("sure-title").textContent = title;
-  by("sure-text").textContent = text;
-  by("sure-yes").textContent = yes;
-  by("sure").returnValue = "no";
-  by("sure").showModal();
-  return new Promise((resolve) => by("sure").addEventListener("close", () => resolve(by("sure").returnValue === "yes"), { once: true }));
-}
-
-/** Do something that changes the service, once however often the button is pressed; say what came of it. */
-async function change(button, work, done) {
-  button.disabled = true;
-  notice("");
-  try {
-    const found = await work();
-    if (done) notice(done(found));
-  } catch (error) {
-    if (error.status === 401) return location.reload();
-    if (error.status === undefined) throw error;
-    notice(error.status === 0 ? words.unreachable : say("refused", { why: error.message }));
-  } finally {
-    button.disabled = false;
-  }
-}
 
 // ---- the model ----
 
@@ -212,6 +175,7 @@ const showPlots = () => {
 };
 isDark.addEventListener("change", showPlots);
 versions();
+showCampaigns();
 part("asked-shown", "/operate/asked", showAsked);
 showAllKeys();
 showAllErasures();
