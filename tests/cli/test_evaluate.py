@@ -55,7 +55,7 @@ def test_a_log_of_events_is_simulated_and_judged(cli, shop, tmp_path):
     for name, figures in document["strategies"].items():
         assert "rmse" not in figures and len(figures["ndcg@10"]["mean"]) == 5, name
         assert name == "ceiling" or figures["labels_saved"]["metric"] == "list-ndcg@10"
-    assert "Liked of the ten products, after n questions" in shown.out and "RMSE" not in shown.out
+    assert "Of the ten products on the list, liked, after n questions" in shown.out and "RMSE" not in shown.out
     report = (tmp_path / "s" / "report.html").read_text()
     assert "rmse, accuracy are left out: events say for or against" in report and "RMSE" not in report
     assert {path.name for path in (tmp_path / "s").iterdir()} - {"share-of-gain.png"} == {

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from palate.datasets import planted_world
-from palate.evaluation.headline import certainty, headline, judged, proposed, things
+from palate.evaluation.headline import certainty, counted, headline, judged, proposed, things
 from palate.evaluation.simulate import SimulationOptions, simulate
 
 
@@ -76,6 +76,11 @@ def test_the_numbers_of_the_sentence_are_those_of_the_document() -> None:
     against = f"{minus['popularity']['mean'][5]:+.2f}".replace("-", "−")
     assert f"Palate {low} to {high}; against popular items {against} (" in below
     assert minus["random"]["mean"][5] == pytest.approx(levels[0]["mean"][5] - levels[2]["mean"][5])
+
+
+def test_of_new_items_it_is_people_who_are_counted() -> None:
+    assert counted(document("new-items")) == "Of the ten people shown it, liked by"
+    assert "; against those who rate most +0.10 (" in certainty(document("new-items"), "list-value")
 
 
 def test_an_evaluation_in_a_sentence() -> None:

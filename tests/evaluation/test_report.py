@@ -187,9 +187,7 @@ def test_tables_name_their_rows_and_columns_and_the_drawing_says_what_it_shows()
     page = Outline(everything())
     assert {head.get("scope") for head in page.all("th")} == {"row", "col"}
     assert len(page.all("caption")) == len(page.all("table"))
-    assert [one["aria-label"] for one in page.all("svg")] == [
-        "Liked items among the ten on the list, by questions asked"
-    ]
+    assert [one["aria-label"] for one in page.all("svg")] == ["Of the ten items on the list, liked, by questions asked"]
     assert all(cell.get("data-label") for cell in page.all("td")), "a narrow screen shows the column's name beside each"
     assert [row for row in page.all("tr") if row.get("class") == "proposed"]
 

@@ -83,7 +83,7 @@ def simulate(
     sentence(output(), headline(document, ours), style="bold")
     sentence(output(), certainty(document, ours))
     output().print(strategy_table(document, ours))
-    line(output(), f"People, curves and tables: {out / 'report.html'}")
+    line(output(), f"{'People, curves' if document['people'] else 'Curves'} and tables: {out / 'report.html'}")
 
 
 def _only_forms(forms: list[str] | None, others: list[str]) -> None:
@@ -145,7 +145,7 @@ def simulation_files(document: Mapping[str, Any], ours: str, **more: Any) -> dic
 
 def strategy_table(document: Mapping[str, Any], ours: str) -> Table:
     """Liked items on the list at some stages, RMSE at the end, share answered and labels saved, a row a strategy."""
-    from palate.evaluation.headline import things
+    from palate.evaluation.headline import counted
     from palate.evaluation.shown_list import HITS
 
     budgets = document["budgets"]
@@ -153,7 +153,7 @@ def strategy_table(document: Mapping[str, Any], ours: str) -> Table:
     stages = [stages[0], *stages[1:][1 - MOST_STAGES :]]
     of_lists = document["metric"] != "rmse"
     metric, digits = (HITS, 2) if of_lists else ("rmse", 3)
-    what = f"Liked of the ten {things(document['dataset']['name'])}" if of_lists else "RMSE of held-out ratings"
+    what = counted(document)
     error = of_lists and not document["left_out"]  # of events there is none
     rows = [
         [

@@ -90,13 +90,24 @@ def headline(document: Mapping[str, Any], strategy: str) -> str:
     )
 
 
+def counted(document: Mapping[str, Any]) -> str:
+    """What the numbers of a simulation count, as the name of an axis or a table."""
+    if document["metric"] == "rmse":
+        return "Error of expected ratings (RMSE)"
+    if document["protocol"]["name"] == "new-items":
+        return "Of the ten people shown it, liked by"
+    return f"Of the ten {things(document['dataset']['name'])} on the list, liked"
+
+
 def certainty(document: Mapping[str, Any], strategy: str) -> str:
     """How sure the sentence is: intervals, over whom, and whether the difference to popular items can be told."""
     stage, metric = stage_of(document), "rmse" if document["metric"] == "rmse" else HITS
     digits, sign = (3, -1.0) if metric == "rmse" else (2, 1.0)
     own = {end: document["strategies"][strategy][metric][end][stage] for end in ("low", "high")}
     parts = [f"{_called(strategy)} {own['low']:.{digits}f} to {own['high']:.{digits}f}"]
-    for name, whom in (("popularity", f"popular {things(document['dataset']['name'])}"), ("random", "random")):
+    of_items = document["protocol"]["name"] == "new-items"
+    popular = "those who rate most" if of_items else f"popular {things(document['dataset']['name'])}"
+    for name, whom in (("popularity", popular), ("random", "random")):
         minus = document["strategies"][strategy][f"{metric}_minus"].get(name)
         if minus is not None:
             low, mean, high = (minus[end][stage] for end in ("low", "mean", "high"))

@@ -15,8 +15,9 @@ from palate.evaluation.html import Markup
 
 # As wide as a phone shows it, so that its letters have their size there; a wide screen shows it larger.
 WIDTH, HEIGHT = 358, 250
-LEFT, RIGHT, TOP, BOTTOM = 34, 104, 12, 36
+LEFT, TOP, BOTTOM = 34, 12, 36
 LABEL_GAP = 15  # between the names at the ends
+LETTER, MOST_LETTERS = 7.2, 24  # width of one of them
 _STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -40,7 +41,8 @@ def plot(lines: Sequence[Line], budgets: Sequence[int], *, along: str, says: str
         digits: Of the values.
     """
     ticks = _ticks(np.concatenate([part for line in lines for part in (line.low, line.high, line.mean)]))
-    right, bottom = WIDTH - RIGHT, HEIGHT - BOTTOM
+    ends = [f"{_cut(line.name)} {line.mean[-1]:.{digits}f}" for line in lines]
+    right, bottom = WIDTH - 12 - LETTER * max(map(len, ends)), HEIGHT - BOTTOM
     xs = LEFT + (right - LEFT) * _unit(np.array(budgets, dtype=np.float64), budgets[0], budgets[-1])
 
     def height(values: Array) -> Array:
@@ -48,7 +50,7 @@ def plot(lines: Sequence[Line], budgets: Sequence[int], *, along: str, says: str
 
     parts = []
     for tick, y in zip(ticks, height(np.array(ticks)), strict=True):
-        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right}" y1="{y:.1f}" y2="{y:.1f}"/>')
+        parts.append(f'<line class="grid" x1="{LEFT}" x2="{right:.1f}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text class="tick" x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>')
     for budget in _marks(budgets):
         x = xs[list(budgets).index(budget)]
@@ -62,12 +64,15 @@ def plot(lines: Sequence[Line], budgets: Sequence[int], *, along: str, says: str
         parts.append(f'<polygon class="band-of s{place}" points="{_points(band)}"/>')
         parts.append(f'<polyline class="line s{place}" points="{_points(zip(xs, height(line.mean), strict=True))}"/>')
     ended = [place for place, line in enumerate(lines) if np.isfinite(line.mean[-1])]
-    ends = height(np.array([lines[place].mean[-1] for place in ended]))
-    for place, y in zip(ended, spread(ends, LABEL_GAP, bottom), strict=True):
-        named = f"{escape(lines[place].name)} {lines[place].mean[-1]:.{digits}f}"
-        parts.append(f'<text class="name s{place}" x="{right + 6}" y="{y + 4:.1f}">{named}</text>')
+    heights = height(np.array([lines[place].mean[-1] for place in ended]))
+    for place, y in zip(ended, spread(heights, LABEL_GAP, bottom), strict=True):
+        parts.append(f'<text class="name s{place}" x="{right + 6:.1f}" y="{y + 4:.1f}">{escape(ends[place])}</text>')
     inner = "".join(parts)
     return Markup(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{escape(says)}">{inner}</svg>')
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= MOST_LETTERS else name[: MOST_LETTERS - 1] + "…"
 
 
 def _unit(values: Array, low: float, high: float) -> Array:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from palate.acquisition import DEFAULT
-from palate.evaluation.headline import best_other, in_letters, things
+from palate.evaluation.headline import best_other, counted, in_letters, things
 from palate.evaluation.html import Cell, Markup, facts, folded, page, table, tag
 from palate.evaluation.plot import Line, plot
 from palate.evaluation.report_people import people
@@ -90,11 +90,10 @@ def render_report(
 
 def _compared(simulation: Mapping[str, Any], ours: str) -> Iterator[Markup]:
     """At most three strategies, drawn and in numbers; all of them, and every measure, folded away."""
-    metric = HITS if HITS in simulation["strategies"][ours] else "rmse"
-    digits, what = (2, things(simulation["dataset"]["name"])) if metric == HITS else (3, "")
-    names = {ours: "Palate" if ours == DEFAULT else ours, "popularity": "popular", "random": "random"}
-    names = {name: said for name, said in names.items() if name in simulation["strategies"]}
-    axis = f"Liked {what} among the ten on the list" if what else "Error of expected ratings (RMSE), lower is better"
+    metric, digits = ("rmse", 3) if simulation["metric"] == "rmse" else (HITS, 2)
+    popular = "who rate most" if simulation["protocol"]["name"] == "new-items" else "popular"
+    names = {ours: "Palate" if ours == DEFAULT else ours, "popularity": popular, "random": "random"}
+    axis = counted(simulation)
     lines = [_line(said, simulation["strategies"][name][metric]) for name, said in names.items()]
     yield tag("h3", axis)
     yield plot(lines, simulation["budgets"], along="questions asked", says=f"{axis}, by questions asked", digits=digits)
@@ -174,10 +173,10 @@ def _ratio(saved: Mapping[str, Any]) -> Cell:
 
 def _done(simulation: Mapping[str, Any]) -> Iterator[Markup]:
     data, protocol = simulation["dataset"], simulation["protocol"]
-    seeds = protocol["seeds"]
+    seeds, whom = protocol["seeds"], "items" if protocol["name"] == "new-items" else "users"
     size = f"{data['users']:,} users, {data['items']:,} items, {data['interactions']:,} interactions"
     liked = [("Liked", f"{protocol['like']:g} and above")] if "like" in protocol else []
-    yield tag("p", PROTOCOLS[protocol["name"]], " Intervals are 95 %, from resampling users.")
+    yield tag("p", PROTOCOLS[protocol["name"]], f" Intervals are 95 %, from resampling {whom}.")
     for reason in dict.fromkeys(simulation.get("left_out", {}).values()):
         yield tag("p", f"{OF_EVENTS} {', '.join(simulation['left_out'])} are left out: {reason}.", cls="soft")
     yield facts(
@@ -185,8 +184,8 @@ def _done(simulation: Mapping[str, Any]) -> Iterator[Markup]:
             ("Data", f"{data['name']}: {size}"),
             ("Protocol", f"{protocol['name']}, pool {protocol['pool']}"),
             *liked,
-            ("Users", f"{protocol['fit_users']:,} to fit, {protocol['test_users']:,} to test"),
-            ("Questions", f"up to {protocol['budget']} for each user; one that a user cannot answer is spent"),
+            ("Fitted, tested", f"{protocol['fit_users']:,} users, {protocol['test_users']:,} {whom}"),
+            ("Questions", f"up to {protocol['budget']} for each; one that somebody cannot answer is spent"),
             ("Seeds", ", ".join(map(str, seeds))),
             ("Palate", str(simulation["palate"])),
             ("SHA-256 of the data", data["sha256"]),
