@@ -66,6 +66,7 @@ MAY: dict[str, str] = {
     "POST /v1/models/{version}/trial": "admin",
     "GET /v1/items/search": "admin service annotator user",
     "POST /v1/sources/{source}/weight": "admin",
+    "GET /v1/campaigns/{campaign_id}/quality": "admin service",
     "GET /metrics": "admin service",
     "GET /operate/answers": "admin service",
     "GET /operate/learning": "admin service",

@@ -158,6 +158,46 @@ def _halves(values: Array) -> tuple[float, float]:
     return float(before[cut]), float(after[cut])
 
 
+class RateChange(NamedTuple):
+    """That the share of a value has changed.
+
+    Attributes:
+        value: An option; None where values are numbers, of which it is the mean.
+        place: Label at which it was noticed.
+        before, after: Share, or mean, before the change, as far as it was looked back, and since.
+    """
+
+    value: float | None
+    place: int
+    before: float
+    after: float
+
+
+def rate_changes(values: Sequence[float], *, are_options: bool, confidence: float = CONFIDENCE) -> list[RateChange]:
+    """Where the shares of values that come one by one, or their mean, have changed last, by ADWIN.
+
+    Args:
+        values: In order; of numbers those of one scale.
+        are_options: Whether each value has a share of its own; otherwise their mean is read.
+        confidence: δ of all together: the chance of an alarm where nothing changes, about.
+    Raises:
+        MissingExtra: Without river.
+    """
+    read, found = np.asarray(values, dtype=np.float64), list[RateChange]()
+    options = np.unique(read).tolist() if are_options else [None]
+    width = float(np.ptp(read)) if len(read) else 0.0
+    for value in options if width else []:
+        shares = (read == value).astype(np.float64) if value is not None else (read - read.min()) / width
+        window, last = _detector("ADWIN", delta=confidence / len(options)), None
+        for place, share in enumerate(shares.tolist()):
+            start = place - int(window.width)
+            window.update(share)
+            if window.drift_detected:
+                last = RateChange(value, place, *_halves((shares if value is not None else read)[start : place + 1]))
+        found += [] if last is None else [last]
+    return found
+
+
 def _of_one(rows: Sequence[tuple[Answer, float]]) -> Change | None:
     """The last rise in the losses of one user, by the test of Page and Hinkley."""
     test = _detector("PageHinkley", delta=TOLERANCE, threshold=ALARM, min_instances=FEWEST, alpha=1.0, mode="up")

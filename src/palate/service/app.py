@@ -22,6 +22,7 @@ from palate.service import (
     label_routes,
     model_routes,
     probe_routes,
+    quality_routes,
     source_routes,
     user_routes,
 )
@@ -103,7 +104,16 @@ def create_app(
     app.state.tenants, app.state.settings, app.state.metrics = tenants, settings, metrics
     app.state.traces = traces
     app.state.door, app.state.stopping, app.state.log = Door(tenants, settings), False, log
-    contract = (label_routes, user_routes, item_routes, campaign_routes, model_routes, source_routes, probe_routes)
+    contract = (
+        label_routes,
+        user_routes,
+        item_routes,
+        campaign_routes,
+        quality_routes,
+        model_routes,
+        source_routes,
+        probe_routes,
+    )
     for part in (*contract, routes, staff_routes, operate_routes):
         app.router.routes.extend(part.router.routes)  # one flat list, which a test walks
     app.router.routes.extend(user_routes.bare.routes)

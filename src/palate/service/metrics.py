@@ -28,6 +28,13 @@ class Metrics:
             "palate_rows_set_aside", "Rows of the log that the model could not take.", registry=registry
         )
         self.webhooks = Counter("palate_webhook_events", "Events of a webhook.", ("outcome",), registry=registry)
+        self.flagged = Counter(
+            "palate_flagged_sources",
+            "Sources that count less, by what speaks against them.",
+            ("flag",),
+            registry=registry,
+        )
+        self.label_drift = Counter("palate_label_drift", "Changes of labels' rates.", registry=registry)
         self.refits = Counter("palate_refits", "Refits in the background.", ("outcome",), registry=registry)
         self.waiting = Gauge("palate_waiting", "What waits.", ("lane",), registry=registry)
         self.seq = Gauge("palate_log_seq", "Last row of the log that is served.", (), registry=registry)

@@ -48,6 +48,7 @@ class Settings:
         log_requests: Whether a line is written for each request.
         refit_seconds: Between refits in a process of their own; None: none by time.
         refit_rows: Of the log, after which there is one; None: none by rows.
+        quality_seconds: Between two looks at the quality of campaigns' labels, at least.
         webhook: Address that is told of labels and erasures (:mod:`palate.service.webhooks`); empty: none.
         explore: Temperature at which lists are drawn and kept in the log; 0: the best list is shown, and nothing kept.
         visitors: Whether whoever opens the page on this machine may start as a new person, without a token.
@@ -85,6 +86,7 @@ class Settings:
     log_requests: bool = True
     refit_seconds: float | None = None
     refit_rows: int | None = None
+    quality_seconds: float = 10.0
     webhook: str = ""
     explore: float = 0.0
     visitors: bool = False
@@ -105,7 +107,7 @@ class Settings:
         }
         for name, least in whole.items():
             count(getattr(self, name), name, least=least)
-        for name in ("head", "body", "write", "idle", "wait", "fresh", "token", "stop", "visitor"):
+        for name in ("head", "body", "write", "idle", "wait", "fresh", "token", "stop", "visitor", "quality"):
             positive(getattr(self, f"{name}_seconds"), f"{name}_seconds")
         positive(self.calls_per_second, "calls_per_second")
         positive(self.user_calls_per_second, "user_calls_per_second")

@@ -8,7 +8,7 @@ import shutil
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from pydantic_core import to_json
@@ -25,6 +25,7 @@ from palate.records import Event, Record
 from palate.service.asking import Asking
 from palate.service.kept import KeptAnswers
 from palate.service.keys import KeyRing
+from palate.service.label_watch import LabelWatch
 from palate.service.lanes import Kept, LabelLane, ScoreLane
 from palate.service.metrics import Metrics
 from palate.service.scorers import Scorers
@@ -82,6 +83,7 @@ class Tenant:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._working: dict[tuple[Call, int], asyncio.Future[Scored]] = {}
         self._looking: asyncio.Task[None] | None = None
+        self._watching: asyncio.Task[None] | None = None
         self._refits: Refits | None = None
         self.trial: Trial | None = None
         self._webhooks: Webhooks | None = None
@@ -134,6 +136,9 @@ class Tenant:
         self.kept.clear(self.seq)
         self._prepare()
         self._looking = self._loop.create_task(self._look())
+        tell = {"say": partial(self._say, tenant=self.name), "alert": partial(self._alert, tenant=self.name)}
+        watch = LabelWatch(self.recommender, self.write, self.metrics, self.settings.quality_seconds, **tell)
+        self._watching = self._loop.create_task(watch.run())
         self._start_webhooks()
         seconds, rows = self.settings.refit_seconds, self.settings.refit_rows
         if seconds is not None or rows is not None:
@@ -163,8 +168,9 @@ class Tenant:
 
     async def stop(self) -> None:
         """Keep what waits, and let the folder go."""
-        if self._looking is not None:
-            self._looking.cancel()
+        for task in (self._looking, self._watching):
+            if task is not None:
+                task.cancel()
         if self.trial is not None:
             self.trial.end("the service stopped")
             await self.trial.closed()
