@@ -4,23 +4,33 @@ A generated campaign about an attribute: 20 annotators, 4 options, 5 votes an it
 answer, a tenth of the items hard. From label 40 on two of them give another option than the one they see; two others
 have agreed beforehand on what to say of each item; one answers at random in 200 ms. ``false`` are flags of the others,
 looked at after every ten labels of each.
+
+Then a planted world: new users of whom annotators say in their place what they like, a tenth of the annotators upside
+down; the error of what is expected of these users, with those answers counting in whole and counting nothing.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 from collections import defaultdict
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
+import polars as pl
 from scipy.stats import beta
 
+from benchmarks._data import main
+from palate import Learner, rate
+from palate.datasets import planted_world
+from palate.entities import USER
+from palate.evaluation.intervals import bootstrap_mean
 from palate.oracles.reliability import Vote, judged
+from palate.records import Calibration
 
 ANNOTATORS, OPTIONS, ITEMS, OVERLAP, GOLD, LABELS, TURN = 20, 4, 400, 5, 0.25, 120, 40
 HARD, CORRECT = 0.1, (0.75, 0.95)
 WITHIN = 50
+USERS, NEW, PLANTED_ITEMS, EACH, TURNED = 240, 40, 60, 12, ("a00", "a01")
 
 
 class Made(NamedTuple):
@@ -111,41 +121,77 @@ def _rate(n: int, of: int) -> dict[str, float]:
     return {"share": n / of, "low": float(low), "high": float(high), "of": of}
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=40)
-    parser.add_argument("--json", action="store_true")
-    given = parser.parse_args()
+def of_flags(seeds: int) -> dict[str, Any]:
+    """After how many of their labels bad ones are flagged, and how many good ones are."""
     after: dict[str, list[int]] = defaultdict(list)
     false, honest = 0, 0
-    for seed in range(given.seeds):
-        for name, pushes in (("colluding", False), ("pushing", True)):
+    for seed in range(seeds):
+        for pushes in (False, True):
             of = made(np.random.default_rng((seed, pushes)), pushes=pushes)
             found = flagged(of)
             for source, kind in of.bad.items():
-                if kind != "colluding" and pushes:
-                    continue
-                start = TURN if kind == "turned" else 0
-                first = found.get(source, (10**6, ()))[0] - start
-                after[name if kind == "colluding" else kind].append(first)
-            false += sum(source not in of.bad for source in found)
+                if kind == "colluding" or not pushes:
+                    name = "agreed on false answers" if pushes else "agreed on any answers"
+                    first = found.get(source, (10**6, ()))[0] - (TURN if kind == "turned" else 0)
+                    after[name if kind == "colluding" else kind].append(first)
+            false += len(set(found) - set(of.bad))
             honest += ANNOTATORS - len(of.bad)
-    none = [flagged(made(np.random.default_rng((seed, 2)), bad=False)) for seed in range(given.seeds)]
-    document = {
-        "benchmark": "label_quality",
-        "seeds": list(range(given.seeds)),
-        "labels": LABELS,
-        "within": WITHIN,
+    none = sum(len(flagged(made(np.random.default_rng((seed, 2)), bad=False))) for seed in range(seeds))
+    return {
         "flagged": {
-            kind: _rate(sum(one <= WITHIN for one in found), len(found))
-            | {"median": float(np.median(found)), "ninth_tenth": float(np.quantile(found, 0.9))}
+            kind: {"within": _rate(sum(one <= WITHIN for one in found), len(found)), "median": float(np.median(found))}
             for kind, found in sorted(after.items())
         },
         "false": _rate(false, honest),
-        "false_where_none_is_bad": _rate(sum(map(len, none)), ANNOTATORS * given.seeds),
+        "false where nobody is bad": _rate(none, ANNOTATORS * seeds),
     }
-    print(json.dumps(document, indent=None if given.json else 1))
+
+
+def of_lists(seeds: int) -> dict[str, Any]:
+    """Error of what is expected of new users who were labelled by annotators, a tenth of whom turn answers around."""
+    rows = []
+    for seed in range(seeds):
+        world = planted_world(users=USERS, items=PLANTED_ITEMS, rng=np.random.default_rng(seed))
+        names, expected = sorted(world.dataset.interactions[USER].unique()), world.expected()
+        new, rng = names[-NEW:], np.random.default_rng((seed, 3))
+        data = replace(world.dataset, interactions=world.dataset.interactions.filter(~pl.col(USER).is_in(new)))
+        learner = Learner.fit(data, encoder="none", likelihood="gaussian", seed=seed)
+        told = {"nobody turns": [], "a tenth turns": []}
+        for user in new:
+            for item in rng.permutation(PLANTED_ITEMS)[:EACH]:
+                source, said = f"a{rng.integers(ANNOTATORS):02d}", expected[names.index(user), item] + rng.normal() / 2
+                for arm, answers in told.items():
+                    turned = arm != "nobody turns" and source in TURNED
+                    value = float(np.clip(np.rint(6.0 - said if turned else said), 1.0, 5.0))
+                    answers.append(rate(user, world.item_ids[item], value, source=source))
+        after = {arm: learner.tell(answers).memory for arm, answers in told.items()}
+        after["a tenth turns and counts nothing"] = after["a tenth turns"].calibrated(
+            Calibration(source, 0.0) for source in TURNED
+        )
+        rows.append([_error(memory, new, expected[-NEW:], world.item_ids) for memory in after.values()])
+    errors, first = np.array(rows), list(after)
+    rng = np.random.default_rng(0)
+    found = {name: _interval(errors[:, place], rng) for place, name in enumerate(first)}
+    return found | {"with weights minus without": _interval(errors[:, 2] - errors[:, 1], rng)}
+
+
+def _error(memory: Any, users: list[str], expected: Any, item_ids: Any) -> float:
+    places = memory.fitted.catalogue.positions(item_ids)
+    found = []
+    for user in users:
+        belief, items = memory.state(user).belief, memory.model.taste.items
+        found.append(items.level[places] + items.factors[places] @ belief.mean)
+    return float(np.sqrt(np.mean((np.array(found) - expected) ** 2)))
+
+
+def _interval(values: Any, rng: np.random.Generator) -> dict[str, float]:
+    mean, low, high = bootstrap_mean(values, rng=rng)
+    return {"mean": float(mean), "low": float(low), "high": float(high)}
+
+
+def run(seeds: int) -> dict[str, Any]:
+    return {"labels": LABELS, "within": WITHIN, **of_flags(seeds), "rmse of new users": of_lists(seeds)}
 
 
 if __name__ == "__main__":
-    main()
+    main("label_quality", run, seeds=40)

@@ -98,8 +98,8 @@ def krippendorff(votes: npt.ArrayLike, level: Level = "nominal") -> float:
     together = weights @ counts.T - np.diag(weights.sum(1))
     total = together.sum(1)
     apart = _apart(values, total, level)
-    expected = float((np.outer(total, total) * apart).sum()) / (total.sum() - 1.0)
-    return 1.0 - float((together * apart).sum()) / expected if expected else float("nan")
+    expected = float((np.outer(total, total) * apart).sum() / (total.sum() - 1.0))
+    return float(1.0 - (together * apart).sum() / expected) if expected else float("nan")
 
 
 def _apart(values: Array, total: Array, level: Level) -> Array:

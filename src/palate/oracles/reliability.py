@@ -301,7 +301,7 @@ def _summed(source: str, own: Sequence[Vote], seen: Mapping[Flag, _Seen], flags:
     against = [kind for kind in flags if kind in seen]
     basis = next((kind for kind in (*against, *seen) if len(seen[kind].values)), None)
     low, mean, high = (
-        (0.0, 0.5, 1.0) if basis is None else _posterior(seen[basis].since if flags else seen[basis].values)
+        (0.0, 0.5, 1.0) if basis is None else _posterior(seen[basis].since if basis in flags else seen[basis].values)
     )
     gold, repeats = _pairs_of_gold(own), _pairs_of_repeats(own)
     seconds = [vote.seconds for vote in own if vote.seconds is not None]
@@ -331,12 +331,18 @@ def _posterior(values: Array) -> tuple[float, float, float]:
 
 
 def _weight(seen: Mapping[Flag, _Seen], flags: Sequence[Flag]) -> float:
-    """How far the answers since the fall are above chance, of the way to the usual; two who collude are one."""
-    weight = 1.0
-    for kind in flags:
-        if kind in seen:
-            of = seen[kind]
-            above = _posterior(of.since)[1] - of.chance
-            weight = min(weight, float(np.clip(above / max(of.usual - of.chance, 1e-9), 0.0, 1.0)))
-    weight *= 0.5 if "collusion" in flags else 1.0
-    return 0.0 if "speed" in flags else round(weight, 2)
+    """How far the answers since the fall are above chance, of the way to the usual; two who collude are one.
+
+    Of one who is quick it is what the truth shows, or the others where there is none, at the lower end of the interval:
+    a program may be quick and right, and whoever presses without looking is not.
+    """
+    weight = min([1.0, *(_above(seen[kind], _posterior(seen[kind].since)[1]) for kind in flags if kind in seen)])
+    if "speed" in flags:
+        of = seen["gold" if len(seen["gold"].values) else "agreement"]
+        weight = min(weight, _above(of, _posterior(of.values)[0])) if len(of.values) else 0.0
+    return round(weight * (0.5 if "collusion" in flags else 1.0), 2)
+
+
+def _above(of: _Seen, mean: float) -> float:
+    """Of the way from chance to the usual, in [0, 1]."""
+    return float(np.clip((mean - of.chance) / max(of.usual - of.chance, 1e-9), 0.0, 1.0))
