@@ -37,6 +37,7 @@ from palate import (
 )
 from palate.acquisition import get_strategy, select
 from palate.acquisition.oracle_choice import Action
+from palate.campaign import Campaign, Campaigns, Submission
 from palate.costs import Budget, Price, Seconds
 from palate.datasets import planted_world
 from palate.entities.provenance import Provenance
@@ -97,6 +98,7 @@ FLAG = "true"
 NUMBER = "minus zero three numpy half fraction"
 POSITIVE = "three numpy half fraction"
 EMPTY = "list tuple dict"
+EMPTY_MAPPING = "dict"
 SEVERAL = f"{EMPTY} names set generator mapping series"  # of texts
 SOME = f"none {EMPTY}"
 WORDS = "text empty blank long lines zerobyte"
@@ -124,6 +126,9 @@ class Stage:
         state = self.learner.state("ann")
         self.belief, self.candidates = state.belief, candidates_of(self.learner.model)
         self.made = 0
+        self.campaigns = Campaigns(self.recommender)
+        self.campaign = self.campaigns.make(Campaign("films", "How?", users=["dan", "eve"])).id
+        self.lease = self.campaigns.next(self.campaign, "bob", rng=np.random.default_rng(0)).leases[0].id
 
     def place(self, name: str) -> Path:
         return self.folder / name
@@ -549,6 +554,87 @@ CALLS: dict[str, Call] = {
         lambda _: Erasure,
         {"salt": "", "digest": "", "rows": COUNT_0, "key": KEY},
         lambda _: {"salt": "0" * 32, "digest": "0" * 64},
+    ),
+    "Campaign": Call(
+        lambda _: Campaign,
+        {
+            **{
+                "name": USER,
+                "question": "text long lines",
+                "users": f"{SEVERAL} numbers",
+                "items": f"{SEVERAL} numbers",
+            },
+            **{"overlap": COUNT, "budget": f"none {COUNT_0}", "price": f"zero {POSITIVE}", "repeat_every": COUNT_0},
+            **{
+                "lease_seconds": POSITIVE,
+                "stop": f"none zero {POSITIVE}",
+                "state": "",
+                "id": KEY,
+                "gold": EMPTY_MAPPING,
+            },
+            **{"gold_every": "zero", "made_at": f"zero {POSITIVE}"},
+        },
+        lambda _: {"name": "films", "question": "How?", "users": ["dan"]},
+    ),
+    "Campaign about an attribute": Call(
+        lambda _: Campaign,
+        {
+            "subject": USER,
+            "options": "",
+            "users": EMPTY,
+            "repeat_every": "zero",
+            "gold": EMPTY_MAPPING,
+            "gold_every": "zero",
+        },
+        lambda _: {"name": "kids", "question": "For children?", "subject": "kids", "options": ["no", "yes"]},
+    ),
+    "Campaigns": Call(lambda _: Campaigns, {"recommender": ""}, lambda stage: {"recommender": stage.recommender}),
+    "Campaigns.make": Call(
+        lambda stage: stage.campaigns.make,
+        {"campaign": ""},
+        lambda _: {"campaign": Campaign("films", "How?", users=["dan"])},
+    ),
+    **{
+        f"Campaigns.{name}": Call(
+            lambda stage, name=name: getattr(stage.campaigns, name),  # type: ignore[misc]
+            {"id": "", **takes},
+            lambda stage, valid=valid: {"id": stage.campaign, **valid},  # type: ignore[misc]
+        )
+        for name, takes, valid in (
+            ("get", {}, {}),
+            ("progress", {}, {}),
+            ("labels", {}, {}),
+            ("set_state", {"state": ""}, {"state": "open"}),
+            (
+                "next",
+                {"source": USER, "k": COUNT, "held": f"{SEVERAL} numbers"},
+                {"source": "bob", "rng": np.random.default_rng(0)},
+            ),
+        )
+    },
+    **{
+        f"Campaigns.{name}": Call(
+            lambda stage, name=name: getattr(stage.campaigns, name),  # type: ignore[misc]
+            {"lease_id": "", "source": "", **takes},
+            lambda stage: {"lease_id": stage.lease, "source": "bob"},
+        )
+        for name, takes in (
+            ("extend", {}),
+            ("note", {"flag": FLAG, "comment": "text empty blank long lines", "key": KEY}),
+        )
+    },
+    "Campaigns.submit": Call(
+        lambda stage: stage.campaigns.submit,
+        {"given": EMPTY},
+        lambda stage: {"given": [Submission("c1", stage.lease, "bob", value=4)]},
+    ),
+    "Submission": Call(
+        lambda _: Submission,
+        {
+            **{"key": USER, "lease_id": USER, "source": USER, "kind": "", "answered_at": f"none {NUMBER}"},
+            **{"reason": "text empty blank long lines", "channel": KEY},
+        },
+        lambda _: {"key": "k", "lease_id": "l", "source": "bob", "value": 4},
     ),
     "Event": Call(
         lambda _: Event,

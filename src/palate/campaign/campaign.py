@@ -71,14 +71,15 @@ class Campaign:
         gold = mapping(self.gold, "gold", "a mapping from item to the place of its option, such as {'i1': 0}")
         self._set(gold={normalise_id(item, ITEM): count(one, "gold") for item, one in gold.items()})
         for name, least in {"overlap": 1, "repeat_every": 0, "gold_every": 0}.items():
-            count(getattr(self, name), name, least=least, most=10_000)
+            self._set(**{name: count(getattr(self, name), name, least=least, most=10_000)})
         if self.budget is not None:
-            count(self.budget, "budget", most=10**9)
+            self._set(budget=count(self.budget, "budget", most=10**9))
         self._set(price=number(self.price, "price", least=0.0), made_at=number(self.made_at, "made_at", least=0.0))
-        if positive(self.lease_seconds, "lease_seconds") > _LONGEST_LEASE:
+        self._set(lease_seconds=positive(self.lease_seconds, "lease_seconds"))
+        if self.lease_seconds > _LONGEST_LEASE:
             raise OptionError(f"lease_seconds is {self.lease_seconds:g}. Give at most {_LONGEST_LEASE:g}: a week.")
         if self.stop is not None:
-            number(self.stop, "stop", least=0.0)
+            self._set(stop=number(self.stop, "stop", least=0.0))
         one_of(self.state, STATES, "state")
         if max(len(self.users), len(self.items), len(self.gold)) > MOST_LISTED:
             raise OptionError(f"a campaign lists more than {MOST_LISTED:,} users or items. Make several campaigns.")
@@ -90,21 +91,25 @@ class Campaign:
 
     def _check_taste(self) -> None:
         if self.gold or self.gold_every or self.options:
-            what = "options" if self.options else "gold"
+            options, gold = len(self.options), len(self.gold)
             raise OptionError(
-                f"{what} are given, and of taste there is no truth. Leave them out, or give repeat_every."
+                f"{options} options, {gold} gold items and gold_every {self.gold_every} are given; of taste there is "
+                "no truth. Leave them out, or give repeat_every."
             )
 
     def _check_attribute(self) -> None:
         if not 2 <= len(set(self.options)) == len(self.options) <= 20:
             raise OptionError(f"options are {len(self.options)}. Give 2 to 20 different texts for an attribute.")
         if self.users or self.repeat_every:
-            what = "users" if self.users else "repeat_every"
-            raise OptionError(f"{what} is given, and an attribute is nobody's taste. Leave it out.")
+            n, every = len(self.users), self.repeat_every
+            raise OptionError(
+                f"{n} users and repeat_every {every} are given, and an attribute is nobody's taste. Leave them out."
+            )
         if any(place >= len(self.options) for place in self.gold.values()):
             raise OptionError(f"gold names an option beyond the {len(self.options)} there are. Give places from 0.")
         if bool(self.gold) != bool(self.gold_every):
-            raise OptionError("gold and gold_every go together. Give both, or neither.")
+            n, every = len(self.gold), self.gold_every
+            raise OptionError(f"{n} gold items and gold_every {every} do not go together. Give both, or neither.")
 
     @property
     def is_taste(self) -> bool:
@@ -173,6 +178,11 @@ class Lease(NamedTuple):
 
 def _ids(given: Any, name: str, of: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(normalise_id(one, of) for one in several(given, name)))
+
+
+def words_of(given: object, name: str) -> str:
+    """The same; it may be empty."""
+    return "" if isinstance(given, str) and not given.strip() else text_of(given, name)
 
 
 def text_of(given: object, name: str) -> str:

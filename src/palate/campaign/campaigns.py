@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from palate.campaign.campaign import CLOSED, LEASED, RELEASED, STATES, Campaign, Lease, text_of
+from palate.campaign.campaign import CLOSED, LEASED, RELEASED, STATES, Campaign, Lease, words_of
 from palate.campaign.giving import Given, Giving, Want
 from palate.campaign.ledger import CAMPAIGN, LEASES
 from palate.campaign.taking import Submission, Taking
 from palate.errors import CampaignError, KeyTaken, OptionError, UnknownCampaign
-from palate.errors.checks import count, instance, key_of, normalise_id, one_of
+from palate.errors.checks import count, instance, key_of, normalise_id, one_of, several
 from palate.errors.checks import flag as flag_of
 from palate.recommender import Recommender
 from palate.records import Record
@@ -97,10 +97,13 @@ class Campaigns:
         """Keep a new one; it has an id and a time then. One with the id of another like it is that one.
 
         Raises:
+            OptionError: If it is about taste and names no users.
             KeyTaken: If its id is that of another one.
             UnknownItem: If the model does not hold an item.
         """
         campaign = instance(campaign, Campaign, "campaign", "palate.campaign.Campaign(...)")
+        if campaign.is_taste and not campaign.users:
+            raise OptionError("a campaign about taste names 0 users. Say whose is asked about: users=['ann'].")
         self._recommender.fitted.catalogue.positions([*campaign.items, *campaign.gold])
         made = replace(campaign, id=campaign.id or uuid.uuid4().hex[:12], made_at=self._log.now())
 
@@ -154,7 +157,11 @@ class Campaigns:
         Raises:
             UnknownCampaign: If there is no such campaign.
         """
-        want = Want(normalise_id(source, "source"), count(k, "k", least=1, most=MOST_LEASES), tuple(held))
+        want = Want(
+            normalise_id(source, "source"),
+            count(k, "k", least=1, most=MOST_LEASES),
+            tuple(normalise_id(one, "held") for one in several(held, "held")),
+        )
         return self.next_all(id, [want], rng=rng)[0]
 
     def next_all(self, id: str, wants: Sequence[Want], *, rng: np.random.Generator) -> list[Given]:
@@ -172,8 +179,12 @@ class Campaigns:
             CampaignError: If a lease is another annotator's or was answered, or its campaign is closed.
             UnknownItem, AnswerError: If a label cannot be taken.
         """
+        labels = [
+            instance(one, Submission, "a label", "Submission(key, lease_id, source)")
+            for one in several(given, "given", "[Submission(...)]")
+        ]
         model, now = self._recommender.fitted, self._log.now
-        return self._log.together(lambda log: Taking(log, model, now()).take(given), [one.key for one in given])
+        return self._log.together(lambda log: Taking(log, model, now()).take(labels), [one.key for one in labels])
 
     def release(self, lease_id: str, source: str) -> Lease:
         """Give a pair back, so that somebody else may be given it.
@@ -217,7 +228,7 @@ class Campaigns:
             UnknownCampaign, CampaignError: If there is no such lease, or it is another annotator's.
             KeyTaken: If the key is that of another note.
         """
-        key, comment = key_of(key) or uuid.uuid4().hex, text_of(comment, "comment") if comment else ""
+        key, comment = key_of(key) or uuid.uuid4().hex, words_of(comment, "comment")
         said = (int(flag_of(flag, "flag")), comment)
 
         def change(log: Transaction, lease: Lease) -> Lease:
@@ -266,7 +277,10 @@ class Campaigns:
 
     def labels(self, id: str) -> Iterator[dict[str, Any]]:
         """What was asked and why, and what came of it: every lease with its label and its notes, in order."""
-        campaign, after = self.get(id), ("", 0.0)
+        return self._labels(self.get(id))
+
+    def _labels(self, campaign: Campaign) -> Iterator[dict[str, Any]]:
+        after = "", 0.0
         while True:
             rows = self._log.select(
                 f"{LEASES} WHERE campaign = {{0}} AND (leased_at > {{0}} OR (leased_at = {{0}} AND id > {{0}})) "
@@ -295,7 +309,7 @@ class Campaigns:
     def _read(self, execute: Execute, id: str) -> Campaign:
         found = execute(f"{CAMPAIGN} WHERE id = {{0}}", (id,))
         if not found:
-            raise UnknownCampaign("campaign")
+            raise UnknownCampaign("campaign", id)
         return Campaign.of_row(found[0][:4])
 
     def _with(self, lease_id: str, source: str, change: Any, *, is_note: bool = False) -> Lease:
@@ -305,10 +319,10 @@ class Campaigns:
         def run(log: Transaction) -> Lease:
             found = log.execute(f"{LEASES} WHERE id = {{0}}", (id,))
             if not found:
-                raise UnknownCampaign("lease")
+                raise UnknownCampaign("lease", id)
             lease = Lease(*found[0])
             if lease.source != source:
-                raise CampaignError("the question was given to another annotator. Use your own.", "lease_of_another")
+                raise CampaignError(f"the question was not given to {source!r}. Use your own.", "lease_of_another")
             if lease.label_key is not None and not is_note:
                 raise CampaignError("the question was answered. Take that label back first.", "lease_answered")
             changed: Lease = change(log, lease)

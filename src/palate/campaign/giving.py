@@ -116,7 +116,8 @@ class Giving:
             while True:
                 now, writes = self.read(), _Writes()
                 try:
-                    given = [self._choose(want, now, writes, rng) for want in wants]
+                    order = self.order
+                    given = [self._choose(want, order, now, writes, rng) for want in wants]
                     if not writes or self._log.together(partial(self._commit, writes=writes)):
                         return given
                 except BaseException:
@@ -134,16 +135,19 @@ class Giving:
         for lease in (*writes.released, *writes.given_on):
             self.ledger.put(lease, now)
 
-    def _choose(self, want: Want, now: float, writes: _Writes, rng: np.random.Generator) -> Given:
+    def _choose(
+        self, want: Want, order: TasteOrder | VotesOrder, now: float, writes: _Writes, rng: np.random.Generator
+    ) -> Given:
         ledger, campaign = self.ledger, self.ledger.campaign
         found, source = Given(campaign), ledger.sources[want.source]
-        order, best = self.order, None
+        best = None
         if campaign.state != "closed":
             for lease in list(source.held.values()):
                 if lease.id in want.held and self._is_stale(lease, order, source.had):
                     found.stale.append(lease.id)
                     writes.released.append(lease)
                     ledger.put(lease._replace(state=RELEASED), now)
+            order.revalue(ledger)
             found.leases = sorted(source.held.values(), key=lambda lease: lease.leased_at)[: want.k]
         found.done = campaign.state if campaign.state != OPEN else ""
         while len(found.leases) < want.k and not found.done:
@@ -156,7 +160,8 @@ class Giving:
                 found.done = "gain"
             else:
                 self._take(want.source, best, now, found, writes, rng)
-                order, best = self.order, None
+                order.revalue(ledger)
+                best = None
         best = best or order.next(source.had)
         found.whys = [order.why(lease.pair, lease.gain) for lease in found.leases]
         found.done = "" if found.leases else found.done

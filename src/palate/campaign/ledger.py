@@ -96,7 +96,7 @@ class Ledger:
         """
         found = execute(f"{CAMPAIGN} WHERE id = {{0}}", (self.id,))
         if not found:
-            raise UnknownCampaign("campaign")
+            raise UnknownCampaign("campaign", self.id)
         *row, changed, given, bought = found[0]
         if changed > self.changed:
             self.campaign = Campaign.of_row(tuple(row))

@@ -9,11 +9,12 @@ from typing import NamedTuple
 
 from palate.acquisition.oracle_choice import Action
 from palate.campaign import taste_order, votes_order
-from palate.campaign.campaign import ANSWERED, ASK, CLOSED, GIVEN_ON, LEASED, REPEAT, Campaign, Lease
+from palate.campaign.campaign import ANSWERED, ASK, CLOSED, GIVEN_ON, LEASED, REPEAT, Campaign, Lease, words_of
 from palate.campaign.ledger import CAMPAIGN, LEASES
 from palate.entities import Answer, AnswerKind
 from palate.entities.provenance import Provenance
 from palate.errors import AnswerError, CampaignError, UnknownCampaign
+from palate.errors.checks import key_of, normalise_id, one_of, time_of
 from palate.loop.taken import check_answer
 from palate.model.model import Model
 from palate.records import Record
@@ -44,6 +45,14 @@ class Submission:
     reason: str = ""
     channel: str = ""
     shown_at: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("key", "lease_id", "source"):
+            object.__setattr__(self, name, normalise_id(getattr(self, name), name))
+        one_of(self.kind, list(AnswerKind), "kind")
+        object.__setattr__(self, "answered_at", time_of(self.answered_at, "answered_at"))
+        object.__setattr__(self, "reason", words_of(self.reason, "reason"))
+        object.__setattr__(self, "channel", key_of(self.channel, "channel"))
 
 
 class _Plan(NamedTuple):
@@ -113,10 +122,10 @@ class Taking:
     def _lease(self, said: Submission) -> Lease:
         found = self._log.execute(f"{LEASES} WHERE id = {{0}}", (said.lease_id,))
         if not found:
-            raise UnknownCampaign("lease")
+            raise UnknownCampaign("lease", said.lease_id)
         lease = Lease(*found[0])
         if lease.source != said.source:
-            raise CampaignError("the question was given to another annotator. Answer your own.", "lease_of_another")
+            raise CampaignError(f"the question was not given to {said.source!r}. Answer your own.", "lease_of_another")
         return lease
 
     def _campaign(self, id: str) -> Campaign:

@@ -24,6 +24,7 @@ from palate.loop.ask_user import among
 from palate.loop.memory import Memory
 from palate.loop.offered import candidates_of
 from palate.loop.state import UserState
+from palate.posteriors.answerability import known_chance
 from palate.posteriors.belief import Belief
 from palate.recommender import Recommender
 from palate.recommender.privacy import allows
@@ -77,19 +78,23 @@ class TasteOrder:
         self._seq, self.model = 0, ""
 
     def refresh(self, ledger: Ledger) -> None:
-        """With all that was answered and given up to now."""
+        """With all that was told and given up to now."""
         now, campaign = self._recommender.snapshot(), ledger.campaign
         memory = now.learner.memory
-        touched = {user for user, _ in ledger.touched}
-        ledger.touched.clear()
         if self._of != (id(memory.fitted), campaign.users, campaign.items):
             self._begin(memory, campaign)
-            touched = set(campaign.users)
-        elif now.seq > self._seq:
-            rows = self._recommender.log.records(self._seq)
-            touched |= {row.user_id for row in rows if row.seq <= now.seq}
+            moved: set[str] = set(campaign.users)
+        else:
+            rows = self._recommender.log.records(self._seq) if now.seq > self._seq else ()
+            moved = {row.user_id for row in rows if row.seq <= now.seq}
         self._seq, self.model = now.seq, now.version
         self._memory = memory.with_items_of(self._learnt)
+        self.revalue(ledger, moved)
+
+    def revalue(self, ledger: Ledger, moved: Collection[str] = ()) -> None:
+        """Once more was given, or these users' beliefs have moved."""
+        touched = {user for user, _ in ledger.touched}.union(moved)
+        ledger.touched.clear()
         for user in touched & self._rows.keys():
             self._value(user, ledger)
 
@@ -151,17 +156,14 @@ class TasteOrder:
             valued = self._all(memory, state, pairs, allowed)
         else:
             belief, _ = self._pending(state, pairs, before.offered)
-            values = a_optimal(belief, before.some, rng=_RNG) * before.some.known
+            known = known_chance(memory.model.answerability, self._exposure(memory, state, pairs), before.at)
+            values = a_optimal(belief, before.some, rng=_RNG) * known
             valued = _sorted(before, values, allowed)
         self._valued[user] = valued
         self._best[row] = valued.values[0] if len(valued.values) else -np.inf
 
     def _all(self, memory: Memory, state: UserState, pairs: Mapping[str, OfPair], allowed: Mask) -> _Valued:
-        model = memory.model
-        exposure = state.exposure
-        for place in self._held(pairs):
-            exposure = model.answerability.observe(exposure, place, True)
-        offered = candidates_of(model, exposure)
+        offered = candidates_of(memory.model, self._exposure(memory, state, pairs))
         belief, moment = self._pending(state, pairs, offered)
         values = a_optimal(belief, offered, rng=_RNG) * offered.known
         share = float(np.einsum("de,de->", moment, belief.covariance))
@@ -171,6 +173,13 @@ class TasteOrder:
         some = offered if len(at) == len(values) else offered.take(at)
         none = np.empty(0)
         return _sorted(_Valued(offered, at, some, at, none, share), values[at], allowed, changes=0)
+
+    def _exposure(self, memory: Memory, state: UserState, pairs: Mapping[str, OfPair]) -> Belief:
+        """What is believed that the user can answer, once what is given is answered."""
+        exposure = state.exposure
+        for place in self._held(pairs):
+            exposure = memory.model.answerability.observe(exposure, place, True)
+        return exposure
 
     def _pending(
         self, state: UserState, pairs: Mapping[str, OfPair], offered: Candidates, without: int | None = None

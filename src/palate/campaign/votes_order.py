@@ -32,10 +32,8 @@ class VotesOrder:
         self.model = ""
 
     def refresh(self, ledger: Ledger) -> None:
-        """With all that was answered and given up to now."""
+        """With all that was told and given up to now."""
         model, campaign = self._recommender.fitted, ledger.campaign
-        touched = {item for _, item in ledger.touched}
-        ledger.touched.clear()
         if self._of != (id(model), campaign.items, campaign.gold):
             self._of = id(model), campaign.items, campaign.gold
             catalogue, out = model.catalogue, set(np.asarray(model.catalogue.ids)[model.out_of_lists].tolist())
@@ -43,7 +41,13 @@ class VotesOrder:
             self._ids = [one for one in ids if one in catalogue and one not in out and one not in campaign.gold]
             self._rows = {item: row for row, item in enumerate(self._ids)}
             self._gains = np.full(len(self._ids), _gain(np.zeros(len(campaign.options)), 0))
-            touched = {item for _, item in ledger.pairs}
+            ledger.touched.update(ledger.pairs)
+        self.revalue(ledger)
+
+    def revalue(self, ledger: Ledger) -> None:
+        """Once more was given."""
+        touched = {item for _, item in ledger.touched}
+        ledger.touched.clear()
         for item in touched & self._rows.keys():
             self._gains[self._rows[item]] = self._value(item, ledger) if ledger.is_free(("", item)) else -np.inf
 

@@ -95,8 +95,8 @@ class CampaignError(InputError):
 class UnknownCampaign(CampaignError):
     """A campaign or a lease that is not there."""
 
-    def __init__(self, what: str) -> None:
-        super().__init__(f"there is no such {what}. Give the id of one that is there.", f"unknown_{what}")
+    def __init__(self, what: str, id: str) -> None:
+        super().__init__(f"there is no {what} {id!r}. Give the id of one that is there.", f"unknown_{what}")
 
 
 class ModelFolderError(InputError):

@@ -22,8 +22,10 @@ from palate.recommender import versions
 from palate.recommender.fitting import DATA, erased_in, without_users
 from palate.recommender.live import Live
 from palate.records import Consent, Record
+from palate.store import side_tables
 from palate.store.model_folder import files
 from palate.store.protocol import Receipt
+from palate.store.sql_log import SqlLog
 
 ERASING = "erasing"  # in the folder from before a row says that somebody is erased until nothing of them is left there
 
@@ -122,6 +124,7 @@ def held_on(live: Live, user_id: str) -> dict[str, Any]:
     held["consent"] = None if consent is None else _as_dict(asdict(consent))
     held["data"] = _of_data(user_id, folder)
     held["attributes"] = memory.fitted.described(user_id)
+    held["campaigns"] = side_tables.of_user(store.select, user_id) if isinstance(store, SqlLog) else []
     if memory.knows(user_id):
         state = memory.state(user_id)
         held["belief"] = {

@@ -1,0 +1,196 @@
+"""Twenty annotators at once over HTTP: is a pair given twice, a lease or an answer lost, and the order kept?
+
+Each simulated annotator answers five times a second and holds a few pairs in advance, which may be replaced. An answer
+hangs on the pair alone, so that one annotator who is alone, in a process of their own, is asked in the order that is
+wanted: the rank correlation is between both orders, over the first pairs of the team; a pair that the one was not asked
+comes last. The control does not count what is leased as answered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from benchmarks._data import load, main
+from benchmarks.service_load import server
+from palate import Recommender
+from palate.campaign import Campaign, Campaigns, Submission
+from palate.client import AsyncClient
+from palate.service.keys import KeyRing
+from palate.store.open_store import LOG, open_store
+
+ANNOTATORS, PER_SECOND, SECONDS = 20, 5.0, 600.0
+USERS, AHEAD = 50, 3  # whose taste is asked about; pairs that an annotator holds
+COMPARED = 3_000  # pairs whose order is compared, at most
+QUESTION = "How would they rate it?"
+SERVED = """
+import sys
+from pathlib import Path
+from palate.service.server import serve
+from palate.service.settings import Settings
+serve({"default": Path(sys.argv[1])}, Settings(port=0, calls_per_second=1e6, log_requests=False))
+"""
+CONTROL = """
+from palate.campaign.taste_order import TasteOrder
+TasteOrder._held = lambda self, pairs: []
+"""
+
+
+def value_of(user: str, item: str) -> int:
+    """An answer from 1 to 5 that hangs on the pair alone."""
+    return 1 + hashlib.sha256(f"{user} {item}".encode()).digest()[0] % 5
+
+
+class Team:
+    """What the annotators were given and kept."""
+
+    def __init__(self) -> None:
+        self.given: list[tuple[str, str]] = []  # in the order in which they came
+        self.leases: set[str] = set()
+        self.stale: set[str] = set()
+        self.kept: dict[str, str] = {}  # key of a label by its lease
+        self.next_seconds: list[float] = []
+        self.label_seconds: list[float] = []
+        self.faults: Counter[str] = Counter()
+
+    async def annotate(self, url: str, key: str, campaign: str, until: float, offset: float) -> None:
+        """One annotator, until a time."""
+        held: dict[str, dict[str, Any]] = {}
+        async with AsyncClient(url, key, tries=20) as client:
+            due = time.perf_counter() + offset
+            while due < until:
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                due += 1.0 / PER_SECOND
+                begun = time.perf_counter()
+                found = await client.next_questions(campaign, AHEAD, held=list(held))
+                self.next_seconds.append(time.perf_counter() - begun)
+                for id in found["stale"]:
+                    self.stale.add(id)
+                    held.pop(id, None)
+                for lease in found["leases"]:
+                    if lease["lease_id"] not in self.leases:
+                        self.leases.add(lease["lease_id"])
+                        self.given.append((lease["user_id"], lease["item_id"]))
+                    held[lease["lease_id"]] = lease
+                if not held:
+                    continue
+                id, lease = next(iter(held.items()))
+                del held[id]
+                begun = time.perf_counter()
+                row = await client.answer(id, value_of(lease["user_id"], lease["item_id"]))
+                self.label_seconds.append(time.perf_counter() - begun)
+                self.kept[id] = row["key"]
+            for id in held:
+                await client.release(id)
+
+
+def alone(folder: Path, users: list[str], n: int) -> list[tuple[str, str]]:
+    """The order in which one annotator is asked."""
+    asked: list[tuple[str, str]] = []
+    with Recommender.open(folder) as recommender:
+        campaigns, rng = Campaigns(recommender), np.random.default_rng(0)
+        id = campaigns.make(Campaign("alone", QUESTION, users=users)).id
+        while len(asked) < n:
+            leases = campaigns.next(id, "alone", rng=rng).leases
+            if not leases:
+                break
+            asked.append(leases[0].pair)
+            label = Submission(f"a-{len(asked)}", leases[0].id, "alone", value=value_of(*leases[0].pair))
+            campaigns.submit([label])
+    return asked
+
+
+def correlation(team: list[tuple[str, str]], one: list[tuple[str, str]]) -> float:
+    """Spearman's, of the places of the team's first pairs; in the other order what is not there comes last."""
+    first = list(dict.fromkeys(team))[:COMPARED]
+    place = {pair: at for at, pair in enumerate(one)}
+    return float(spearmanr(range(len(first)), [place.get(pair, len(one)) for pair in first]).statistic)
+
+
+def measured(model: Path, users: list[str], seconds: float, code: str, place: Path) -> tuple[dict[str, Any], Team]:
+    folder = Path(shutil.copytree(model, place))
+    ring, team = KeyRing(folder), Team()
+    keys = [ring.add("annotator", name=f"annotator-{n}")[1] for n in range(ANNOTATORS)]
+    admin = (folder / "keys" / "admin").read_text().strip()
+    with server(code, str(folder)) as service:
+        url, busy = f"http://127.0.0.1:{service.port}", 0.0
+
+        async def run() -> str:
+            nonlocal busy
+            async with AsyncClient(url, admin) as client:
+                made = await client.make_campaign({"name": "team", "question": QUESTION, "users": users})
+                await client.campaign(made["id"])  # the pairs are valued once before
+                busy = service.cpu()
+                until = time.perf_counter() + seconds
+                offsets = [n / ANNOTATORS / PER_SECOND for n in range(ANNOTATORS)]
+                await asyncio.gather(
+                    *(team.annotate(url, key, made["id"], until, at) for key, at in zip(keys, offsets, strict=True))
+                )
+                return str(made["id"])
+
+        id = asyncio.run(run())
+        busy = service.cpu() - busy
+    with open_store(folder / LOG, read_only=True) as log:
+        rows = Counter(row.content.key for row in log.records())
+        again = log.select(
+            "SELECT count(*) FROM (SELECT 1 FROM leases WHERE campaign = {0} AND state IN ('leased', 'answered') "
+            "GROUP BY user_id, item_id HAVING count(*) > 1) twice",
+            (id,),
+        )
+        held = {lease for (lease,) in log.select("SELECT id FROM leases WHERE campaign = {0}", (id,))}
+    return {
+        "answers": len(team.kept),
+        "answers_per_second": len(team.kept) / seconds,
+        "answers_lost": sum(key not in rows for key in team.kept.values()),
+        "answers_doubled": sum(n > 1 for n in rows.values()),
+        "leases": len(team.leases),
+        "leases_lost": len(team.leases - held),
+        "pairs_twice": int(again[0][0]),
+        "replaced": len(team.stale),
+        "next_ms": percentiles(team.next_seconds),
+        "label_ms": percentiles(team.label_seconds),
+        "server_cpu_share": busy / seconds,
+    }, team
+
+
+def percentiles(seconds: list[float]) -> dict[str, float]:
+    return {
+        name: float(1e3 * np.quantile(seconds, share)) for name, share in (("p50", 0.5), ("p99", 0.99), ("max", 1.0))
+    }
+
+
+def run(seeds: int) -> dict[str, Any]:
+    seconds = float(os.environ.get("PALATE_ANNOTATORS_SECONDS", SECONDS))
+    rows = []
+    with tempfile.TemporaryDirectory() as place:
+        for seed in range(seeds):
+            model = Path(place) / f"model-{seed}"
+            data = load("movielens-100k")
+            recommender = Recommender.create(model, data, encoder="none", seed=seed)
+            users = [str(user) for user in recommender.fitted.user_ids[seed * USERS : (seed + 1) * USERS]]
+            recommender.close()
+            row, team = measured(model, users, seconds, SERVED, Path(place) / f"team-{seed}")
+            control, uncounted = measured(
+                model, users, min(seconds, 30.0), CONTROL + SERVED, Path(place) / f"control-{seed}"
+            )
+            one = alone(Path(shutil.copytree(model, Path(place) / f"alone-{seed}")), users, COMPARED)
+            row["rank_correlation"] = correlation(team.given, one)
+            row["control"] = {"rank_correlation": correlation(uncounted.given, one), "answers": control["answers"]}
+            rows.append({"seed": seed, **row})
+    machine = {"cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0]}
+    team_of = {"annotators": ANNOTATORS, "per_second": PER_SECOND, "ahead": AHEAD, "users": USERS, "seconds": seconds}
+    return {**machine, **team_of, "rows": rows}
+
+
+if __name__ == "__main__":
+    main("annotators", run, seeds=1)

@@ -1,0 +1,154 @@
+"""What is asked next: as one annotator would be asked it, however many there are; by votes, where votes count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from palate import Recommender, rate
+from palate.acquisition.oracle_choice import Action
+from palate.campaign import Campaign, Campaigns, Submission
+from palate.campaign.taste_order import TasteOrder
+from tests.campaign.teams import Pairs, asked, copied, correlation
+
+PAIRS = 90  # of 180
+LEAST = 0.9
+
+
+@cache
+def alone() -> Pairs:
+    return asked(1, PAIRS)
+
+
+@settings(max_examples=8, deadline=None, derandomize=True)
+@given(st.integers(2, 20), st.integers(1, 3), st.integers(0, 10**6))
+def test_a_team_is_asked_in_the_order_of_one_annotator(annotators: int, ahead: int, seed: int) -> None:
+    team = asked(annotators, PAIRS, ahead=ahead, seed=seed)
+    assert len(set(team)) == len(team) == PAIRS
+    assert correlation(team, alone()) >= LEAST
+
+
+@pytest.mark.long
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(st.integers(2, 20), st.integers(1, 3), st.integers(0, 10**6))
+def test_a_team_is_asked_in_the_order_of_one_annotator_at_length(annotators: int, ahead: int, seed: int) -> None:
+    assert correlation(asked(annotators, PAIRS, ahead=ahead, seed=seed), alone()) >= LEAST
+
+
+def test_without_counting_what_is_leased_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    alone()
+    monkeypatch.setattr(TasteOrder, "_held", lambda _self, _pairs: [])
+    assert max(correlation(asked(20, PAIRS, ahead=ahead, seed=ahead), alone()) for ahead in (1, 3)) < LEAST
+
+
+@pytest.fixture
+def recommender(tmp_path: Path) -> Iterator[Recommender]:
+    with Recommender.open(copied(tmp_path / "model")) as found:
+        yield found
+
+
+RNG = np.random.default_rng(0)
+
+
+def test_a_large_catalogue_is_asked_in_nearly_the_same_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All items are valued now and then, those of most value each time."""
+    one = alone()
+    monkeypatch.setattr("palate.campaign.taste_order.FEW", 10)
+    monkeypatch.setattr("palate.campaign.taste_order.SHORT", 20)
+    monkeypatch.setattr("palate.campaign.taste_order.RENEWED", 8)
+    assert correlation(asked(10, 60, seed=1), one) >= LEAST
+
+
+def test_what_nobody_has_seen_yet_is_replaced_once_it_is_worth_less(recommender: Recommender) -> None:
+    campaigns = Campaigns(recommender)
+    id = campaigns.make(Campaign("a", "How?", users=["new"])).id
+    first, *others = campaigns.next(id, "ann", 6, rng=RNG).leases
+    recommender.tell([rate("new", item, 4) for item in recommender.fitted.catalogue.ids[::2]])  # by another way
+    held = [lease.id for lease in others]
+    found = campaigns.next(id, "ann", 6, held=held, rng=RNG)
+    assert found.leases[0].id == first.id  # it is being looked at
+    assert found.stale and set(found.stale) <= set(held) and not {lease.id for lease in found.leases} & set(found.stale)
+    told = set(recommender.fitted.catalogue.ids[::2])
+    assert {lease.id for lease in others if lease.item_id in told} <= set(found.stale)
+    again = campaigns.next(id, "ann", 6, held=[lease.id for lease in found.leases[1:]], rng=RNG)
+    assert again.stale == []
+
+
+def test_a_user_who_does_not_want_to_be_asked_about_is_not(recommender: Recommender) -> None:
+    campaigns = Campaigns(recommender)
+    id = campaigns.make(Campaign("a", "How?", users=["shy", "new"])).id
+    recommender.consent("shy", ["serve"], version="1")
+    assert {lease.user_id for lease in campaigns.next(id, "ann", 20, rng=RNG).leases} == {"new"}
+
+
+def test_fewest_votes_come_first_then_those_that_differ(recommender: Recommender) -> None:
+    items = recommender.fitted.catalogue.ids[:4]
+    campaigns, votes = Campaigns(recommender), dict[str, list[int]]()
+    made = Campaign("kids", "For children?", subject="kids", options=["no", "yes"], items=items, overlap=5)
+    id = campaigns.make(made).id
+    told = {items[0]: (1, 1), items[1]: (0, 1), items[2]: (1, 1, 1), items[3]: (0, 1, 1)}
+    for n in range(3):
+        for lease in campaigns.next(id, f"a-{n}", 4, rng=RNG).leases:
+            if n < len(told[lease.item_id]):
+                campaigns.submit([Submission(f"{n}{lease.item_id}", lease.id, f"a-{n}", value=told[lease.item_id][n])])
+                votes.setdefault(lease.item_id, []).append(told[lease.item_id][n])
+            else:
+                campaigns.release(lease.id, f"a-{n}")
+    assert {item: tuple(given) for item, given in votes.items()} == told
+    order = [lease.item_id for lease in campaigns.next(id, "last", 4, rng=RNG).leases]
+    assert order == [items[1], items[0], items[3], items[2]]
+    more = campaigns.next(id, "other", 1, rng=RNG).leases[0]  # what is given counts as a vote to come
+    assert more.item_id == items[1] and more.gain < 0.02
+
+
+def test_questions_whose_answer_is_known_and_repeats_come_now_and_then(recommender: Recommender) -> None:
+    campaigns, ids = Campaigns(recommender), recommender.fitted.catalogue.ids
+    gold = dict.fromkeys(ids[:20], 0)
+    made = Campaign("kids", "For children?", subject="kids", options=["no", "yes"], gold=gold, gold_every=4)
+    votes = campaigns.make(made).id
+    taste = campaigns.make(Campaign("films", "How?", users=["new", "newer"], repeat_every=4)).id
+    for id, other in ((votes, "gold"), (taste, "repeat")):
+        seen = list[tuple[str, tuple[str, str]]]()
+        for n in range(48):
+            (lease,) = campaigns.next(id, "ann", rng=RNG).leases
+            seen.append((lease.purpose, lease.pair))
+            campaigns.submit([Submission(f"{id}{n}", lease.id, "ann", value=n % 2 + (id == taste))])
+        n = sum(purpose == other for purpose, _ in seen)
+        assert 4 <= n <= 20, n
+        assert len({pair for purpose, pair in seen if purpose == "ask"}) == 48 - n
+        if other == "gold":
+            assert all((purpose == "gold") == (pair[1] in gold) for purpose, pair in seen)
+        else:
+            places = {pair: [at for at, (_, one) in enumerate(seen) if one == pair] for _, pair in seen}
+            again = [places[pair] for purpose, pair in seen if purpose == "repeat"]
+            assert all(len(at) == 2 and at[1] - at[0] > 5 for at in again)  # once, and not at once
+    rows = [row.content for row in recommender.log.records()]
+    assert sum(row.question == Action.AGAIN for row in rows) == n  # both ratings count
+
+
+def test_two_annotators_about_one_taste_both_count(recommender: Recommender) -> None:
+    campaigns, item = Campaigns(recommender), recommender.fitted.catalogue.ids[0]
+    id = campaigns.make(Campaign("a", "How?", users=["new"], items=[item], overlap=2)).id
+    for source, value in (("ann", 2), ("bob", 5)):
+        (lease,) = campaigns.next(id, source, rng=RNG).leases
+        campaigns.submit([Submission(source, lease.id, source, value=value)])
+    assert recommender.learner.memory.state("new").values == (3.5,)
+    assert campaigns.next(id, "cem", rng=RNG).done == "asked"
+
+
+def test_stop_ends_it_once_little_is_left_to_learn(recommender: Recommender) -> None:
+    campaigns = Campaigns(recommender)
+    gain = campaigns.progress(campaigns.make(Campaign("a", "How?", users=["new"])).id).gain_left
+    id = campaigns.make(Campaign("b", "How?", users=["new"], stop=gain / 4)).id
+    n = 0
+    while leases := (found := campaigns.next(id, "ann", rng=RNG)).leases:
+        assert leases[0].gain >= gain / 4
+        campaigns.submit([Submission(f"k{n}", leases[0].id, "ann", value=3)])
+        n += 1
+    assert found.done == "gain" and 0 < n < 60 and found.gain_left < gain / 4
