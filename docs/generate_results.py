@@ -962,6 +962,32 @@ def drift(results: dict[str, Any]) -> str:
     return f"{table(head, rows)}\n\n{people}\n\n" + "\n".join(notes)
 
 
+def label_quality(results: dict[str, Any]) -> str:
+    """When bad annotators are flagged, how often good ones are, and what it is worth to count the bad for nothing."""
+
+    def share(of: dict[str, float]) -> str:
+        return f"{of['share']:.1%} ({of['low']:.1%} to {of['high']:.1%}) of {of['of']:,}"
+
+    rows = [[kind, share(of["within"]), f"{of['median']:.0f}"] for kind, of in results["flagged"].items()]
+    wrong = (
+        f"Good ones flagged within {results['labels']} labels, looked at twelve times: {share(results['false'])} "
+        f"where others are bad, {share(results['false where nobody is bad'])} where nobody is."
+    )
+    lists = [[name, _interval(value)] for name, value in results["rmse of new users"].items()]
+    within = f"flagged within {results['within']} labels"
+    return "\n\n".join(
+        [
+            "Twenty annotators, four options, five votes an item, one question in four of a known answer. `turned`: "
+            "another option than the one they see, from label 40 on; `agreed`: two who say what they agreed on; "
+            "`quick`: any answer, in 200 ms.",
+            table(["annotators", within, "median labels until then"], rows),
+            wrong,
+            "New users of a planted world of whom annotators say what they like, a tenth of them upside down:",
+            table(["", "RMSE of what is expected of them"], lists),
+        ]
+    )
+
+
 def off_policy(results: dict[str, Any]) -> str:
     """Clicks in a thousand that another policy would have had, beside those it had."""
     rows = []
@@ -1062,6 +1088,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "new_items": ("Whom to ask about a new item", new_items),
     "drift": ("Tastes that turn, and answers that fade", drift),
     "off_policy": ("What another policy would have earned", off_policy),
+    "label_quality": ("Annotators who go bad", label_quality),
     "cold_system": ("A whole system from nothing", cold_system),
     "attributes": ("Who a new person is: age, gender, occupation", attributes),
     "question_kinds": ("Kinds of question at equal seconds, MovieLens-100K", question_kinds),

@@ -63,7 +63,8 @@ def quality(campaigns: Campaigns, id: str, span: tuple[float, float]) -> Quality
         "fleiss": agreement.fleiss(table),
         "krippendorff": agreement.krippendorff(table, level),
     }
-    found = judged(votes, span=span if campaign.is_taste else None)
+    values = [*span, *(vote.value for vote in votes)]  # some may be of an older model
+    found = judged(votes, span=(min(values), max(values)) if campaign.is_taste else None)
     own = {one.source: [vote.value for vote in votes if vote.source == one.source] for one in found}
     each = CONFIDENCE / max(len(found), 1)
     drifting = {

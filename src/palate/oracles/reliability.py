@@ -28,7 +28,7 @@ from palate.oracles.sequential import evidence, fell_at
 
 Flag = Literal["gold", "agreement", "repeats", "speed", "collusion", "drift"]
 DOUBT = 0.05  # chance that a source at the limit is ever flagged, all looks and all tests together
-_TESTS = 5.0  # gold, agreement, repeats, speed, collusion
+_TESTS = 4.0  # by the truth and the others, by repeats, of speed, of collusion
 LEAST = 0.7  # of what is usual, beyond chance, that a source is to reach
 USUAL = 0.8  # of the way from chance to always, where there are not three others to compare with
 _FEWEST = 5  # observations of a source from which it counts among the usual ones
@@ -89,11 +89,17 @@ class Judged:
 
 
 class _Seen(NamedTuple):
-    """Observations of one kind of one source, in order, in [0, 1]; what random answers and the usual ones reach."""
+    """Observations of one kind of one source, in order, in [0, 1].
+
+    Attributes:
+        chance, usual: What random answers and the usual ones reach.
+        start: From which on it is worse, if it is.
+    """
 
     values: Array
     chance: float
     usual: float
+    start: int = 0
 
     @property
     def least(self) -> float:
@@ -101,8 +107,8 @@ class _Seen(NamedTuple):
 
     @property
     def since(self) -> Array:
-        """From where it fell."""
-        return self.values[fell_at(self.values, self.least) :]
+        """Those from where it fell."""
+        return self.values[self.start :]
 
 
 Likeness = Callable[[float, float], float]
@@ -133,17 +139,16 @@ def judged(
     by_source: dict[str, list[Vote]] = defaultdict(list)
     for vote in votes:
         by_source[vote.source].append(vote)
-    gold = _usual({source: _pairs_of_gold(own) for source, own in by_source.items()}, alike)
-    repeats = _usual({source: _pairs_of_repeats(own) for source, own in by_source.items()}, alike)
-    others = _usual(_pairs_of_others(votes), alike)
+    asked = _compared(votes)
+    kinds: tuple[Flag, ...] = ("gold", "agreement", "repeats")
+    seen = {kind: _usual({source: own.get(kind, []) for source, own in asked.items()}, alike) for kind in kinds}
     colluding = _colluding(votes, span, doubt)
     most, found = _TESTS / doubt, list[Judged]()
     for source, own in by_source.items():
-        seen: dict[Flag, _Seen] = {"gold": gold[source], "repeats": repeats[source], "agreement": others[source]}
-        flags = [kind for kind, one in seen.items() if _is_worse(one, most)]
-        flags += ["speed"] if _is_quick(own, most) else []
-        flags += ["collusion"] if source in colluding else []
-        found.append(_summed(source, own, seen, flags))
+        known = {kind: seen[kind][source] for kind in kinds}
+        worse = _worse(known, asked[source].order, most)
+        flags: list[Flag] = [*worse, *_quick(own, most), *colluding.get(source, ())]
+        found.append(_summed(source, own, asked[source], known | worse, flags))
     return tuple(found)
 
 
@@ -165,28 +170,32 @@ Said = dict[float, float]  # values, and the share of each
 Pairs = list[tuple[float, Said]]  # an answer, and what it should be like
 
 
-def _pairs_of_gold(own: Iterable[Vote]) -> Pairs:
-    return [(vote.value, {vote.truth: 1.0}) for vote in own if vote.truth is not None]
+class _Compared(dict[Flag, Pairs]):
+    """What the answers of a source are compared with, by kind; and the kinds in the order of the answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.order: list[Flag] = []
+
+    def add(self, kind: Flag, value: float, said: Said) -> None:
+        self.setdefault(kind, []).append((value, said))
+        self.order.append(kind)
 
 
-def _pairs_of_repeats(own: Iterable[Vote]) -> Pairs:
-    last, found = dict[str, float](), Pairs()
-    for vote in own:
-        if vote.unit in last:
-            found.append((vote.value, {last[vote.unit]: 1.0}))
-        last[vote.unit] = vote.value
-    return found
-
-
-def _pairs_of_others(votes: Sequence[Vote]) -> dict[str, Pairs]:
-    """Each first vote of a source about a unit, and what the others say of that unit."""
-    units = _first(votes)
-    found: dict[str, Pairs] = {vote.source: [] for vote in votes}
+def _compared(votes: Sequence[Vote]) -> dict[str, _Compared]:
+    """Of each source: an answer whose truth is known with that, another with what the others say of its unit, and one
+    that was given again with the one before.
+    """
+    units, found, last = _first(votes), defaultdict[str, _Compared](_Compared), dict[tuple[str, str], float]()
     for vote in votes:
-        if units[vote.unit][vote.source] is vote:
-            said = shares(units[vote.unit].values(), without={_family(vote)})
-            if said:
-                found[vote.source].append((vote.value, said))
+        own, place = found[vote.source], (vote.source, vote.unit)
+        if vote.truth is not None:
+            own.add("gold", vote.value, {vote.truth: 1.0})
+        elif place not in last and (said := shares(units[vote.unit].values(), without={_family(vote)})):
+            own.add("agreement", vote.value, said)
+        if place in last:
+            own.add("repeats", vote.value, {last[place]: 1.0})
+        last[place] = vote.value
     return found
 
 
@@ -252,16 +261,29 @@ def _by_chance(pairs: Pairs, alike: Likeness) -> float:
 # ---- flags ----
 
 
-def _is_worse(seen: _Seen, most: float) -> bool:
-    return bool(len(seen.values)) and bool(evidence(seen.values, seen.least)[-1] >= most)
+def _worse(seen: Mapping[Flag, _Seen], order: Sequence[Flag], most: float) -> dict[Flag, _Seen]:
+    """Which kinds of observation speak against a source, and from where on.
+
+    What the truth and what the others say is one sequence, in the order of the answers: together they tell sooner.
+    """
+    found: dict[Flag, _Seen] = {}
+    for together in (("gold", "agreement"), ("repeats",)):
+        kinds, left = [kind for kind in order if kind in together], {kind: iter(seen[kind].values) for kind in seen}
+        values, least = [next(left[kind]) for kind in kinds], [seen[kind].least for kind in kinds]
+        if kinds and evidence(values, least)[-1] >= most:
+            start = fell_at(values, least)
+            for kind in dict.fromkeys(kinds[start:]):
+                one = seen[kind]._replace(start=kinds[:start].count(kind))
+                found |= {kind: one} if one.since.mean() < one.least else {}
+    return {kind: found[kind] for kind in seen if kind in found}
 
 
-def _is_quick(own: Iterable[Vote], most: float) -> bool:
+def _quick(own: Iterable[Vote], most: float) -> tuple[Flag, ...]:
     slow = [float(vote.seconds >= QUICK_SECONDS) for vote in own if vote.seconds is not None]
-    return bool(slow) and bool(evidence(slow, 1.0 - QUICK_SHARE)[-1] >= most)
+    return ("speed",) if slow and evidence(slow, 1.0 - QUICK_SHARE)[-1] >= most else ()
 
 
-def _colluding(votes: Sequence[Vote], span: tuple[float, float] | None, doubt: float) -> set[str]:
+def _colluding(votes: Sequence[Vote], span: tuple[float, float] | None, doubt: float) -> dict[str, tuple[Flag, ...]]:
     """Sources that deviate from all others together with one other source, and in the same way.
 
     Of each two: the units on which at least one of them deviates from what the rest say, and whether the other says
@@ -277,12 +299,12 @@ def _colluding(votes: Sequence[Vote], span: tuple[float, float] | None, doubt: f
                 found[one, two].append(float(abs(both[0].value - both[1].value) <= near))
     total, n = sum(map(sum, found.values())), sum(map(len, found.values()))
     most = _TESTS / doubt * max(len({vote.source for vote in votes}) - 1, 1)
-    flagged = set[str]()
+    flagged: dict[str, tuple[Flag, ...]] = {}
     for pair, same in found.items():
         usual = (total - sum(same)) / (n - len(same)) if n > len(same) else 0.0
         limit = usual + 0.25 * (1.0 - usual)
         if evidence(1.0 - np.array(same), 1.0 - limit)[-1] >= most:
-            flagged.update(pair)
+            flagged |= dict.fromkeys(pair, ("collusion",))
     return flagged
 
 
@@ -297,13 +319,13 @@ def _middle(said: Said, *, is_number: bool) -> float | None:
 # ---- what is known of a source ----
 
 
-def _summed(source: str, own: Sequence[Vote], seen: Mapping[Flag, _Seen], flags: list[Flag]) -> Judged:
+def _summed(
+    source: str, own: Sequence[Vote], pairs: _Compared, seen: Mapping[Flag, _Seen], flags: Sequence[Flag]
+) -> Judged:
     against = [kind for kind in flags if kind in seen]
     basis = next((kind for kind in (*against, *seen) if len(seen[kind].values)), None)
-    low, mean, high = (
-        (0.0, 0.5, 1.0) if basis is None else _posterior(seen[basis].since if basis in flags else seen[basis].values)
-    )
-    gold, repeats = _pairs_of_gold(own), _pairs_of_repeats(own)
+    low, mean, high = (0.0, 0.5, 1.0) if basis is None else _posterior(seen[basis].since)
+    gold, repeats = pairs.get("gold", []), pairs.get("repeats", [])
     seconds = [vote.seconds for vote in own if vote.seconds is not None]
     return Judged(
         source,
