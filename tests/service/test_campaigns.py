@@ -203,4 +203,7 @@ def test_the_client_has_the_calls(service: Served) -> None:
     boss = client("service")
     assert boss.set_campaign_state(id, "closed")["state"] == "closed"
     assert boss.campaign(id)["progress"]["labels"] == 1 and boss.campaigns()[0]["id"] == id
+    (only,) = boss.campaign_quality(id)["annotators"]
+    assert only["labels"] == 1
+    assert client("admin").calibrate(only["source"], 1.0)["repeated"] is False
     del service.client.headers["authorization"]

@@ -31,6 +31,8 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any], str, str]] = [
     ("make_campaign", ({"name": "one", "question": "How?"},), {}, "POST", "/v1/campaigns"),
     ("campaigns", (), {}, "GET", "/v1/campaigns"),
     ("campaign", ("c/1",), {}, "GET", "/v1/campaigns/c%2F1"),
+    ("campaign_quality", ("c1",), {}, "GET", "/v1/campaigns/c1/quality"),
+    ("calibrate", ("a/1", 0.5), {"subject": "kind"}, "POST", "/v1/sources/a%2F1/weight"),
     ("set_campaign_state", ("c1", "paused"), {}, "POST", "/v1/campaigns/c1/state"),
     ("next_questions", ("c1", 2), {"held": ["a", "b"]}, "GET", "/v1/next"),
     ("answer", ("l1", 4), {"key": "k1"}, "POST", "/v1/labels"),

@@ -139,6 +139,16 @@ class Calls:
         return Call("GET", ("campaigns", id))
 
     @staticmethod
+    def campaign_quality(id: str) -> Call:
+        return Call("GET", ("campaigns", id, "quality"))
+
+    @staticmethod
+    def calibrate(source: str, weight: float, subject: str, key: str | None) -> Call:
+        return Call(
+            "POST", ("sources", source, "weight"), body=_keyed({"key": key, "weight": weight, "subject": subject})
+        )
+
+    @staticmethod
     def set_campaign_state(id: str, state: str) -> Call:
         return Call("POST", ("campaigns", id, "state"), body={"state": state}, pick="campaign")
 

@@ -119,6 +119,14 @@ class Client:
         """A labelling job and how far it is: ``campaign`` and ``progress``."""
         return dict(self._do(Calls.campaign(id)))
 
+    def campaign_quality(self, id: str) -> Row:
+        """How good the labels are: ``agreement``, ``annotators`` and ``drift``."""
+        return dict(self._do(Calls.campaign_quality(id)))
+
+    def calibrate(self, source: str, weight: float, *, subject: str = "taste", key: str | None = None) -> Row:
+        """What each answer of a source counts, from 0 to 1, for what it said before too. It needs an admin's key."""
+        return dict(self._do(Calls.calibrate(source, weight, subject, key)))
+
     def set_campaign_state(self, id: str, state: str) -> Row:
         """Make it ``open``, ``paused`` or ``closed``."""
         return dict(self._do(Calls.set_campaign_state(id, state)))
@@ -258,6 +266,14 @@ class AsyncClient:
     async def campaign(self, id: str) -> Row:
         """:meth:`Client.campaign`."""
         return dict(await self._do(Calls.campaign(id)))
+
+    async def campaign_quality(self, id: str) -> Row:
+        """:meth:`Client.campaign_quality`."""
+        return dict(await self._do(Calls.campaign_quality(id)))
+
+    async def calibrate(self, source: str, weight: float, *, subject: str = "taste", key: str | None = None) -> Row:
+        """:meth:`Client.calibrate`."""
+        return dict(await self._do(Calls.calibrate(source, weight, subject, key)))
 
     async def set_campaign_state(self, id: str, state: str) -> Row:
         """:meth:`Client.set_campaign_state`."""
