@@ -166,6 +166,24 @@ def test_AU_07_a_session_of_the_admin_key_ends_with_that_key(tmp_path: Path) -> 
         assert other.call("GET", "/operate/keys", key=None, headers=headers).status_code == 401
 
 
+def test_AU_07_a_session_ends_when_it_says(tmp_path: Path) -> None:
+    now = [1_000.0]
+    (tmp_path / "model").mkdir()
+    ring = KeyRing(tmp_path / "model", clock=lambda: now[0])
+    key = ring.add("annotator", name="kim", days=1.0)[0]
+    session = ring.staff_session(key.id, ends=1_100.0)
+    found = ring.staff_until(session)
+    assert found is not None and found[1] == 1_100.0
+    assert (found[0].role, found[0].source, found[0].key) == ("annotator", key.source, key.id)
+    now[0] = 1_100.0
+    assert ring.staff_until(session) is None
+    long = ring.staff_session(key.id, ends=1e9)
+    assert ring.staff_until(long) is not None
+    now[0] += 86_400.0
+    assert ring.staff_until(long) is None, "nor does it outlive its key"
+    assert KeyRing(tmp_path / "model", tenant="other", clock=lambda: 1_000.0).staff_until(session) is None
+
+
 def test_keys_are_made_shown_once_and_revoked(service: Served) -> None:
     sign_in(service, "admin")
     made = service.call(
