@@ -58,6 +58,7 @@ def test_a_campaign_from_its_making_to_what_was_asked_and_why(service: Served) -
         "state": "open",
     }
     assert [value["label"] for value in first["values"]] == ["1", "2", "3", "4", "5"] and first["why"]
+    assert [value["key"] for value in first["values"]] == ["1", "2", "3", "4", "5"]
     assert first["title"] and first["gain"] > 0 and first["image"] is None and "purpose" not in first
     assert asked(service, id, k=2)["leases"] == found["leases"]  # a reload loses nothing
     (third,) = asked(service, id, key="bea")["leases"]

@@ -128,6 +128,7 @@ class NextQuery(BaseModel):
 class Value(BaseModel):
     """What can be answered."""
 
+    key: str = Field(description="Of a keyboard, as on Palate's own pages; empty of options beyond the tenth.")
     value: float
     label: str
 

@@ -14,7 +14,7 @@ from pydantic_core import to_json
 
 from palate.campaign import Campaign, Given, Lease, Submission
 from palate.entities import AUDIO, IMAGE, TEXT
-from palate.model.answer_keys import keys_of
+from palate.model.answer_keys import KEYS, keys_of
 from palate.model.model import Model
 from palate.model.spoken import as_said
 from palate.service.access import Allow, Caller
@@ -169,8 +169,8 @@ def _brief(campaign: Campaign) -> dict[str, Any]:
 def _said(given: Given, model: Model, has_images: bool) -> dict[str, Any]:
     campaign = given.campaign
     keys = keys_of(model).items() if campaign.is_taste else ()
-    values = [{"value": value, "label": f"{value:g}"} for _, value in keys] or [
-        {"value": place, "label": text} for place, text in enumerate(campaign.options)
+    values = [{"key": key, "value": value, "label": f"{value:g}"} for key, value in keys] or [
+        {"key": KEYS[place : place + 1], "value": place, "label": text} for place, text in enumerate(campaign.options)
     ]
     leases = [
         {"lease_id": lease.id, "expires_at": lease.expires_at, "user_id": lease.user_id, "item_id": lease.item_id}

@@ -1,6 +1,6 @@
 // One question as a card: what it asks, a button for each answer with its key on it, and what the answer says.
 
-import { by, el, facts, say, words } from "./dom.js";
+import { button, by, el, facts, say, words } from "./dom.js";
 import { namingCard } from "./naming.js";
 import { picture, titleOf } from "./titles.js";
 
@@ -48,11 +48,6 @@ export function showText(text) {
   card.setAttribute("aria-busy", "false");
   delete card.dataset.form;
   card.replaceChildren(el("h2", { id: "question", tabIndex: -1 }, text));
-}
-
-export function button(text, key, work, kind = "") {
-  const shown = key === text ? [el("kbd", {}, key)] : [text, " ", el("kbd", {}, key)];
-  return el("button", { type: "button", class: kind, "aria-keyshortcuts": key, onclick: work }, shown);
 }
 
 function unknownWord(question) {

@@ -22,6 +22,12 @@ export function el(tag, properties = {}, ...children) {
   return made;
 }
 
+/** A button with its key on it; what is called like its key is the key alone. */
+export function button(text, key, work, kind = "") {
+  const shown = key === text ? [el("kbd", {}, key)] : [el("span", {}, text), " ", key ? el("kbd", {}, key) : null];
+  return el("button", { type: "button", class: kind, "aria-keyshortcuts": key || null, onclick: work }, shown);
+}
+
 export const by = (id) => document.getElementById(id);
 
 /** Something that must be read now; empty hides it. */

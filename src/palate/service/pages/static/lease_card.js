@@ -1,6 +1,6 @@
 // One item of the queue as a card: what is asked, the item by its text, image or sound, a button for each answer.
 
-import { by, el, facts, say, words } from "./dom.js";
+import { button, by, el, facts, say, words } from "./dom.js";
 import { bytes, call } from "./http.js";
 
 const PIECE = 1_500; // characters of a text that are shown at first
@@ -54,13 +54,6 @@ export function drop(lease) {
   delete lease.card;
 }
 
-function button(text, key, work, kind = "") {
-  const shown = key === text ? [el("kbd", {}, key)] : [text, " ", key ? el("kbd", {}, key) : null];
-  const properties = { type: "button", class: kind, onclick: work };
-  if (key) properties["aria-keyshortcuts"] = key;
-  return el("button", properties, shown);
-}
-
 /** The text of an item, long ones piece by piece: a page that holds all of a large one at once would stand still. */
 function text(lease) {
   let all = lease.text ?? "", end = PIECE;
@@ -87,18 +80,16 @@ function text(lease) {
 /** What an answer is called: a scale of two is liking or not. */
 function named({ label, value }, values) {
   if (values.length !== 2 || label !== String(value)) return label;
-  return value ? words.like : words.dislike;
+  return value > 0 ? words.like : words.dislike;
 }
 
 function few({ values }, answer) {
-  const isScale = values.every((one) => /^[\d.]{1,4}$/.test(one.label));
-  const isDigits = values.every((one) => /^\d$/.test(one.label));
-  const keys = values.map((one, place) => (isDigits ? one.label : String((place + 1) % 10)));
+  const isScale = values.length > 2 && values.every((one) => one.label === String(one.value));
   const give = (one) => () => answer({ kind: "rating", value: one.value });
-  const buttons = values.map((one, place) => button(named(one, values), keys[place], give(one), isScale && values.length > 2 ? "level" : "option"));
+  const buttons = values.map((one) => button(named(one, values), one.key, give(one), isScale ? "level" : "option"));
   return {
-    element: el("div", { class: isScale && values.length > 2 ? "answers levels" : "answers options", role: "group", "aria-labelledby": "asked" }, buttons),
-    keys: values.map((one, place) => [keys[place], give(one)]),
+    element: el("div", { class: isScale ? "answers levels" : "answers options", role: "group", "aria-labelledby": "asked" }, buttons),
+    keys: values.map((one) => [one.key, give(one)]),
   };
 }
 
