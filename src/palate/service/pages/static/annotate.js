@@ -11,17 +11,15 @@ const READY = 4; // cards that lie here, the one that is shown too
 const UNDOABLE = 10; // answers that can be taken back
 const AGAIN_SECONDS = 20; // between two looks at the queue while nothing is answered
 const HELD_SECONDS = 600; // that a card which is looked at is kept from others
-const LONG = 5_000; // characters of a text that are not kept for taking back after a reload
 
 const now = () => Date.now() / 1000;
 const done = new Set(); // leases that were answered here
-const whole = new Map(); // leases by id, with all of their text
-const outbox = new Outbox(`annotator ${facts.source}`, { delivered, refused, state: showState });
+const outbox = new Outbox(`annotator ${facts.source}`, { delivered: refresh, refused, state: showState });
 const past = new History(`palate.history.annotator ${facts.source}`, UNDOABLE);
 const times = []; // seconds that the last answers took
 
 let campaigns = [], campaign = null, ready = [], current = null, shown = null;
-let seenAt = 0, shownAt = -Infinity, refreshing = null, refreshAgain = false, begun = false;
+let seenAt = 0, shownAt = -Infinity, refreshing = null, refreshAgain = false, again = 0, begun = false;
 
 // ---- the queue ----
 
@@ -36,6 +34,7 @@ function refresh() {
 }
 
 async function fetchAll() {
+  clearTimeout(again);
   try {
     if (!campaign && !(await choose())) return;
     const wanted = campaign, held = ready.map((lease) => lease.lease_id).join(",");
@@ -56,7 +55,7 @@ async function fetchAll() {
     if (error.status === undefined) throw error;
     if (error.status === 0) showState("offline");
     if (error.status === 403 || error.status === 404) campaign = null; // it is no longer for us: choose anew
-    setTimeout(refresh, 1000 * Math.max(error.retrySeconds, error.status === 0 ? 3 : 1));
+    again = setTimeout(refresh, 1000 * Math.max(error.retrySeconds, error.status === 0 ? 3 : 1));
   }
 }
 
@@ -66,10 +65,7 @@ async function choose() {
   campaign = campaigns.find((one) => one.id === stored("palate.campaign")) ?? campaigns[0] ?? null;
   by("campaign").replaceChildren(...campaigns.map((one) => el("option", { value: one.id, selected: one === campaign }, one.name)));
   by("campaign").closest("label").hidden = campaigns.length < 2;
-  if (!campaign) {
-    showText(words.no_campaign);
-    setTimeout(refresh, 1000 * AGAIN_SECONDS);
-  }
+  if (!campaign) showText(words.no_campaign);
   return campaign;
 }
 
@@ -88,7 +84,6 @@ function take(found, waiting) {
     .map((lease) => known.get(lease.lease_id) ?? lease);
   [...known.values()].filter((lease) => !ready.includes(lease)).forEach(drop);
   for (const lease of ready) {
-    whole.set(lease.lease_id, lease);
     lease.card ??= leaseCard(lease, (said) => answered(lease, said)); // its picture is fetched now
   }
 }
@@ -149,22 +144,13 @@ function answered(lease, said) {
   if (lease !== current) return; // answered already
   const label = { key: newKey(), lease_id: lease.lease_id, shown_at: seenAt, answered_at: now(), ...said };
   times.push(label.answered_at - seenAt);
-  past.push({ keys: [label.key], lease: light(lease) });
-  by("undo").disabled = false;
-  notice("");
   done.add(lease.lease_id);
   drop(lease);
+  past.push({ keys: [label.key], lease });
+  by("undo").disabled = false;
+  notice("");
   outbox.put(label);
   next();
-}
-
-/** A lease as it is remembered: without what would fill the browser's storage. */
-function light({ card: _card, ...lease }) {
-  return lease.text?.length > LONG ? { ...lease, text: lease.text.slice(0, LONG) } : lease;
-}
-
-function delivered() {
-  refresh();
 }
 
 function refused(entry, error) {
@@ -178,13 +164,12 @@ function undo() {
   const last = past.pop();
   if (!last) return;
   by("undo").disabled = !past.all().length;
-  const lease = whole.get(last.lease.lease_id) ?? last.lease;
+  const { lease } = last;
   times.pop();
   done.delete(lease.lease_id);
   for (const key of last.keys) outbox.undo(key);
   if (current) ready.unshift(current);
   ready = ready.filter((one) => one.lease_id !== lease.lease_id);
-  delete lease.card; // its buttons are to answer again
   lease.isUndone = true;
   show(lease);
   by("status").textContent = words.undone;

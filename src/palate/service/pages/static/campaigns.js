@@ -6,25 +6,27 @@ import { change, isSure, part } from "./parts.js";
 import { amount, small, table } from "./tables.js";
 
 const NEXT = { open: ["paused", "closed"], paused: ["open", "closed"], closed: ["open"] };
+const AT_ONCE = 20; // campaigns whose numbers are fetched unasked, the last ones
 const opened = new Set(); // campaigns of which the annotators are shown
 
-export const showCampaigns = () => part("campaigns-shown", "/v1/campaigns", ({ campaigns }) => (campaigns.length ? campaigns.map(row) : el("p", {}, words.campaigns_none)));
+export const showCampaigns = () => part("campaigns-shown", "/v1/campaigns", ({ campaigns }) => (campaigns.length ? campaigns.map((one, place) => row(one, place < AT_ONCE)) : el("p", {}, words.campaigns_none)));
 
 const path = (campaign, rest = "") => `/v1/campaigns/${encodeURIComponent(campaign.id)}${rest}`;
 
-function row(campaign) {
+function row(campaign, isCounted) {
   const numbers = el("dl", { class: "progress", "aria-busy": "true" }), bar = el("progress", { hidden: true, "aria-label": words.progress });
   const more = el("div", {}, el("p", { class: "hint" }, words.loading));
   const people = el("details", { open: opened.has(campaign.id) }, el("summary", {}, words.annotators), more);
   people.addEventListener("toggle", () => {
     people.open ? opened.add(campaign.id) : opened.delete(campaign.id);
     if (people.open) showAnnotators(campaign, more);
+    if (people.open && !isCounted) showProgress(campaign, numbers, bar);
   });
   const what = campaign.subject === "taste" ? words.about_taste : campaign.subject;
   const shown = el("article", { class: "campaign", "aria-label": campaign.name },
     el("h3", {}, campaign.name, " ", small(`${what} · ${words[`state_${campaign.state}`]}`)),
     el("p", {}, campaign.question), bar, numbers, buttons(campaign), people);
-  showProgress(campaign, numbers, bar);
+  if (isCounted || people.open) showProgress(campaign, numbers, bar);
   if (people.open) showAnnotators(campaign, more);
   return shown;
 }

@@ -1,6 +1,6 @@
 // One item of the queue as a card: what is asked, the item by its text, image or sound, a button for each answer.
 
-import { button, by, el, facts, say, words } from "./dom.js";
+import { button, by, el, facts, notice, say, words } from "./dom.js";
 import { bytes, call } from "./http.js";
 
 const PIECE = 1_500; // characters of a text that are shown at first
@@ -68,6 +68,9 @@ function text(lease) {
       if (end === PIECE && all.length >= facts.cut) all = (await call("GET", `/v1/items/${encodeURIComponent(lease.item_id)}/text`)).text;
       shown.append(all.slice(end, end + MORE));
       end += MORE;
+    } catch (error) {
+      if (error.status === undefined) throw error;
+      notice(words.unreachable);
     } finally {
       more.disabled = false;
     }

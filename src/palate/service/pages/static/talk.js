@@ -18,7 +18,7 @@ const path = (rest) => `/v1/users/${encodeURIComponent(facts.user)}/${rest}`;
 
 const done = new Set(); // what was asked, of the answers since the page was opened
 let outbox, past, ready = [], reserve = [], current = null, shown = null;
-let askedAt = 0, shownAt = -Infinity, sinceReserve = Infinity, kept = 0, given = 0, refreshing = null, refreshAgain = false, awaited = false;
+let askedAt = 0, shownAt = -Infinity, sinceReserve = Infinity, kept = 0, given = 0, refreshing = null, refreshAgain = false, again = 0, awaited = false;
 
 export function begin({ onEnd = signInAgain } = {}) {
   kept = facts.told ?? 0;
@@ -67,6 +67,7 @@ function refresh() {
 }
 
 async function fetchAll() {
+  clearTimeout(again);
   try {
     const fresh = await showList();
     const wanted = by("form").value, said = given;
@@ -89,7 +90,7 @@ async function fetchAll() {
     else if (error.status === undefined) throw error;
     else {
       if (error.status === 0) showState("offline");
-      setTimeout(refresh, 1000 * Math.max(error.retrySeconds, error.status === 0 ? 3 : 1)); // or the server is busy
+      again = setTimeout(refresh, 1000 * Math.max(error.retrySeconds, error.status === 0 ? 3 : 1)); // or the server is busy
     }
   }
 }
