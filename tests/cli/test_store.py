@@ -7,6 +7,7 @@ import pytest
 
 from palate import Recommender
 from palate.entities import AnswerKind
+from palate.store.audit import FILE, FOLDER
 from palate.store.open_store import open_store
 
 
@@ -128,3 +129,25 @@ def test_a_log_that_stopped_after_a_disk_error_goes_on_once_it_is_found_whole(cl
     assert cli("store", "verify", told).code == 0
     assert cli(*tell).code == 0
     assert len(records(told)) == 4
+
+
+def test_PR_05_commands_are_kept_and_verify_says_what_was_changed(cli, model):
+    assert cli("tell", model, "--user", "ann", "--item", "i03", "--answer", "4").code == 0
+    made = cli("keys", "add", model, "--role", "annotator", "--json").json
+    assert cli("keys", "revoke", model, made["id"]).code == 0
+    assert cli("store", "export", model, model.parent / "log.jsonl").code == 0
+    assert cli("store", "erase", model, "--user", "ann").code == 0
+    assert cli("models", model, "--rollback").code == 2
+    found = cli("store", "actions", model, "--json").json["actions"]
+    said = ["keys add", "keys revoke", "store export jsonl", "store erase", "models --rollback"]
+    assert [one["what"] for one in found] == said and {one["who"].split()[-1] for one in found} == {"(terminal)"}
+    assert "store erase" in cli("store", "actions", model).out
+    assert cli("store", "verify", model).code == 0
+    file = model / FOLDER / FILE
+    file.write_text(file.read_text().replace("store erase", "store bless"))
+    done = cli("store", "verify", model, "--json")
+    assert done.code == 1 and done.json["is_whole"] and len(done.json["faults_of_actions"]) == 1
+    assert json.loads(file.read_text().splitlines()[3])["what"] == "store bless"
+    assert "line 4" in cli("store", "verify", model).out
+    outside = cli("store", "actions", model.parent / "log.jsonl")
+    assert outside.code == 2 and "is no model folder" in outside.err

@@ -119,6 +119,35 @@ def test_from_the_package_index_where_grouplens_is_away(site: Path, tmp_path: Pa
     assert [path.name for path in (tmp_path / "cache").iterdir()] == ["movielens-100k"]
 
 
+@pytest.mark.parametrize("status", [301, 302, 307])
+@pytest.mark.parametrize("to", ["http://127.0.0.1:{port}/canary", "http://0x7f.1:{port}/canary", "file:///etc/passwd"])
+def test_IN_08_a_redirection_is_not_followed(
+    site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int, to: str
+) -> None:
+    """Whoever answers in GroupLens' place cannot make this machine call an address within."""
+    called: list[str] = []
+
+    class Away(Quiet):
+        def do_GET(self) -> None:
+            called.append(self.path)
+            self.send_response(status)
+            self.send_header("location", to.format(port=self.server.server_address[1]))
+            self.end_headers()
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Away)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        monkeypatch.setattr(fetch, "GROUPLENS_URL", f"http://127.0.0.1:{server.server_port}/ml-100k.zip")
+        with pytest.raises(FetchError, match=r"Moved|Found|Redirect"):
+            fetch.from_grouplens()
+        assert called == ["/ml-100k.zip"]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.mark.parametrize("damage", ["change", "delete", "empty sums"])
 def test_a_damaged_cache_is_fetched_again(site: Path, tmp_path: Path, damage: str) -> None:
     folder = get(tmp_path)

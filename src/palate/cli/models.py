@@ -36,9 +36,13 @@ def models(
     Labels stay: what was told since the fit of a version is replayed. A version that is sick, or does not fit the
     labels, does not serve. A service on the folder takes the other model with its next call.
     """
+    from palate.store.audit import AuditTrail, this_account
+
     if promote and rollback:
         raise OptionError("--promote and --rollback are given. Give one of them.")
     with opened(model) as recommender:
+        if promote or rollback:
+            AuditTrail(model).add(this_account(), "models --rollback" if rollback else "models --promote", promote)
         if promote:
             recommender.promote(promote)
         if rollback:

@@ -150,7 +150,9 @@ def add(
     seed: UnusedSeed = 0,
 ) -> None:
     """Make a key, and print it: once, it is kept nowhere. A running service takes it within a second."""
-    key, whole = _ring(model).add(role, name=name, days=days)
+    ring = _ring(model)
+    _keep(model, "keys add", f"role={role}")
+    key, whole = ring.add(role, name=name, days=days)
     if as_json:
         return print_json(_facts(key) | {"key": whole})
     line(output(), whole)
@@ -176,6 +178,7 @@ def revoke(
 ) -> None:
     """Make a key useless, in a running service too, and the users' tokens that were made with it."""
     ring = _ring(model)
+    _keep(model, "keys revoke --forget" if forget else "keys revoke", f"id={id}")
     key = ring.forget(id) if forget else ring.revoke(id)
     if as_json:
         return print_json(_facts(key))
@@ -188,6 +191,12 @@ def _ring(model: Path) -> KeyRing:
 
     load_folder(model)  # an error, where it is no model
     return KeyRing(model)
+
+
+def _keep(model: Path, what: str, about: str) -> None:
+    from palate.store.audit import AuditTrail, this_account
+
+    AuditTrail(model).add(this_account(), what, about)
 
 
 def _facts(key: Key) -> dict[str, object]:

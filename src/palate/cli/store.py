@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from palate.cli.console import errors, line, output, print_json, progress
+from palate.cli.console import errors, line, output, print_json, progress, table
 from palate.cli.files import replacing
 from palate.cli.options import Json, UnusedSeed, User, column_names, listed, local_path
-from palate.errors import OptionError
+from palate.errors import OptionError, StoreError
 
 if TYPE_CHECKING:
+    from palate.store.audit import AuditTrail
     from palate.store.sql_log import SqlLog
 
 Place = Annotated[
@@ -42,9 +43,13 @@ def verify(
     """Read every row, and compare it with its digest, the chain, and the head that is kept beside the log."""
     from palate.store.verify_log import verify_log
 
+    trail = _trail(place)
+    if accept:
+        _keep(place, "store verify --accept")
     with progress() as report:
         report("verifying", 0, None)
         found = verify_log(place_of(place), accept=accept)
+    actions = [] if trail is None else trail.faults()
     if as_json:
         print_json(
             {
@@ -55,6 +60,7 @@ def verify(
                 "is_whole": found.is_whole,
                 "first_bad_seq": found.first_bad_seq,
                 "faults": list(found.faults),
+                "faults_of_actions": actions,
             }
         )
     else:
@@ -66,7 +72,26 @@ def verify(
             line(output(), f"! {fault}", style="yellow")
         if found.is_whole:
             line(output(), "Every row is as it was kept, and none is missing.")
-    return 0 if found.is_whole or accept else 1
+        for fault in actions:
+            line(output(), f"! {fault}", style="yellow")
+    return 0 if (found.is_whole or accept) and not actions else 1
+
+
+def actions(place: Place, as_json: Json = False, seed: UnusedSeed = 0) -> None:
+    """Who did what to a model, and when: keys, versions, exports, erasures, campaigns, weights."""
+    from datetime import UTC, datetime
+
+    trail = _trail(place)
+    if trail is None:
+        raise OptionError(f"{place} is no model folder, where actions are kept. Give one.")
+    found = list(trail.actions())
+    if as_json:
+        return print_json({"actions": [one._asdict() for one in found]})
+    rows = [
+        [datetime.fromtimestamp(one.at, UTC).strftime("%Y-%m-%d %H:%M:%S"), one.who, one.what, one.about]
+        for one in found
+    ]
+    output().print(table(["!When (UTC)", "!Who", "What", "Of what"], rows))
 
 
 def backup(
@@ -78,6 +103,7 @@ def backup(
     """Copy a log at one moment, while it is in use."""
     from palate.store.backup import backup as make
 
+    _keep_if_it_can(place, "store backup")
     with progress() as report:
         report("copying", 0, None)
         made = make(place_of(place), out)
@@ -102,6 +128,7 @@ def restore(
     from palate.store.backup import restore as put_back
     from palate.store.open_store import open_store
 
+    _keep(place, "store restore")
     with progress() as report, ExitStack() as stack:
         report("restoring", 0, None)
         others = [stack.enter_context(open_store(place_of(other), read_only=True)) for other in obey or ()]
@@ -128,6 +155,7 @@ def export(
     from palate.records import PURPOSES
 
     name = format_of(out, format)
+    _keep_if_it_can(place, f"store export {name}")
     try:
         with _opened(place, read_only=True) as log, progress() as report, replacing(out) as temporary:
             report("writing", 0, None)
@@ -171,6 +199,7 @@ def load(
     from palate.exchange.tools import Meaning
 
     name, meaning = format_of(file, format), Meaning(_numbers(value), column_names(columns))
+    _keep(place, f"store import {name}")
     listed_in = rejects or file.with_name(f"{file.name}.rejects.csv")
     with _opened(place) as log, progress() as report:
 
@@ -202,6 +231,8 @@ def move(
     """
     from palate.store.copying import copy_rows
 
+    _keep_if_it_can(source, "store move from here")
+    _keep(target, "store move to here")
     with _opened(source, read_only=True) as old, _opened(target) as new, progress() as report:
         of = old.last_seq
         done = copy_rows(old, new, progress=lambda rows: report("moving", rows, of))
@@ -221,6 +252,7 @@ def calibrate(
     """Say how reliable a source is, for what it said before, too. The last such row counts; no label is changed."""
     from palate.records import Calibration
 
+    _keep(place, "store calibrate", f"source={source} weight={weight:g}")
     with _opened(place) as log:
         (record,) = log.append([Calibration(source, weight, subject)])
     if as_json:
@@ -230,6 +262,7 @@ def calibrate(
 
 def erase(place: Place, user: User, as_json: Json = False, seed: UnusedSeed = 0) -> None:
     """Take from every row of a user what it says, for good, and refuse further ones until they consent anew."""
+    _keep(place, "store erase")
     with _opened(place) as log:
         receipt = log.erase(user)
     if as_json:
@@ -251,6 +284,32 @@ def place_of(given: str) -> str | Path:
         return given
     path = local_path(given)
     return path / LOG if path.is_dir() else path
+
+
+def _trail(place: str) -> AuditTrail | None:
+    """What was done to the model folder in which a log lies; None where it lies in none."""
+    from palate.store.audit import AuditTrail
+    from palate.store.open_store import is_url
+
+    path = local_path(place) if not is_url(place) else None
+    folder = None if path is None else path if path.is_dir() else path.parent
+    return AuditTrail(folder) if folder is not None and (folder / "config.json").is_file() else None
+
+
+def _keep(place: str, what: str, about: str = "") -> None:
+    """Who does it, before it is done; of a log outside a model folder nothing is kept."""
+    from palate.store.audit import this_account
+
+    if (trail := _trail(place)) is not None:
+        trail.add(this_account(), what, about)
+
+
+def _keep_if_it_can(place: str, what: str) -> None:
+    """Of what only reads: a log on a disk that cannot be written to is read all the same, and that is said."""
+    try:
+        _keep(place, what)
+    except StoreError as error:
+        line(errors(), f"Note: it is not in the list of actions that this was done. {error}")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import urllib.request
 import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from palate.errors import FetchError, OptionError
 
@@ -93,10 +94,17 @@ def is_whole(folder: Path) -> bool:
         return False
 
 
+class _Here(urllib.request.HTTPRedirectHandler):
+    """Follows no redirection: whoever answers in the place of the source does not choose where this machine calls."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 def from_grouplens() -> Files:
     """MovieLens-100K from its home."""
     try:
-        with urllib.request.urlopen(GROUPLENS_URL, timeout=TIMEOUT_SECONDS) as response:
+        with urllib.request.build_opener(_Here).open(GROUPLENS_URL, timeout=TIMEOUT_SECONDS) as response:
             archive = response.read(LARGEST + 1)
     except (OSError, http.client.HTTPException) as error:
         raise FetchError(f"{GROUPLENS_URL} ({getattr(error, 'reason', None) or error})") from None

@@ -33,7 +33,7 @@ from palate.recommender.promoting import before, promote
 from palate.recommender.refitting import Refits, drift_of, refit, refit_apart
 from palate.recommender.versions import Health, Version
 from palate.records import Attribute, Consent, Event, Record, Slate
-from palate.store.model_folder.folder import check_folder
+from palate.store.model_folder.folder import check_manifest
 from palate.store.model_folder.manifest import CONFIG
 from palate.store.protocol import LabelStore
 
@@ -119,7 +119,7 @@ class Recommender:
             StoreError: If the log cannot be used.
         """
         folder = folder_of(place)
-        check_folder(folder)
+        check_manifest(folder)  # before a log is made in it
         live = opened(folder, store, encoders)
         if is_owed(live):  # a process died while it erased somebody
             forget_owed(live)

@@ -160,21 +160,36 @@ class Allow(SecurityBase):
 
     Args:
         roles: Besides ``admin``, who may do all.
+        kept: Whether it is kept who asked for it (:mod:`palate.store.audit`), before it is done.
     """
 
-    def __init__(self, *roles: str) -> None:
-        self.roles = frozenset({"admin", *roles})
+    def __init__(self, *roles: str, kept: bool = False) -> None:
+        self.roles, self._is_kept = frozenset({"admin", *roles}), kept
         self.model = HTTPBearer(description="A key (palate keys add), or a user's token (POST /v1/users/{id}/tokens).")
         self.scheme_name = "key"
 
     async def __call__(self, request: Request) -> Caller:
-        """Raises HTTPFault: 401, 403 or 429."""
+        """Raises HTTPFault: 401, 403 or 429; StoreError: If an action that is to be kept cannot be."""
         app = request.app.state
         principal: Principal = app.door.principal(request)
         request.scope["palate"].principal = principal
         if principal.role not in self.roles:
             raise forbidden(f"the role {principal.role} may not do this.")
-        return Caller(principal, app.tenants[principal.tenant])
+        caller = Caller(principal, app.tenants[principal.tenant])
+        if self._is_kept:
+            await _keep(caller, request)
+        return caller
+
+
+async def _keep(caller: Caller, request: Request) -> None:
+    """Who asks for what: ids of keys, versions and campaigns; a user by a pseudonym."""
+    tenant, principal, path = caller.tenant, caller.principal, request.scope["route"].path
+    given = dict(request.path_params)
+    if "user_id" in given:
+        given["user_id"] = tenant.ring.pseudonym(caller.about(given["user_id"]))
+    about = " ".join(f"{name}={value}" for name, value in given.items())
+    who = f"key {principal.key} ({principal.role})"
+    await tenant.changes.run(lambda: tenant.audit.add(who, f"{request.method} {path}", about))
 
 
 class Caller:

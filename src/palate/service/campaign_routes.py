@@ -46,7 +46,7 @@ _LINKS = dict.fromkeys(("get_campaign", "post_campaign_state"), _CAMPAIGN)
 @router.post(
     "/campaigns", responses=with_links(described(CampaignOut), **_LINKS), openapi_extra=body_of(ref(CampaignIn))
 )
-async def post_campaigns(request: Request, caller: Annotated[Caller, Depends(Allow("service"))]) -> Response:
+async def post_campaigns(request: Request, caller: Annotated[Caller, Depends(Allow("service", kept=True))]) -> Response:
     """Make a campaign; it is open."""
     given = CampaignIn.model_validate_json(await raw_body(request)).model_dump()
     given["id"], tenant = given.pop("key") or "", caller.tenant
@@ -77,7 +77,7 @@ async def get_campaign(campaign_id: PathId, caller: Annotated[Caller, Depends(Al
 
 @router.post("/campaigns/{campaign_id}/state", responses=described(CampaignOut), openapi_extra=body_of(ref(StateIn)))
 async def post_campaign_state(
-    campaign_id: PathId, request: Request, caller: Annotated[Caller, Depends(Allow("service"))]
+    campaign_id: PathId, request: Request, caller: Annotated[Caller, Depends(Allow("service", kept=True))]
 ) -> Response:
     """Open it, pause it (nothing new is given, labels are taken), or close it (labels are refused)."""
     given, tenant = StateIn.model_validate_json(await raw_body(request)), caller.tenant
@@ -89,7 +89,9 @@ async def post_campaign_state(
     "/campaigns/{campaign_id}/labels.jsonl",
     responses={200: {"content": {"application/jsonl": {"schema": Asked.model_json_schema()}}}, **FAULTS},
 )
-async def get_campaign_labels(campaign_id: PathId, caller: Annotated[Caller, Depends(Allow("service"))]) -> Response:
+async def get_campaign_labels(
+    campaign_id: PathId, caller: Annotated[Caller, Depends(Allow("service", kept=True))]
+) -> Response:
     """What was asked and why, and what came of it: a line for each lease, in order."""
     tenant = caller.tenant
     await tenant.changes.run(lambda: tenant.campaigns.get(campaign_id))

@@ -348,6 +348,10 @@ class KeyRing:
             return None
         return Principal(self._tenant, "user", key, f"user-of-{key}", user_id), ends
 
+    def pseudonym(self, user_id: str) -> str:
+        """Of a user in the list of actions: whoever has this folder can tell whose it is, if they know the id."""
+        return self.sign("pseudonym", user_id)
+
     def sign(self, purpose: str, *parts: str) -> str:
         """A signature of 128 bits over texts, for one purpose."""
         text = json.dumps([purpose, *parts]).encode()

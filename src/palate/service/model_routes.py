@@ -57,13 +57,13 @@ async def get_set_aside(caller: Annotated[Caller, Depends(Allow())]) -> Response
 
 
 @router.post("/rollback", responses=described(Version))
-async def post_rollback(caller: Annotated[Caller, Depends(Allow())]) -> Response:
+async def post_rollback(caller: Annotated[Caller, Depends(Allow(kept=True))]) -> Response:
     """Let the version before serve again."""
     return await _changed(caller, caller.tenant.recommender.rollback)
 
 
 @router.post("/{version}/promote", responses=described(Version))
-async def post_promote(version: Word, caller: Annotated[Caller, Depends(Allow())]) -> Response:
+async def post_promote(version: Word, caller: Annotated[Caller, Depends(Allow(kept=True))]) -> Response:
     """Let a kept version serve. One that is sick, or does not fit the labels, does not."""
     return await _changed(caller, lambda: caller.tenant.recommender.promote(version))
 
@@ -76,7 +76,7 @@ async def get_trial(caller: Annotated[Caller, Depends(Allow("service"))]) -> Res
 
 
 @router.post("/{version}/trial", responses=described(TrialOut), openapi_extra=body_of(ref(TrialIn)))
-async def post_trial(version: Word, request: Request, caller: Annotated[Caller, Depends(Allow())]) -> Response:
+async def post_trial(version: Word, request: Request, caller: Annotated[Caller, Depends(Allow(kept=True))]) -> Response:
     """Try a kept version, in the shadow or on a share of the users. It ends by itself if it does worse or fails."""
     given = TrialIn.model_validate_json(await raw_body(request))
     try:
@@ -87,7 +87,7 @@ async def post_trial(version: Word, request: Request, caller: Annotated[Caller, 
 
 
 @router.delete("/trial", responses=described(TrialsOut))
-async def delete_trial(caller: Annotated[Caller, Depends(Allow())]) -> Response:
+async def delete_trial(caller: Annotated[Caller, Depends(Allow(kept=True))]) -> Response:
     """End the trial: the model that serves answers everybody."""
     trial = caller.tenant.trial
     if trial is not None:

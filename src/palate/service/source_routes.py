@@ -27,7 +27,9 @@ class Weight(Strict):
 
 
 @router.post("/{source}/weight", responses=described(Kept), openapi_extra=body_of(ref(Weight)))
-async def post_weight(source: PathId, request: Request, caller: Annotated[Caller, Depends(Allow())]) -> Response:
+async def post_weight(
+    source: PathId, request: Request, caller: Annotated[Caller, Depends(Allow(kept=True))]
+) -> Response:
     """How reliable a source is from now on, for what it said before, too. The last call counts; no label is changed."""
     given = Weight.model_validate_json(await raw_body(request))
     tenant = caller.tenant

@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from palate.campaign import Campaigns, Submission
 from palate.entities import Answer
-from palate.errors import OlderLog, PalateError
+from palate.errors import OlderLog, PalateError, StoreError
 from palate.learner import Learner
 from palate.model.model import Model
 from palate.recommender import Recommender
@@ -33,6 +33,7 @@ from palate.service.scoring import Call, Scored, Scoring
 from palate.service.settings import Settings
 from palate.service.trial import Trial
 from palate.service.webhooks import TOPIC, Webhooks
+from palate.store.audit import AuditTrail
 from palate.store.outbox import end_topic
 from palate.store.sql_log import SqlLog
 
@@ -65,6 +66,7 @@ class Tenant:
     ) -> None:
         self.name, self.folder, self.recommender, self.ring, self.settings = name, folder, recommender, ring, settings
         self.metrics, self._say, self._alert = metrics, say, alert
+        self.audit = AuditTrail(folder)
         self.aside: dict[str, str] = {}  # rows that the model could not take, by key: the reason
         self.kept = KeptAnswers(most_bytes=settings.kept_bytes, seconds=settings.fresh_seconds)
         self.labels = LabelLane(room=settings.waiting_labels, last=lambda: self.seq, after=self._after)
@@ -204,6 +206,11 @@ class Tenant:
             found = self._refits.done.pop(0)
             outcome = "failed" if isinstance(found, PalateError) else "worse" if found.faults else "promoted"
             self.metrics.refits.labels(outcome).inc()
+            if outcome == "promoted":
+                try:
+                    self.audit.add("the service", "refit promoted")
+                except StoreError as error:  # it serves already
+                    self._alert("action not kept", tenant=self.name, kind=type(error).__name__)
 
     def _look_at_log(self) -> None:
         """What other processes told, or whether the model is another. In the labels' thread."""

@@ -115,7 +115,9 @@ async def put_consent(
 
 
 @router.get("/export", responses=described(ExportOut))
-async def get_export(user_id: PathId, caller: Annotated[Caller, Depends(Allow("service", "user"))]) -> Response:
+async def get_export(
+    user_id: PathId, caller: Annotated[Caller, Depends(Allow("service", "user", kept=True))]
+) -> Response:
     """Everything that is held on a user, at one moment."""
     user_id = caller.about(user_id)
     tenant = caller.tenant
@@ -123,7 +125,9 @@ async def get_export(user_id: PathId, caller: Annotated[Caller, Depends(Allow("s
 
 
 @bare.delete("/v1/users/{user_id}", responses=described(ErasedOut))
-async def delete_user(user_id: PathId, caller: Annotated[Caller, Depends(Allow("service", "user"))]) -> Response:
+async def delete_user(
+    user_id: PathId, caller: Annotated[Caller, Depends(Allow("service", "user", kept=True))]
+) -> Response:
     """Take everything of a user out of the log, the data and the models, for good. Labels go on meanwhile."""
     user_id = caller.about(user_id)
     tenant = caller.tenant

@@ -39,6 +39,7 @@ _ENDINGS = {name: name for name in WHOLE} | {"doccano": "jsonl"}
 _PIECE = 1 << 16  # bytes
 Operator = Annotated[Caller, Depends(Allow("service"))]
 Admin = Annotated[Caller, Depends(Allow())]
+KeptAdmin = Annotated[Caller, Depends(Allow(kept=True))]
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/operate", include_in_schema=False)
 
@@ -194,7 +195,7 @@ async def get_keys(caller: Admin) -> Response:
 
 
 @router.post("/keys")
-async def post_keys(request: Request, caller: Admin) -> Response:
+async def post_keys(request: Request, caller: KeptAdmin) -> Response:
     """A new key, which is said once and kept nowhere."""
     given, ring = KeyIn.model_validate_json(await raw_body(request)), caller.tenant.ring
     key, whole = await caller.tenant.changes.run(lambda: ring.add(given.role, name=given.name or "", days=given.days))
@@ -202,7 +203,7 @@ async def post_keys(request: Request, caller: Admin) -> Response:
 
 
 @router.post("/keys/{id}/revoke")
-async def post_revoke(id: PathId, request: Request, caller: Admin) -> Response:
+async def post_revoke(id: PathId, request: Request, caller: KeptAdmin) -> Response:
     """Make a key useless within a second, with the sessions and tokens that it made."""
     given, ring = RevokeIn.model_validate_json(await raw_body(request)), caller.tenant.ring
     try:
@@ -219,7 +220,7 @@ def _facts(key: Key) -> dict[str, Any]:
 
 
 @router.get("/export/{format}")
-async def get_export(format: Word, caller: Admin) -> Response:
+async def get_export(format: Word, caller: KeptAdmin) -> Response:
     """Every row of the log as a file, or the labels that count for an annotation tool."""
     if format not in FORMATS:
         raise not_found("format")

@@ -114,7 +114,24 @@ def load_folder(folder: Path) -> LoadedFolder:
                 damages.append(str(error))
         if _stamp(folder) == stamp:
             break
-    raise ModelFolderError(
+    raise _not_whole(folder, damages)
+
+
+def check_manifest(folder: Path) -> None:
+    """Raises ModelFolderError as :func:`check_folder`, or if neither file that names a checkpoint is whole."""
+    check_folder(folder)
+    damages = list[str]()
+    for name in (CONFIG, PREVIOUS):
+        try:
+            manifest.read(folder, name)
+            return
+        except Damaged as error:
+            damages.append(str(error))
+    raise _not_whole(folder, damages)
+
+
+def _not_whole(folder: Path, damages: list[str]) -> ModelFolderError:
+    return ModelFolderError(
         f"the model folder {folder} holds no whole checkpoint: {'; '.join(damages)}. "
         "Restore the folder from a backup, or save the model again."
     )
