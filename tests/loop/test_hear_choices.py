@@ -262,7 +262,7 @@ def test_where_there_is_no_taste_choices_say_what_is_known() -> None:
     of = Learner(Memory(replace(model, taste=taste)))
     for form in ("recall", "pick"):
         (question,) = of.ask("newcomer", forms=[form], concepts=[], rng=rng())
-        assert question.value == 0.0 and " by 0% in " in question.why
+        assert question.value == 0.0 and " by less than 1% in " in question.why
         of = of.tell(question.answer("i010" if form == "recall" else question.items[0]))
     after = of.tell(chosen(Form.SLATE, "i003"))
     assert after.state("newcomer").belief.mean.shape == (0,) and known(after, "i010") > known(learner(), "i010")
