@@ -3,7 +3,8 @@
 Each simulated annotator answers five times a second and holds a few pairs in advance, which may be replaced. An answer
 hangs on the pair alone, so that one annotator who is alone, in a process of their own, is asked in the order that is
 wanted: the rank correlation is between both orders, over the first pairs of the team; a pair that the one was not asked
-comes last. The control does not count what is leased as answered.
+comes last. The control does not count what is leased as answered. Nobody watches the quality of the labels meanwhile:
+who answers five times a second is rightly taken to be too quick, and would count less and less.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import shutil
 import tempfile
 import time
 from collections import Counter
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +34,14 @@ from palate.store.open_store import LOG, open_store
 ANNOTATORS, PER_SECOND, SECONDS = 20, 5.0, 600.0
 USERS, AHEAD = 50, 3  # whose taste is asked about; pairs that an annotator holds
 COMPARED = 3_000  # pairs whose order is compared, at most
+FEW_USERS, FEW_SECONDS, FEW_COMPARED = 3, 5.0, 100  # with the control: many annotators about few people
 QUESTION = "How would they rate it?"
 SERVED = """
 import sys
 from pathlib import Path
 from palate.service.server import serve
 from palate.service.settings import Settings
-serve({"default": Path(sys.argv[1])}, Settings(port=0, calls_per_second=1e6, log_requests=False))
+serve({"default": Path(sys.argv[1])}, Settings(port=0, calls_per_second=1e6, log_requests=False, quality_seconds=1e9))
 """
 CONTROL = """
 from palate.campaign.taste_order import TasteOrder
@@ -110,9 +113,9 @@ def alone(folder: Path, users: list[str], n: int) -> list[tuple[str, str]]:
     return asked
 
 
-def correlation(team: list[tuple[str, str]], one: list[tuple[str, str]]) -> float:
+def correlation(team: list[tuple[str, str]], one: list[tuple[str, str]], n: int = COMPARED) -> float:
     """Spearman's, of the places of the team's first pairs; in the other order what is not there comes last."""
-    first = list(dict.fromkeys(team))[:COMPARED]
+    first = list(dict.fromkeys(team))[:n]
     place = {pair: at for at, pair in enumerate(one)}
     return float(spearmanr(range(len(first)), [place.get(pair, len(one)) for pair in first]).statistic)
 
@@ -179,13 +182,16 @@ def run(seeds: int) -> dict[str, Any]:
             recommender = Recommender.create(model, data, encoder="none", seed=seed)
             users = [str(user) for user in recommender.fitted.user_ids[seed * USERS : (seed + 1) * USERS]]
             recommender.close()
-            row, team = measured(model, users, seconds, SERVED, Path(place) / f"team-{seed}")
-            control, uncounted = measured(
-                model, users, min(seconds, 30.0), CONTROL + SERVED, Path(place) / f"control-{seed}"
-            )
-            one = alone(Path(shutil.copytree(model, Path(place) / f"alone-{seed}")), users, COMPARED)
+            places = (Path(place) / f"{seed}-{n}" for n in count())
+            row, team = measured(model, users, seconds, SERVED, next(places))
+            one = alone(Path(shutil.copytree(model, next(places))), users, COMPARED)
             row["rank_correlation"] = correlation(team.given, one)
-            row["control"] = {"rank_correlation": correlation(uncounted.given, one), "answers": control["answers"]}
+            few = users[:FEW_USERS]
+            one = alone(Path(shutil.copytree(model, next(places))), few, FEW_COMPARED)
+            row["few"] = {"users": FEW_USERS, "compared": FEW_COMPARED}
+            for name, code in (("rank_correlation", SERVED), ("control_rank_correlation", CONTROL + SERVED)):
+                _, team = measured(model, few, FEW_SECONDS, code, next(places))
+                row["few"][name] = correlation(team.given, one, FEW_COMPARED)
             rows.append({"seed": seed, **row})
     machine = {"cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0]}
     team_of = {"annotators": ANNOTATORS, "per_second": PER_SECOND, "ahead": AHEAD, "users": USERS, "seconds": seconds}

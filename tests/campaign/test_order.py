@@ -87,6 +87,19 @@ def test_a_user_who_does_not_want_to_be_asked_about_is_not(recommender: Recommen
     assert {lease.user_id for lease in campaigns.next(id, "ann", 20, rng=RNG).leases} == {"new"}
 
 
+def test_what_an_annotator_counts_for_moves_the_order_too(recommender: Recommender) -> None:
+    campaigns = Campaigns(recommender)
+    id = campaigns.make(Campaign("a", "How?", users=["new"])).id
+    before = campaigns.progress(id).gain_left
+    for n in range(10):
+        (lease,) = campaigns.next(id, "ann", rng=RNG).leases
+        campaigns.submit([Submission(f"k{n}", lease.id, "ann", value=3)])
+    told = campaigns.progress(id).gain_left
+    recommender.calibrate("ann", 0.0)
+    after = campaigns.progress(id).gain_left
+    assert told < before / 4 < after and after == Campaigns(recommender).progress(id).gain_left
+
+
 def test_fewest_votes_come_first_then_those_that_differ(recommender: Recommender) -> None:
     items = recommender.fitted.catalogue.ids[:4]
     campaigns, votes = Campaigns(recommender), dict[str, list[int]]()

@@ -28,6 +28,7 @@ from palate.posteriors.answerability import known_chance
 from palate.posteriors.belief import Belief
 from palate.recommender import Recommender
 from palate.recommender.privacy import allows
+from palate.records import Calibration
 
 STRATEGY = "a-optimal"
 FEW = 4_096  # items, all of which are valued each time
@@ -85,8 +86,12 @@ class TasteOrder:
             self._begin(memory, campaign)
             moved: set[str] = set(campaign.users)
         else:
-            rows = self._recommender.log.records(self._seq) if now.seq > self._seq else ()
-            moved = {row.user_id for row in rows if row.seq <= now.seq}
+            rows = list(self._recommender.log.records(self._seq)) if now.seq > self._seq else []
+            moved = {row.user_id for row in rows}
+            if any(
+                isinstance(row.content, Calibration) for row in rows
+            ):  # whoever answered about them counts otherwise
+                moved.update(campaign.users)
         self._seq, self.model = now.seq, now.version
         self._memory = memory.with_items_of(self._learnt)
         self.revalue(ledger, moved)
