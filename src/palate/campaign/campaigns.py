@@ -253,7 +253,7 @@ class Campaigns:
         of = self._of(normalise_id(id, "id"))
         with of.lock:
             of.read()
-            ledger, best = of.ledger, of.order.next(())
+            ledger, best = of.ledger, of.order().next(())
             flags: dict[str, int] = dict(self._log.select(_FLAGS, (ledger.id,)))
             annotators = [
                 OfAnnotator(name, one.labels, one.skipped, flags.get(name, 0), one.median_seconds)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 import uuid
 from collections.abc import Sequence
@@ -95,9 +94,8 @@ class Giving:
         self.ledger.read(self._log.select, now)
         return now
 
-    @property
     def order(self) -> TasteOrder | VotesOrder:
-        """The pairs, valued as they are now."""
+        """The pairs, valued as they are now, once the ledger was read."""
         if self._order is None:
             order = TasteOrder if self.ledger.campaign.is_taste else VotesOrder
             self._order = order(self._recommender)
@@ -116,7 +114,7 @@ class Giving:
             while True:
                 now, writes = self.read(), _Writes()
                 try:
-                    order = self.order
+                    order = self.order()
                     given = [self._choose(want, order, now, writes, rng) for want in wants]
                     if not writes or self._log.together(partial(self._commit, writes=writes)):
                         return given
@@ -126,7 +124,7 @@ class Giving:
                 self._forget(writes, now)
                 if time.monotonic() > deadline:
                     raise StoreBusy("others were given pairs of this campaign all the time. Ask again.")
-                time.sleep(random.uniform(0.0, 0.01))
+                time.sleep(rng.uniform(0.0, 0.01))
 
     def _forget(self, writes: _Writes, now: float) -> None:
         """What was chosen and not given."""

@@ -34,7 +34,6 @@ STRATEGY = "a-optimal"
 FEW = 4_096  # items, all of which are valued each time
 SHORT = 512  # of a larger catalogue, those of most value, which are valued each time
 RENEWED = 32  # changes of a user after which all are valued again
-_RNG = np.random.default_rng(0)  # for a strategy that draws nothing
 
 
 class Next(NamedTuple):
@@ -77,6 +76,7 @@ class TasteOrder:
         self._recommender = recommender
         self._of: tuple[object, ...] = ()
         self._seq, self.model = 0, ""
+        self._rng = np.random.default_rng(0)  # for a strategy that draws nothing
 
     def refresh(self, ledger: Ledger) -> None:
         """With all that was told and given up to now."""
@@ -142,7 +142,7 @@ class TasteOrder:
         offered = self._valued[user].offered
         belief, _ = self._pending(state, pairs, offered, without=place)
         one = offered.take(np.array([place]))
-        return float((a_optimal(belief, one, rng=_RNG) * one.known)[0])
+        return float((a_optimal(belief, one, rng=self._rng) * one.known)[0])
 
     def why(self, pair: Pair, gain: float) -> str:
         """The reason in words."""
@@ -162,7 +162,7 @@ class TasteOrder:
         else:
             belief, _ = self._pending(state, pairs, before.offered)
             known = known_chance(memory.model.answerability, self._exposure(memory, state, pairs), before.at)
-            values = a_optimal(belief, before.some, rng=_RNG) * known
+            values = a_optimal(belief, before.some, rng=self._rng) * known
             valued = _sorted(before, values, allowed)
         self._valued[user] = valued
         self._best[row] = valued.values[0] if len(valued.values) else -np.inf
@@ -170,7 +170,7 @@ class TasteOrder:
     def _all(self, memory: Memory, state: UserState, pairs: Mapping[str, OfPair], allowed: Mask) -> _Valued:
         offered = candidates_of(memory.model, self._exposure(memory, state, pairs))
         belief, moment = self._pending(state, pairs, offered)
-        values = a_optimal(belief, offered, rng=_RNG) * offered.known
+        values = a_optimal(belief, offered, rng=self._rng) * offered.known
         share = float(np.einsum("de,de->", moment, belief.covariance))
         at = np.arange(len(values))
         if len(values) > FEW:
