@@ -44,7 +44,8 @@ WATCH = """() => {
   window.times = {card: [], list: []};
   addEventListener("keydown", (event) => {
     const begun = event.timeStamp, card = document.getElementById("card"), list = document.getElementById("list");
-    const before = document.getElementById("question").textContent;
+    const shown = () => (card.dataset.lease ?? "") + document.getElementById("question").textContent;
+    const before = shown();
     const seen = (place, into, isIt) => {
       const watcher = new MutationObserver(() => {
         if (!isIt()) return;
@@ -54,7 +55,7 @@ WATCH = """() => {
       watcher.observe(place, {childList: true, subtree: true});
     };
     const isThere = () => card.dataset.form || card.dataset.lease;
-    seen(card, "card", () => isThere() && document.getElementById("question").textContent !== before);
+    seen(card, "card", () => isThere() && shown() !== before);
     if (list) seen(list, "list", () => list.children.length > 0);
   }, true);
 }"""
