@@ -50,7 +50,8 @@ class Submission:
         for name in ("key", "lease_id", "source"):
             object.__setattr__(self, name, normalise_id(getattr(self, name), name))
         one_of(self.kind, list(AnswerKind), "kind")
-        object.__setattr__(self, "answered_at", time_of(self.answered_at, "answered_at"))
+        for name in ("answered_at", "shown_at"):
+            object.__setattr__(self, name, time_of(getattr(self, name), name))
         object.__setattr__(self, "reason", words_of(self.reason, "reason"))
         object.__setattr__(self, "channel", key_of(self.channel, "channel"))
 
