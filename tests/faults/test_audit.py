@@ -60,6 +60,9 @@ def test_PR_05_what_cannot_be_kept_is_not_done(tmp_path: Path) -> None:
         (service.folder / FOLDER).write_text("in the way")
         assert service.call("DELETE", "/v1/users/ann").status_code == 503
         assert [row.content.key for row in service.rows()] == ["a1"]
+        assert "action not kept" not in service.log.getvalue()
+        assert service.call("GET", "/v1/users/ann/export").status_code == 200  # what only reads goes on, and says so
+        assert "action not kept" in service.log.getvalue()
         assert service.call("POST", "/v1/labels", label("a2", user_id="ann")).status_code == 200
 
 

@@ -189,7 +189,8 @@ async def _keep(caller: Caller, request: Request) -> None:
         given["user_id"] = tenant.ring.pseudonym(caller.about(given["user_id"]))
     about = " ".join(f"{name}={value}" for name, value in given.items())
     who = f"key {principal.key} ({principal.role})"
-    await tenant.changes.run(lambda: tenant.audit.add(who, f"{request.method} {path}", about))
+    is_read = request.method in SAFE
+    await tenant.changes.run(lambda: tenant.keep_action(who, f"{request.method} {path}", about, is_read=is_read))
 
 
 class Caller:

@@ -207,10 +207,22 @@ class Tenant:
             outcome = "failed" if isinstance(found, PalateError) else "worse" if found.faults else "promoted"
             self.metrics.refits.labels(outcome).inc()
             if outcome == "promoted":
-                try:
-                    self.audit.add("the service", "refit promoted")
-                except StoreError as error:  # it serves already
-                    self._alert("action not kept", tenant=self.name, kind=type(error).__name__)
+                self.keep_action("the service", "refit promoted", is_read=True)  # it serves already
+
+    def keep_action(self, who: str, what: str, about: str = "", *, is_read: bool = False) -> None:
+        """Keep who does what.
+
+        Args:
+            is_read: Whether it goes on all the same where the disk is full; the service's log says so then.
+        Raises:
+            StoreError: If it cannot be kept, and changes something.
+        """
+        try:
+            self.audit.add(who, what, about)
+        except StoreError as error:
+            if not is_read:
+                raise
+            self._alert("action not kept", tenant=self.name, kind=type(error).__name__)
 
     def _look_at_log(self) -> None:
         """What other processes told, or whether the model is another. In the labels' thread."""
