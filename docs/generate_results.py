@@ -1068,6 +1068,36 @@ def service_restart(results: dict[str, Any]) -> str:
     return f"{told}\n\n{table(['start', 'first label kept, s', 'first list, s'], rows)}\n\n{found}"
 
 
+def annotators(results: dict[str, Any]) -> str:
+    """Whether many annotators get the order of one, and nothing is lost or given twice."""
+    rows = [
+        [
+            str(row["seed"]),
+            f"{row['answers']:,}",
+            f"{row['answers_per_second']:.1f}",
+            f"{row['pairs_twice']}, {row['leases_lost']}, {row['answers_lost']}, {row['answers_doubled']}",
+            f"{row['rank_correlation']:.3f}",
+            f"{row['few']['rank_correlation']:.3f}, {row['few']['control_rank_correlation']:.3f}",
+            f"{row['next_ms']['p50']:.0f}, {row['next_ms']['p99']:.0f}",
+            f"{row['label_ms']['p50']:.0f}, {row['label_ms']['p99']:.0f}",
+        ]
+        for row in results["rows"]
+    ]
+    few = results["rows"][0]["few"]
+    told = (
+        f"{results['annotators']} annotators over HTTP for {results['seconds']:.0f} s, {results['per_second']:g} "
+        f"answers a second each, about the taste of {results['users']} people of MovieLens-100K, on "
+        f"{results['cores']} cores with the annotators on them. The rank correlation (Spearman) is with the order in "
+        f"which one annotator alone is asked; the other is about {few['users']} people and {few['compared']} pairs, "
+        "with a control that does not count what is leased as answered. Waits in ms: median, 99 of 100."
+    )
+    head = [
+        "seed", "answers", "a second", "pairs twice, leases lost, answers lost, doubled", "rank correlation",
+        "few people, control", "next", "label",
+    ]  # fmt: skip
+    return f"{told}\n\n{table(head, rows)}"
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "history": ("New people, by how much is known of them", by_history),
     "ranking": ("Lists for people who are known", ranking),
@@ -1088,6 +1118,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "new_items": ("Whom to ask about a new item", new_items),
     "drift": ("Tastes that turn, and answers that fade", drift),
     "off_policy": ("What another policy would have earned", off_policy),
+    "annotators": ("Many annotators at once", annotators),
     "label_quality": ("Annotators who go bad", label_quality),
     "cold_system": ("A whole system from nothing", cold_system),
     "attributes": ("Who a new person is: age, gender, occupation", attributes),
