@@ -103,6 +103,8 @@ def test_PR_05_half_a_line_of_a_process_that_was_killed_is_no_fault(tmp_path: Pa
     file.write_bytes(whole + second)  # killed before its head was
     assert trail.faults() == [] and trail.add("somebody", "third").seq == 3
     assert trail.faults() == []
+    (tmp_path / FOLDER / HEAD).unlink()
+    assert len(trail.faults()) == 1
     (tmp_path / FOLDER / HEAD).write_text("no head")
     with pytest.raises(StoreError, match="damaged"):
         trail.faults()

@@ -14,7 +14,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,8 +52,8 @@ class AuditTrail:
         folder: Of the model.
     """
 
-    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
-        self._folder, self._clock = folder / FOLDER, clock
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder / FOLDER
         self._file, self._head = self._folder / FILE, self._folder / HEAD
 
     def add(self, who: str, what: str, about: str = "") -> Action:
@@ -66,7 +66,7 @@ class AuditTrail:
             self._folder.mkdir(mode=0o700, exist_ok=True)
             with exclusive(self._folder / "lock", wait_seconds=WAIT_SECONDS):
                 before, end = self._last()
-                action = Action(before.seq + 1, round(self._clock(), 3), who[:_SHORT], what[:_SHORT], about[:_SHORT])
+                action = Action(before.seq + 1, round(time.time(), 3), who[:_SHORT], what[:_SHORT], about[:_SHORT])
                 head = before.after(action.seq, _digest(action))
                 line = json.dumps(action._asdict() | {"chain": head.chain.hex()}) + "\n"
                 descriptor = os.open(self._file, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
@@ -78,9 +78,7 @@ class AuditTrail:
                     os.close(descriptor)
                 write_head(self._head, head, sync=True)
         except OSError as error:
-            raise StoreError(
-                f"{self._file} cannot be written: {error.strerror}. Check the disk; nothing was done."
-            ) from error
+            raise StoreError(f"{self._file} cannot be written: {error.strerror}. Check the disk.") from error
         return action
 
     def actions(self) -> Iterator[Action]:
@@ -102,6 +100,8 @@ class AuditTrail:
             at = Head(action.seq, chain)  # the next is measured by this one, so that each fault is named once
             if at.seq == head.seq and at.chain != head.chain:
                 found.append(f"line {number} of {self._file} is not the one that was kept: {self._head} names another")
+        if at.seq and not self._head.exists():
+            found.append(f"{self._head} is gone: whether lines were cut off cannot be told")
         if at.seq < head.seq:
             found.append(f"{head.seq - at.seq} lines of {self._file} after line {at.seq} are lost")
         return found
