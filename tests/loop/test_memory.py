@@ -10,6 +10,7 @@ import pytest
 from palate import Learner, events, rate
 from palate.datasets import planted_world
 from palate.errors import AnswerError, DataError, IdError
+from palate.loop import memory as memory_module
 from palate.loop.memory import Memory
 from palate.loop.states import States
 from palate.records import Record
@@ -107,3 +108,19 @@ def test_what_is_no_answer_or_event_is_refused_in_one_line(fitted: Memory) -> No
         fitted.tell(("ann", "i1", 4.0))  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"^3 is a int\. Give what palate\.events\(\.\.\.\) makes\.$"):
         fitted.see(3)  # type: ignore[arg-type]
+
+
+def test_what_cannot_be_taken_as_others_taught_the_items_is_told_once(
+    fitted: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    item = fitted.model.catalogue.ids[0]
+    memory = Memory(fitted.model).tell(rate(user, item, 5.0) for user in ("n1", "n2"))
+    under_the_fit = memory.held("n1", memory.parts("n1")).fitted
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError("sick")
+
+    monkeypatch.setattr(memory_module, "as_others_say", refuse)
+    for _ in range(2):
+        assert memory.state("n1").belief is under_the_fit.belief
+    assert [(one.key, one.reason.split(":")[0]) for one in memory.guard.unsaid()] == [("", "RuntimeError")]
