@@ -21,7 +21,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
         frozenset,
         (
             {"_version", "arrays", "errors", "machine"},
-            {"random", "entities", "vocabulary"},
+            {"random", "entities", "vocabulary", "runners"},
             {"records"},
             {"costs", "datasets", "store"},
             {"exchange"},
@@ -89,6 +89,7 @@ AT_HOME_IN = {
     "opentelemetry": ("service/",),
     "httpx": ("client/",),
     "psycopg": ("store/",),
+    "ray": ("runners/ray_runner.py",),
     "matplotlib": ("evaluation/", "service/pages/"),
     "seaborn": ("evaluation/",),
     "typer": ("cli/",),

@@ -9,16 +9,21 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TypeVar
 
 Result = TypeVar("Result")
 
+_ON_ONE: ContextVar[bool] = ContextVar("whether this thread works on one core", default=False)
+
 
 def cores() -> int:
     """Cores this process may use, at least 1: fewer than the machine has where it was pinned to some, or told so by
-    ``OMP_NUM_THREADS``, as other numerical libraries are.
+    ``OMP_NUM_THREADS``, as other numerical libraries are; 1 within :func:`one_core`.
     """
+    if _ON_ONE.get():
+        return 1
     affinity = getattr(os, "sched_getaffinity", None)  # Linux only
     there = len(affinity(0)) if affinity else os.cpu_count() or 1
     told = os.environ.get("OMP_NUM_THREADS", "")
@@ -31,6 +36,19 @@ def on_threads(work: Callable[..., Result], *arguments: Iterable[Any]) -> list[R
         return list(map(work, *arguments))
     with ThreadPoolExecutor(cores()) as pool:
         return list(pool.map(work, *arguments))
+
+
+@contextmanager
+def one_core() -> Iterator[None]:
+    """Within the block this thread, and no other, works on one core: :func:`cores` is 1, :func:`on_threads` serial.
+
+    For work that is itself one of several parts done at once. Linear algebra is bounded by :func:`blas_threads`.
+    """
+    token = _ON_ONE.set(True)
+    try:
+        yield
+    finally:
+        _ON_ONE.reset(token)
 
 
 @contextmanager

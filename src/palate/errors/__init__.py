@@ -16,6 +16,7 @@
     │   └── ModelFolderError     a saved model that cannot be trusted or read
     ├── MissingExtra             an optional library is not installed
     ├── FetchError               a data set could not be had
+    ├── RunnerError              work on threads, processes or machines that could not be done
     └── StoreError               the label log could not keep or read something
         ├── StoreBusy            another program held it too long; the same again may work
         └── StoreFull            the disk is full; the same again works when there is space
@@ -115,6 +116,10 @@ class MissingExtra(PalateError):
 
 class FetchError(PalateError):
     """A public data set could not be downloaded or did not match its checksum."""
+
+
+class RunnerError(PalateError):
+    """Work on threads, processes or machines that could not be done; nothing of it was kept."""
 
 
 class StoreError(PalateError):
