@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.fit import fit
 from palate.posteriors.likelihoods import Gaussian
+from palate.posteriors.sweeps import FitOptions
 
 
 def timed(path: str, dim: int, sweeps: int) -> dict[str, Any]:

@@ -16,10 +16,12 @@ from palate.entities import Answer, AnswerKind
 from palate.errors import DataError
 from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
-from palate.posteriors.fit import FitOptions, Fitted, fit
+from palate.posteriors.fit import Fitted, fit
 from palate.posteriors.items import Items
 from palate.posteriors.likelihood import Kind
 from palate.posteriors.likelihoods import Gaussian, Implicit, Probit
+from palate.posteriors.statistics import unpack
+from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 from palate.records import events
 from palate.testing.strategies import make_world
@@ -60,8 +62,8 @@ def assert_sound(fitted: Fitted, answers: Answers, kind: Kind = "gaussian") -> N
     for name in ("factors", "covariances", "noise"):
         assert np.isfinite(getattr(fitted, name)).all(), name
     assert np.isfinite(fitted.bounds).all()
-    assert np.linalg.eigvalsh(fitted.covariances).min() > 0.0 and fitted.noise.min() > 0.0
-    items = Items.build(fitted.factors, fitted.covariances, fitted.noise)
+    assert np.linalg.eigvalsh(unpack(fitted.covariances)).min() > 0.0 and fitted.noise.min() > 0.0
+    items = Items.of_packed(fitted.factors, fitted.covariances, fitted.noise)
     mean, variance = items.predict(Taste.build(items, LIKELIHOODS[kind]).believe(answers.values))
     assert np.isfinite(mean).all() and np.isfinite(variance).all() and (variance > 0).all()
 
@@ -172,7 +174,7 @@ def test_IN_11_degenerate_answers(case: str) -> None:
 def test_IN_11_one_level_is_what_everybody_is_expected_to_say() -> None:
     _, answers = DEGENERATE["one level"]
     fitted = run(answers)
-    items = Items.build(fitted.factors, fitted.covariances, fitted.noise)
+    items = Items.of_packed(fitted.factors, fitted.covariances, fitted.noise)
     mean, variance = items.predict(Taste.build(items, Gaussian()).believe(answers.values))
     np.testing.assert_allclose(mean, 3.0, atol=1e-3)
     assert np.sqrt(variance.max()) < 0.2

@@ -19,7 +19,8 @@ from palate.encoders.blocks import check_vectors, common_categories, fuse, indic
 from palate.errors import DataError, ModelFolderError, OptionError, UnknownItem
 from palate.posteriors.answers import Answers
 from palate.posteriors.block_prior import FusedPrior
-from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.fit import fit
+from palate.posteriors.sweeps import FitOptions
 from palate.store.model_folder.folder import load_folder, save_folder
 from tests.worlds import Words, data, world
 

@@ -10,9 +10,10 @@ from palate import Dataset, Learner
 from palate.model import choose_events
 from palate.model.choose_events import DIM, choose_weights, dimensions
 from palate.posteriors.answers import Answers
-from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.fit import fit
 from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Gaussian, Implicit
+from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 
 
@@ -30,7 +31,7 @@ def found_by(likelihood: Implicit, dim: int) -> float:
     same, answers = groups()
     options = FitOptions(dim=dim, sweeps=25)
     fitted = fit(answers, likelihood=likelihood, options=options, rng=np.random.default_rng(0))
-    taste = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), likelihood)
+    taste = Taste.build(Items.of_packed(fitted.factors, fitted.covariances, fitted.noise), likelihood)
     scores = taste.items.level + taste.believe(answers.values).score(taste.items.factors)
     best = np.argsort(-scores, axis=1)[:, :10]
     return float(np.take_along_axis(same, best, 1).mean())

@@ -9,9 +9,10 @@ from scipy.stats import multivariate_normal
 
 from palate.errors import DataError
 from palate.posteriors.block_prior import Design, FusedPrior
-from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.fit import fit
 from palate.posteriors.likelihood import Kind
 from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.sweeps import FitOptions
 from tests.posteriors.test_fit import ITEMS as RATED
 from tests.posteriors.test_fit import LIKELIHOODS, planted, small
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -12,15 +13,17 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import invgamma
 
 from palate.errors import DataError, OptionError
-from palate.posteriors import compiled
+from palate.posteriors import compiled, symmetric
 from palate.posteriors import fit as fitting
 from palate.posteriors.answers import Answers
-from palate.posteriors.fit import FitOptions, Fitted, fit
-from palate.posteriors.item_half import ItemBeliefs, rescaled
+from palate.posteriors.fit import Fitted, fit
+from palate.posteriors.item_half import Step
 from palate.posteriors.items import Items
 from palate.posteriors.likelihood import Kind, Likelihood
 from palate.posteriors.likelihoods import Gaussian, Implicit, Probit
-from palate.posteriors.statistics import augmented_moments, pack, second_moments, unpack
+from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.statistics import Turn, augmented_moments, pack, second_moments, unpack
+from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 from palate.posteriors.user_half import Users, user_half
 from tests.worlds import Words, world
@@ -71,7 +74,7 @@ def run(answers: Answers, kind: Kind = "gaussian", content: Array | None = None,
 
 def expected(fitted: Fitted, answers: Answers, kind: Kind = "gaussian") -> Array:
     """Posterior means of level + factors · taste of everybody, (U, I)."""
-    items = Items.build(fitted.factors, fitted.covariances, fitted.noise)
+    items = Items.of_packed(fitted.factors, fitted.covariances, fitted.noise)
     belief = Taste.build(items, LIKELIHOODS[kind]).believe(answers.values)
     return items.level + belief.score(items.factors)
 
@@ -105,28 +108,32 @@ def test_the_bound_never_falls_on_a_planted_world(kind: Kind, with_content: bool
 @pytest.mark.parametrize("kind", LIKELIHOODS)
 def test_a_change_of_coordinates_leaves_predictions_unchanged(kind: Kind) -> None:
     answers, likelihood, content = small(kind), LIKELIHOODS[kind], CONTENT["some"]
-    items = fitting._start(answers, likelihood, 4, content, np.random.default_rng(0), None)
-    users = Users.start(USERS, 4, Probit())  # with the moments of each user
-    total, users = user_half(answers, users, fitting._given(items, likelihood), likelihood, USERS)
+    state, common = fitting._start(answers, likelihood, 4, content, np.random.default_rng(0), None)
+    items, users = state.items, Users.start(USERS, 4, Probit())  # with the moments of each user
+    total, users = user_half(answers, users, fitting._given(items, common), likelihood, USERS)
     users = users if users.moments.any() else Users(pack(np.tile(np.eye(5), (USERS, 1, 1))), users.precision)
-    moved, sums, forward = rescaled(items, total)
+    turn = Turn.of(total.head)
+    step, forward = Step.of(common, turn), turn.forward
     there = users.transform(forward)
 
     def means(of: Array, whose: Users) -> Array:
         return whose.moments[:, :5] @ of.T
 
     back = np.linalg.inv(forward)
-    factors, covariances = items.factors @ back, back.T @ items.covariances @ back
+    factors, covariances = items.factors @ back, back.T @ unpack(items.covariances) @ back
     np.testing.assert_allclose(means(factors, there), means(items.factors, users), atol=1e-10)
     np.testing.assert_allclose(
-        means(moved.prior.predict(content), there), means(items.prior.predict(content), users), atol=1e-10
+        means(step.common.prior.predict(content), there), means(common.prior.predict(content), users), atol=1e-10
     )
     # tastes now have mean 0 and second moment 1 over the users
-    np.testing.assert_allclose(sums.gram / sums.users, np.eye(5), atol=1e-10)
+    np.testing.assert_allclose(turn.gram / USERS, np.eye(5), atol=1e-10)
     # the expected squares of every item, which is all its half looks at, are the same
     squares = [
-        np.einsum("iab,iab->i", second_moments(*of), unpack(t.moment))
-        for of, t in (((items.factors, items.covariances), total), ((factors, covariances), sums))
+        np.einsum("iab,iab->i", second_moments(*of), unpack(moment))
+        for of, moment in (
+            ((items.factors, unpack(items.covariances)), total.items.moment),
+            ((factors, covariances), symmetric.turned(total.items.moment, forward)),
+        )
     ]
     np.testing.assert_allclose(squares[1], squares[0], rtol=1e-9)
 
@@ -213,7 +220,7 @@ def test_content_that_predicts_factors_lowers_the_error_on_unrated_items() -> No
         ("noise", np.random.default_rng(1).normal(size=(120, 48))),
     ):
         fitted = run(seen, content=encoding[shown])
-        tastes = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), Gaussian()).believe(
+        tastes = Taste.build(Items.of_packed(fitted.factors, fitted.covariances, fitted.noise), Gaussian()).believe(
             seen.values
         )
         prior = fitted.prior.predict(encoding[hidden])
@@ -228,7 +235,7 @@ def test_intervals_of_unrated_items_hold_what_they_promise() -> None:
     shown = np.setdiff1d(np.arange(120), hidden)
     seen = Answers(answers.values[:, shown])
     fitted = run(seen, content=content[shown])
-    known = Items.build(fitted.factors, fitted.covariances, fitted.noise)
+    known = Items.of_packed(fitted.factors, fitted.covariances, fitted.noise)
     tastes = Taste.build(known, Gaussian()).believe(seen.values)
     covariances = fitted.prior.covariances(content[hidden])
     means = fitted.prior.predict(content[hidden])
@@ -242,9 +249,17 @@ def test_intervals_of_unrated_items_hold_what_they_promise() -> None:
 # ---- a slow reference of one sweep ----------------------------------------------------------------------------------
 
 
+class Beliefs(NamedTuple):
+    factors: Array
+    covariances: Array
+    noise: Array
+    prior: LinearPrior
+    spread: float
+
+
 def reference_sweep(
-    answers: Answers, items: ItemBeliefs, noise_of: Array, likelihood: Likelihood
-) -> tuple[ItemBeliefs, Array, float]:
+    answers: Answers, items: Beliefs, noise_of: Array, likelihood: Likelihood
+) -> tuple[Beliefs, Array, float]:
     """One sweep on dense matrices with loops, equation by equation (no content), and its bound from the definition.
 
     Args:
@@ -325,7 +340,7 @@ def reference_sweep(
         quadratic = np.trace(np.linalg.solve(lam, c + np.outer(f - mu, f - mu)))
         bound -= 0.5 * (quadratic - dim - 1 + np.linalg.slogdet(lam)[1] - np.linalg.slogdet(c)[1])
     prior = replace(items.prior, mean=mu, covariance=lam)
-    return ItemBeliefs(factors, spreads, noise, prior, spread), noise_of, bound
+    return Beliefs(factors, spreads, noise, prior, spread), noise_of, bound
 
 
 @pytest.mark.parametrize("kind", ["gaussian", "implicit"])
@@ -333,7 +348,9 @@ def test_two_sweeps_agree_with_the_slow_reference(kind: Kind) -> None:
     answers, likelihood = small(kind), LIKELIHOODS[kind]
     unit = fitting.Unit.of(answers.values.data) if kind == "gaussian" else fitting.Unit(0.0, 1.0)
     within = unit.taken_off(answers)
-    items = fitting._start(within, likelihood, 3, np.zeros((ITEMS, 0)), np.random.default_rng(0), None)
+    state, common = fitting._start(within, likelihood, 3, np.zeros((ITEMS, 0)), np.random.default_rng(0), None)
+    of = state.items
+    items = Beliefs(of.factors, unpack(of.covariances), of.noise, common.prior, common.spread)
     bounds, noise_of = [], np.ones(USERS)
     for _ in range(2):
         items, noise_of, bound = reference_sweep(within, items, noise_of, likelihood)
@@ -348,7 +365,7 @@ def test_two_sweeps_agree_with_the_slow_reference(kind: Kind) -> None:
     products = unit.size**2 * items.factors[:, 1:] @ items.factors[:, 1:].T
     np.testing.assert_allclose(fitted.factors[:, 1:] @ fitted.factors[:, 1:].T, products, atol=1e-6)
     for place in (np.s_[:, 0, 0], np.s_[:, 1:, 1:]):
-        found, slow = fitted.covariances[place], unit.size**2 * items.covariances[place]
+        found, slow = unpack(fitted.covariances)[place], unit.size**2 * items.covariances[place]
         np.testing.assert_allclose(
             np.linalg.norm(found.reshape(ITEMS, -1), axis=1), np.linalg.norm(slow.reshape(ITEMS, -1), axis=1), rtol=1e-5
         )
@@ -429,7 +446,7 @@ def test_users_who_are_alike_get_one_noise() -> None:
 
 def test_factors_come_uncorrelated_and_largest_first() -> None:
     fitted = run(planted()[0])
-    second = fitted.factors[:, 1:].T @ fitted.factors[:, 1:] + fitted.covariances[:, 1:, 1:].sum(0)
+    second = fitted.factors[:, 1:].T @ fitted.factors[:, 1:] + unpack(fitted.covariances.sum(0))[1:, 1:]
     np.testing.assert_allclose(second, np.diag(np.diag(second)), atol=1e-8 * second.max())
     assert (np.diff(np.diag(second)) <= 0).all()
 

@@ -11,11 +11,13 @@ import scipy.sparse as sparse
 from palate.errors import OptionError
 from palate.posteriors import likelihoods
 from palate.posteriors.answers import Answers
-from palate.posteriors.fit import FitOptions, Fitted, fit
-from palate.posteriors.item_half import ItemBeliefs, item_half, scattered
+from palate.posteriors.fit import Fitted, fit
+from palate.posteriors.item_half import Common, ItemBlock, Step, items_half
 from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Implicit
-from palate.posteriors.statistics import unpack
+from palate.posteriors.linear_prior import LinearPrior
+from palate.posteriors.statistics import Turn, pack, unpack
+from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 from palate.posteriors.user_half import Given, Users, user_half
 
@@ -39,23 +41,29 @@ def fitted(likelihood: Implicit, **options: float) -> Fitted:
 
 def test_every_event_and_every_weak_zero_has_a_taste_of_its_own_around_the_persons() -> None:
     answers, rng = events(), np.random.default_rng(1)
-    factors, covariances = rng.normal(size=(ITEMS, 4)), np.tile(0.1 * np.eye(4), (ITEMS, 1, 1))
+    factors, covariances = rng.normal(size=(ITEMS, 4)), np.tile(pack(0.1 * np.eye(4)), (ITEMS, 1))
     given = Given.build(factors, covariances, np.ones(ITEMS), SCATTERED, 20.0)
     total, _ = user_half(answers, Users.start(USERS, 3, SCATTERED), given, SCATTERED, USERS)
-    found, met = scattered(total, SCATTERED), np.bincount(answers.values.indices, minlength=ITEMS)
+    prior, met = LinearPrior.start(np.zeros(4), np.eye(4), np.zeros((ITEMS, 0))), np.diff(answers.values.tocsc().indptr)
+    plain, found = (Step.of(Common(prior, one), Turn.none(total.head)) for one in (PLAIN, SCATTERED))
     own = 2.0 * np.diag([0.0, 1.0, 1.0, 1.0])  # what is not known of z, and φ in every direction
-    np.testing.assert_allclose(unpack(found.moment), unpack(total.moment) + 15.0 * met[:, None, None] * own)
-    np.testing.assert_allclose(found.gram, total.gram + USERS * own)
-    assert found.cross is total.cross and found.information == total.information
-    assert scattered(total, PLAIN) is total
+    np.testing.assert_allclose(
+        unpack(found.moment(total.items)), unpack(total.items.moment) + 15.0 * met[:, None, None] * own
+    )
+    np.testing.assert_allclose(found.unseen, 5.0 * (unpack(total.head.gram) + USERS * own))
+    assert np.array_equal(found.cross(total.items), total.items.cross)
+    assert plain.moment(total.items) is total.items.moment
 
 
 def test_the_more_often_an_item_is_met_the_more_its_factors_are_held_back() -> None:
     answers, found = events(), fitted(PLAIN)
     given = Given.build(found.factors, found.covariances, found.noise, PLAIN, 20.0)
     total, _ = user_half(answers, Users.start(USERS, 3, PLAIN), given, PLAIN, USERS)
-    before = ItemBeliefs(found.factors, found.covariances, found.noise, found.prior, 20.0)
-    plain, held = (item_half(before, scattered(total, one), one, np.zeros((ITEMS, 0)))[0] for one in (PLAIN, SCATTERED))
+    before, turn = ItemBlock(found.factors, found.covariances, found.noise), Turn.none(total.head)
+    plain, held = (
+        items_half(before, total.items, np.zeros((ITEMS, 0)), Step.of(Common(found.prior, one), turn))[0]
+        for one in (PLAIN, SCATTERED)
+    )
     left = (held.factors[:, 1:] ** 2).sum(1) / (plain.factors[:, 1:] ** 2).sum(1)
     met = np.bincount(answers.values.indices, minlength=ITEMS)
     assert left.max() < 1.0 and np.corrcoef(left, met)[0, 1] < -0.6
@@ -69,7 +77,7 @@ def test_sweeps_settle() -> None:
 
 def test_one_event_after_the_other_gives_the_belief_of_all() -> None:
     found = fitted(SCATTERED)
-    of = Taste.build(Items.build(found.factors, found.covariances, found.noise), SCATTERED)
+    of = Taste.build(Items.of_packed(found.factors, found.covariances, found.noise), SCATTERED)
     values = np.array([1.0, 0.4, -1.0, 1.0])
     whole = of.believe(sparse.csr_matrix((values, [3, 8, 11, 20], [0, 4]), shape=(1, ITEMS))).of(0)
     one = of.prior()

@@ -18,9 +18,10 @@ from palate.model.choose import Told, choose_likelihood, told
 from palate.posteriors import likelihoods, ordered
 from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
-from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.fit import fit
 from palate.posteriors.items import Items
 from palate.posteriors.likelihoods import Gaussian, Ordered, Probit
+from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 from tests.worlds import data
 
@@ -104,7 +105,7 @@ def test_the_fit_finds_the_steps_and_tells_more_than_with_even_ones() -> None:
     errors = {}
     for likelihood in (Ordered(), Gaussian()):
         fitted = fit(answers, likelihood=likelihood, options=FitOptions(dim=6), rng=np.random.default_rng(0))
-        taste = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), fitted.likelihood)
+        taste = Taste.build(Items.of_packed(fitted.factors, fitted.covariances, fitted.noise), fitted.likelihood)
         mean, variance = taste.items.predict(taste.believe(answers.values, of_users=fitted.user_noise))
         expected = fitted.likelihood.on_scale(1.0, 5.0).expected(mean, variance, taste.items.noise)
         errors[likelihood.kind] = np.sqrt(np.mean((expected - truth) ** 2))

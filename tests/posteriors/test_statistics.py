@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from palate.posteriors.answers import Answers
 from palate.posteriors.likelihood import Kind
 from palate.posteriors.likelihoods import Gaussian, Implicit, Probit
-from palate.posteriors.statistics import Statistics, augmented_moments, pack, second_moments, unpack
+from palate.posteriors.statistics import Statistics, Turn, augmented_moments, pack, second_moments, unpack
 from palate.posteriors.user_half import Given, Users, chunk_statistics
 
 USERS, ITEMS, DIM = 12, 7, 3
@@ -61,11 +62,13 @@ def sums(kind: Kind, users: slice, *, weighted: bool = False) -> Statistics:
     return chunk_statistics(answers, before.of(users), given, likelihood)[0]
 
 
+def numbers(of: Statistics) -> dict[str, Any]:
+    return {field.name: getattr(part, field.name) for part in (of.head, of.items) for field in fields(part)}
+
+
 def assert_same(one: Statistics, other: Statistics) -> None:
-    for field in fields(Statistics):
-        np.testing.assert_allclose(
-            getattr(one, field.name), getattr(other, field.name), rtol=1e-10, atol=1e-10, err_msg=field.name
-        )
+    for name, number in numbers(one).items():
+        np.testing.assert_allclose(number, numbers(other)[name], rtol=1e-10, atol=1e-10, err_msg=name)
 
 
 @pytest.mark.parametrize("kind", LIKELIHOODS)
@@ -79,13 +82,13 @@ def test_the_sums_of_two_groups_add_to_those_of_all(kind: Kind, weighted: bool, 
 def test_nobody_adds_nothing() -> None:
     whole = sums("gaussian", slice(0, USERS))
     assert_same(Statistics.zero(ITEMS, DIM) + whole, whole)
-    assert whole.users == USERS
+    assert whole.head.users == USERS
 
 
 def test_no_two_sums_share_their_numbers() -> None:
     zero = Statistics.zero(ITEMS, DIM)
-    arrays = [value for value in (getattr(zero, field.name) for field in fields(zero)) if isinstance(value, np.ndarray)]
-    assert len(arrays) == 7
+    arrays = [value for value in numbers(zero).values() if isinstance(value, np.ndarray)]
+    assert len(arrays) == 5
     for one, other in combinations(arrays, 2):
         assert not np.shares_memory(one, other)
 
@@ -96,10 +99,11 @@ def test_sums_of_one_user_by_hand() -> None:
     moment = second_moments(np.array([[b, w]]), np.zeros((1, 2, 2))) / noise
     given = Given(np.array([[b, w]]), np.array([1.0 / noise]), pack(moment), np.zeros((2, 2)), 1e4)
     one = Answers.build(np.array([0]), np.array([0]), np.array([y]), (1, 1))
-    found, users = chunk_statistics(one, Users(np.zeros((1, 0)), np.ones(1)), given, Gaussian())
+    sums, users = chunk_statistics(one, Users(np.zeros((1, 0)), np.ones(1)), given, Gaussian())
     variance = 1.0 / (1.0 + w * w / noise)
     expected = variance * w * (y - b) / noise
-    assert found.centre[0] == pytest.approx(expected)
+    head, found = sums.head, sums.items
+    assert unpack(head.gram)[0, 1] == pytest.approx(expected)
     # by how much the user's answers are noisier than others', from one answer against 10,000
     left = ((y - b - w * expected) ** 2 + w * w * variance) / noise
     assert users.precision[0] == pytest.approx((1e4 + 1.0) / (1e4 + left))
@@ -107,4 +111,6 @@ def test_sums_of_one_user_by_hand() -> None:
     assert found.cross[0].tolist() == pytest.approx([weight * y, weight * y * expected])
     assert unpack(found.moment)[0, 1, 1] == pytest.approx(weight * (variance + expected**2))
     assert found.squares[0] == pytest.approx(weight * y * y)
-    assert found.information == pytest.approx(0.5 * (variance + expected**2 - 1.0 - np.log(variance)))
+    assert head.log_determinants == pytest.approx(np.log(variance))
+    information = 0.5 * (variance + expected**2 - 1.0 - np.log(variance))
+    assert Turn.none(head).information == pytest.approx(information)

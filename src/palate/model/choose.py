@@ -13,10 +13,11 @@ from palate.datasets.tables import Dataset
 from palate.entities import RATING
 from palate.posteriors import likelihoods
 from palate.posteriors.answers import Answers
-from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.fit import fit
 from palate.posteriors.items import Items
 from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.likelihoods import Gaussian, Implicit, Ordered, Probit
+from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 
@@ -82,7 +83,7 @@ def told(coded: Coded, likelihood: Likelihood, most: int) -> Told:
     answers = Answers.build(users[~held], items[~held], values[~held], shape)
     rated = np.unique(answers.values.indices)
     fitted = fit(answers.of_items(rated), likelihood=likelihood, options=_OPTIONS, rng=rng)
-    taste = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), fitted.likelihood)
+    taste = Taste.build(Items.of_packed(fitted.factors, fitted.covariances, fitted.noise), fitted.likelihood)
     belief = taste.believe(answers.of_items(rated).values, of_users=fitted.user_noise)
     test = held & seen
     rows, columns = users[test], np.searchsorted(rated, items[test])

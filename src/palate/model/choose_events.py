@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from palate.arrays import Array
 from palate.posteriors.answers import Answers
-from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.fit import fit
 from palate.posteriors.items import Items
 from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.likelihoods import Implicit
+from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 from palate.ranking.histories import list_ndcg
@@ -147,7 +148,7 @@ class _HeldOut:
         observed = Answers(self.left.matrix(values), weights)
         met = np.unique(self.left.values.indices)
         fitted = fit(observed.of_items(met), likelihood=likelihood, options=_OPTIONS, rng=np.random.default_rng(seed))
-        taste = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise, "diagonal"), likelihood)
+        taste = Taste.build(Items.of_packed(fitted.factors, fitted.covariances, fitted.noise, "diagonal"), likelihood)
         wanted = np.flatnonzero(np.diff(self.out.indptr) > 0)
         found = []
         for first in range(0, len(wanted), _ROWS):

@@ -15,10 +15,11 @@ from palate.datasets.coding import Coded
 from palate.model.choose import drawn_users
 from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
-from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.fit import fit
 from palate.posteriors.forgetting import Forgetting
 from palate.posteriors.items import Items
 from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 
@@ -81,7 +82,7 @@ def _chosen(
     told = Answers.build(users[~held], items[~held], values[~held], shape)
     rated = np.unique(told.values.indices)
     fitted = fit(told.of_items(rated), likelihood=likelihood, options=_OPTIONS, rng=rng)
-    taste = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), fitted.likelihood)
+    taste = Taste.build(Items.of_packed(fitted.factors, fitted.covariances, fitted.noise), fitted.likelihood)
     until = np.full(shape[0], np.inf)
     np.minimum.at(until, users[held], times[held])  # the first that is held back
     ages = np.maximum(until[users[~held]] - times[~held], 0.0)

@@ -50,11 +50,13 @@ from palate.model.slates import learn_none_logit
 from palate.model.strengths import learn_strengths
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.answers import Answers
-from palate.posteriors.fit import FitOptions, Fitted, fit
+from palate.posteriors.fit import Fitted, fit
 from palate.posteriors.items import Items, Spread
 from palate.posteriors.likelihood import Kind, Likelihood
 from palate.posteriors.likelihoods import Implicit
 from palate.posteriors.prior import Prior
+from palate.posteriors.statistics import pack
+from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 from palate.ranking.fit_list import fit_list
@@ -64,6 +66,7 @@ from palate.vocabulary import Vocabulary
 MOST_DIM = 1024
 LIKELIHOODS = ("auto", *get_args(Kind))
 MEMORY_BYTES = 1 << 30  # for the covariances of the items; beyond it their diagonal is kept, then one number an item
+_AT_ONCE = 4_096  # items nobody rated whose covariances are made together
 _log = logging.getLogger(__name__)
 
 
@@ -291,13 +294,17 @@ def items_of(fitted: Fitted, rated: NDArray[np.intp], encodings: Array) -> Items
     means, covariances, noise = fitted.factors, fitted.covariances, fitted.noise
     n_items, size = len(encodings), means.shape[1]
     if len(rated) < n_items:
-        means, covariances = promised(fitted.prior, encodings, lambda: encodings[rated])
+        others = np.setdiff1d(np.arange(n_items), rated)
+        means, covariances = np.empty((n_items, size)), np.empty((n_items, covariances.shape[1]))
         means[rated], covariances[rated] = fitted.factors, fitted.covariances
+        for some in np.split(others, range(_AT_ONCE, len(others), _AT_ONCE)):
+            means[some], spread = promised(fitted.prior, encodings[some], lambda: encodings[rated])
+            covariances[some] = pack(spread)
         noise = np.full(n_items, float(np.median(fitted.noise)))
         noise[rated] = fitted.noise
     form = Spread.form_within(n_items, size, MEMORY_BYTES)
     _log.info("keeping the %s covariances of %d items with %d dimensions", form, n_items, size)
-    return Items.build(means, covariances, noise, form)
+    return Items.of_packed(means, covariances, noise, form)
 
 
 def _met(answers: sparse.csr_matrix, shown: Dataset, coded: Coded) -> sparse.csr_matrix:

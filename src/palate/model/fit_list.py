@@ -11,9 +11,11 @@ from palate.datasets.coding import Coded
 from palate.encoders.histories.events import Events
 from palate.model.scale import Scale
 from palate.posteriors.answers import Answers
-from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.fit import fit
 from palate.posteriors.items import Items
 from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.statistics import pack
+from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 from palate.ranking.cases import Offset
 from palate.ranking.fit_list import Likes
@@ -72,10 +74,10 @@ def _taste(counted: Met, likelihood: Likelihood, seed: int) -> Taste | None:
         rng=np.random.default_rng(seed),
     )
     factors = np.tile(found.factors.mean(0), (counted.n_items, 1))
-    covariances = np.tile(np.cov(found.factors.T, ddof=0) + found.covariances.mean(0), (counted.n_items, 1, 1))
+    covariances = np.tile(pack(np.cov(found.factors.T, ddof=0)) + found.covariances.mean(0), (counted.n_items, 1))
     noise = np.full(counted.n_items, float(np.median(found.noise)))
     factors[rated], covariances[rated], noise[rated] = found.factors, found.covariances, found.noise
-    return Taste.build(Items.build(factors, covariances, noise), found.likelihood)
+    return Taste.build(Items.of_packed(factors, covariances, noise), found.likelihood)
 
 
 def _log_like(taste: Taste | None, histories: Histories, scale: Scale) -> NDArray[np.float32]:

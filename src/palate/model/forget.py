@@ -25,8 +25,10 @@ from palate.model.model import Model
 from palate.posteriors.answers import Answers
 from palate.posteriors.attribute_coding import Category
 from palate.posteriors.attributes import Attributes
-from palate.posteriors.fit import refined, start_of
+from palate.posteriors.fit import refined
 from palate.posteriors.forgetting import Forgetting
+from palate.posteriors.item_half import ItemBlock
+from palate.posteriors.statistics import pack
 from palate.posteriors.taste import Taste
 from palate.ranking.histories import Histories
 
@@ -55,13 +57,14 @@ def forget(model: Model, users: Collection[str], *, sweeps: int = SWEEPS) -> Mod
     likelihood, items = model.taste.likelihood, model.taste.items
     encodings = model.catalogue.encodings()
     factors = np.concatenate([items.level[rated, None], items.factors[rated]], 1)
-    start = start_of(factors, items.spread.take(rated).covariances(items.dim + 1), items.noise[rated], model.prior)
+    covariances = pack(items.spread.take(rated).covariances(items.dim + 1))
     found = refined(
         observed(heard, likelihood).of_items(rated),
-        start,
+        ItemBlock(factors, covariances, items.noise[rated]),
+        model.prior,
         likelihood=likelihood,
         content=encodings[rated],
-        sweeps=sweeps,
+        times=sweeps,
     )
     if not likelihood.events_only:
         counts = np.bincount(heard.values.indices, minlength=len(encodings))[rated].astype(np.float64)

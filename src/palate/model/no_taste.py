@@ -7,8 +7,9 @@ import numpy as np
 from palate.datasets.tables import Dataset
 from palate.model.model import Model
 from palate.posteriors.answers import Answers
-from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.fit import fit
 from palate.posteriors.likelihoods import Gaussian
+from palate.posteriors.sweeps import FitOptions
 
 _DIM, _SWEEPS = 2, 20
 _FEWEST, _MOST = 1_000, 200_000  # answers: of fewer nothing is said, of more users are drawn

@@ -22,9 +22,10 @@ from scipy.special import expit, logsumexp
 from palate.arrays import Array, Mask
 from palate.datasets.coding import Coded
 from palate.posteriors.answers import Answers
-from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.fit import fit
 from palate.posteriors.items import Items
 from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 from palate.vocabulary import Vocabulary
@@ -125,7 +126,7 @@ class _HeldOut:
         values, weights = likelihood.observed(left.values.data)
         rng = derive_rng(seed, "strengths", "fit")
         found = fit(Answers(left.matrix(values), weights), likelihood=likelihood, options=_OPTIONS, rng=rng)
-        taste = Taste.build(Items.build(found.factors, found.covariances, found.noise), likelihood)
+        taste = Taste.build(Items.of_packed(found.factors, found.covariances, found.noise), likelihood)
         return taste.items.level + taste.believe(left.values).mean @ taste.items.factors.T
 
 

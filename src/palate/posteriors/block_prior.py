@@ -24,6 +24,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from palate.arrays import Array
+from palate.posteriors.prior import PriorSums, left_over
 from palate.posteriors.ridge import Design, Places
 
 _MOST_LEVERAGE = 0.9  # of an item: of one that stands alone nothing is left, however it is divided
@@ -151,15 +152,16 @@ class FusedPrior:
         return self._design.nearest(self.strengths)
 
     def refit(self, factors: Array, covariances: Array, content: Array, floor: float) -> tuple[FusedPrior, float]:
-        """The prior that makes the bound large, and never smaller than before (:meth:`Prior.refit`)."""
-        centred = self.centred(content)
-        deviation = factors - factors.mean(0)
-        choice = self._best_choice(centred, deviation)
-        left = deviation - centred @ choice.coefficients
-        covariance = (covariances + left.T @ left + choice.doubt) / len(factors)
+        """:meth:`refit_sums` from the items' posterior means, (I, A), and the sum of their covariances, (A, A)."""
+        return self.refit_sums(PriorSums.of(self.mean, factors, covariances, self.centred(content)), floor)
+
+    def refit_sums(self, sums: PriorSums, floor: float) -> tuple[FusedPrior, float]:
+        """The prior that makes the bound large, and never smaller than before (:meth:`Prior.refit_sums`)."""
+        choice, left = self._best_choice(sums)
+        covariance = (sums.covariances + left + choice.doubt) / sums.items
         prior = replace(
             self,
-            mean=factors.mean(0),
+            mean=sums.mean,
             covariance=covariance + floor * np.eye(len(covariance)),
             coefficients=choice.coefficients,
             back=choice.back,
@@ -167,23 +169,24 @@ class FusedPrior:
         )
         return prior, choice.divergence
 
-    def _best_choice(self, centred: Array, deviation: Array) -> _Choice:
-        """Of new coefficients in two sets of directions, and those of before: so the bound cannot fall."""
-        projected = centred.T @ deviation
-        precision = np.linalg.inv(self.covariance)
-        places = self._places()
+    def _best_choice(self, sums: PriorSums) -> tuple[_Choice, Array]:
+        """Of new coefficients in two sets of directions, and those of before: so the bound cannot fall.
 
-        def bound(choice: _Choice) -> float:
-            left = deviation - centred @ choice.coefficients
-            return -0.5 * float((precision * (left.T @ left + choice.doubt)).sum()) - choice.divergence
-
-        back = self._directions()
+        And what it leaves of the items' deviations from their mean, (A, A).
+        """
+        precision, places, back = np.linalg.inv(self.covariance), self._places(), self._directions()
         choices = [
             self._kept(places),
-            self._chosen(projected, back, self._signals(back)),
-            self._chosen(projected, _own(self.covariance), None),
+            self._chosen(sums.cross, back, self._signals(back)),
+            self._chosen(sums.cross, _own(self.covariance), None),
         ]
-        return max(choices, key=bound)
+        left = [left_over(sums.deviations, sums.cross, self.gram, choice.coefficients) for choice in choices]
+
+        def bound(which: int) -> float:
+            return -0.5 * float((precision * (left[which] + choices[which].doubt)).sum()) - choices[which].divergence
+
+        best = max(range(len(choices)), key=bound)
+        return choices[best], left[best]
 
     def _directions(self) -> Array:
         """Where Λ is the identity and the signal of all blocks together diagonal, back from there, (A, A)."""

@@ -19,7 +19,7 @@ from palate.arrays import Array
 from palate.machine import on_threads
 from palate.posteriors.answers import Answers, ByItem
 from palate.posteriors.likelihood import Likelihood
-from palate.posteriors.statistics import Statistics, pack, unpack
+from palate.posteriors.statistics import Block, Head, Statistics, pack
 from palate.posteriors.symmetric import shares, sound
 from palate.posteriors.user_half import Given, Users, own_noise
 from palate.posteriors.user_half import user_half as numpy_half
@@ -72,39 +72,6 @@ class Beliefs:
     targets: Array
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """Sums over users in which no item has a part, named as in :class:`~palate.posteriors.statistics.Statistics`.
-
-    Attributes:
-        gram: Packed, (P,).
-        log_determinants: Of the users' covariances, summed.
-    """
-
-    gram: Array
-    log_determinants: float
-    latent: float
-    doubt: float
-
-    def __add__(self, other: Head) -> Head:
-        return Head(
-            self.gram + other.gram,
-            self.log_determinants + other.log_determinants,
-            self.latent + other.latent,
-            self.doubt + other.doubt,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Sums:
-    """Sums over answers, an item each, named as in :class:`~palate.posteriors.statistics.Statistics`."""
-
-    answers: Array
-    moment: Array
-    cross: Array
-    squares: Array
-
-
 def halves(answers: Answers, dim: int) -> Callable[[Users, Given, Likelihood], tuple[Statistics, Users]]:
     """The users' half of each sweep over these answers: compiled where they are many."""
     row = 4 * (dim + 1) * (dim + 2)  # bytes
@@ -116,17 +83,16 @@ def halves(answers: Answers, dim: int) -> Callable[[Users, Given, Likelihood], t
 
 def user_half(chunks: list[Chunk], users: Users, given: Given, likelihood: Likelihood) -> tuple[Statistics, Users]:
     """Every user's belief given the items, as one sum, and what is kept of them all."""
-    zero = Statistics.zero(len(given.factors), given.factors.shape[1] - 1)
-    sums, heads = Sums(zero.answers, zero.moment, zero.cross, zero.squares), []
+    sums, heads = Block.zero(len(given.factors), given.factors.shape[1] - 1), []
     kept = Users(np.empty_like(users.moments), np.empty_like(users.precision))
     for chunk in chunks:
         beliefs, head = believe(chunk, users.of(chunk.rows), given, likelihood)
-        sums = block_sums(chunk, beliefs, likelihood, sums)
+        add_answers(sums, chunk.by_item, chunk.item_parts, chunk.answers.weights, beliefs, likelihood)
         kept.precision[chunk.rows] = beliefs.precision
         if not likelihood.is_linear:
             kept.moments[chunk.rows] = beliefs.moments
         heads.append(head)
-    return _statistics(sums, reduce(add, heads), len(kept.precision)), kept
+    return Statistics(reduce(add, heads), sums), kept
 
 
 def believe(chunk: Chunk, users: Users, given: Given, likelihood: Likelihood) -> tuple[Beliefs, Head]:
@@ -199,6 +165,7 @@ def _part(
         found.precision[some], latent, doubt = own_noise(squares[some], counts, given.spread)
     found.weights[mine] *= found.precision[some][rows]
     return Head(
+        last - first,
         found.moments[some].sum(0),
         float(sound(log_determinants[some]).sum()),
         latent + float((of_answer * entries.bound).sum()),
@@ -206,11 +173,17 @@ def _part(
     )
 
 
-def block_sums(chunk: Chunk, beliefs: Beliefs, likelihood: Likelihood, before: Sums) -> Sums:
-    """The items' sums over a chunk's answers, added to those ``before``, whose arrays they take over."""
-    from palate.posteriors import sweep_kernels
+def add_answers(
+    sums: Block, by_item: ByItem, parts: list[int], weights: Array | None, beliefs: Beliefs, likelihood: Likelihood
+) -> None:
+    """Adds answers to the sums of their items.
 
-    by_item = chunk.by_item
+    Args:
+        by_item: The answers, their items numbered as in ``sums``.
+        parts: Bounds of the parts of items, as places in ``by_item.columns``.
+        weights: Of the answers, as so much of one, in the order of ``beliefs.weights``; None for all one.
+    """
+    from palate.posteriors import sweep_kernels
 
     def part(first: int, last: int) -> None:
         sweep_kernels.item_sums(
@@ -222,33 +195,15 @@ def block_sums(chunk: Chunk, beliefs: Beliefs, likelihood: Likelihood, before: S
             likelihood.background,
             first,
             last,
-            before.moment,
-            before.cross,
-            before.squares,
+            sums.moment,
+            sums.cross,
+            sums.squares,
         )
         columns, start = by_item.columns[first:last], by_item.start[first : last + 1]
-        if chunk.answers.weights is None:
-            before.answers[columns] += np.diff(start)
+        if weights is None:
+            sums.answers[columns] += np.diff(start)
         elif len(columns):
-            weights = chunk.answers.weights[by_item.order[start[0] : start[-1]]]
-            before.answers[columns] += np.add.reduceat(weights, start[:-1] - start[0])
+            counted = weights[by_item.order[start[0] : start[-1]]]
+            sums.answers[columns] += np.add.reduceat(counted, start[:-1] - start[0])
 
-    on_threads(part, chunk.item_parts[:-1], chunk.item_parts[1:])
-    return before
-
-
-def _statistics(sums: Sums, head: Head, users: int) -> Statistics:
-    gram = unpack(head.gram)
-    return Statistics(
-        users=users,
-        answers=sums.answers,
-        moment=sums.moment,
-        cross=sums.cross,
-        squares=sums.squares,
-        gram=gram,
-        residual=gram[1:, 1:],
-        centre=gram[0, 1:],
-        information=float(0.5 * (np.trace(gram[1:, 1:]) - users * (len(gram) - 1) - head.log_determinants)),
-        latent=head.latent,
-        doubt=head.doubt,
-    )
+    on_threads(part, parts[:-1], parts[1:])

@@ -1,10 +1,6 @@
-"""The batch fit: variational Bayes by coordinate ascent (model.md, section 2).
+"""The batch fit in one process: variational Bayes by coordinate ascent (model.md, section 2).
 
-Each sweep is a map over chunks of users to :class:`Statistics`, a sum, and one update of all items; memory is linear in
-the answers plus ``(I + chunk) P``. The evidence lower bound never falls: each step, the change of coordinates included,
-maximises it in what it touches. That is why Λ is a full matrix here. Rescaling tastes so that ``E[z zᵀ] = I`` turns a
-diagonal prior of the factors into a full one, and forcing it back to a diagonal would lose bound; a rotation at the end
-makes the factor part of ``E[w wᵀ]`` diagonal, which is where relevance is read off.
+Its sweeps are those of :mod:`palate.posteriors.sweeps`; memory is linear in the answers plus ``(I + chunk) P``.
 
 Factor analysis by variational Bayes: Bishop, *Variational principal components*, ICANN 1999; parameter expansion: Liu,
 Rubin, Wu, Biometrika 85(4), 1998; Qi, Jaakkola, NIPS 2006.
@@ -14,51 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
-import scipy.sparse as sparse
 
 from palate.arrays import Array
-from palate.errors import DataError, OptionError
+from palate.errors import DataError
 from palate.machine import blas_threads
 from palate.posteriors.answers import Answers
 from palate.posteriors.block_prior import FusedPrior
-from palate.posteriors.collapsed_prior import settle
+from palate.posteriors.collapsed_prior import OneBlock, Told
 from palate.posteriors.compiled import halves
-from palate.posteriors.item_half import FLOOR, ItemBeliefs, item_half, rescaled, scattered
-from palate.posteriors.likelihood import Likelihood, Predicted
+from palate.posteriors.item_half import Common, ItemBlock, ItemSums, Step, items_half
+from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.linear_prior import LinearPrior
 from palate.posteriors.prior import Prior
-from palate.posteriors.statistics import Statistics, blocks, unpack
+from palate.posteriors.statistics import Block, Head, pack
+from palate.posteriors.sweeps import FitOptions, Progress, reduced, settled, sweep, sweeps, told
 from palate.posteriors.user_half import Given, Users, predictions
 
 _LARGEST_ANSWER = 1e152  # the squares of larger ones overflow
 _LARGEST_ENCODING = 1e100  # the sums of squares of larger ones overflow
 _ASKED = 50_000  # answers, about, from which what a likelihood learns is learnt
-_SPREAD = 20.0  # n₀ of the users' noise at the start
-_DROP_EVERY, _GONE = 5, 0.05  # sweeps after which dimensions go that carry less than this share of the same
 _EXTRA, _ITERATIONS = 8, 6  # of the subspace that holds the principal directions
-
-
-@dataclass(frozen=True, slots=True)
-class FitOptions:
-    """Settings of the batch fit.
-
-    Attributes:
-        dim: Taste dimensions at the start; those the data does not support are dropped at the end.
-        sweeps: At most this many.
-        tolerance: Stop when a sweep raises the bound by less than this share of its size, for answers of variance 1.
-        prune: Drop dimensions that carry less than this share of what noise would show as a dimension.
-    """
-
-    dim: int = 16
-    sweeps: int = 60
-    tolerance: float = 3e-5
-    prune: float = 0.3
-
-    def __post_init__(self) -> None:
-        if self.dim < 1 or self.sweeps < 1:
-            raise OptionError(f"dim {self.dim} and sweeps {self.sweeps} must be at least 1.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +41,7 @@ class Fitted:
 
     Attributes:
         factors: Level and factors of the items, posterior means, (I, A).
-        covariances: Their posterior covariances, (I, A, A).
+        covariances: Their posterior covariances, packed, (I, P).
         noise: σ² of an answer to each item given level, taste and factors, (I,); 1 for probit and implicit.
         prior: The prior of items.
         bounds: Evidence lower bound after each sweep, in nats, of answers with mean 0 and variance 1.
@@ -117,39 +91,22 @@ def fit(
     likelihood = likelihood.learnt_from(answers.values.data)
     unit = Unit.of(answers.values.data) if likelihood.learns_scale else Unit(0.0, 1.0)
     answers = unit.taken_off(answers)
-    items = _start(answers, likelihood, options.dim, content, rng, sizes)
-    users = Users.start(answers.values.shape[0], options.dim, likelihood)
-    half, some = halves(answers, options.dim), slice(None, None, max(1, answers.values.nnz // _ASKED))
-    asked = answers.of_users(some)
-    bounds: list[float] = []
-    for sweep in range(options.sweeps):
-        before = None if likelihood.is_linear else (items, users)
-        total, users = half(users, _given(items, likelihood), likelihood)
-        items, total, forward = rescaled(items, total)
-        users = users.transform(forward)
-        items, bound = item_half(items, scattered(total, likelihood), likelihood, content)
-        bounds.append(bound)
-        edge = _edge(total, items.noise, likelihood)
-        if sweep % _DROP_EVERY == _DROP_EVERY - 1 and isinstance(items.prior, LinearPrior):
-            items, users = _reduced(items, users, _GONE * edge)
-        likelihood = likelihood.learnt_from(asked.values.data, _expected(asked, users.of(some), items, likelihood))
+    halves = InMemory(answers, likelihood, options.dim, content)
+    state, common = _start(answers, likelihood, options.dim, content, rng, sizes)
+
+    def after(_state: State, at: Progress) -> None:
         if progress is not None:
-            progress(sweep + 1, options.sweeps)
-        if sweep > 2:
-            rise, least = bounds[-1] - bounds[-2], options.tolerance * abs(bounds[-1])
-            if before is not None and rise < -least:
-                items, users = before
-                bounds.pop()
-            if rise < least:
-                break
-    if isinstance(items.prior, FusedPrior):
-        total, users = half(users, _given(items, likelihood), likelihood)
-        items = _settled(items, scattered(total, likelihood), likelihood, content)
-    items, users = _reduced(items, users, options.prune * edge)
-    return unit.put_back(items, tuple(bounds), users, likelihood)
+            progress(len(at.bounds), options.sweeps)
+
+    state, at = sweeps(halves, state, Progress(common), options, after)
+    state, at = settled(halves, state, at)
+    state, at = reduced(halves, state, at, options.prune * at.edge)
+    return unit.put_back(state, at)
 
 
-def refined(answers: Answers, items: ItemBeliefs, *, likelihood: Likelihood, content: Array, sweeps: int) -> Fitted:
+def refined(
+    answers: Answers, items: ItemBlock, prior: Prior, *, likelihood: Likelihood, content: Array, times: int
+) -> Fitted:
     """Some sweeps more, from what a fit of other answers has found: when people leave, in a fraction of its time.
 
     The sums over the people who are left are those of all less those of who left. One sweep more would not do: the
@@ -157,52 +114,84 @@ def refined(answers: Answers, items: ItemBeliefs, *, likelihood: Likelihood, con
 
     Args:
         answers: On the items that were fitted, (U, I).
-        items: What was found of these, in the unit of the answers.
+        items: What was found of these, and their prior, in the unit of the answers.
         likelihood: With what was learnt of it.
         content: Encodings of the items, (I, E).
-        sweeps: At least 1.
+        times: Sweeps, at least 1.
     """
     unit = Unit.of(answers.values.data) if likelihood.learns_scale else Unit(0.0, 1.0)
-    answers, items = unit.taken_off(answers), unit.taken_off_items(items)
-    users = Users.start(answers.values.shape[0], items.factors.shape[1] - 1, likelihood)
-    half, bounds = halves(answers, items.factors.shape[1] - 1), list[float]()
+    answers, dim = unit.taken_off(answers), items.factors.shape[1] - 1
+    items, prior = unit.taken_off_items(items, prior)
+    at = Progress(Common(prior, likelihood, len(items.noise) / float((1.0 / items.noise).sum())))
+    halves = InMemory(answers, likelihood, dim, content)
+    state = State(items, Users.start(answers.values.shape[0], dim, likelihood))
     if not likelihood.is_linear:  # what a like says hangs on what is believed of the user
-        users = half(users, _given(items, likelihood), likelihood)[1]
-    for _ in range(sweeps):
-        total, users = half(users, _given(items, likelihood), likelihood)
-        items, total, forward = rescaled(items, total)
-        users = users.transform(forward)
-        items, bound = item_half(items, scattered(total, likelihood), likelihood, content)
-        bounds.append(bound)
-    if isinstance(items.prior, FusedPrior):
-        total, users = half(users, _given(items, likelihood), likelihood)
-        items = _settled(items, scattered(total, likelihood), likelihood, content)
-    return unit.put_back(items, tuple(bounds), users, likelihood)
+        state = State(items, halves.believe(state, at.common)[1].users)
+    for _ in range(times):
+        state, at = sweep(halves, state, at)
+    return unit.put_back(*settled(halves, state, at))
 
 
-def start_of(factors: Array, covariances: Array, noise: Array, prior: Prior) -> ItemBeliefs:
-    """Where :func:`refined` starts: the items of a fit, in the unit of the answers."""
-    return ItemBeliefs(factors, covariances, noise, prior, _SPREAD)
+@dataclass(frozen=True, slots=True)
+class State:
+    """What a sweep moves: all items in one block, and what is kept of users."""
+
+    items: ItemBlock
+    users: Users
 
 
-def _given(items: ItemBeliefs, likelihood: Likelihood) -> Given:
-    return Given.build(items.factors, items.covariances, items.noise, likelihood, items.spread)
+class _Sums(NamedTuple):
+    """What the users' half says of the items, and what it keeps of the users."""
+
+    items: Block
+    users: Users
 
 
-def _expected(asked: Answers, users: Users, items: ItemBeliefs, likelihood: Likelihood) -> Predicted:
-    """What is believed of these users' answers, made where somebody asks."""
-    return lambda: predictions(asked, users, _given(items, likelihood))()
+class InMemory:
+    """The halves of a sweep over answers at hand (:class:`palate.posteriors.sweeps.Halves`)."""
+
+    def __init__(self, answers: Answers, likelihood: Likelihood, dim: int, content: Array) -> None:
+        self._users_half, self._content = halves(answers, dim), content
+        self._some = slice(None, None, max(1, answers.values.nnz // _ASKED))
+        self._asked = answers.of_users(self._some)
+
+    def believe(self, state: State, common: Common) -> tuple[Head, _Sums]:
+        total, users = self._users_half(state.users, _given(state.items, common), common.likelihood)
+        return total.head, _Sums(total.items, users)
+
+    def items(self, state: State, sums: _Sums, step: Step) -> tuple[State, ItemSums]:
+        items, of_items = items_half(state.items, sums.items, self._content, step)
+        return State(items, sums.users.transform(step.forward)), of_items
+
+    def settling(self, state: State, sums: _Sums, step: Step) -> _Settling:
+        return _Settling(told(state.items, sums.items, self._content, step), state, sums.users)
+
+    def turned(self, state: State, matrix: Array) -> State:
+        return State(state.items.turned(matrix), state.users.transform(matrix))
+
+    def mean_squares(self, state: State) -> Array:
+        return state.items.squares / len(state.items.noise)
+
+    def learnt(self, state: State, common: Common) -> Likelihood:
+        """From some of the users."""
+
+        def expected() -> tuple[Array, Array]:
+            return predictions(self._asked, state.users.of(self._some), _given(state.items, common))()
+
+        return common.likelihood.learnt_from(self._asked.values.data, expected)
 
 
-def _settled(items: ItemBeliefs, total: Statistics, likelihood: Likelihood, content: Array) -> ItemBeliefs:
-    """What content and the answers say of the items once the factors are integrated out."""
-    precisions = np.empty_like(items.covariances)
-    for some in blocks(len(precisions)):
-        moment = unpack(total.moment[some]) + likelihood.background * total.gram
-        precisions[some] = moment / items.noise[some, None, None]
-    pulls = total.cross / items.noise[:, None]
-    prior, factors, covariances = settle(items.prior, precisions, pulls, content, FLOOR)  # type: ignore[arg-type]
-    return replace(items, prior=prior, factors=factors, covariances=covariances)
+class _Settling(OneBlock):
+    def __init__(self, block: Told, state: State, users: Users) -> None:
+        super().__init__(block)
+        self._state, self._users = state, users
+
+    def finish(self, believed: Callable[[Told], tuple[Array, Array]]) -> State:
+        return State(ItemBlock(*believed(self.block), self._state.items.noise), self._users)
+
+
+def _given(items: ItemBlock, common: Common) -> Given:
+    return Given.build(items.factors, items.covariances, items.noise, common.likelihood, common.spread)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,26 +215,34 @@ class Unit:
     def taken_off(self, answers: Answers) -> Answers:
         return Answers(answers.matrix((answers.values.data - self.centre) / self.size), answers.weights)
 
-    def taken_off_items(self, items: ItemBeliefs) -> ItemBeliefs:
+    def taken_off_items(self, items: ItemBlock, prior: Prior) -> tuple[ItemBlock, Prior]:
         """Items and their prior, given in the unit of the answers."""
-        factors, mean = items.factors.copy(), items.prior.mean.copy()
+        factors, mean = items.factors.copy(), prior.mean.copy()
         factors[:, 0] -= self.centre
         mean[0] -= self.centre
-        prior = replace(items.prior, mean=mean)  # type: ignore[type-var]  # a prior is a dataclass with a mean
+        prior = replace(prior, mean=mean)  # type: ignore[type-var]  # a prior is a dataclass with a mean
         prior = prior.transform(np.eye(factors.shape[1]) / self.size)
-        covariances, noise = items.covariances / self.size**2, items.noise / self.size**2
-        return replace(items, factors=factors / self.size, covariances=covariances, noise=noise, prior=prior)
+        return ItemBlock(factors / self.size, items.covariances / self.size**2, items.noise / self.size**2), prior
 
-    def put_back(self, items: ItemBeliefs, bounds: tuple[float, ...], users: Users, likelihood: Likelihood) -> Fitted:
+    def put_back(self, state: State, at: Progress) -> Fitted:
         """The fit in the unit of the answers, and the noise of items that of a user whose noise is 1 on average."""
-        factors, prior = items.factors * self.size, items.prior.transform(self.size * np.eye(items.factors.shape[1]))
+        average = float(state.users.precision.mean())
+        items, prior = self.put_back_items(state.items, at.common.prior, average)
+        user_noise, likelihood = average / state.users.precision, at.common.likelihood
+        return Fitted(items.factors, items.covariances, items.noise, prior, at.bounds, user_noise, likelihood)
+
+    def put_back_items(self, items: ItemBlock, prior: Prior, average: float) -> tuple[ItemBlock, Prior]:
+        """Items and their prior in the unit of the answers.
+
+        Args:
+            average: Precision of the users' noise, mean over all.
+        """
+        factors, prior = items.factors * self.size, prior.transform(self.size * np.eye(items.factors.shape[1]))
         mean = prior.mean.copy()
         factors[:, 0] += self.centre
         mean[0] += self.centre
         prior = replace(prior, mean=mean)  # type: ignore[type-var]  # a prior is a dataclass with a mean
-        average = float(users.precision.mean())
-        noise, user_noise = items.noise * self.size**2 / average, average / users.precision
-        return Fitted(factors, items.covariances * self.size**2, noise, prior, bounds, user_noise, likelihood)
+        return ItemBlock(factors, items.covariances * self.size**2, items.noise * self.size**2 / average), prior
 
 
 def _check_encodings(content: Array, sizes: Sequence[int] | None) -> None:
@@ -266,73 +263,57 @@ def _start(
     content: Array,
     rng: np.random.Generator,
     sizes: Sequence[int] | None,
-) -> ItemBeliefs:
+) -> tuple[State, Common]:
     """Levels from means, factors along what the answers vary by most.
 
     From factors drawn at random, a sweep may settle where a real dimension is lost: of nine such starts on generated
     ratings most did (docs/lab-notes.md).
     """
-    n_items = answers.values.shape[1]
-    counts = np.bincount(answers.values.indices, minlength=n_items)
-    sums = np.bincount(answers.values.indices, answers.values.data, minlength=n_items)
-    factors = np.zeros((n_items, dim + 1))
-    if likelihood.learns_scale:
-        factors[:, 0] = sums / (counts + 5)
+    n_items, values = answers.values.shape[1], answers.values
+    counts = np.bincount(values.indices, minlength=n_items).astype(np.float64)
+    sums = np.bincount(values.indices, values.data, minlength=n_items).astype(np.float64)
+    levels = first_levels(sums, counts, likelihood)
     # as large as real factors are: from a tenth of the answers' deviation, small data falls back to no taste at all
-    middle = 0.0 if likelihood.events_only or likelihood.learns_scale else answers.values.data.mean()
-    residuals = answers.values.data - middle - factors[answers.values.indices, 0]
-    factors[:, 1:] = 0.3 * _principal(answers.matrix(residuals), dim, rng)
-    covariance = np.diag(np.concatenate([[0.25], np.full(dim, 0.09)]))
-    covariances = np.tile(0.01 * np.eye(dim + 1), (n_items, 1, 1))
-    given = factors.mean(0), covariance, content
+    middle = 0.0 if likelihood.events_only or likelihood.learns_scale else values.data.mean()
+    residuals = answers.matrix(values.data - middle - levels[values.indices])
+    directions = principal(lambda basis: residuals.T @ (residuals @ basis), n_items, dim, rng)
+    items = first_items(levels, directions)
+    given = items.factors.mean(0), first_covariance(dim), content
     prior: Prior = LinearPrior.start(*given) if sizes is None else FusedPrior.start(*given, sizes)
-    return ItemBeliefs(factors, covariances, np.ones(n_items), prior, _SPREAD)
+    users = Users.start(values.shape[0], dim, likelihood)
+    return State(items, users), Common(prior, likelihood)
 
 
-def _principal(residuals: sparse.csr_matrix, dim: int, rng: np.random.Generator) -> Array:
-    """Right singular vectors of the largest singular values, of mean square 1, (I, dim).
+def first_levels(sums: Array, counts: Array, likelihood: Likelihood) -> Array:
+    """Of items, from the sums and numbers of their answers, (I,) each."""
+    return sums / (counts + 5) if likelihood.learns_scale else np.zeros(len(sums))
+
+
+def first_items(levels: Array, directions: Array) -> ItemBlock:
+    """Items at the start of a fit, from levels, (I,), and directions of mean square 1, (I, D)."""
+    n_items, dim = directions.shape
+    covariances = np.tile(pack(0.01 * np.eye(dim + 1)), (n_items, 1))
+    return ItemBlock(np.concatenate([levels[:, None], 0.3 * directions], 1), covariances, np.ones(n_items))
+
+
+def first_covariance(dim: int) -> Array:
+    """Λ at the start, (A, A)."""
+    return np.diag(np.concatenate([[0.25], np.full(dim, 0.09)]))
+
+
+def principal(times: Callable[[Array], Array], n_items: int, dim: int, rng: np.random.Generator) -> Array:
+    """Right singular vectors of the largest singular values of a matrix R, of mean square 1, (I, dim).
 
     Where the matrix has fewer, the others are drawn at random. Subspace iteration: Halko, Martinsson, Tropp, SIAM
     Review 53(2), 2011.
-    """
-    n_items = residuals.shape[1]
-    basis = rng.normal(size=(n_items, dim + _EXTRA))
-    for _ in range(_ITERATIONS):
-        basis = np.linalg.qr(residuals.T @ (residuals @ basis))[0]
-    vectors = basis @ np.linalg.svd(residuals @ basis, full_matrices=False)[2].T
-    found = np.sqrt(n_items) * vectors[:, :dim]
-    return np.asarray(np.concatenate([found, rng.normal(size=(n_items, dim - found.shape[1]))], 1))
-
-
-def _edge(total: Statistics, noise: Array, likelihood: Likelihood) -> float:
-    """Mean square of the factors along a direction that so many answers cannot tell from noise.
-
-    The largest singular value of noise is that of a direction with ``E[w²] = √(U I) / Σ weight``, σ being in the
-    weights: one with less leaves no trace. Baik, Ben Arous, Péché, Annals of Probability 33(5), 2005.
-    """
-    pairs = float(total.users * len(noise))
-    precision = float((total.moment[:, 0] / noise).sum()) + likelihood.background * pairs
-    return float(np.sqrt(pairs)) / precision
-
-
-def _reduced(items: ItemBeliefs, users: Users, least: float) -> tuple[ItemBeliefs, Users]:
-    """Rotated so that factors are uncorrelated over the items, largest first, without the small ones.
 
     Args:
-        least: Mean square over the items from which a dimension stays.
+        times: Gives ``Rᵀ R basis`` for a basis, (I, K).
     """
-    centred = items.factors[:, 1:]
-    values, vectors = np.linalg.eigh((centred.T @ centred + items.covariances[:, 1:, 1:].sum(0)) / len(centred))
-    keep = int((values >= least).sum())
-    vectors = vectors[:, ::-1][:, :keep]
-    vectors = vectors * np.where((vectors**3).sum(0) < 0.0, -1.0, 1.0)  # so that their signs are definite
-    rotation = np.zeros((keep + 1, len(values) + 1))
-    rotation[0, 0] = 1.0
-    rotation[1:, 1:] = vectors.T
-    moved = replace(
-        items,
-        factors=items.factors @ rotation.T,
-        covariances=rotation @ items.covariances @ rotation.T,
-        prior=items.prior.transform(rotation),
-    )
-    return moved, users.transform(rotation)
+    basis = rng.normal(size=(n_items, dim + _EXTRA))
+    for _ in range(_ITERATIONS):
+        basis = np.linalg.qr(times(basis))[0]
+    inner = basis.T @ times(basis)
+    vectors = basis @ np.linalg.eigh((inner + inner.T) / 2.0)[1][:, ::-1]
+    found = np.sqrt(n_items) * vectors[:, :dim]
+    return np.asarray(np.concatenate([found, rng.normal(size=(n_items, dim - found.shape[1]))], 1))

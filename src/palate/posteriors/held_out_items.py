@@ -19,11 +19,12 @@ from palate.posteriors.answers import Answers
 from palate.posteriors.belief import Belief
 from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.collapsed_prior import settle
-from palate.posteriors.fit import FitOptions, fit
+from palate.posteriors.fit import fit
 from palate.posteriors.items import Items
 from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.statistics import augmented_moments, pack, unpack
 from palate.posteriors.supervised_directions import Evidence
+from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 
 _BLOCK = 1_000  # users predicted at a time
@@ -83,7 +84,7 @@ def listen(
     """Fit people and some items from the answers to those alone, (U, I), without content."""
     answers = Answers(values[:, items].tocsr())
     fitted = fit(answers, likelihood=likelihood, options=FitOptions(dim=dim), rng=rng)
-    taste = Taste.build(Items.build(fitted.factors, fitted.covariances, fitted.noise), likelihood)
+    taste = Taste.build(Items.of_packed(fitted.factors, fitted.covariances, fitted.noise), likelihood)
     users = taste.believe(answers.values)
     lower = np.asarray(np.linalg.cholesky(fitted.prior.covariance))
     return Heard(

@@ -39,9 +39,15 @@ class Spread:
     @classmethod
     def build(cls, covariances: Array, form: Form = "full") -> Spread:
         """From covariances (I, A, A)."""
-        diagonal = np.einsum("iaa->ia", covariances)
+        return cls.of_packed(pack(covariances), form)
+
+    @classmethod
+    def of_packed(cls, covariances: Array, form: Form = "full") -> Spread:
+        """From packed covariances, (I, P)."""
         if form == "full":
-            return cls(form, pack(covariances))
+            return cls(form, covariances)
+        size = round((np.sqrt(8 * covariances.shape[1] + 1) - 1) / 2)
+        diagonal = covariances[:, np.cumsum([0, *range(size, 1, -1)])]
         if form == "diagonal":
             return cls(form, np.ascontiguousarray(diagonal))
         if form == "isotropic":
@@ -131,7 +137,12 @@ class Items:
     @classmethod
     def build(cls, means: Array, covariances: Array, noise: Array, form: Form = "full") -> Items:
         """From posterior means (I, A) and covariances (I, A, A)."""
-        return cls(means[:, 0].copy(), np.ascontiguousarray(means[:, 1:]), Spread.build(covariances, form), noise)
+        return cls.of_packed(means, pack(covariances), noise, form)
+
+    @classmethod
+    def of_packed(cls, means: Array, covariances: Array, noise: Array, form: Form = "full") -> Items:
+        """From posterior means (I, A) and packed covariances (I, P)."""
+        return cls(means[:, 0].copy(), np.ascontiguousarray(means[:, 1:]), Spread.of_packed(covariances, form), noise)
 
     def moved(self, places: NDArray[np.intp], means: Array, spread: Spread) -> Items:
         """The same where some, ascending, (k,), have other means, (k, A), and covariances, of the form that is kept."""

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from palate.arrays import Array
+from palate.posteriors.prior import PriorSums, left_over
 
 _CONSTANT = 1e-12  # energy below which encodings differ by rounding alone
 _STRENGTHS = np.exp(np.linspace(-10.0, 18.0, 113))
@@ -58,9 +59,12 @@ class LinearPrior:
     def uses_content(self) -> bool:
         return len(self.centre) > 0
 
+    def centred(self, content: Array) -> Array:
+        return content - self.centre
+
     def predict(self, content: Array) -> Array:
         """Prior means of level and factors, (I, A)."""
-        return self.mean + (content - self.centre) @ self.coefficients
+        return self.mean + self.centred(content) @ self.coefficients
 
     def parts(self, content: Array) -> Array:
         """By how much content moves each item's prior mean from the population's, (I, 1, A)."""
@@ -83,26 +87,27 @@ class LinearPrior:
         return vectors.T @ half, lower @ vectors, 1.0 / np.maximum(signal, 1e-30)
 
     def refit(self, factors: Array, covariances: Array, content: Array, floor: float) -> tuple[LinearPrior, float]:
-        """The prior that makes the bound largest (:meth:`Prior.refit`)."""
-        n_items, size = factors.shape
-        mean = factors.mean(0)
-        deviation = factors - mean
-        doubt, divergence, prior = np.zeros((size, size)), 0.0, replace(self, mean=mean)
+        """:meth:`refit_sums` from the items' posterior means, (I, A), and the sum of their covariances, (A, A)."""
+        return self.refit_sums(PriorSums.of(self.mean, factors, covariances, self.centred(content)), floor)
+
+    def refit_sums(self, sums: PriorSums, floor: float) -> tuple[LinearPrior, float]:
+        """The prior that makes the bound largest (:meth:`Prior.refit_sums`)."""
+        n_items, size, left = sums.items, len(self.mean), sums.deviations
+        doubt, divergence, prior = np.zeros((size, size)), 0.0, replace(self, mean=sums.mean)
         if self.uses_content:
-            centred = content - self.centre
-            projected = self.axes.T @ (centred.T @ deviation)  # (E, A)
+            projected = self.axes.T @ sums.cross  # (E, A)
             # two sets of directions to choose from: those of before, so that the bound cannot fall, and Λ's own
             choices = [(to, back, *self._best_strengths(projected @ to.T)) for to, back in self._bases()]
             to, back, strengths, _ = max(choices, key=lambda choice: choice[3])
             precision = self.energy[:, None] + strengths
             along = projected @ to.T / precision
-            coefficients = self.axes @ along @ back.T
-            deviation = deviation - centred @ coefficients
+            left = left_over(left, projected, np.diag(self.energy), along @ back.T)
             doubt = (back * (self.energy[:, None] / precision).sum(0)) @ back.T
             squares = strengths * (along**2 + 1.0 / precision) - 1.0
             divergence = 0.5 * float((squares + np.log(precision / strengths)).sum())
-            prior = replace(prior, coefficients=coefficients, signal=(back / strengths) @ back.T)
-        covariance = (covariances + deviation.T @ deviation + doubt) / n_items
+            signal = (back / strengths) @ back.T
+            prior = replace(prior, coefficients=self.axes @ along @ back.T, signal=signal)
+        covariance = (sums.covariances + left + doubt) / n_items
         return replace(prior, covariance=covariance + floor * np.eye(size)), divergence
 
     def _bases(self) -> list[tuple[Array, Array]]:

@@ -198,7 +198,7 @@ def item_beliefs(
         pull: (I, A).
         noise: σ², (I,).
         factors: Gets the means, (I, A).
-        covariances: Gets (I, A, A).
+        covariances: Gets them, packed, (I, P).
         log_determinants: Gets those of the covariances, (I,); NaN where a precision is not positive definite.
         fitted: Gets ``tr(E[w̃ w̃ᵀ] M)``, M the sum with what is added, (I,).
     """
@@ -215,18 +215,22 @@ def item_beliefs(
         times(inverted, pull[item], factors[item])
         pack_moment(factors[item], inverted, 0, second)
         fitted[item] = dot(second, whole, size)
+        place, covariance = 0, covariances[item]
         for i in range(size):
-            covariances[item, i, i:] = covariances[item, i:, i] = inverted[i, i:size]
+            covariance[place : place + size - i] = inverted[i, i:size]
+            place += size - i
 
 
 @compiled
 def item_moments(means: Array, covariances: Array, noise: Array, first: int, last: int, out: Array) -> None:
-    """``(C + m mᵀ) / σ²`` of items ``first`` to ``last − 1``, from (I, A), (I, A, A) and (I,), packed into (I, P)."""
+    """``(C + m mᵀ) / σ²`` of items ``first`` to ``last − 1``, from (I, A), packed (I, P) and (I,), into (I, P)."""
+    size = means.shape[1]
     for item in range(first, last):
-        row, precision = out[item], 1.0 / noise[item]
-        pack_moment(means[item], covariances[item], 0, row)
-        for p in range(len(row)):
-            row[p] *= precision
+        mean, covariance, row, precision, place = means[item], covariances[item], out[item], 1.0 / noise[item], 0
+        for i in range(size):
+            for j in range(i, size):
+                row[place + j - i] = precision * (covariance[place + j - i] + mean[i] * mean[j])
+            place += size - i
 
 
 @compiled

@@ -2,9 +2,71 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import Protocol, Self
 
+import numpy as np
+
 from palate.arrays import Array
+
+
+@dataclass(frozen=True, slots=True)
+class PriorSums:
+    """What a prior needs to know of a group of items: sums that add. ``d = w̃ − origin``, x a centred encoding.
+
+    Attributes:
+        items: Number of items.
+        origin: About which the factors are summed, (A,); the same in all groups.
+        first: Sum of ``d``, (A,).
+        second: Sum of ``d dᵀ``, (A, A).
+        covariances: Sum of the posterior covariances, (A, A).
+        cross: Sum of ``x dᵀ``, (E, A).
+    """
+
+    items: int
+    origin: Array
+    first: Array
+    second: Array
+    covariances: Array
+    cross: Array
+
+    @classmethod
+    def of(cls, origin: Array, factors: Array, covariances: Array, centred: Array) -> PriorSums:
+        """Of some items.
+
+        Args:
+            factors: Posterior means of level and factors, (n, A).
+            covariances: Sum of their posterior covariances, (A, A).
+            centred: Encodings less their mean, (n, E); zero where an item lacks one.
+        """
+        deviation = factors - origin
+        return cls(len(factors), origin, deviation.sum(0), deviation.T @ deviation, covariances, centred.T @ deviation)
+
+    def __add__(self, other: PriorSums) -> PriorSums:
+        sums = {f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self) if f.name != "origin"}
+        return PriorSums(origin=self.origin, **sums)
+
+    @property
+    def mean(self) -> Array:
+        """Mean of the items' level and factors, (A,)."""
+        return np.asarray(self.origin + self.first / self.items)
+
+    @property
+    def deviations(self) -> Array:
+        """Sum of ``(w̃ − mean)(w̃ − mean)ᵀ``, (A, A)."""
+        return np.asarray(self.second - np.outer(self.first, self.first) / self.items)
+
+    @property
+    def squares(self) -> Array:
+        """Sum of ``E[w̃ w̃ᵀ]``, (A, A)."""
+        about = np.outer(self.first, self.origin)
+        return self.covariances + self.second + about + about.T + self.items * np.outer(self.origin, self.origin)
+
+
+def left_over(deviations: Array, projected: Array, gram: Array, coefficients: Array) -> Array:
+    """Sum of ``(d − Bᵀ x)(d − Bᵀ x)ᵀ``, (A, A), from the sums of ``d dᵀ``, ``x dᵀ`` and ``x xᵀ``, and B, (E, A)."""
+    explained = projected.T @ coefficients
+    return np.asarray(deviations - explained - explained.T + coefficients.T @ gram @ coefficients)
 
 
 class Prior(Protocol):
@@ -30,13 +92,14 @@ class Prior(Protocol):
     def covariances(self, content: Array) -> Array:
         """Prior covariance of each item, (I, A, A): Λ, and what is not known of the coefficients; NaN as above."""
 
-    def refit(self, factors: Array, covariances: Array, content: Array, floor: float) -> tuple[Self, float]:
+    def centred(self, content: Array) -> Array:
+        """Encodings less their mean, (I, E); zero where an item lacks one."""
+
+    def refit_sums(self, sums: PriorSums, floor: float) -> tuple[Self, float]:
         """The prior that makes the bound large, and never smaller than before, given the beliefs about the items.
 
         Args:
-            factors: Posterior means of level and factors, (I, A).
-            covariances: Sum over the items of their posterior covariances, (A, A).
-            content: That of the start.
+            sums: Over the items of the start, with their content.
             floor: Smallest variance kept on any factor (units of the answers squared).
         Returns:
             The prior, and the divergence of the coefficients from theirs, in nats.

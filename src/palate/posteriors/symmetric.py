@@ -12,7 +12,7 @@ import numpy as np
 
 from palate.arrays import Array
 from palate.machine import on_threads
-from palate.posteriors.statistics import blocks, inverse, pack, second_moments, unpack
+from palate.posteriors.statistics import blocks, inverse, outer_products, pack, second_moments, unpack
 
 PARTS = 16  # that threads share; fixed, so that sums over parts do not hang on the number of threads
 _MANY = 10**7  # products of a matrix with another, below which NumPy takes a few milliseconds
@@ -23,7 +23,7 @@ class Solved(NamedTuple):
 
     Attributes:
         means: (n, A).
-        covariances: (n, A, A).
+        covariances: Packed, (n, P).
         log_determinants: Of the covariances, (n,).
         fitted: ``tr(E[x xᵀ] M)``, M what the answers say, (n,).
     """
@@ -74,12 +74,12 @@ def turned(packed: Array, matrix: Array) -> Array:
 
 
 def moments_over_noise(means: Array, covariances: Array, noise: Array) -> Array:
-    """``E[x xᵀ] / σ²`` of n things, from (n, A), (n, A, A) and (n,); packed, (n, P)."""
+    """``E[x xᵀ] / σ²`` of n things, from means (n, A), packed covariances (n, P) and (n,); packed."""
     n, size = means.shape
     out = np.empty((n, size * (size + 1) // 2))
     if n * size**3 < _MANY:
         for some in blocks(n):
-            out[some] = pack(second_moments(means[some], covariances[some]) / noise[some, None, None])
+            out[some] = (covariances[some] + outer_products(means[some])) / noise[some, None]
         return out
     from palate.posteriors import matrix_kernels
 
@@ -105,14 +105,14 @@ def solve(moment: Array, unseen: Array, relevance: Array, pull: Array, noise: Ar
         numpy.linalg.LinAlgError: Where a precision is not positive definite.
     """
     n, size = pull.shape
-    found = Solved(np.empty((n, size)), np.empty((n, size, size)), np.empty(n), np.empty(n))
+    found = Solved(np.empty((n, size)), np.empty((n, size * (size + 1) // 2)), np.empty(n), np.empty(n))
     if n * size**3 < _MANY:
         for some in blocks(n):
             whole = unpack(moment[some]) + unseen
             covariances, log_determinants = inverse(relevance + whole / noise[some, None, None])
             means = np.einsum("iab,ib->ia", covariances, pull[some])
             fitted = np.einsum("iab,iab->i", second_moments(means, covariances), whole)
-            for array, values in zip(found, (means, covariances, -log_determinants, fitted), strict=True):
+            for array, values in zip(found, (means, pack(covariances), -log_determinants, fitted), strict=True):
                 array[some] = values
         return found
     from palate.posteriors import matrix_kernels

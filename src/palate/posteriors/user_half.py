@@ -11,7 +11,7 @@ from scipy.special import digamma, gammaln
 from palate.arrays import Array
 from palate.posteriors.answers import Answers
 from palate.posteriors.likelihood import Likelihood
-from palate.posteriors.statistics import Statistics, augmented_moments, inverse, pack, unpack
+from palate.posteriors.statistics import Block, Head, Statistics, augmented_moments, inverse, pack, unpack
 from palate.posteriors.symmetric import moments_over_noise, turned
 
 
@@ -35,7 +35,7 @@ class Given:
 
     @classmethod
     def build(cls, factors: Array, covariances: Array, noise: Array, likelihood: Likelihood, spread: float) -> Given:
-        """From posterior means (I, A), covariances (I, A, A) and noise (I,)."""
+        """From posterior means (I, A), packed covariances (I, P) and noise (I,)."""
         packed = moments_over_noise(factors, covariances, noise)
         shared = likelihood.background * unpack(packed.sum(0))
         return cls(factors, 1.0 / noise, packed, shared, spread)
@@ -83,7 +83,7 @@ def chunk_statistics(chunk: Answers, users: Users, given: Given, likelihood: Lik
     pulled = chunk.matrix(own * entries.targets * of_item) @ given.factors
     mean, covariance, log_determinants = _beliefs(seen, pulled, users.precision, given, likelihood)
     second = augmented_moments(mean, covariance)
-    packed, (n, dim) = pack(second), mean.shape
+    packed, n = pack(second), len(mean)
     precision, latent, doubt = users.precision, 0.0, 0.0
     if likelihood.learns_scale:
         squared = np.bincount(rows, own * entries.targets**2 * of_item, minlength=n).astype(float)
@@ -91,20 +91,21 @@ def chunk_statistics(chunk: Answers, users: Users, given: Given, likelihood: Lik
         precision, latent, doubt = own_noise(squares, np.asarray(np.bincount(rows, of_answer, n), float), given.spread)
     weight = own * precision[rows]
     extra, weight = (likelihood.confidence - likelihood.background) * weight, likelihood.confidence * weight
-    columns, n_items, gram = chunk.values.indices, chunk.values.shape[1], second.sum(0)
-    return Statistics(
+    columns, n_items = chunk.values.indices, chunk.values.shape[1]
+    head = Head(
         users=n,
+        gram=packed.sum(0),
+        log_determinants=float(log_determinants.sum()),
+        latent=latent + float(of_answer @ entries.bound),
+        doubt=doubt,
+    )
+    items = Block(
         answers=np.bincount(columns, of_answer, n_items).astype(np.float64),
         moment=chunk.matrix(extra).T @ packed,
         cross=chunk.matrix(weight * entries.targets).T @ np.concatenate([np.ones((n, 1)), mean], 1),
         squares=np.bincount(columns, weight * entries.targets**2, minlength=n_items).astype(np.float64),
-        gram=gram,
-        residual=gram[1:, 1:],
-        centre=gram[0, 1:],
-        information=float(0.5 * (np.trace(gram[1:, 1:]) - n * dim - log_determinants.sum())),
-        latent=latent + float(of_answer @ entries.bound),
-        doubt=doubt,
-    ), Users(users.moments if likelihood.is_linear else packed, precision)
+    )
+    return Statistics(head, items), Users(users.moments if likelihood.is_linear else packed, precision)
 
 
 def _beliefs(
