@@ -31,6 +31,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
             {"oracles"},
             {"acquisition", "ranking"},
             {"model"},
+            {"scale"},
             {"loop"},
             {"learner"},
             {"recommender"},

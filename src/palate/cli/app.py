@@ -12,7 +12,22 @@ from typing import Annotated, Any
 import typer
 
 from palate import __version__
-from palate.cli import data, demo, evaluate, fit, interview, items, know, lists, loop, models, registries, serve, store
+from palate.cli import (
+    data,
+    demo,
+    evaluate,
+    fit,
+    interview,
+    items,
+    know,
+    lists,
+    loop,
+    models,
+    registries,
+    serve,
+    shard,
+    store,
+)
 from palate.cli.console import errors, line, plain
 from palate.errors import InputError, PalateError
 
@@ -59,6 +74,7 @@ _add(data_app, data.fetch, "fetch", "data fetch movielens-100k")
 _add(data_app, data.inspect, "inspect", "data inspect ratings.csv --strict")
 _add(data_app, data.convert, "convert", "data convert ml-1m my-data")
 app.add_typer(data_app, name="data")
+_add(app, shard.shard, "shard", "shard my-data --out my-shards")
 _add(app, fit.fit, "fit", "fit my-data --out my-model")
 _add(app, fit.refit, "refit", "refit my-model")
 _add(app, lists.recommend, "recommend", "recommend my-model --user ann -k 5 --category Comedy")

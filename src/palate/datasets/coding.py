@@ -75,15 +75,15 @@ def code(
     rows = interactions.lazy().select(
         pl.col(USER).cast(pl.Enum(user_ids)).to_physical().cast(pl.Int32),
         pl.col(ITEM).cast(pl.Enum(item_ids)).to_physical().cast(pl.Int32),
-        (pl.col(RATING) if values == RATING else _signed(interactions, vocabulary)).alias("value"),
-        (pl.lit(0.0) if values == RATING else _strength(vocabulary)).alias("strength"),
+        (pl.col(RATING) if values == RATING else signed_weight(interactions, vocabulary)).alias("value"),
+        (pl.lit(0.0) if values == RATING else documented_strength(vocabulary)).alias("strength"),
         (pl.lit(0) if values == RATING else _of_words(dict(zip(names, range(len(names)), strict=True)))).alias("word"),
         pl.col(TIMESTAMP).fill_null(float("nan")),
     )
     frame = rows.filter(pl.col("value").is_not_null()).collect()
     users, coded_items, times = (frame[name].to_numpy() for name in (USER, ITEM, TIMESTAMP))
     strength = frame["strength"].to_numpy() * np.abs(frame["value"].to_numpy())
-    last = _last_of_pairs(users, coded_items, times, strength, len(item_ids))
+    last = last_of_pairs(users, coded_items, times, strength, len(item_ids))
     frame = frame if last is None else frame[last]
     return Coded(
         frame[USER].to_numpy(),
@@ -114,12 +114,12 @@ def _of_words(numbers: Mapping[str, float]) -> pl.Expr:
     return pl.col(EVENT).fill_null(NO_NAME).replace_strict(list(numbers), list(numbers.values()), default=None)
 
 
-def _strength(vocabulary: Vocabulary) -> pl.Expr:
+def documented_strength(vocabulary: Vocabulary) -> pl.Expr:
     """How strong an event is before anything is learnt: what decides which of a pair's events counts."""
     return _of_words({name: word.strength for name, word in vocabulary.words.items()})
 
 
-def _signed(interactions: pl.DataFrame, vocabulary: Vocabulary) -> pl.Expr:
+def signed_weight(interactions: pl.DataFrame, vocabulary: Vocabulary) -> pl.Expr:
     """Sign times weight, the weight at most 1, or what an event said of liking itself; null where that is nothing."""
     signed = _of_words({name: float(word.sign) for name, word in vocabulary.words.items()})
     if WEIGHT in interactions.columns:
@@ -129,14 +129,18 @@ def _signed(interactions: pl.DataFrame, vocabulary: Vocabulary) -> pl.Expr:
     return pl.when(signed != 0.0).then(signed)
 
 
-def _last_of_pairs(
+def last_of_pairs(
     users: NDArray[np.int32],
     items: NDArray[np.int32],
     times: NDArray[np.float64],
     strength: NDArray[np.float64],
     n_items: int,
 ) -> NDArray[np.int64] | None:
-    """Rows to keep, in order, or None if no pair is repeated."""
+    """Of each pair of user and item the strongest row, of equally strong ones the last; (N,) arrays.
+
+    Returns:
+        Rows to keep, in order, or None if no pair is repeated.
+    """
     pairs = users.astype(np.int64) * n_items + items
     repeated = np.flatnonzero(pl.Series(pairs).is_duplicated().to_numpy())
     if not len(repeated):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 import polars as pl
 
@@ -31,6 +32,16 @@ class Tables:
     folder: Path | None = None  # where the paths of media start
 
 
+class Sink(Protocol):
+    """Takes interactions piece by piece, so that they are never all in memory."""
+
+    def passes_over(self) -> bool:
+        """Whether the next piece was taken before."""
+
+    def take(self, interactions: pl.DataFrame) -> None:
+        """Take the next piece: columns checked; core columns that the data lacks are not there."""
+
+
 @dataclass(frozen=True, slots=True)
 class Assembly:
     """Where the readers of one data set hand their pieces in.
@@ -39,6 +50,7 @@ class Assembly:
         mapping: What the caller calls our columns.
         columns: All that were there, as they were written.
         notes: How files were taken that are not written as documented. Both as keys, in order.
+        sink: Where interactions go; their table, and that of users, have no rows then. None: they are gathered.
     """
 
     limits: Limits = DEFAULT_LIMITS
@@ -47,6 +59,7 @@ class Assembly:
     columns: dict[str, None] = field(default_factory=dict)
     notes: dict[str, None] = field(default_factory=dict)
     parquet: ParquetDecoder = field(default_factory=ParquetDecoder)
+    sink: Sink | None = None
 
     def interactions(self, pieces: Iterable[Piece] | None) -> pl.DataFrame:
         """The table of interactions; core columns always there, in their order, further ones after them.
@@ -58,6 +71,8 @@ class Assembly:
         """
         if pieces is None:
             return pl.DataFrame(schema=CORE_TYPES)
+        if self.sink is not None:
+            return self._poured(pieces, self.sink)
         frame = self._gather(pieces, "interactions", interaction_checks()).drop(LINE)
         self.check_rows(frame, "there is no interaction")
         frame = frame.with_columns(
@@ -67,7 +82,10 @@ class Assembly:
 
     def check_rows(self, frame: pl.DataFrame, fact: str) -> None:
         """Raises DataError if no row could be read."""
-        if not frame.height:
+        self._check_count(frame.height, fact)
+
+    def _check_count(self, rows: int, fact: str) -> None:
+        if not rows:
             first = f" The first is {str(self.rejects.rows[0]).rstrip('.')}." if self.rejects.rows else ""
             raise DataError(f"{fact} that can be read ({self.rejects.total:,} rejected rows).{first}")
 
@@ -82,20 +100,32 @@ class Assembly:
 
     def users(self, pieces: Iterable[Piece] | None) -> pl.DataFrame:
         """The table of users, one row a user."""
-        if pieces is None:
+        if pieces is None or self.sink is not None:
             return pl.DataFrame(schema={USER: pl.String})
         frame = self._unique(self._gather(pieces, "users", user_checks()), USER)
         return frame.select(USER, pl.exclude(USER))
 
     def _gather(self, pieces: Iterable[Piece], table: TableName, checks: Mapping[str, Check]) -> pl.DataFrame:
-        frames = []
-        for piece in pieces:
-            self.columns.update(dict.fromkeys(piece.frame.columns))
-            cleaned = clean(named(piece, table, self.mapping), checks)
-            self.rejects.extend(cleaned.rejects)
-            self.notes.update(dict.fromkeys(cleaned.notes))
-            frames.append(cleaned.frame)
+        frames = [self._cleaned(piece, table, checks) for piece in pieces]
         return pl.concat(frames, how="diagonal") if frames else pl.DataFrame(schema={LINE: pl.Int64})
+
+    def _poured(self, pieces: Iterable[Piece], sink: Sink) -> pl.DataFrame:
+        rows, checks = 0, interaction_checks()
+        for piece in pieces:
+            frame = piece.frame
+            if not sink.passes_over():
+                frame = self._cleaned(piece, "interactions", checks)
+                sink.take(frame)
+            rows += frame.height
+        self._check_count(rows, "there is no interaction")
+        return pl.DataFrame(schema=CORE_TYPES)
+
+    def _cleaned(self, piece: Piece, table: TableName, checks: Mapping[str, Check]) -> pl.DataFrame:
+        self.columns.update(dict.fromkeys(piece.frame.columns))
+        cleaned = clean(named(piece, table, self.mapping), checks)
+        self.rejects.extend(cleaned.rejects)
+        self.notes.update(dict.fromkeys(cleaned.notes))
+        return cleaned.frame
 
     def _unique(self, frame: pl.DataFrame, key: str) -> pl.DataFrame:
         if key not in frame.columns:

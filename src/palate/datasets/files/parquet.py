@@ -139,5 +139,5 @@ def _refusal(name: str, code: Code, content: bytes, limits: Limits) -> DataError
 
 
 def _memory(limits: Limits) -> int:
-    """Of a child, in bytes, libraries included."""
-    return limits.decoded_bytes + SPARE_MEMORY
+    """Of a child, in bytes, libraries included; it holds some rows at a time, however large the file may be."""
+    return min(limits.decoded_bytes, DEFAULT_LIMITS.decoded_bytes) + SPARE_MEMORY
