@@ -6,14 +6,12 @@ import time
 import weakref
 from collections.abc import Callable, Iterator
 
-import numpy as np
 import pytest
 import threadpoolctl
 
-from palate.errors import OptionError, RunnerError
-from palate.machine import cores, one_core
+from palate.errors import OptionError
+from palate.machine import cores
 from palate.runners import Handle, InProcess, Runner, Threads, open_runner, tree
-from tests.runners import work
 
 RUNNERS: dict[str, Callable[[], Runner]] = {
     "in-process": InProcess,
@@ -26,41 +24,6 @@ RUNNERS: dict[str, Callable[[], Runner]] = {
 def runner(request: pytest.FixtureRequest) -> Iterator[Runner]:
     with RUNNERS[request.param]() as opened:
         yield opened
-
-
-def test_handles_arrive_as_values_alone_in_lists_and_in_tuples(runner: Runner) -> None:
-    one, two = runner.submit(float, 1), runner.submit(float, 2)
-    assert runner.get(runner.submit(work.total, [one, 10.0, two], one)) == 14.0
-    assert runner.get(runner.submit(work.total, (one, two))) == 3.0
-    first, second = runner.submit(work.both, one, [two], returns=2)
-    assert (runner.get(first), runner.get(second)) == (1.0, [2.0])
-
-
-def test_many_tasks_that_stand_on_each_other_end(runner: Runner) -> None:
-    leaves = [runner.submit(work.terms, number) for number in range(37)]
-    sums = [tree(runner, leaves[first:], work.add) for first in range(0, 37, 6)]
-    runner.wait(sums)
-    with InProcess() as other:
-        expected = other.get(tree(other, [other.submit(work.terms, number) for number in range(37)], work.add))
-    assert np.array_equal(runner.get(sums[0]), expected)
-
-
-def test_a_failure_is_raised_where_the_value_is_asked_for_and_by_all_that_stand_on_it(runner: Runner) -> None:
-    failed = runner.submit(work.fail, "out of range")
-    on_it = runner.submit(work.total, [runner.submit(float, 1), failed])
-    fine = runner.submit(float, 3)
-    for ask in (runner.get, lambda handle: runner.wait([fine, handle])):
-        for handle in (failed, on_it):
-            with pytest.raises(ValueError, match="out of range"):
-                ask(handle)
-    assert runner.get(fine) == 3.0
-
-
-def test_what_does_not_fit_in_memory_is_one_line_with_a_remedy(runner: Runner) -> None:
-    with pytest.raises(
-        RunnerError, match=r"too_much did not fit in memory \(Unable .* an array\)\. Use more and smaller"
-    ):
-        runner.get(runner.submit(work.too_much, 0))
 
 
 class Value:
@@ -131,16 +94,6 @@ def test_on_threads_a_sum_goes_before_work_that_would_make_more() -> None:
     assert most <= 5  # one a level, and the one that is made
 
 
-def test_inside_a_task_all_work_is_on_one_core_and_outside_it_is_not(runner: Runner) -> None:
-    before = cores()
-    seen = runner.submit(work.cores_seen, 0)
-    assert runner.get(seen) == (1, 0)
-    assert cores() == before
-    with one_core():
-        assert cores() == 1
-    assert cores() == before
-
-
 def test_while_a_runner_is_open_linear_algebra_is_on_one_thread() -> None:
     def threads() -> set[int]:
         return {one["num_threads"] for one in threadpoolctl.threadpool_info() if one["user_api"] == "blas"}
@@ -149,12 +102,6 @@ def test_while_a_runner_is_open_linear_algebra_is_on_one_thread() -> None:
         with Threads(2):
             assert threads() == {1}
         assert threads() == {2}
-
-
-def test_a_function_that_gives_another_number_of_values_is_told(runner: Runner) -> None:
-    handles = runner.submit(work.both, 1, 2, returns=3)
-    with pytest.raises(OptionError, match="both gave 2 values, not a tuple of 3"):
-        runner.get(handles[2])
 
 
 def test_a_closed_runner_refuses_and_a_handle_of_another_is_refused() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import threadpoolctl
 from numpy.typing import NDArray
 
 from palate.machine import cores, on_threads
@@ -49,8 +51,30 @@ def too_much(_: int) -> None:
     raise MemoryError("Unable to allocate 8.00 EiB for an array")
 
 
-def noted(number: int, folder: str, seconds: float = 0.0) -> NDArray[np.float32]:
-    """The terms of a number, and a file about each run."""
+def noted(number: int, folder: str, seconds: float = 0.0, size: int = 1000) -> NDArray[np.float32]:
+    """The terms of a number, and a file about each run: number, process, node."""
+    import ray
+
+    node = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
+    (Path(folder) / f"{number}-{os.getpid()}-{node}-{time.monotonic_ns()}").touch()
     time.sleep(seconds)
-    (Path(folder) / f"{number}-{os.getpid()}-{time.monotonic_ns()}").touch()
-    return terms(number)
+    return terms(number, size)
+
+
+def ended(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def seen_in_task(array: NDArray[np.float32]) -> dict[str, object]:
+    """What a task finds around it."""
+    info = threadpoolctl.threadpool_info()
+    names = ("RAY_USAGE_STATS_ENABLED", "RAY_AUTH_MODE")
+    return {
+        "threads": sorted({one["num_threads"] for one in info if one["user_api"] == "blas"}),
+        "writeable": array.flags.writeable,
+        **{name: os.environ.get(name) for name in names},
+    }
+
+
+def raised(error: Exception) -> None:
+    raise error

@@ -112,6 +112,10 @@ class MissingExtra(PalateError):
             f"{purpose} needs the library {library!r}, which is not installed. "
             f"Install it, in the checkout of Palate: {install_line(extra)}"
         )
+        self._said = library, extra, purpose
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str, str]]:  # it may come from another process
+        return type(self), self._said
 
 
 class FetchError(PalateError):

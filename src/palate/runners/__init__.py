@@ -1,4 +1,4 @@
-"""Where tasks run: in this process or on its threads; the same bits everywhere."""
+"""Where tasks run: in this process, on its threads, or by Ray on several machines; the same bits everywhere."""
 
 from palate.runners.local import InProcess, Threads
 from palate.runners.protocol import Handle, Runner
