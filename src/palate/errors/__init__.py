@@ -104,6 +104,10 @@ class ModelFolderError(InputError):
     """A model folder that is damaged, unsafe, of a newer format or not one at all."""
 
 
+class CheckpointError(InputError):
+    """A checkpoint is of another fit, cannot be read, or is there unasked."""
+
+
 class MissingExtra(PalateError):
     """An optional library is not installed; the message gives the line that installs it."""
 

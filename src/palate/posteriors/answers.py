@@ -25,7 +25,7 @@ class ByItem(NamedTuple):
     """
 
     columns: NDArray[np.intp]
-    start: NDArray[np.int32]
+    start: NDArray[np.integer[Any]]
     users: NDArray[np.int32]
     order: NDArray[np.int32]
 

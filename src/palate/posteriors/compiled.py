@@ -50,9 +50,8 @@ class Chunk:
 
     @classmethod
     def build(cls, rows: slice, answers: Answers) -> Chunk:
-        by_item, start = answers.by_item(), answers.values.indptr
-        user_costs = start + _USER_COST * np.arange(len(start), dtype=float)
-        return cls(rows, answers, by_item, shares(user_costs), shares(by_item.start.astype(float)))
+        by_item = answers.by_item()
+        return cls(rows, answers, by_item, user_parts(answers), shares(by_item.start.astype(float)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +71,12 @@ class Beliefs:
     targets: Array
 
 
+def user_parts(answers: Answers) -> list[int]:
+    """Bounds of parts of users of about equal cost, as rows."""
+    start = answers.values.indptr
+    return shares(start + _USER_COST * np.arange(len(start), dtype=float))
+
+
 def halves(answers: Answers, dim: int) -> Callable[[Users, Given, Likelihood], tuple[Statistics, Users]]:
     """The users' half of each sweep over these answers: compiled where they are many."""
     row = 4 * (dim + 1) * (dim + 2)  # bytes
@@ -86,7 +91,7 @@ def user_half(chunks: list[Chunk], users: Users, given: Given, likelihood: Likel
     sums, heads = Block.zero(len(given.factors), given.factors.shape[1] - 1), []
     kept = Users(np.empty_like(users.moments), np.empty_like(users.precision))
     for chunk in chunks:
-        beliefs, head = believe(chunk, users.of(chunk.rows), given, likelihood)
+        beliefs, head = believe(chunk.answers, chunk.user_parts, users.of(chunk.rows), given, likelihood)
         add_answers(sums, chunk.by_item, chunk.item_parts, chunk.answers.weights, beliefs, likelihood)
         kept.precision[chunk.rows] = beliefs.precision
         if not likelihood.is_linear:
@@ -95,22 +100,25 @@ def user_half(chunks: list[Chunk], users: Users, given: Given, likelihood: Likel
     return Statistics(reduce(add, heads), sums), kept
 
 
-def believe(chunk: Chunk, users: Users, given: Given, likelihood: Likelihood) -> tuple[Beliefs, Head]:
-    """Beliefs about the users of a chunk given the items, and the sums over them.
+def believe(
+    answers: Answers, parts: list[int], users: Users, given: Given, likelihood: Likelihood
+) -> tuple[Beliefs, Head]:
+    """Beliefs about some users given the items, and the sums over them.
 
     Args:
+        parts: Bounds of the parts of users, as rows of the answers.
         users: As of the sweep before.
     """
     n, size = len(users.precision), given.packed.shape[1]
-    n_answers = chunk.answers.values.nnz
+    n_answers = answers.values.nnz
     found = Beliefs(np.empty((n, size)), np.empty(n), np.empty(n_answers), np.empty(n_answers))
     pulls = given.factors * given.precision[:, None]
     shared = pack(given.shared)
 
     def part(first: int, last: int) -> Head:
-        return _part(chunk.answers, users, given, pulls, shared, likelihood, found, first, last)
+        return _part(answers, users, given, pulls, shared, likelihood, found, first, last)
 
-    return found, reduce(add, on_threads(part, chunk.user_parts[:-1], chunk.user_parts[1:]))
+    return found, reduce(add, on_threads(part, parts[:-1], parts[1:]))
 
 
 def _part(

@@ -277,7 +277,7 @@ def _start(
     middle = 0.0 if likelihood.events_only or likelihood.learns_scale else values.data.mean()
     residuals = answers.matrix(values.data - middle - levels[values.indices])
     directions = principal(lambda basis: residuals.T @ (residuals @ basis), n_items, dim, rng)
-    items = first_items(levels, directions)
+    items = first_items(first_factors(levels, directions))
     given = items.factors.mean(0), first_covariance(dim), content
     prior: Prior = LinearPrior.start(*given) if sizes is None else FusedPrior.start(*given, sizes)
     users = Users.start(values.shape[0], dim, likelihood)
@@ -289,11 +289,15 @@ def first_levels(sums: Array, counts: Array, likelihood: Likelihood) -> Array:
     return sums / (counts + 5) if likelihood.learns_scale else np.zeros(len(sums))
 
 
-def first_items(levels: Array, directions: Array) -> ItemBlock:
-    """Items at the start of a fit, from levels, (I,), and directions of mean square 1, (I, D)."""
-    n_items, dim = directions.shape
-    covariances = np.tile(pack(0.01 * np.eye(dim + 1)), (n_items, 1))
-    return ItemBlock(np.concatenate([levels[:, None], 0.3 * directions], 1), covariances, np.ones(n_items))
+def first_factors(levels: Array, directions: Array) -> Array:
+    """Level and factors at the start, (I, A), from levels, (I,), and directions of mean square 1, (I, D)."""
+    return np.concatenate([levels[:, None], 0.3 * directions], 1)
+
+
+def first_items(factors: Array) -> ItemBlock:
+    """Items at the start of a fit, from level and factors, (I, A)."""
+    n_items, size = factors.shape
+    return ItemBlock(factors, np.tile(pack(0.01 * np.eye(size)), (n_items, 1)), np.ones(n_items))
 
 
 def first_covariance(dim: int) -> Array:

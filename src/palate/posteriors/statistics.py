@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
@@ -148,8 +147,8 @@ class Block:
             np.add(total, getattr(other, field.name), out=total)
         return self
 
-    def cast(self, dtype: type[np.floating[Any]]) -> Block:
-        """As it crosses a network: the same, or rounded to ``float32``."""
+    def cast(self, dtype: str) -> Block:
+        """As it crosses a network: the same, or rounded to ``float32``; and back."""
         return Block(*(getattr(self, field.name).astype(dtype, copy=False) for field in fields(self)))
 
     def to_buffers(self) -> bytes:

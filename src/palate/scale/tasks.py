@@ -1,0 +1,209 @@
+"""The tasks of a fit on shards: pure functions of files and of what earlier tasks gave, so that any may run twice.
+
+A task works on one core. What it is given may lie in memory that others read too, so nothing of it is written to.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import scipy.sparse as sparse
+from numpy.typing import NDArray
+
+from palate.arrays import Array
+from palate.posteriors.answers import Answers, ByItem
+from palate.posteriors.collapsed_prior import Told
+from palate.posteriors.compiled import Beliefs, add_answers, believe, user_parts
+from palate.posteriors.fit import Unit
+from palate.posteriors.item_half import ItemBlock, ItemSums, Step, items_half
+from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.statistics import Block, Head, unpack
+from palate.posteriors.sweeps import told
+from palate.posteriors.symmetric import moments_over_noise, shares
+from palate.posteriors.user_half import Given, Users
+from palate.runners import tree_sum
+from palate.scale.shards import read_by_block, read_rows
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where the answers and the content of a fit lie, and how its answers are taken.
+
+    Attributes:
+        folder: Of the shards.
+        digest: Of their manifest.
+        n_items: Items with an answer; they come first.
+        likelihood: Of the answers, as far as it does not change.
+        unit: That of the answers.
+        content: A file of NumPy with the encodings of the items, (I, E), or None.
+    """
+
+    folder: str
+    digest: str
+    n_items: int
+    likelihood: Likelihood
+    unit: Unit
+    content: str | None = None
+
+    def answers(self, shard: int) -> Answers:
+        """Of a shard, as the fit takes them."""
+        rows = read_rows(self.folder, shard, digest=self.digest)
+        values, weights = self.likelihood.observed((rows.values - self.unit.centre) / self.unit.size)
+        shape = (len(rows.start) - 1, self.n_items)
+        return Answers(sparse.csr_matrix((values, rows.items, rows.start), shape=shape), weights)
+
+    def encodings(self, first: int, last: int) -> Array:
+        """Of some items, (n, E)."""
+        if self.content is None:
+            return np.zeros((last - first, 0))
+        return np.asarray(np.load(Path(self.content), mmap_mode="r")[first:last], dtype=np.float64)
+
+
+class Table(NamedTuple):
+    """A block of items as the users' half sees it, in units of its noise (:class:`~palate.posteriors.user_half.Given`).
+
+    Attributes:
+        factors: (I, A).
+        precision: (I,).
+        packed: (I, P), as it crosses a network.
+    """
+
+    factors: Array
+    precision: Array
+    packed: NDArray[np.floating[Any]]
+
+
+class UserBeliefs(NamedTuple):
+    """What a shard's users are believed to like, and as how much of one each of their answers counts (None: one)."""
+
+    beliefs: Beliefs
+    counted: Array | None
+
+
+def table_of(items: ItemBlock, exchange: str) -> Table:
+    """What the users' half needs of a block of items."""
+    packed = moments_over_noise(items.factors, items.covariances, items.noise)
+    return Table(items.factors, 1.0 / items.noise, packed.astype(exchange, copy=False))
+
+
+def joined(tables: Sequence[Table], likelihood: Likelihood, spread: float) -> Given:
+    """All items, for the users' half."""
+    factors, precision, packed = (np.concatenate(parts) for parts in zip(*tables, strict=True))
+    packed = packed.astype(np.float64, copy=False)
+    return Given(factors, precision, packed, likelihood.background * unpack(packed.sum(0)), spread)
+
+
+def believe_shard(
+    source: Source, shard: int, before: Users | None, given: Given, common: Likelihood, dim: int
+) -> tuple[UserBeliefs, Head, Users]:
+    """Beliefs about the users of a shard given the items, the sums over them, and what is kept of them.
+
+    Args:
+        before: What was kept of the sweep before; None at the start.
+    """
+    answers = source.answers(shard)
+    users = Users.start(answers.values.shape[0], dim, common) if before is None else before
+    beliefs, head = believe(answers, user_parts(answers), users, given, common)
+    kept = Users(users.moments if common.is_linear else beliefs.moments, beliefs.precision)
+    return UserBeliefs(beliefs, answers.weights), head, kept
+
+
+def block_sums(
+    source: Source,
+    block: tuple[int, int, int],
+    first_shard: int,
+    beliefs: Sequence[UserBeliefs],
+    likelihood: Likelihood,
+    exchange: str,
+) -> Block:
+    """Sums over the answers of neighbouring shards to a block of items.
+
+    Args:
+        block: Its number, its first item, and the one after its last.
+        first_shard: The number of the shard that the first beliefs are about.
+    """
+    number, first, last = block
+    dim = _dim_of(beliefs[0].beliefs.moments.shape[1])
+
+    def parts() -> Iterator[Block]:
+        for shard, (found, counted) in enumerate(beliefs, first_shard):
+            rows = read_by_block(source.folder, shard, number, digest=source.digest)
+            sums = Block.zero(last - first, dim)
+            by_item = ByItem((rows.columns - first).astype(np.intp), rows.start, rows.users, rows.places)
+            add_answers(sums, by_item, shares(rows.start.astype(float)), counted, found, likelihood)
+            yield sums
+
+    return tree_sum(parts(), len(beliefs), Block.add).cast(exchange)
+
+
+def _dim_of(packed: int) -> int:
+    return (math.isqrt(8 * packed + 1) - 1) // 2 - 1
+
+
+def add_blocks(one: Block, other: Block) -> Block:
+    """The sums over the users of both."""
+    return one + other
+
+
+def learn_items(
+    source: Source, block: tuple[int, int, int], items: ItemBlock, sums: Block, step: Step, exchange: str
+) -> tuple[ItemBlock, Table, ItemSums]:
+    """Beliefs about a block of items given the users, and what the others' tasks need of it."""
+    _, first, last = block
+    items, of_items = items_half(items, sums.cast("float64"), source.encodings(first, last), step)
+    return items, table_of(items, exchange), of_items
+
+
+def told_of(source: Source, block: tuple[int, int, int], items: ItemBlock, sums: Block, step: Step) -> Told:
+    """What answers and content say of a block of items."""
+    _, first, last = block
+    return told(items, sums.cast("float64"), source.encodings(first, last), step)
+
+
+def apply(function: Callable[..., tuple[Told, tuple[Array, ...]]], block: Told, *arguments: Any) -> tuple[Any, Any]:
+    """One pass over a block (:class:`palate.posteriors.collapsed_prior.Passes`)."""
+    return function(block, *arguments)
+
+
+def finish_block(believed: Callable[[Told], tuple[Array, Array]], block: Told, items: ItemBlock) -> ItemBlock:
+    """A block as it is believed to be at the end."""
+    return ItemBlock(*believed(block), items.noise)
+
+
+def turned_items(items: ItemBlock, matrix: Array) -> ItemBlock:
+    """In other coordinates."""
+    return items.turned(matrix)
+
+
+def turned_users(users: Users, matrix: Array) -> Users:
+    """In other coordinates."""
+    return users.transform(matrix)
+
+
+def squares_of(items: ItemBlock) -> Array:
+    """Sum of ``E[w̃ w̃ᵀ]`` over a block, (A, A)."""
+    return items.squares
+
+
+def precision_of(users: Users) -> Array:
+    """E[1 / ν] of a shard's users, (n,)."""
+    return users.precision
+
+
+def residual_products(source: Source, shard: int, levels: Array, basis: Array) -> Array:
+    """``Rᵀ R basis``, R the answers of a shard less the levels of their items, (I, K)."""
+    answers = source.answers(shard).values
+    residuals = sparse.csr_matrix(
+        (answers.data - levels[answers.indices], answers.indices, answers.indptr), shape=answers.shape
+    )
+    return np.asarray(residuals.T @ (residuals @ basis))
+
+
+def add_arrays(one: Array, other: Array) -> Array:
+    """Their sum."""
+    return one + other
