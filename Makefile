@@ -139,11 +139,11 @@ $(OFF_POLICY)/.made: requirements/peers-off-policy.txt requirements/torch.txt
 	$(OFF_POLICY)/bin/python -m pip --disable-pip-version-check install --quiet -r requirements/torch.txt
 	@touch $@
 
-# strace injects the disk errors of the fault tests, curl is what the README calls the service with, Chromium opens the pages;
-# where one cannot be had its tests are skipped and say so.
-SYSTEM := strace curl chromium
+# strace injects the disk errors of the fault tests, curl is what the README calls the service with, Chromium opens the pages,
+# HAProxy stands before several services; where one cannot be had its tests are skipped and say so.
+SYSTEM := strace curl chromium haproxy
 system:
-	@if ! { command -v strace && command -v curl && command -v chromium; } >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
+	@if ! { command -v strace && command -v curl && command -v chromium && command -v haproxy; } >/dev/null && command -v apt-get >/dev/null && [ "$$(id -u)" = 0 ]; then \
 	    (apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(SYSTEM)) >/dev/null 2>&1 \
 	        || echo "$(SYSTEM) could not all be installed: the tests that need them will be skipped."; \
 	fi

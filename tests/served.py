@@ -45,7 +45,7 @@ from palate.service.settings import Settings
 from palate.store.open_store import open_store
 given = json.loads(sys.argv[2])
 given |= {"images": Path(given["images"])} if "images" in given else {}
-serve({"default": Path(sys.argv[1])}, Settings(**{"port": 0, **given}))
+serve({"default": Path(sys.argv[1])}, Settings(**{"port": 0, **given}), store=sys.argv[3])
 """
 
 
@@ -135,14 +135,14 @@ def rows_of(folder: Path) -> list[Any]:
 class Process:
     """A service in a process of its own, on a free port of this machine; by the command, where it has no settings."""
 
-    def __init__(self, folder: Path, *, store: str = "", **settings: Any) -> None:
+    def __init__(self, folder: Path, *, store: str = "", name: str = "", **settings: Any) -> None:
         self.folder = folder
-        self.log = folder.parent / f"{folder.name}.log"
+        self.log = folder.parent / f"{name or folder.name}.log"
         with self.log.open("ab") as log:
             self._begun = log.tell()  # of one that was stopped before there are lines
             command = [sys.executable, "-c", SERVE, str(folder), "--port", "0", "--store", store]
             if settings:
-                command = [sys.executable, "-c", SERVE_WITH, str(folder), json.dumps(settings)]
+                command = [sys.executable, "-c", SERVE_WITH, str(folder), json.dumps(settings), store]
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=ENVIRONMENT, start_new_session=True)
         self.url = self._address()
         self.port = int(self.url.rpartition(":")[2])

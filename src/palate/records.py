@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Real
 
 from palate.entities import ITEM, USER, Answer, AnswerKind, Form
@@ -352,12 +352,14 @@ class Record:
         seq: Position in the log, from 1; the order of all rows, which replay obeys.
         recorded_at: Seconds since the epoch when it was kept.
         retracts: Key of the row that this one takes back, empty otherwise.
+        is_repeat: Of what ``append`` gives: whether the row was in the log before.
     """
 
     seq: int
     content: Content
     recorded_at: float
     retracts: str = ""
+    is_repeat: bool = field(default=False, compare=False, repr=False)
 
     @property
     def user_id(self) -> str:

@@ -118,13 +118,13 @@ def tell(
     --kind recall with its --item, or with the --text in which titles are looked for.
     """
     with opened(model) as recommender:
-        learner, last = recommender.learner, recommender.last_seq
+        learner = recommender.learner
         if text is None:
             given: tuple[Answer, ...] = (given_answer(learner.model, user, item, answer, form, listed(others), key),)
         else:
             given = named_in(learner, user, text, form, item, key)
         labels = recommender.tell(given)
-    found = [_told(learner, label, label.seq <= last) for label in labels]
+    found = [_told(learner, label) for label in labels]
     if as_json:
         return print_json(found[0] if text is None else {"user": user, "labels": found})
     for label, row in zip(labels, found, strict=True):
@@ -132,12 +132,12 @@ def tell(
         line(output(), f"{word}: {told(label.answer, learner.model)} ({label.answer.item_id}), key {row['key']}.")
 
 
-def _told(learner: Learner, label: Record, repeated: bool) -> dict[str, object]:
+def _told(learner: Learner, label: Record) -> dict[str, object]:
     """A label that was kept, for ``--json``."""
     kept = label.answer
     names = ("user_id", "item_id", "kind", "value", "key", "form", "others", "tapped")
     found = {name: getattr(kept, name) for name in names} | {"title": about(learner.model.catalogue, kept)}
-    return found | {"seq": label.seq, "recorded_at": label.recorded_at, "repeated": repeated}
+    return found | {"seq": label.seq, "recorded_at": label.recorded_at, "repeated": label.is_repeat}
 
 
 def undo(
@@ -175,18 +175,17 @@ def see(
     with opened(model) as recommender:
         sign = recommender.learner.model.vocabulary.word(normal_word(event)).sign
         given = events(user, items, kind=event, liking=float(sign), at=time, key=key)
-        last = recommender.last_seq
         records = recommender.see(given)
         fitted = recommender.learner.model
         is_heard = fitted.list_model is not None or fitted.taste.likelihood.events_only or bool(fitted.history_prior)
         notes = [] if is_heard else ["no-history"]
     if as_json:
         found = [
-            {"item_id": one.item_id, "key": record.content.key, "seq": record.seq, "repeated": record.seq <= last}
+            {"item_id": one.item_id, "key": record.content.key, "seq": record.seq, "repeated": record.is_repeat}
             for one, record in zip(given, records, strict=True)
         ]
         return print_json({"user": user, "event": event, "notes": notes, "events": found})
-    new = sum(record.seq > last for record in records)
+    new = sum(not record.is_repeat for record in records)
     before = f", {len(records) - new} kept before" if new < len(records) else ""
     line(output(), f"Kept of {user}: {new} {'event' if new == 1 else 'events'}{before}.")
     say_notes(notes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -25,9 +26,12 @@ from palate.model.model import Model
 from palate.recommender import versions
 from palate.recommender.fitting import DATA
 from palate.records import Content, Erasure, Record
+from palate.store.lock import exclusive
 from palate.store.model_folder.manifest import CONFIG
 from palate.store.protocol import LabelStore
 
+REPLACING = "replacing"  # in the folder: held by the process that puts another model in the place of the one there
+REPLACE_SECONDS = 60.0  # that another process may take for it
 CLOSE_SECONDS = 3.0  # that a close waits for beliefs that are being kept
 KEEP_EVERY = 10_000  # rows of the log after which the items' beliefs are kept
 
@@ -156,7 +160,7 @@ class Live:
         Raises:
             StoreError: If another process changed the model meanwhile.
         """
-        with self.turn:
+        with self.turn, self.alone():
             if stamp_of(self.folder) != self._stamp:
                 raise StoreError(f"another process changed the model in {self.folder} meanwhile. Call again.")
             if data is not None:
@@ -167,6 +171,10 @@ class Live:
             self._stamp, self._kept_seq = stamp_of(self.folder), 0
             if keep:
                 self.reload()
+
+    def alone(self) -> AbstractContextManager[None]:
+        """No other process changes the model meanwhile. Whoever waits for it holds ``changing``."""
+        return exclusive(self.folder / REPLACING, wait_seconds=REPLACE_SECONDS)
 
     def data(self) -> Dataset:
         """What a refit starts from: the data that the folder keeps, with the items that came since.

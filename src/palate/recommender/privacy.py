@@ -92,8 +92,9 @@ def forget_owed(live: Live) -> None:
     with live.changing:
         owed = checkpoint.resume(live.folder, live.log, live.encoders.values(), left_out=True)
         if owed.owed or (live.folder / ERASING).exists():
-            whole = checkpoint.read_model(live.folder, live.encoders.values())
-            _forget_in(live, replace(whole, last_seq=owed.last_seq), owed.owed)
+            with live.alone():
+                whole = checkpoint.read_model(live.folder, live.encoders.values())
+                _forget_in(live, replace(whole, last_seq=owed.last_seq), owed.owed)
             live.reload()
             (live.folder / ERASING).unlink(missing_ok=True)
 

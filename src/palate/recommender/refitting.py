@@ -12,7 +12,8 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event as Signal
@@ -22,7 +23,7 @@ from typing import Any
 from palate.datasets.tables import Dataset
 from palate.datasets.views import added_items
 from palate.entities import Answer
-from palate.errors import ModelFolderError, OptionError, PalateError
+from palate.errors import ModelFolderError, OptionError, PalateError, StoreBusy
 from palate.errors.checks import count, positive, share
 from palate.loop import checkpoint
 from palate.loop.checkpoint import Checkpoint
@@ -37,9 +38,11 @@ from palate.recommender.live import Live
 from palate.recommender.privacy import forget_owed
 from palate.recommender.versions import Health
 from palate.records import Record
+from palate.store.lock import exclusive
 from palate.store.protocol import active
 
 CANDIDATE = ".candidate"  # in the folder of versions
+REFITTING = "refitting"  # in the model folder: held by the process that fits it anew
 MOST_HELD_BACK, LEAST_HELD_BACK = 2_000, 20
 Process = subprocess.Popen[str]
 
@@ -75,6 +78,11 @@ def refit_apart(
     if live.encoders:
         names = ", ".join(sorted(one.name for one in live.encoders.values()))
         raise OptionError(f"the model was fitted with the encoder object {names}, which stays here. Call refit().")
+    with _only_one(live.folder):
+        return _refit_apart(live, share, tolerance, started)
+
+
+def _refit_apart(live: Live, share: float, tolerance: float, started: Callable[[Process], None]) -> Health:
     out = live.folder / versions.VERSIONS / CANDIDATE
     before = live.now().memory
     held_back = _held_back(live, share)
@@ -87,11 +95,31 @@ def refit_apart(
         memory = found.memory.calibrated(before.calibrations).unread_in(past, 0).retracted(taken_back)
         health = versions.check_health(memory, before.retracted(taken_back), held_back, tolerance=tolerance)
         if not health.faults:
-            live.replace(replace(found, memory=Memory(found.memory.fitted)), keep=True)
-            forget_owed(live)
+            with live.changing:
+                live.replace(replace(found, memory=Memory(found.memory.fitted)), keep=True)
+                forget_owed(live)
     finally:
         shutil.rmtree(out, ignore_errors=True)
     return health
+
+
+class _Elsewhere(StoreBusy):
+    """Another process refits the same model."""
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    """Raises _Elsewhere if another process refits the model of the folder."""
+
+    def said(holder: str) -> str:
+        return f"process {holder} refits the model of {folder} already. Let it finish, or end it."
+
+    with ExitStack() as held:
+        try:
+            held.enter_context(exclusive(folder / REFITTING, wait_seconds=0.0, held=said))
+        except StoreBusy as error:
+            raise _Elsewhere(str(error)) from None
+        yield
 
 
 def _held_back(live: Live, share: float) -> list[Answer]:
@@ -148,7 +176,7 @@ def fit_here(folder: Path, place: str | None, out: Path, held_back: Sequence[str
 
 
 class Refits:
-    """Refits one after the other, in the background, until :meth:`stop`.
+    """Refits one after the other, in the background, until :meth:`stop`; none while another process refits the model.
 
     Attributes:
         done: What came of each, the newest last: its health, or the error.
@@ -189,10 +217,14 @@ class Refits:
         while not self._stop.wait(min(1.0, (self._every or 1.0) / 4)):
             is_time = self._every is not None and time.monotonic() - at >= self._every
             try:
+                self._live.model()  # one that another process has fitted counts as a refit
+                seq = max(seq, self._live.checkpoint.fitted_seq)
                 is_due = self._after is not None and self._live.log.last_seq - seq >= self._after
                 if is_time or is_due:
                     at, seq = time.monotonic(), self._live.log.last_seq
                     self.done.append(refit_apart(self._live, self._share, versions.TOLERANCE, self._started))
+            except _Elsewhere:
+                continue
             except PalateError as error:
                 if not self._stop.is_set():
                     self.done.append(error)

@@ -17,6 +17,7 @@ from palate.entities import AUDIO, IMAGE, TEXT
 from palate.model.answer_keys import KEYS, keys_of
 from palate.model.model import Model
 from palate.model.spoken import as_said
+from palate.records import Record
 from palate.service.access import Allow, Caller
 from palate.service.bodies import PathId
 from palate.service.campaign_bodies import (
@@ -34,7 +35,6 @@ from palate.service.campaign_bodies import (
     StateIn,
 )
 from palate.service.item_routes import SHOWN_TEXT
-from palate.service.lanes import Kept
 from palate.service.routing import FAULTS, answered, body_of, described, query_of, raw_body, read_query, ref, with_links
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1", tags=["campaigns"])
@@ -116,7 +116,7 @@ async def get_next(
     return answered(_said(given, tenant.fitted, tenant.settings.images is not None))
 
 
-async def submit(given: Sequence[LeaseLabel], caller: Caller, channel: str) -> list[Kept]:
+async def submit(given: Sequence[LeaseLabel], caller: Caller, channel: str) -> list[Record]:
     """Keep annotators' answers, all or none."""
     source, tenant = annotator_of(caller), caller.tenant
     labels = [Submission(**one.model_dump(), source=source, channel=channel) for one in given]

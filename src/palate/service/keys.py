@@ -140,6 +140,12 @@ class KeyRing:
     def _secret(self, name: str) -> str:
         """The secret in a file that only the owner can read; made at the first use, 256 random bits."""
         path = self._folder / name
+        if path.exists() and len(found := path.read_text(encoding="utf-8").strip()) >= SHORTEST:
+            return found
+        with exclusive(self._folder / "lock", wait_seconds=10.0):  # another service may be making it
+            return self._read_or_made(path)
+
+    def _read_or_made(self, path: Path) -> str:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except FileExistsError:
@@ -154,7 +160,7 @@ class KeyRing:
             file.write(secret + "\n")
             file.flush()
             os.fsync(file.fileno())
-        self.made_admin |= name == ADMIN
+        self.made_admin |= path.name == ADMIN
         return secret
 
     def add(self, role: str, *, name: str = "", days: float | None = None) -> tuple[Key, str]:

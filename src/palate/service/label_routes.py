@@ -6,6 +6,7 @@ import asyncio
 import re
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -23,7 +24,6 @@ from palate.service.bodies import EVENTS, LABELS, Event, EventsOut, Label, Label
 from palate.service.campaign_bodies import LEASE_LABELS
 from palate.service.campaign_routes import submit
 from palate.service.faults import HTTPFault, not_found, of_error
-from palate.service.lanes import Kept
 from palate.service.question_ids import origin_of
 from palate.service.routing import answered, body_of, described, many, with_links
 from palate.vocabulary import normal_word
@@ -142,10 +142,10 @@ async def delete_label(
                 return [tenant.recommender.log.retract(answer.key)]
             return [tenant.recommender.undo(answer.user_id, answer.key)]
         except AnswerError:  # taken back before, or by a call at the same time
-            return [record]
+            return [replace(record, is_repeat=True)]
 
     (row,) = await tenant.write("retraction", undo)
-    return answered({"key": answer.key, "repeated": row.repeated})
+    return answered({"key": answer.key, "repeated": row.is_repeat})
 
 
 @router.post("/events", responses=described(EventsOut), openapi_extra=body_of(EVENTS.schema(), _EVENT))
@@ -171,5 +171,5 @@ async def post_events(request: Request, caller: Annotated[Caller, Depends(Allow(
     return answered({"events": _rows(await caller.tenant.see(events))})
 
 
-def _rows(kept: list[Kept]) -> list[dict[str, Any]]:
-    return [{"key": row.record.content.key, "seq": row.record.seq, "repeated": row.repeated} for row in kept]
+def _rows(kept: list[Record]) -> list[dict[str, Any]]:
+    return [{"key": row.content.key, "seq": row.seq, "repeated": row.is_repeat} for row in kept]

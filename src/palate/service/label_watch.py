@@ -15,7 +15,6 @@ from palate.loop.checkpoint import calibrations_in
 from palate.recommender import Recommender
 from palate.records import Calibration, Record
 from palate.service.faults import HTTPFault
-from palate.service.lanes import Kept
 from palate.service.metrics import Metrics
 from palate.store.sql_log import SqlLog
 
@@ -36,7 +35,7 @@ class LabelWatch:
     def __init__(
         self,
         recommender: Recommender,
-        write: Callable[[str, Callable[[], list[Record]]], Awaitable[list[Kept]]],
+        write: Callable[[str, Callable[[], list[Record]]], Awaitable[list[Record]]],
         metrics: Metrics,
         seconds: float,
         *,
@@ -86,7 +85,7 @@ class LabelWatch:
             return [self._recommender.calibrate(row.source, row.reliability, at=time.time(), **given)]
 
         (kept,) = await self._write("calibration", calibrate)
-        if not kept.repeated:
+        if not kept.is_repeat:
             for flag in flags:
                 self._metrics.flagged.labels(flag).inc()
             tell = self._alert if flags else self._say

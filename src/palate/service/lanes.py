@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from palate.errors import InputError
 from palate.records import Record
@@ -23,20 +23,13 @@ T = TypeVar("T")
 AT_ONCE = 2_000  # contents of one commit, at most
 
 
-class Kept(NamedTuple):
-    """A row that is on the disk, and whether it was there before."""
-
-    record: Record
-    repeated: bool
-
-
 @dataclass(slots=True)
 class _Waiting:
     """Contents of one kind that are kept all or none."""
 
     tell: Callable[[list[Any]], list[Record]]
     contents: Sequence[Any]
-    future: asyncio.Future[list[Kept]]
+    future: asyncio.Future[list[Record]]
     since: float = field(default_factory=time.monotonic)
 
 
@@ -45,12 +38,11 @@ class LabelLane:
 
     Args:
         room: Contents that may wait.
-        last: Gives the last row of the log before a commit.
         after: Called in the thread after each commit, with its records, before they are acknowledged.
     """
 
-    def __init__(self, *, room: int, last: Callable[[], int], after: Callable[[list[Record]], None]) -> None:
-        self._room, self._last, self._after = room, last, after
+    def __init__(self, *, room: int, after: Callable[[list[Record]], None]) -> None:
+        self._room, self._after = room, after
         self._waiting: deque[_Waiting | Callable[[], None]] = deque()
         self._count = 0
         self._some = threading.Condition()
@@ -71,7 +63,7 @@ class LabelLane:
         oldest = self._oldest
         return time.monotonic() - oldest if oldest else 0.0
 
-    async def keep(self, tell: Callable[[list[Any]], list[Record]], contents: Sequence[Any]) -> list[Kept]:
+    async def keep(self, tell: Callable[[list[Any]], list[Record]], contents: Sequence[Any]) -> list[Record]:
         """The rows, once they are on the disk.
 
         Args:
@@ -137,7 +129,6 @@ class LabelLane:
 
     def _keep(self, tell: Callable[[list[Any]], list[Record]], group: list[_Waiting]) -> None:
         """All in one commit; if one of them cannot be taken, each in its own."""
-        last = self._last()
         try:
             records = tell([content for one in group for content in one.contents])
         except InputError as error:
@@ -153,20 +144,16 @@ class LabelLane:
             return None
         self.fault = ""
         self._guarded(lambda: self._after(records))  # whatever comes of it, these are on the disk
-        rows, seen = [], set[int]()
-        for record in records:
-            rows.append(Kept(record, record.seq <= last or record.seq in seen))
-            seen.add(record.seq)
         found, at = [], 0
         for one in group:
-            end = at + len(one.contents) if len(group) > 1 else len(rows)  # attributes are several rows of one call
-            found.append((one.future, rows[at:end]))
+            end = at + len(one.contents) if len(group) > 1 else len(records)  # attributes are several rows of one call
+            found.append((one.future, records[at:end]))
             at = end
         group[0].future.get_loop().call_soon_threadsafe(_tell_all, found)
         return None
 
 
-def _tell_all(found: list[tuple[asyncio.Future[list[Kept]], list[Kept]]]) -> None:
+def _tell_all(found: list[tuple[asyncio.Future[list[Record]], list[Record]]]) -> None:
     for future, records in found:
         if not future.done():
             future.set_result(records)

@@ -39,4 +39,4 @@ async def post_weight(
         return [tenant.recommender.calibrate(source, given.weight, subject=given.subject, key=given.key)]
 
     (row,) = await tenant.write("calibration", calibrate)
-    return answered({"key": row.record.content.key, "seq": row.record.seq, "repeated": row.repeated})
+    return answered({"key": row.content.key, "seq": row.seq, "repeated": row.is_repeat})

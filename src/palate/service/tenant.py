@@ -23,10 +23,11 @@ from palate.recommender.refitting import Refits
 from palate.recommender.trials import beside
 from palate.records import Event, Record
 from palate.service.asking import Asking
+from palate.service.following import Following
 from palate.service.kept import KeptAnswers
 from palate.service.keys import KeyRing
 from palate.service.label_watch import LabelWatch
-from palate.service.lanes import Kept, LabelLane, ScoreLane
+from palate.service.lanes import LabelLane, ScoreLane
 from palate.service.metrics import Metrics
 from palate.service.scorers import Scorers
 from palate.service.scoring import Call, Scored, Scoring
@@ -34,6 +35,7 @@ from palate.service.settings import Settings
 from palate.service.trial import Trial
 from palate.service.webhooks import TOPIC, Webhooks
 from palate.store.audit import AuditTrail
+from palate.store.open_store import is_url
 from palate.store.outbox import end_topic
 from palate.store.sql_log import SqlLog
 
@@ -69,7 +71,7 @@ class Tenant:
         self.audit = AuditTrail(folder)
         self.aside: dict[str, str] = {}  # rows that the model could not take, by key: the reason
         self.kept = KeptAnswers(most_bytes=settings.kept_bytes, seconds=settings.fresh_seconds)
-        self.labels = LabelLane(room=settings.waiting_labels, last=lambda: self.seq, after=self._after)
+        self.labels = LabelLane(room=settings.waiting_labels, after=self._after)
         self.scoring: Scoring | Scorers = (
             Scorers(settings.scorers, self._given(store), say)
             if settings.scorers
@@ -80,8 +82,8 @@ class Tenant:
         self.finds = ScoreLane(threads=1, room=settings.waiting_scores, seconds=settings.wait_seconds)  # titles
         self.asks = ScoreLane(threads=1, room=settings.waiting_scores, seconds=60.0)  # what annotators are given
         self.changes = ScoreLane(threads=1, room=16, seconds=60.0)  # exports, erasures, items, models
-        self._model_stamp, self.seq = recommender.stamp()
-        self._looking_fault = ""
+        self.following = Following(recommender, self._moved)
+        self._is_shared = is_url(store)  # other services may write to the log
         self._loop: asyncio.AbstractEventLoop | None = None
         self._working: dict[tuple[Call, int], asyncio.Future[Scored]] = {}
         self._looking: asyncio.Task[None] | None = None
@@ -128,7 +130,12 @@ class Tenant:
     @property
     def scoring_fault(self) -> str:
         """Why lists are not worked out, or not from what is in the folder now; empty if all is well."""
-        return self._looking_fault or self.scoring.fault
+        return self.following.fault or self.scoring.fault
+
+    @property
+    def seq(self) -> int:
+        """The last row of the log that is known here."""
+        return self.following.seq
 
     # ---- life ----
 
@@ -227,10 +234,8 @@ class Tenant:
     def _look_at_log(self) -> None:
         """What other processes told, or whether the model is another. In the labels' thread."""
         try:
-            model, seq = self.recommender.stamp()
-            self._looking_fault = ""
+            is_other = self.following.look()
         except PalateError as error:
-            self._looking_fault = type(error).__name__
             if isinstance(error, OlderLog):
                 self.labels.fault = type(error).__name__
             return
@@ -238,25 +243,20 @@ class Tenant:
             with suppress(PalateError):
                 self.recommender.log.check_writable()
                 self.labels.fault = ""
-        if model != self._model_stamp:
+        if is_other:
             with suppress(PalateError):  # who searches is told
                 self._prepare()
-        if model != self._model_stamp or seq > self.seq:
-            self._model_stamp, self.seq = model, max(self.seq, seq)
-            self._on_loop(lambda: self.kept.clear(seq))
 
     def _after(self, records: list[Record]) -> None:
         """These are on the disk; what is read from now on has seen them."""
-        ours = {record.seq for record in records if record.seq > self.seq}
-        if not ours:
-            return
-        seq, is_whole = max(ours), len(ours) == max(ours) - self.seq
-        self.seq = seq
-        users = {record.user_id for record in records}
-        if is_whole and all(users):
-            self._on_loop(lambda: self.kept.moved(users, seq))
-        else:  # rows of other processes came between, or one is about everybody
-            self._on_loop(lambda: self.kept.clear(seq))
+        try:
+            self.following.wrote(records)
+        except PalateError:  # rows of others came between; nobody knows about whom
+            self._moved(None, max(record.seq for record in records))
+
+    def _moved(self, users: set[str] | None, seq: int) -> None:
+        """The log has new rows, of these users or of anybody, or the model is another."""
+        self._on_loop(lambda: self.kept.clear(seq) if users is None else self.kept.moved(users, seq))
 
     def _on_loop(self, work: Callable[[], None]) -> None:
         if self._loop is None or self._loop.is_closed():
@@ -266,24 +266,24 @@ class Tenant:
 
     # ---- writes ----
 
-    async def tell(self, answers: Sequence[Answer]) -> list[Kept]:
+    async def tell(self, answers: Sequence[Answer]) -> list[Record]:
         """Keep answers, all or none; returns once they are synced."""
         return self._counted("label", await self.labels.keep(self.recommender.tell, answers))
 
-    async def submit(self, labels: Sequence[Submission]) -> list[Kept]:
+    async def submit(self, labels: Sequence[Submission]) -> list[Record]:
         """Keep annotators' labels with their leases, all or none."""
         return self._counted("label", await self.labels.keep(self.campaigns.submit, labels))
 
-    async def see(self, events: Sequence[Event]) -> list[Kept]:
+    async def see(self, events: Sequence[Event]) -> list[Record]:
         """Keep events, all or none."""
         return self._counted("event", await self.labels.keep(self.recommender.see, events))
 
-    async def write(self, content: str, work: Callable[[], list[Record]]) -> list[Kept]:
+    async def write(self, content: str, work: Callable[[], list[Record]]) -> list[Record]:
         """Another write, in the labels' thread."""
         return self._counted(content, await self.labels.keep(lambda _none: work(), [None]))
 
-    def _counted(self, content: str, rows: list[Kept]) -> list[Kept]:
-        new = sum(not row.repeated for row in rows)
+    def _counted(self, content: str, rows: list[Record]) -> list[Record]:
+        new = sum(not row.is_repeat for row in rows)
         self.metrics.rows.labels(content, "no").inc(new)
         self.metrics.rows.labels(content, "yes").inc(len(rows) - new)
         return rows
@@ -296,6 +296,8 @@ class Tenant:
         A few users may get it from another version of the model first (:class:`Trial`).
         """
         head, trial = b'{"user_id":' + to_json(call.user_id) + b",", self.trial
+        if self._is_shared:  # what was kept here may be older than what the user told another process
+            await self.following.look_now()
         tried = await trial.answer(call) if trial is not None else None
         if tried is not None:
             return head + tried

@@ -80,7 +80,7 @@ async def put_attributes(
     for name, value in given.attributes.items():
         Attribute(user_id, name, value, given.key)
     rows = await caller.tenant.write("attribute", know)
-    names = [{"key": row.record.content.key, "seq": row.record.seq, "repeated": row.repeated} for row in rows]
+    names = [{"key": row.content.key, "seq": row.seq, "repeated": row.is_repeat} for row in rows]
     return answered({"attributes": names})
 
 
@@ -111,7 +111,7 @@ async def put_consent(
         return [recommender.consent(user_id, given.purposes, version=given.version, at=given.at, key=given.key)]
 
     (row,) = await caller.tenant.write("consent", consent)
-    return answered({"key": row.record.content.key, "seq": row.record.seq, "repeated": row.repeated})
+    return answered({"key": row.content.key, "seq": row.seq, "repeated": row.is_repeat})
 
 
 @router.get("/export", responses=described(ExportOut))

@@ -66,7 +66,10 @@ class LabelStore(Protocol):
     """
 
     def append(self, contents: Sequence[Content]) -> list[Record]:
-        """Keep them all, or none; one record each, in the same order. A repeat gives the record kept before."""
+        """Keep them all, or none; one record each, in the same order.
+
+        A repeat gives the record kept before, with ``is_repeat``.
+        """
         ...
 
     def check_writable(self) -> None:

@@ -159,7 +159,7 @@ class Transaction:
         known = self.find(content.key)
         if known is not None:
             rows.check_same(known, content, retracts)
-            return known
+            return replace(known, is_repeat=True)
         if isinstance(content, Erasure):
             users = sorted({*self._users(), *side_tables.users_named(self.execute)})
             return self.erase(content, [user for user in users if content.is_of(user)])
