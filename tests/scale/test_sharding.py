@@ -110,9 +110,10 @@ REAL: dict[str, tuple[str, Mapping[str, object], str]] = {
     "jester": (".", {"shards": 1, "scale": (-10, 10)}, "ratings"),
     "open-bandit": (".", {"shards": 2}, "events"),
 }
+LONG = {"online-retail", "steam-play"}
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", [pytest.param(one, marks=pytest.mark.long if one in LONG else ()) for one in REAL])
 def test_shards_of_real_data_are_what_a_fit_would_be_given(
     name: str, shared_data: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -243,7 +244,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.usefixtures("_small_pieces")
-@pytest.mark.parametrize("kind", ["ratings", "events"])
+@pytest.mark.parametrize("kind", ["ratings", pytest.param("events", marks=pytest.mark.long)])
 def test_shards_that_were_stopped_anywhere_are_finished_to_the_same_bytes(
     kind: str, folder: Path, tmp_path: Path, rng: np.random.Generator
 ) -> None:

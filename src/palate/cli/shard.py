@@ -21,6 +21,7 @@ from palate.cli.options import (
     local_path,
     writable,
 )
+from palate.errors import OptionError
 
 if TYPE_CHECKING:
     from palate.scale.sharding import Sharded
@@ -31,7 +32,13 @@ def shard(
         list[Path],
         typer.Argument(metavar="PATH...", parser=local_path, help="Data folders or files, read one after the other."),
     ],
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", parser=local_path, help="New folder for the shards.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", metavar="DIR", parser=local_path, help="New folder for the shards.")
+    ] = None,
+    onto: Annotated[
+        Path | None,
+        typer.Option("--onto", metavar="DIR", parser=local_path, help="Shards to which this newer data is added."),
+    ] = None,
     items: Annotated[
         Path | None, typer.Option(metavar="PATH", parser=local_path, help="Table of items beside those of the data.")
     ] = None,
@@ -52,12 +59,23 @@ def shard(
 ) -> None:
     """Write a data set of any size as shards, for a fit that reads them one after the other.
 
-    The data is read once and is never all in memory.
+    The data is read once and is never all in memory. With --onto its answers are added to shards that are there.
     """
+    from palate.scale.deltas import add_events
     from palate.scale.sharding import shard as write
 
-    writable(out)
     started = time.perf_counter()
+    if onto is not None:
+        fixed = {"--out": out, "--shards": shards, "--block-items": block_items, "--scale": scale}
+        if given := [name for name, value in fixed.items() if value is not None] + ["--resume"] * resume:
+            raise OptionError(f"--onto and {given[0]} do not go together. Leave one out.")
+        with progress() as report:
+            named, meant = column_names(columns), event_words(event)
+            done = add_events(paths, onto, items=items, columns=named, strict=strict, events=meant, progress=report)
+        return _report(done, onto, started, as_json)
+    if out is None:
+        raise OptionError("there is no folder to write to. Give --out DIR, or --onto DIR of shards that are there.")
+    writable(out)
     with progress() as report:
         done = write(
             paths,

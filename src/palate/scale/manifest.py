@@ -99,6 +99,11 @@ class Manifest:
     files: dict[str, File]
     digest: str = field(default="", compare=False)
 
+    def names(self) -> set[str]:
+        """Of all files that its parts name."""
+        own = {name for one in self.shards for name in (one.rows, one.by_block, one.ids, one.delta) if name}
+        return {*own, *self.items, self.totals}
+
     def write(self, folder: Path) -> None:
         """Put it in the place of the one that is there, in one step."""
         body = asdict(self) | {"format": FORMAT, "hash": HASH, "dtypes": DTYPES}
@@ -168,10 +173,14 @@ def _built(document: dict[str, Any], digest: str) -> Manifest:
         raise ValueError("blocks without items")
     if found.kind not in get_args(Kind) or sum(one.events for one in shards) != found.events:
         raise ValueError("counts that do not agree")
-    named = {name for one in shards for name in (one.rows, one.by_block, one.ids, one.delta) if name}
-    if {*named, *found.items, found.totals} != set(listed) or not all(map(_FILE.fullmatch, listed)):
+    if found.names() != set(listed) or not all(map(is_shard_file, listed)):
         raise ValueError("files that are not those of shards")
     return found
+
+
+def is_shard_file(name: str) -> bool:
+    """Whether a file of shards may be called that, within their folder."""
+    return _FILE.fullmatch(name) is not None
 
 
 def _is_odd(shards: int) -> bool:

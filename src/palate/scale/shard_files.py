@@ -6,7 +6,7 @@ import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from palate.arrays import Array
+from palate.arrays import Array, Mask
 from palate.errors import DataError
 from palate.scale.manifest import AGAIN, File
 from palate.store.model_folder import files
@@ -56,9 +56,7 @@ class Writer(NamedTuple):
     written: dict[str, File]
 
     def rows(self, name: str, rows: Rows) -> None:
-        columns = {"user": rows.users, "item": rows.items, "value": rows.values, "time": rows.times}
-        if rows.ranks.any():
-            columns["rank"] = rows.ranks
+        columns = _columns(rows)
         self.write(
             name,
             [pa.table(columns)],
@@ -66,6 +64,11 @@ class Writer(NamedTuple):
             use_dictionary=[column for column in columns if column != "item"],
             column_encoding={"item": "DELTA_BINARY_PACKED"},
         )
+
+    def delta(self, name: str, rows: Rows, at: NDArray[np.int32], replaces: Mask) -> None:
+        """Rows that came later: before which of the base's each stands, and whether it takes its place, (N,) each."""
+        columns = {**_columns(rows), "at": at, "replaces": replaces}
+        self.write(name, [pa.table(columns)], compression="zstd")
 
     def by_block(self, name: str, rows: Rows, blocks: Sequence[tuple[int, int]]) -> None:
         """The rows by block, item and user; a row group a block."""
@@ -92,6 +95,16 @@ class Writer(NamedTuple):
         data = buffer.getvalue()
         files.write(self.folder / name, data)
         self.written[name] = File(len(data), files.digest(data))
+
+
+def _columns(rows: Rows) -> dict[str, NDArray[Any]]:
+    columns: dict[str, NDArray[Any]] = {
+        "user": rows.users,
+        "item": rows.items,
+        "value": rows.values,
+        "time": rows.times,
+    }
+    return columns | ({"rank": rows.ranks} if rows.ranks.any() else {})
 
 
 def read_table(

@@ -7,11 +7,10 @@ was killed goes on from its last checkpoint; the manifest, written last, makes t
 
 from __future__ import annotations
 
-import errno
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,24 +26,25 @@ from palate.datasets.files.rejects import Reject, Rejects
 from palate.datasets.tables import Dataset
 from palate.datasets.views import item_table
 from palate.entities import ITEM
-from palate.errors import DataError, OptionError
+from palate.errors import DataError, InputError, OptionError
 from palate.errors.checks import count, flag, path_of
 from palate.model.strengths import learn_strengths
 from palate.posteriors.likelihoods import Implicit
 from palate.scale import manifest
 from palate.scale.compose import dealt, items_of_block, shards_for, with_sums, write_items
 from palate.scale.intake import COUNTS, Intake
-from palate.scale.manifest import PROGRESS, File, Kind, Manifest, Shard
+from palate.scale.manifest import PROGRESS, File, Kind, Manifest, Shard, is_shard_file
 from palate.scale.shard_files import Writer
 from palate.scale.shards import Shards
 from palate.scale.sort_shard import Weighing, answers_in, coded, write_shard
 from palate.scale.source import Source
-from palate.scale.spill import Spill
+from palate.scale.spill import Spill, Unwritable, writing
 from palate.store.lock import exclusive
 from palate.store.model_folder import files, strict
 
 SPILL, ITEMS, LOCK = "_events", "items.parquet", ".lock"
 MOST_SHARDS = 1 << 14
+RESUME = "give the same with --resume"
 LEARNT_FROM = 1_000_000  # events from which their strengths are learnt: those of the first users by hash
 TOTALS = "item-totals{}.parquet"
 
@@ -101,13 +101,21 @@ def shard(
         "block_items": None if block_items is None else count(block_items, "block_items", least=1),
         "seed": count(seed, "seed"),
     }
-    with writing(folder):
+    with writing(folder, RESUME):
         described = source.described() | options
         if _is_done(folder, described, flag(resume, "resume")):
             return Sharded(Shards.open(folder), Rejects())
         (folder / SPILL).mkdir(parents=True, exist_ok=True)
         with locked(folder):
-            return _Run(folder, source, described, progress or _say_nothing).all()
+            run = _Run(folder, source, described, progress or say_nothing)
+            try:
+                return run.all()
+            except Unwritable:
+                raise
+            except InputError:
+                if run.state is None:
+                    run.remove()
+                raise
 
 
 def _power_of_two(shards: object) -> int:
@@ -117,19 +125,8 @@ def _power_of_two(shards: object) -> int:
     return found
 
 
-def _say_nothing(_what: str, _done: int, _of: int, /) -> None:
-    pass
-
-
-@contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Errors of the disk in one line."""
-    try:
-        yield
-    except OSError as error:
-        full = error.errno == errno.ENOSPC
-        remedy = "Free some space, then give the same with --resume" if full else "Choose another folder"
-        raise DataError(f"{folder} cannot be written ({error.strerror or error}). {remedy}.") from None
+def say_nothing(_what: str, _done: int, _of: int, /) -> None:
+    """For who does not ask for progress."""
 
 
 @contextmanager
@@ -141,6 +138,15 @@ def locked(folder: Path) -> Iterator[None]:
 
     with exclusive(folder / LOCK, wait_seconds=0.0, held=held):
         yield
+
+
+def remove_others(folder: Path, names: Container[str]) -> None:
+    """Remove files of shards but those of these names."""
+    for inside in (folder, folder / "ids"):
+        for path in inside.iterdir() if inside.is_dir() else ():
+            name = str(path.relative_to(folder))
+            if is_shard_file(name.removesuffix(files.TEMPORARY)) and name not in names:
+                path.unlink()
 
 
 def _is_done(folder: Path, described: dict[str, Any], resume: bool) -> bool:
@@ -199,6 +205,16 @@ class _Run:
         shutil.rmtree(self.spill_folder)
         return Sharded(Shards.open(self.folder), self.rejects, notes)
 
+    def remove(self) -> None:
+        """Remove all that was made."""
+        shutil.rmtree(self.spill_folder)
+        remove_others(self.folder, ())
+        for name in (PROGRESS, LOCK):
+            (self.folder / name).unlink(missing_ok=True)
+        for folder in (self.folder / "ids", self.folder):
+            with suppress(OSError):  # it is not there, or something else is in it
+                folder.rmdir()
+
     # ---- the pass over the source
 
     def _read(self) -> tuple[Intake, pl.DataFrame, tuple[str, ...]]:
@@ -206,7 +222,7 @@ class _Run:
         if self.state is not None and self.state["read"]:
             items = pl.read_parquet(self.spill_folder / ITEMS)
             return intake, items, tuple(self.state["notes"])
-        intake.saved = lambda: self._save(intake)
+        intake.saved, intake.again = lambda: self._save(intake), RESUME
         items, notes = self.source.read(intake, self.rejects)
         intake.flush()
         if not intake.valued:
@@ -268,7 +284,7 @@ class _Run:
         codes = np.empty(len(ids), dtype=np.int32)
         codes[order] = np.arange(len(ids), dtype=np.int32)
         (self.folder / "ids").mkdir(exist_ok=True)
-        writer = Writer(self.folder, intake.of, {})
+        writer = Writer(self.folder, f"{intake.of:016x}", {})
         n_parts = len(intake.spill.lengths)
         n_shards = self.described["shards"] or min(n_parts, shards_for(intake.valued))
         done, duplicates = [], 0
@@ -283,7 +299,7 @@ class _Run:
         write_items(writer, item_table(data, ids.gather(order).to_list()), blocks, names)
         scale = self.source.scale if intake.has_ratings else (-1.0, 1.0)
         found = Manifest(
-            of=intake.of,
+            of=writer.of,
             generation=0,
             kind=_kind(intake),
             low=scale[0] if scale else 0.0,

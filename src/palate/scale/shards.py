@@ -7,6 +7,7 @@ the table of items; there is no list of all users.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -22,7 +23,7 @@ from palate.errors import DataError
 from palate.errors.checks import count, path_of
 from palate.scale import manifest
 from palate.scale.manifest import Kind, Manifest, Shard
-from palate.scale.shard_files import read_frame, read_table
+from palate.scale.shard_files import Rows, read_frame, read_table
 
 
 class ShardRows(NamedTuple):
@@ -85,17 +86,44 @@ def read_rows(folder: str, shard: int, *, digest: str | None = None) -> ShardRow
 
 def answers_of(folder: Path, one: Shard, of: str) -> tuple[NDArray[np.int32], NDArray[np.int32], Array]:
     """Rows of users, codes of items and values of a shard's answers, sorted by user and item, (N,) each."""
-    base = read_table(folder, one.rows, of, ["user", "item", "value"])
-    users, items, values = (base[name].to_numpy() for name in ("user", "item", "value"))
+    users, items, values = columns_of(folder, one.rows, of, "user", "item", "value")
     if one.delta is not None:
         delta = _Delta.read(folder, one.delta, of)
-        values = values.copy()
-        values[delta.at[delta.replaces]] = delta.values[delta.replaces]
-        where = delta.at[~delta.replaces]
-        users = np.insert(users, where, delta.users[~delta.replaces])
-        items = np.insert(items, where, delta.items[~delta.replaces])
-        values = np.insert(values, where, delta.values[~delta.replaces])
+        new = (delta.users, delta.items, delta.values)
+        users, items, values = merged((users, items, values), new, delta.at, delta.replaces)
     return users, items, values
+
+
+def merged(
+    base: Sequence[NDArray[Any]], delta: Sequence[NDArray[Any]], at: NDArray[np.int32], replaces: Mask
+) -> list[NDArray[Any]]:
+    """The columns of a base with the rows of a delta put before those at ``at``, or in their place."""
+    return [_inserted(old, new, at, replaces) for old, new in zip(base, delta, strict=True)]
+
+
+def _inserted(old: NDArray[Any], new: NDArray[Any], at: NDArray[np.int32], replaces: Mask) -> NDArray[Any]:
+    whole = old.copy()
+    whole[at[replaces]] = new[replaces]
+    return np.insert(whole, at[~replaces], new[~replaces])
+
+
+def rows_of(folder: Path, one: Shard, of: str) -> tuple[Rows, Rows | None]:
+    """All columns of a shard's base, and of its delta where there is one."""
+    base = _rows(folder, one.rows, of)
+    return base, None if one.delta is None else _rows(folder, one.delta, of)
+
+
+def _rows(folder: Path, name: str, of: str) -> Rows:
+    table = read_table(folder, name, of)
+    users, items, values, times = (plain(table[column]) for column in ("user", "item", "value", "time"))
+    ranks = plain(table["rank"]) if "rank" in table.column_names else np.zeros(len(users))
+    return Rows(users, items, values, times, ranks)
+
+
+def columns_of(folder: Path, name: str, of: str, *columns: str) -> list[NDArray[Any]]:
+    """Some columns of a file as arrays, (N,) each."""
+    table = read_table(folder, name, of, columns)
+    return [plain(table[column]) for column in columns]
 
 
 def read_by_block(folder: str, shard: int, block: int, *, digest: str | None = None) -> BlockRows:
@@ -134,8 +162,7 @@ class _Delta(NamedTuple):
 
     @classmethod
     def read(cls, folder: Path, name: str, of: str) -> _Delta:
-        table = read_table(folder, name, of, ["user", "item", "value", "at", "replaces"])
-        users, items, values, at, replaces = (plain(table[column]) for column in table.column_names)
+        users, items, values, at, replaces = columns_of(folder, name, of, "user", "item", "value", "at", "replaces")
         return cls(users, items, values, at, replaces)
 
     def inserted(self) -> _Delta:
@@ -250,7 +277,7 @@ class Shards:
         return self._totals("sum").astype(np.float64)
 
     def _totals(self, column: str) -> NDArray[Any]:
-        return plain(read_table(self.folder, self.manifest.totals, self.manifest.of, [column])[column])
+        return columns_of(self.folder, self.manifest.totals, self.manifest.of, column)[0]
 
     def item_ids(self, block: int) -> list[str]:
         """The ids of a block's items in the order of their codes."""

@@ -5,8 +5,10 @@ Each append is an Arrow stream of its own. What was appended after the last chec
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +28,25 @@ SCHEMA = pa.schema(
     }
 )
 _OPTIONS = pa.ipc.IpcWriteOptions(compression="lz4")
+
+
+class Unwritable(DataError):
+    """The disk refuses. What was written before is kept, and can be gone on with."""
+
+
+@contextmanager
+def writing(folder: Path, again: str) -> Iterator[None]:
+    """Errors of the disk in one line.
+
+    Raises:
+        Unwritable: If the block meets one.
+    """
+    try:
+        yield
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = f"Free some space, then {again}" if full else "Choose another folder"
+        raise Unwritable(f"{folder} cannot be written ({error.strerror or error}). {remedy}.") from None
 
 
 class Spill:

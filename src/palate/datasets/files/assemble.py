@@ -35,8 +35,8 @@ class Tables:
 class Sink(Protocol):
     """Takes interactions piece by piece, so that they are never all in memory."""
 
-    def passes_over(self) -> bool:
-        """Whether the next piece was taken before."""
+    def passes_over(self, rows: int) -> bool:
+        """Whether the next piece, of so many rows as they lie, was taken before."""
 
     def take(self, interactions: pl.DataFrame) -> None:
         """Take the next piece: columns checked; core columns that the data lacks are not there."""
@@ -113,7 +113,7 @@ class Assembly:
         rows, checks = 0, interaction_checks()
         for piece in pieces:
             frame = piece.frame
-            if not sink.passes_over():
+            if not sink.passes_over(frame.height):
                 frame = self._cleaned(piece, "interactions", checks)
                 sink.take(frame)
             rows += frame.height
