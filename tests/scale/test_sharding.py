@@ -213,7 +213,7 @@ def test_the_number_of_shards_goes_by_the_events(events: int, shards: int) -> No
 
 
 def test_blocks_have_about_as_many_events_each(rng: np.random.Generator) -> None:
-    counts = np.sort(rng.pareto(1.2, 5000) * 10).astype(np.int64)
+    counts = np.sort(1 + rng.pareto(1.2, 5000) * 10).astype(np.int64)
     ids = pl.Series([f"{number}" for number in rng.permutation(5000)])
     order, blocks = dealt(counts, ids, 700)
     sizes = np.array([last - first for first, last in blocks])
@@ -223,6 +223,19 @@ def test_blocks_have_about_as_many_events_each(rng: np.random.Generator) -> None
     events = np.array([counts[order[first:last]].sum() for first, last in blocks])
     assert events.max() - events.min() <= counts.max()
     assert order[0] == counts.argmax()  # the first of a block is its most popular
+
+
+@pytest.mark.parametrize(("met", "blocks"), [(5, [(0, 3), (3, 5)]), (6, [(0, 3), (3, 6)]), (1, [(0, 1)])])
+@pytest.mark.parametrize("unmet", [0, 1, 3, 4, 7])
+def test_items_without_an_event_come_last_in_blocks_of_their_own(
+    met: int, blocks: list[tuple[int, int]], unmet: int
+) -> None:
+    counts = np.array([0] * unmet + [7] * met)
+    order, found = dealt(counts, pl.Series([f"i{number}" for number in range(len(counts))]), 3)
+    assert list(found[: len(blocks)]) == blocks
+    assert [last - first for first, last in found[len(blocks) :]] == [3] * (unmet // 3) + [unmet % 3] * (unmet % 3 > 0)
+    assert (counts[order[met:]] == 0).all()
+    assert sorted(order.tolist()) == list(range(len(counts)))
 
 
 def test_a_user_stays_with_half_of_the_shard_when_shards_are_doubled() -> None:

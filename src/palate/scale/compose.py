@@ -29,15 +29,20 @@ def items_of_block(n_items: int) -> int:
 def dealt(counts: NDArray[np.int64], ids: pl.Series, block_items: int) -> tuple[NDArray[np.int64], Blocks]:
     """Items by popularity, dealt to and fro to blocks of at most so many, so that each has about as many events.
 
+    Items without an event come last, in blocks of their own, so that they take no place in those of the others.
+
     Returns:
         Which item has each code, (I,), and the codes of each block.
     """
-    n_blocks = -(-len(ids) // block_items)
     by_count = np.lexsort((ids.rank("ordinal").to_numpy(), -counts))
-    turn, place = np.divmod(np.arange(len(ids)), n_blocks)
+    n_met = int((counts > 0).sum())
+    n_blocks = -(-n_met // block_items)
+    turn, place = np.divmod(np.arange(n_met), n_blocks)
     block = np.where(turn % 2 == 0, place, n_blocks - 1 - place)
     ends = np.cumsum(np.bincount(block, minlength=n_blocks)).tolist()
-    return by_count[np.argsort(block, kind="stable")], tuple(pairwise([0, *ends]))
+    dealt_out = by_count[:n_met][np.argsort(block, kind="stable")]
+    unmet = [*range(n_met + block_items, len(ids), block_items), len(ids)] if n_met < len(ids) else []
+    return np.concatenate([dealt_out, by_count[n_met:]]), tuple(pairwise([0, *ends, *unmet]))
 
 
 def with_sums(found: Manifest, writer: Writer) -> Manifest:
