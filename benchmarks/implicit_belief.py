@@ -46,7 +46,7 @@ class Belief:
         shape = (train.n_users, train.n_items)
         answers = Answers.build(train.users.astype(np.int32), train.items.astype(np.int32), train.values, shape)
         likelihood = choose_weights(answers, seed=self.seed)
-        dim = dimensions(answers, likelihood)
+        dim = dimensions(answers.values.nnz, answers.values.shape, likelihood)
         taste = fit_taste(answers, likelihood, None, dim=dim, seed=self.seed)[0]
         people = taste.believe(answers.values).mean
         print(f"  {likelihood}, {taste.items.dim} of {dim} dimensions", file=sys.stderr)

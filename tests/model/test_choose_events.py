@@ -45,12 +45,15 @@ def test_narrow_tastes_that_the_default_weights_take_for_noise_are_found() -> No
 
 def test_few_events_nobody_with_two_and_what_is_no_event_leave_the_defaults() -> None:
     _, answers = groups(people=60)
-    assert choose_weights(answers, seed=0) == Implicit() and dimensions(answers, Implicit()) == DIM
+    assert (
+        choose_weights(answers, seed=0) == Implicit()
+        and dimensions(answers.values.nnz, answers.values.shape, Implicit()) == DIM
+    )
     alone = Answers.build(
         np.arange(2_500, dtype=np.int32), np.arange(2_500, dtype=np.int32) % 90, np.ones(2_500), (2_500, 90)
     )
     assert choose_weights(alone, seed=0) == Implicit()
-    assert dimensions(alone, Gaussian()) == DIM
+    assert dimensions(alone.values.nnz, alone.values.shape, Gaussian()) == DIM
 
 
 def test_dimensions_are_as_many_as_the_data_may_have_and_memory_holds() -> None:
@@ -58,7 +61,7 @@ def test_dimensions_are_as_many_as_the_data_may_have_and_memory_holds() -> None:
         rng = np.random.default_rng(0)
         rows, columns = rng.integers(people, size=3_000), rng.integers(items, size=3_000)
         answers = Answers.build(rows.astype(np.int32), columns.astype(np.int32), np.ones(3_000), (people, items))
-        return dimensions(answers, Implicit())
+        return dimensions(answers.values.nnz, answers.values.shape, Implicit())
 
     assert [asked(300, 300), asked(300, 130), asked(90, 300), asked(200_000, 50_000), asked(300, 200_000)] == [
         64, 32, DIM, 32, DIM,

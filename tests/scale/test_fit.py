@@ -15,7 +15,7 @@ import scipy.sparse as sparse
 
 from palate.errors import CheckpointError, DataError, OptionError
 from palate.posteriors.answers import Answers
-from palate.posteriors.fit import Fitted, fit
+from palate.posteriors.fit import Fitted, Unit, fit
 from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.likelihoods import Gaussian, Implicit, Ordered, Probit
 from palate.posteriors.sweeps import FitOptions
@@ -48,13 +48,16 @@ def world(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
         "implicit": frame.filter(noisy > 0.0).with_columns(event=pl.lit("purchase")),
     }[kind]
     frame.write_csv(folder / "interactions.csv")
-    return shard(folder / "interactions.csv", folder / "shards", shards=16, block_items=20).shards, LIKELIHOODS[kind]
+    ids = [f"i{item}" for item in range(ITEMS + 5)]  # of the last nobody said anything
+    pl.DataFrame({"item_id": ids, "title": ids}).write_csv(folder / "items.csv")
+    found = shard(folder / "interactions.csv", folder / "shards", items=folder / "items.csv", shards=16, block_items=20)
+    return found.shards, LIKELIHOODS[kind]
 
 
 def encodings(shards: Shards, folder: Path) -> Path:
     """Those of the items that have an answer, by code."""
-    ids = [item for block in range(len(shards.blocks)) for item in shards.item_ids(block)]
-    np.save(folder / "content.npy", CONTENT[[int(item[1:]) for item in ids]])
+    ids = np.array([item for block in range(len(shards.blocks)) for item in shards.item_ids(block)])
+    np.save(folder / "content.npy", CONTENT[[int(item[1:]) for item in ids[shards.item_counts() > 0]]])
     return folder / "content.npy"
 
 
@@ -77,8 +80,9 @@ def in_one_process(of: tuple[Shards, Likelihood], **options: Any) -> Fitted:
     rows = [shards.rows(number) for number in range(shards.n_shards)]
     values, weights = likelihood.observed(np.concatenate([one.values for one in rows]))
     ends = np.cumsum(np.concatenate([np.diff(one.start) for one in rows]))
-    items = np.concatenate([one.items for one in rows])
-    matrix = sparse.csr_matrix((values, items, [0, *ends]), shape=(len(ends), items.max() + 1))
+    codes, items = np.unique(np.concatenate([one.items for one in rows]), return_inverse=True)
+    assert len(codes) < shards.n_items
+    matrix = sparse.csr_matrix((values, items, [0, *ends]), shape=(len(ends), len(codes)))
     return fit(
         Answers(matrix, weights), likelihood=likelihood, options=OPTIONS, rng=np.random.default_rng(1), **options
     )
@@ -213,6 +217,6 @@ def test_ordered_stars_and_no_answers_are_refused(world: tuple[Shards, Likelihoo
 
 def test_shards_that_changed_since_they_were_opened_are_refused(world: tuple[Shards, Likelihood]) -> None:
     shards, likelihood = world
-    other = tasks.Source(str(shards.folder), "0" * 64, shards.n_items, likelihood, mock.Mock(centre=0.0, size=1.0))
+    other = tasks.Source(str(shards.folder), "0" * 64, shards.n_items, True, likelihood, Unit(0.0, 1.0))
     with pytest.raises(DataError, match="have changed since"):
         other.answers(0)

@@ -12,20 +12,23 @@ import typer
 from palate.cli.console import errors, facts, line, output, print_json, progress
 from palate.cli.files import load_data, opened
 from palate.cli.options import (
+    Address,
     Columns,
-    Data,
     Encoder,
     Events,
     Json,
+    Runner,
     Scale,
     Seed,
     SkipCorrupt,
     Strict,
     UnusedSeed,
+    Workers,
     local_path,
     writable,
 )
 from palate.cli.options import Model as ModelFolder
+from palate.errors import OptionError
 
 if TYPE_CHECKING:
     from palate.learner import Learner
@@ -34,8 +37,15 @@ if TYPE_CHECKING:
 
 
 def fit(
-    path: Data,
     out: Annotated[Path, typer.Option("--out", metavar="MODEL", parser=local_path, help="Model folder to write.")],
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar="PATH", parser=local_path, help="Data folder, file, or a public format as it lies."),
+    ] = None,
+    shards: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", parser=local_path, help="Fit shards, as `palate shard` wrote them, not PATH."),
+    ] = None,
     encoder: Encoder = "default",
     image: Annotated[str | None, typer.Option(metavar="NAME", help="Image encoder, see `palate encoders`.")] = None,
     audio: Annotated[str | None, typer.Option(metavar="NAME", help="Audio encoder, see `palate encoders`.")] = None,
@@ -68,6 +78,21 @@ def fit(
     scale: Scale = None,
     event: Events = None,
     strict: Strict = False,
+    runner: Runner = None,
+    workers: Workers = None,
+    address: Address = None,
+    exchange: Annotated[
+        str | None,
+        typer.Option(metavar="DTYPE", help="With --shards: float64, or float32, of which half as much is sent."),
+    ] = None,
+    checkpoint: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", parser=local_path, help="With --shards: where a fit that is stopped goes on from."),
+    ] = None,
+    every: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="With --checkpoint: sweeps between two; 5, if not given.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="With --checkpoint: go on from the last one.")] = False,
     as_json: Json = False,
     seed: Seed = 0,
 ) -> None:
@@ -75,6 +100,14 @@ def fit(
 
     Answers that the folder keeps from tell and interview count in the fit and stay.
     """
+    given = {name: value for name, value in locals().items() if value not in (None, False)}
+    if shards is not None:
+        return _fit_shards(shards, out, given)
+    only = given.keys() & {"runner", "workers", "address", "exchange", "checkpoint", "every", "resume"}
+    if only:
+        raise OptionError(f"--{sorted(only)[0]} goes with --shards. Shard the data first: palate shard PATH --out DIR.")
+    if path is None:
+        raise OptionError("there is no data to fit. Give PATH, or shards by --shards DIR.")
     from palate.datasets.readers.formats import refuse_data_folder
     from palate.encoders.registry import trusting
     from palate.recommender import Recommender
@@ -105,6 +138,42 @@ def fit(
     with recommender:
         learner = recommender.learner
     _report(learner, out, started, as_json)
+
+
+_OF_SHARDS = {"shards", "out", "likelihood", "dim", "encoder", "runner", "workers", "address", "exchange", "checkpoint"}
+_OF_SHARDS |= {"every", "resume", "as_json", "seed"}
+
+
+def _fit_shards(folder: Path, out: Path, given: dict[str, Any]) -> None:
+    from palate.datasets.readers.formats import refuse_data_folder
+    from palate.recommender.sharded import create_from_shards
+    from palate.runners import open_runner
+    from palate.scale.model import ShardOptions
+    from palate.scale.shards import Shards
+
+    other = sorted(given.keys() - _OF_SHARDS - {"history", "adapt"})
+    other += [name for name, usual in (("history", "mean"), ("adapt", "none")) if given[name] != usual]
+    if other:
+        name = "PATH" if other[0] == "path" else f"--{other[0].replace('_', '-')}"
+        raise OptionError(f"{name} does not go with --shards. Leave it out, or fit the data without --shards.")
+    if "checkpoint" not in given and ("resume" in given or "every" in given):
+        raise OptionError("--resume and --every need the folder of checkpoints. Give --checkpoint DIR.")
+    refuse_data_folder(writable(out), folder)
+    started = time.perf_counter()
+    chosen = {
+        name: given[name]
+        for name in ("likelihood", "dim", "encoder", "exchange", "checkpoint", "every", "resume", "seed")
+        if name in given
+    }
+    found, options = Shards.open(folder), ShardOptions(**chosen)
+    where = {name: given[name] for name in ("workers", "address") if name in given}
+    with (
+        progress() as report,
+        open_runner(given.get("runner", "threads"), **where) as runner,
+        create_from_shards(out, found, options, runner=runner, again=True, progress=report) as recommender,
+    ):
+        learner = recommender.learner
+    _report(learner, out, started, "as_json" in given)
 
 
 def refit(model: ModelFolder, as_json: Json = False, seed: UnusedSeed = 0) -> None:

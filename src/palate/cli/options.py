@@ -115,6 +115,14 @@ SkipCorrupt = Annotated[
     bool, typer.Option("--skip-corrupt", help="An image or sound that cannot be read is left out, not an error.")
 ]
 Strict = Annotated[bool, typer.Option("--strict", help="A row that cannot be read is an error.")]
+Runner = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="Where the work runs: in-process, threads or ray; threads, if not given."),
+]
+Workers = Annotated[int | None, typer.Option(metavar="N", min=1, help="Tasks at once; one a core, if not given.")]
+Address = Annotated[
+    str | None, typer.Option(metavar="HOST:PORT", help="Of a Ray cluster; one on this machine alone, if not given.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output and nothing else.")]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of every draw: the same seed gives the same result.")]
 # For a script that gives every command a seed; in the help it would only raise questions.

@@ -68,11 +68,15 @@ def choose_weights(answers: Answers, *, seed: int) -> Implicit:
     return without if _is_better(quality(without), quality(best)) else best
 
 
-def dimensions(answers: Answers, likelihood: Likelihood) -> int:
-    """Taste dimensions to begin with; those the data does not support are dropped."""
-    if not likelihood.events_only or answers.values.nnz < FEWEST:
+def dimensions(n_answers: int, shape: tuple[int, int], likelihood: Likelihood) -> int:
+    """Taste dimensions to begin with; those the data does not support are dropped.
+
+    Args:
+        shape: Users and items.
+    """
+    if not likelihood.events_only or n_answers < FEWEST:
         return DIM
-    n_users, n_items = answers.values.shape
+    n_users, n_items = shape
     able = (
         dim for dim in DIMS if n_items * (dim + 1) * (dim + 2) // 2 <= _NUMBERS and 4 * dim <= min(n_users, n_items)
     )

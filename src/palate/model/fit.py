@@ -181,7 +181,7 @@ def fit_model(
     heard = joined(answers, labels, chosen, coded.user_ids, coded.item_ids, weights)
     if dim is None:
         chosen = choose_weights(heard.answers, seed=seed) if chosen == Implicit() != likelihood else chosen
-        dim = dimensions(heard.answers, chosen)
+        dim = dimensions(heard.answers.values.nnz, heard.answers.values.shape, chosen)
     adaptation = None
     if adapt != "none":
         texts = texts_of(table)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sparse
@@ -55,14 +55,21 @@ class Scale:
 
         Ends that nobody gave as a rating are levels too.
         """
-        levels, given = np.unique(values), ends is not None
-        mean = float(values.mean())
-        low, high = ends or (float(levels[0]), float(levels[-1]))
-        if len(levels) > 20:
-            return cls((low, high), mean, given)
+        levels = np.unique(values)
+        given, (low, high) = ends is not None, ends or (float(levels[0]), float(levels[-1]))
+        return replace(
+            cls.of_levels(levels[:0] if len(levels) > 20 else levels, float(values.mean()), (low, high)), is_given=given
+        )
+
+    @classmethod
+    def of_levels(cls, levels: Array, mean: float, ends: tuple[float, float]) -> Scale:
+        """The scale of ratings of a mean, between its ends, that has these levels; none where it is continuous."""
+        low, high = ends
+        if not len(levels):
+            return cls((low, high), mean)
         levels = np.union1d(levels, [low, high])
         above = levels[levels >= mean - 1e-9 * (high - low)]  # of a mean on a level, rounding
-        return cls(tuple(map(float, levels)), float(above[0] if len(above) else high), given)
+        return cls(tuple(map(float, levels)), float(above[0] if len(above) else high))
 
     def edges(self, n: int) -> Array:
         """Upper ends of ``n`` bins of ratings, (n,): the levels, or bins of equal width where those are not ``n``."""

@@ -50,7 +50,7 @@ def fit_shards(
     Args:
         likelihood: Not one of ordered stars, whose steps are learnt from single answers.
         rng: Source of the start.
-        content: A file of NumPy with the encodings of the items that have an answer, by code, (I, E).
+        content: A file of NumPy with the encodings of the items that have an answer, by code, (n, E).
         sizes: Columns of each block of it.
         exchange: As what sums and tables go from task to task; ``float32`` is half as much.
         checkpoints: Where a fit that was stopped goes on; None: nowhere.
@@ -68,19 +68,22 @@ def fit_shards(
             "Use gaussian, or fit in one process without --shards."
         )
     counts = shards.item_counts()
-    blocks = [block for block in shards.blocks if counts[slice(*block)].any()]  # the others come last
+    ends = np.concatenate([[0], np.cumsum(counts > 0)]).tolist()  # items without an answer would only slow it down
+    places = [(number, ends[first], ends[last]) for number, (first, last) in enumerate(shards.blocks)]
+    blocks = [block for block in places if block[1] < block[2]]
     if not blocks:
         raise DataError("there is no answer to fit: the shards hold 0. Give data with at least one.")
-    n_items = blocks[-1][1]
+    n_items = ends[-1]
     unit = unit_of(shards) if likelihood.learns_scale else Unit(0.0, 1.0)
     file = None if content is None else str(content.resolve())
-    source = Source(str(shards.folder), shards.digest, n_items, likelihood, unit, file)
+    source = Source(str(shards.folder), shards.digest, n_items, n_items == len(counts), likelihood, unit, file)
     group = group_of(runner.workers, shards.n_shards)
     halves = ShardedHalves(runner, source, blocks, shards.n_shards, dim=options.dim, exchange=exchange, group=group)
     found = None if checkpoints is None else checkpoints.last(runner, exchange)
     if found is None:
-        sums = (shards.item_sums()[:n_items] - unit.centre * counts[:n_items]) / unit.size
-        levels = first_levels(sums, counts[:n_items].astype(np.float64), likelihood)
+        of_item = counts[counts > 0].astype(np.float64)
+        sums = (shards.item_sums()[counts > 0] - unit.centre * of_item) / unit.size
+        levels = first_levels(sums, of_item, likelihood)
         state, common = _start(runner, source, shards, blocks, levels, options.dim, exchange, sizes, rng)
         at = Progress(common)
     else:
@@ -114,7 +117,7 @@ def _start(
     runner: Runner,
     source: Source,
     shards: Shards,
-    blocks: Sequence[tuple[int, int]],
+    blocks: Sequence[tuple[int, int, int]],
     levels: Array,
     dim: int,
     exchange: Exchange,
@@ -142,7 +145,7 @@ def _start(
     else:
         encodings = source.encodings(0, source.n_items)
         prior = LinearPrior.start(*given, encodings) if sizes is None else FusedPrior.start(*given, encodings, sizes)
-    items = tuple(runner.submit(first_items, factors[slice(*block)]) for block in blocks)
+    items = tuple(runner.submit(first_items, factors[first:last]) for _, first, last in blocks)
     tables = tuple(runner.submit(tasks.table_of, one, exchange) for one in items)
     return Sharded(items, tables, (None,) * shards.n_shards), Common(prior, likelihood)
 

@@ -51,7 +51,7 @@ class ShardedHalves:
     """Halves by tasks.
 
     Args:
-        blocks: Of each block of items with an answer its first code and the one after its last.
+        blocks: Of each block of items its number, its first item and the one after its last, of those with an answer.
         n_shards: A power of two.
         exchange: ``float64``, or ``float32``: as what tables and sums cross from task to task.
         group: Neighbouring shards whose beliefs are in memory together, a power of two.
@@ -61,7 +61,7 @@ class ShardedHalves:
         self,
         runner: Runner,
         source: Source,
-        blocks: Sequence[tuple[int, int]],
+        blocks: Sequence[tuple[int, int, int]],
         n_shards: int,
         *,
         dim: int,
@@ -69,7 +69,7 @@ class ShardedHalves:
         group: int,
     ) -> None:
         self._runner, self._source, self._dim, self._exchange = runner, source, dim, exchange
-        self._blocks = [(number, *block) for number, block in enumerate(blocks)]
+        self._blocks = blocks
         self._groups = [range(first, first + group) for first in range(0, n_shards, group)]
 
     def believe(self, state: Sharded, common: Common) -> tuple[Head, Sums]:

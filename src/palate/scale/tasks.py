@@ -27,7 +27,7 @@ from palate.posteriors.sweeps import told
 from palate.posteriors.symmetric import moments_over_noise, shares
 from palate.posteriors.user_half import Given, Users
 from palate.runners import tree_sum
-from palate.scale.shards import read_by_block, read_rows
+from palate.scale.shards import Shards, read_by_block, read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +37,17 @@ class Source:
     Attributes:
         folder: Of the shards.
         digest: Of their manifest.
-        n_items: Items with an answer; they come first.
+        n_items: Items with an answer: the others are not fitted.
+        is_every_item: Whether all have one.
         likelihood: Of the answers, as far as it does not change.
         unit: That of the answers.
-        content: A file of NumPy with the encodings of the items, (I, E), or None.
+        content: A file of NumPy with the encodings of the items with an answer, (n_items, E), or None.
     """
 
     folder: str
     digest: str
     n_items: int
+    is_every_item: bool
     likelihood: Likelihood
     unit: Unit
     content: str | None = None
@@ -55,7 +57,14 @@ class Source:
         rows = read_rows(self.folder, shard, digest=self.digest)
         values, weights = self.likelihood.observed((rows.values - self.unit.centre) / self.unit.size)
         shape = (len(rows.start) - 1, self.n_items)
-        return Answers(sparse.csr_matrix((values, rows.items, rows.start), shape=shape), weights)
+        return Answers(sparse.csr_matrix((values, self.places(rows.items), rows.start), shape=shape), weights)
+
+    def places(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
+        """Where items are among those with an answer."""
+        if self.is_every_item:
+            return codes
+        has = Shards.open(self.folder).item_counts() > 0
+        return (np.cumsum(has, dtype=np.int32) - 1)[codes]
 
     def encodings(self, first: int, last: int) -> Array:
         """Of some items, (n, E)."""
@@ -124,7 +133,7 @@ def block_sums(
     """Sums over the answers of neighbouring shards to a block of items.
 
     Args:
-        block: Its number, its first item, and the one after its last.
+        block: Its number, its first item, and the one after its last, among those with an answer.
         first_shard: The number of the shard that the first beliefs are about.
     """
     number, first, last = block
@@ -134,7 +143,8 @@ def block_sums(
         for shard, (found, counted) in enumerate(beliefs, first_shard):
             rows = read_by_block(source.folder, shard, number, digest=source.digest)
             sums = Block.zero(last - first, dim)
-            by_item = ByItem((rows.columns - first).astype(np.intp), rows.start, rows.users, rows.places)
+            columns = source.places(rows.columns).astype(np.intp) - first
+            by_item = ByItem(columns, rows.start, rows.users, rows.places)
             add_answers(sums, by_item, shares(rows.start.astype(float)), counted, found, likelihood)
             yield sums
 
