@@ -75,7 +75,7 @@ def test_version(cli):
     [
         (["fid"], "No such command 'fid'. Did you mean 'fit'? Try: palate --help"),
         (["data"], "Missing command. Try: palate data --help"),
-        (["fit"], "Missing argument 'PATH'. Try: palate fit --help"),
+        (["fit", "--out", "m"], "there is no data to fit. Give PATH, or shards by --shards DIR."),
         (["recommend", "m"], "whom the list is for is said 0 times: nobody. Give --user, --users or --all."),
         (["recommend", "m", "--usr", "x"], "No such option: --usr"),
         (["ask", "m", "--user", "x", "-k", "many"], "Invalid value for '-k'"),

@@ -74,7 +74,9 @@ def _taste(counted: Met, likelihood: Likelihood, seed: int) -> Taste | None:
         rng=np.random.default_rng(seed),
     )
     factors = np.tile(found.factors.mean(0), (counted.n_items, 1))
-    covariances = np.tile(pack(np.cov(found.factors.T, ddof=0)) + found.covariances.mean(0), (counted.n_items, 1))
+    covariances = np.tile(
+        pack(np.atleast_2d(np.cov(found.factors.T, ddof=0))) + found.covariances.mean(0), (counted.n_items, 1)
+    )
     noise = np.full(counted.n_items, float(np.median(found.noise)))
     factors[rated], covariances[rated], noise[rated] = found.factors, found.covariances, found.noise
     return Taste.build(Items.of_packed(factors, covariances, noise), found.likelihood)
