@@ -24,6 +24,7 @@ from palate.cli import (
     loop,
     models,
     registries,
+    scale,
     serve,
     shard,
     store,
@@ -48,6 +49,9 @@ item_app = typer.Typer(
 )
 
 keys_app = typer.Typer(help="Keys of the HTTP service.", epilog="Example: palate keys add my-model --role service")
+scale_app = typer.Typer(
+    help="Fits past one machine.", epilog="Example: palate scale check --shards my-shards --nodes 4"
+)
 store_app = typer.Typer(
     help="Check, copy, move, write and read the log.", epilog="Example: palate store verify my-model"
 )
@@ -75,6 +79,8 @@ _add(data_app, data.inspect, "inspect", "data inspect ratings.csv --strict")
 _add(data_app, data.convert, "convert", "data convert ml-1m my-data")
 app.add_typer(data_app, name="data")
 _add(app, shard.shard, "shard", "shard my-data --out my-shards")
+_add(scale_app, scale.check, "check", "scale check --shards my-shards --nodes 4 --dim 32")
+app.add_typer(scale_app, name="scale")
 _add(app, fit.fit, "fit", "fit my-data --out my-model")
 _add(app, fit.refit, "refit", "refit my-model")
 _add(app, lists.recommend, "recommend", "recommend my-model --user ann -k 5 --category Comedy")

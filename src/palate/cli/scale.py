@@ -1,0 +1,109 @@
+"""palate scale check: what a fit on shards would take on so many nodes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from palate.cli.console import facts, line, output, print_json
+from palate.cli.options import Json, UnusedSeed, local_path
+from palate.errors.checks import one_of
+from palate.machine import cores as cores_here
+
+if TYPE_CHECKING:
+    from palate.scale.cost_model import Cluster, Costs, Load
+
+BYTES = {"float64": 8, "float32": 4}
+KEEPS_USERS = {"gaussian": False, "implicit": False, "probit": True}
+GB = 1e9
+
+
+def check(
+    shards: Annotated[
+        Path, typer.Option("--shards", metavar="DIR", parser=local_path, help="Shards, as `palate shard` wrote them.")
+    ],
+    nodes: Annotated[int, typer.Option(metavar="N", min=1, max=4096, help="Machines that fit together.")] = 1,
+    cores: Annotated[
+        int | None, typer.Option(metavar="N", min=1, max=4096, help="Of each; those of this one, if not given.")
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(metavar="GB", min=0.1, help="Free on each; of this one, if not given.")
+    ] = None,
+    disk: Annotated[
+        float | None, typer.Option(metavar="GB", min=0.1, help="Free beside the shards; of this disk, if not given.")
+    ] = None,
+    dim: Annotated[int, typer.Option(metavar="D", min=1, max=256, help="Taste dimensions.")] = 16,
+    likelihood: Annotated[str, typer.Option(metavar="NAME", help="gaussian, probit or implicit.")] = "gaussian",
+    exchange: Annotated[str, typer.Option(metavar="DTYPE", help="float64, or float32.")] = "float64",
+    sweeps: Annotated[int, typer.Option(metavar="N", min=1, help="Of the fit.")] = 40,
+    network: Annotated[float, typer.Option(metavar="GBIT", min=0.001, help="Gbit a second of a node.")] = 12.5,
+    price: Annotated[float, typer.Option(metavar="DOLLARS", min=0.0, help="Of a core and hour.")] = 0.0408,
+    as_json: Json = False,
+    seed: UnusedSeed = 0,
+) -> None:
+    """Say what a fit of these shards would take: seconds, memory, traffic and dollars; refuse one that cannot do.
+
+    The seconds are extrapolated from one core of another machine. Nothing is fitted.
+    """
+    from palate.scale import cost_model
+    from palate.scale.shards import Shards
+
+    one_of(likelihood, list(KEEPS_USERS), "--likelihood")
+    one_of(exchange, list(BYTES), "--exchange")
+    found = Shards.open(shards)
+    load = cost_model.Load(
+        users=sum(found.users),
+        items=int((found.item_counts() > 0).sum()),
+        answers=found.n_events,
+        shards=found.n_shards,
+        dim=dim,
+        keeps_users=KEEPS_USERS[likelihood],
+        number_bytes=BYTES[exchange],
+        disk_bytes=sum(file.bytes for file in found.manifest.files.values()),
+    )
+    on = cost_model.Cluster(
+        nodes=nodes,
+        cores=cores_here() if cores is None else cores,
+        memory=_memory_here() if memory is None else memory * GB,
+        disk=shutil.disk_usage(shards).free + load.disk_bytes if disk is None else disk * GB + load.disk_bytes,
+        gbit=network,
+        price=price,
+    )
+    cost_model.check(load, on)
+    taken = cost_model.costs(load, on, sweeps=sweeps)
+    if as_json:
+        return print_json({"shards": str(shards), **load._asdict(), "on": on._asdict(), **taken._asdict()})
+    _show(load, on, taken, sweeps)
+
+
+def _memory_here() -> float:
+    """Bytes that this machine can give, as Linux says; elsewhere all that it has."""
+    try:
+        with open("/proc/meminfo", encoding="ascii") as file:
+            lines = dict(line.split(":", 1) for line in file)
+        return 1024.0 * int(lines["MemAvailable"].split()[0])
+    except (OSError, KeyError, ValueError):
+        return float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+
+
+def _show(load: Load, on: Cluster, taken: Costs, sweeps: int) -> None:
+    def parts(of: dict[str, float]) -> str:
+        return ", ".join(f"{what} {n / GB:,.2f}" for what, n in of.items() if n >= 5e6)
+
+    rows = [
+        ("Fit", f"{load.answers:,} answers of {load.users:,} users to {load.items:,} items, {load.dim} dimensions"),
+        ("On", f"{on.nodes:,} nodes of {on.cores:,} cores"),
+        ("Memory a node", f"{sum(taken.memory.values()) / GB:,.2f} GB of {on.memory / GB:,.2f}"),
+        ("", parts(taken.memory)),
+        ("Disk", f"{taken.disk / GB:,.2f} GB"),
+        ("Traffic a node", f"{sum(taken.sent.values()) / GB:,.2f} GB a sweep"),
+        *([("", parts(taken.sent))] if on.nodes > 1 else []),
+        ("A sweep", f"{taken.sweep:,.1f} s: {taken.compute:,.1f} of work, {taken.network:,.1f} of network"),
+        (f"{sweeps} sweeps", f"{taken.fit / 60:,.0f} min, ${taken.dollars:,.2f}"),
+    ]
+    output().print(facts(rows))
+    line(output(), "Extrapolated from one core of another machine: take it as right within a factor of two.")
