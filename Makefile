@@ -9,6 +9,7 @@ PEERS := .venv-peers
 SEQUENCES := .venv-peers-sequences
 RIVALS := .venv-peers-rivals
 OFF_POLICY := .venv-peers-off-policy
+SPARK := .venv-peers-spark
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
 # What a platform's build of torch is made of; left out of the hashed lock and to pip (see requirements/torch.txt).
 TORCH_BUILD := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cccl \
@@ -49,7 +50,7 @@ docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 # One after another, so that no timing is disturbed by its neighbour; names with _ in front are shared helpers.
-bench: $(VENV)/.hf $(PEERS)/.made $(SEQUENCES)/.made $(RIVALS)/.made $(OFF_POLICY)/.made
+bench: $(VENV)/.hf $(PEERS)/.made $(SEQUENCES)/.made $(RIVALS)/.made $(OFF_POLICY)/.made $(SPARK)/.made
 	@set -e; for file in benchmarks/[a-z]*.py; do \
 	    name=$$(basename $$file .py); echo "benchmarks.$$name"; \
 	    $(BIN)/python -m benchmarks.$$name --json > benchmarks/results/$$name.json.part; \
@@ -68,6 +69,8 @@ lock: $(VENV)/.dev
 	    --custom-compile-command "make lock" $(UPGRADE) --output-file requirements/peers.txt
 	$(BIN)/uv pip compile requirements/peers-rivals.in --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" $(UPGRADE) --output-file requirements/peers-rivals.txt
+	$(BIN)/uv pip compile requirements/peers-spark.in --quiet --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command "make lock" $(UPGRADE) --output-file requirements/peers-spark.txt
 	$(BIN)/uv pip compile requirements/peers-sequences.in --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" $(UPGRADE) --output-file requirements/peers-sequences.txt \
 	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
@@ -76,7 +79,7 @@ lock: $(VENV)/.dev
 	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(SEQUENCES) $(RIVALS) $(OFF_POLICY) palate-demo build dist site mutants .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(SEQUENCES) $(RIVALS) $(OFF_POLICY) $(SPARK) palate-demo build dist site mutants .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- set-up: each stamp needs the one before, so that `make -j` never runs two installations at once ----
@@ -121,6 +124,12 @@ $(PEERS)/.made: requirements/peers.txt requirements/peers-alone.txt
 $(RIVALS)/.made: requirements/peers-rivals.txt
 	$(PYTHON) -m venv --clear $(RIVALS)
 	$(RIVALS)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/peers-rivals.txt
+	@touch $@
+
+# It also needs a Java: apt-get install openjdk-17-jre-headless. With libopenblas0-pthread it calculates by that.
+$(SPARK)/.made: requirements/peers-spark.txt
+	$(PYTHON) -m venv --clear $(SPARK)
+	$(SPARK)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r requirements/peers-spark.txt
 	@touch $@
 
 # torch as above: alone, by exact version, after all the rest.

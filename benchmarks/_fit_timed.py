@@ -19,12 +19,14 @@ import numpy as np
 
 from palate.posteriors.fit import fit
 from palate.posteriors.likelihoods import Gaussian
-from palate.posteriors.sweeps import FitOptions
 
 
 def timed(path: str, dim: int, sweeps: int) -> dict[str, Any]:
     """Seconds and processor seconds of each sweep but the first, which compiles and starts; of all; and MiB."""
-    home = "palate.posteriors.answers" if find_spec("palate.posteriors.answers") else "palate.posteriors.fit"
+    home, sweeping = (
+        f"palate.posteriors.{name}" if find_spec(f"palate.posteriors.{name}") else "palate.posteriors.fit"
+        for name in ("answers", "sweeps")
+    )
     with np.load(path) as arrays:
         users, items, values = arrays["users"], arrays["items"], arrays["values"]
     shape = (int(users.max()) + 1, int(items.max()) + 1)
@@ -34,7 +36,7 @@ def timed(path: str, dim: int, sweeps: int) -> dict[str, Any]:
     found = fit(
         answers,
         likelihood=Gaussian(),
-        options=FitOptions(dim=dim, sweeps=sweeps),
+        options=import_module(sweeping).FitOptions(dim=dim, sweeps=sweeps),
         rng=np.random.default_rng(0),
         progress=lambda *_: stamps.append((time.perf_counter(), time.process_time())),
     )

@@ -2,11 +2,11 @@
 
     PYTHON benchmarks/_peers_spark.py INPUT.json OUTPUT.npz
 
-INPUT names ``train`` (a Parquet file of user, item, value; whole numbers from 0), ``n_users``, ``n_items``, ``rank``,
-``implicit``, ``iterations`` and ``settings``: each ``reg``, ``alpha`` (of events) and ``centre`` (taken off the values).
+INPUT names ``train`` (a Parquet file of user, item, value; the first two count from 0), ``n_users``, ``n_items``,
+``rank``, ``implicit``, ``iterations`` and ``settings``: each ``reg``, ``alpha`` (of events), ``centre`` (taken off).
 OUTPUT has the factors of users and items of each setting; the last line on standard output is JSON with seconds. Those
-of an iteration are of a fit with all iterations less one with two of them, so that reading, grouping and starting do
-not count.
+of an iteration are of the first setting: of a fit with all iterations less one with two of them, so that reading,
+grouping and starting do not count.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ def _session(memory_gb: int) -> Any:
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": str(2 * CORES),
         "spark.log.level": "ERROR",
     }.items():
@@ -57,11 +58,14 @@ def _all(spark: Any, given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, n
     for number, setting in enumerate(given["settings"]):
         taken = rows.selectExpr("user", "item", f"cast(value - {setting['centre']} as float) as value").persist()
         taken.count()
+        timed = {}
         if not number:
             _fit(taken, given, setting, FEW)  # the first one also compiles
-        short, _ = _fit(taken, given, setting, FEW)
-        long, model = _fit(taken, given, setting, given["iterations"])
-        seconds.append({**setting, "iteration": (long - short) / (given["iterations"] - FEW), "fit": long})
+            timed["short"], _ = _fit(taken, given, setting, FEW)
+        timed["fit"], model = _fit(taken, given, setting, given["iterations"])
+        if not number:
+            timed["iteration"] = (timed["fit"] - timed["short"]) / (given["iterations"] - FEW)
+        seconds.append({**setting, **timed})
         for name, table, n_rows in (("users", model.userFactors, "n_users"), ("items", model.itemFactors, "n_items")):
             arrays[f"{name}-{number}"] = _dense(table, given[n_rows], given["rank"])
         taken.unpersist()

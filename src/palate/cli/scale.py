@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from palate.scale.cost_model import Cluster, Costs, Load
 
 BYTES = {"float64": 8, "float32": 4}
-KEEPS_USERS = {"gaussian": False, "implicit": False, "probit": True}
+LIKELIHOODS = {"ratings": "gaussian", "likes": "probit", "events": "implicit"}
 GB = 1e9
 
 
@@ -36,8 +36,9 @@ def check(
     disk: Annotated[
         float | None, typer.Option(metavar="GB", min=0.1, help="Free beside the shards; of this disk, if not given.")
     ] = None,
-    dim: Annotated[int, typer.Option(metavar="D", min=1, max=256, help="Taste dimensions.")] = 16,
-    likelihood: Annotated[str, typer.Option(metavar="NAME", help="gaussian, probit or implicit.")] = "gaussian",
+    dim: Annotated[
+        int | None, typer.Option(metavar="D", min=1, max=256, help="Taste dimensions; as the fit begins, if not given.")
+    ] = None,
     exchange: Annotated[str, typer.Option(metavar="DTYPE", help="float64, or float32.")] = "float64",
     sweeps: Annotated[int, typer.Option(metavar="N", min=1, help="Of the fit.")] = 40,
     network: Annotated[float, typer.Option(metavar="GBIT", min=0.001, help="Gbit a second of a node.")] = 12.5,
@@ -49,19 +50,21 @@ def check(
 
     The seconds are extrapolated from one core of another machine. Nothing is fitted.
     """
+    from palate.model.choose_events import dimensions
+    from palate.posteriors.likelihoods import named
     from palate.scale import cost_model
     from palate.scale.shards import Shards
 
-    one_of(likelihood, list(KEEPS_USERS), "--likelihood")
     one_of(exchange, list(BYTES), "--exchange")
     found = Shards.open(shards)
+    likelihood, users = named(LIKELIHOODS[found.kind]), sum(found.users)
     load = cost_model.Load(
-        users=sum(found.users),
+        users=users,
         items=int((found.item_counts() > 0).sum()),
         answers=found.n_events,
         shards=found.n_shards,
-        dim=dim,
-        keeps_users=KEEPS_USERS[likelihood],
+        dim=dimensions(found.n_events, (users, found.n_items), likelihood) if dim is None else dim,
+        keeps_users=not likelihood.is_linear,
         number_bytes=BYTES[exchange],
         disk_bytes=sum(file.bytes for file in found.manifest.files.values()),
     )
@@ -76,7 +79,7 @@ def check(
     cost_model.check(load, on)
     taken = cost_model.costs(load, on, sweeps=sweeps)
     if as_json:
-        return print_json({"shards": str(shards), **load._asdict(), "on": on._asdict(), **taken._asdict()})
+        return print_json({"path": str(shards), **load._asdict(), "on": on._asdict(), **taken._asdict()})
     _show(load, on, taken, sweeps)
 
 

@@ -11,6 +11,7 @@ import math
 from typing import NamedTuple
 
 from palate.errors import OptionError
+from palate.scale.fit import group_of
 
 DOUBLE = 8  # bytes
 GB = 1e9
@@ -43,15 +44,15 @@ class Rates(NamedTuple):
 
 # Measured by `python -m benchmarks.scale --only rates` (benchmarks/results/scale.json).
 RATES = Rates(
-    answer=2.0e-07,
-    answer_number=5.0e-10,
+    answer=7.0e-08,
+    answer_number=1.5e-10,
     user=2.0e-06,
-    user_cube=2.0e-10,
-    sum=2.0e-07,
-    sum_number=5.0e-10,
-    item=5.0e-06,
-    item_cube=1.0e-09,
-    moved_number=1.0e-09,
+    user_cube=1.3e-10,
+    sum=8.5e-08,
+    sum_number=2.8e-10,
+    item=7.4e-06,
+    item_cube=9.1e-11,
+    moved_number=5.1e-10,
     task=1.0e-03,
 )
 
@@ -90,6 +91,8 @@ class Cluster(NamedTuple):
         gbit: Of a node's network, in Gbit a second.
         price: Dollars a core and hour.
         share: Of its time in which a core works.
+        is_placed: Whether all tasks of a shard run on one node, which adds up its shards before anything leaves it. A
+            runner does not do so yet: tasks run where a core is free.
     """
 
     nodes: int
@@ -99,6 +102,7 @@ class Cluster(NamedTuple):
     gbit: float = 12.5
     price: float = 0.0408
     share: float = 0.7
+    is_placed: bool = False
 
 
 class Costs(NamedTuple):
@@ -141,8 +145,8 @@ def costs(load: Load, on: Cluster, *, sweeps: int, start_seconds: float = 300.0,
 
 
 def groups(load: Load, on: Cluster) -> tuple[int, int]:
-    """Shards that are worked on together (:func:`palate.scale.fit.group_of`), and how many such groups there are."""
-    together = min(load.shards, 1 << max(on.nodes * on.cores - 1, 0).bit_length())
+    """Shards that are worked on together, and how many such groups there are."""
+    together = group_of(on.nodes * on.cores, load.shards)
     return together, load.shards // together
 
 
@@ -166,8 +170,8 @@ def _sent(load: Load, on: Cluster) -> dict[str, float]:
     _, n_groups = groups(load, on)
     return {
         "tables of items": elsewhere * _table(load) / on.nodes + elsewhere * _given(load),
-        "beliefs about users": elsewhere * load.users * load.packed * DOUBLE,
-        "sums of items": elsewhere * n_groups * sums / on.nodes,
+        "beliefs about users": 0.0 if on.is_placed else elsewhere * load.users * load.packed * DOUBLE,
+        "sums of items": elsewhere * (sums if on.is_placed else n_groups * sums / on.nodes),
     }
 
 
@@ -182,8 +186,9 @@ def _given(load: Load) -> float:
 
 
 def _memory(load: Load, on: Cluster) -> dict[str, float]:
-    """The beliefs about two groups of shards are in memory at a time: on each node, whose tasks all read them."""
+    """The beliefs about two groups of shards are in memory at a time, on each node whose tasks read them."""
     together, n_groups = groups(load, on)
+    of_beliefs, of_sums = (on.nodes, 1) if on.is_placed else (1, on.nodes)
     items = load.items * (load.dim + 2 + load.packed) * DOUBLE
     sums = load.items * (load.packed + load.dim + 3) * load.number_bytes
     users = load.users * (load.packed if load.keeps_users else 1) * DOUBLE
@@ -191,8 +196,8 @@ def _memory(load: Load, on: Cluster) -> dict[str, float]:
     copies = min(2, n_groups)
     return {
         "items and their tables": (items + _table(load)) / on.nodes + 2 * _given(load),
-        "beliefs about users": copies * together * load.users / load.shards * load.packed * DOUBLE,
-        "sums of items": (copies + math.log2(n_groups) + 1) * sums / on.nodes,
+        "beliefs about users": copies * together * load.users / load.shards * load.packed * DOUBLE / of_beliefs,
+        "sums of items": (copies + math.log2(n_groups) + 1) * sums / of_sums,
         "users kept": 2 * users / on.nodes,
         "answers at work": on.cores * of_shard * 60,
         "programs": 0.4 * GB + (on.cores - 1) * (0.2 * GB if on.nodes > 1 else 0.0),
@@ -214,7 +219,8 @@ def check(load: Load, on: Cluster) -> None:
     memory = sum(_memory(load, on).values())
     if memory > on.memory:
         what, most = max(_memory(load, on).items(), key=lambda part: part[1])
-        fact = f"a node would hold {memory / GB:,.1f} GB and has {on.memory / GB:,.1f} (most of it: {what}, {most / GB:,.1f})"
+        has = f"a node would hold {memory / GB:,.1f} GB and has {on.memory / GB:,.1f}"
+        fact = f"{has} (most of it: {what}, {most / GB:,.1f})"
         raise OptionError(f"{fact}. {_remedy(load, on)}")
     if _disk(load) > on.disk:
         raise OptionError(

@@ -1,0 +1,109 @@
+"""A fit on shards in a process of its own: seconds, memory, and how well it predicts.
+
+    python -m benchmarks._scale_fit '{"shards": DIR, "runner": "threads", "workers": 2, "dim": 16, "sweeps": 12, ...}'
+
+``scores`` names a file to write: means of users and factors of items with an answer, by code, for what is predicted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sparse
+
+from palate.machine import blas_threads
+from palate.model.choose_events import choose_weights
+from palate.posteriors.answers import Answers
+from palate.posteriors.fit import Fitted, Unit
+from palate.posteriors.item_half import SPREAD, ItemBlock
+from palate.posteriors.likelihood import Likelihood
+from palate.posteriors.likelihoods import Gaussian
+from palate.posteriors.sweeps import FitOptions
+from palate.runners import open_runner
+from palate.scale import tasks
+from palate.scale.fit import fit_shards
+from palate.scale.shards import Shards
+
+
+def measured(given: dict[str, Any]) -> dict[str, Any]:
+    """What a fit takes. Sweeps are timed from the second on; processor seconds are of this process and its children."""
+    shards = Shards.open(given["shards"])
+    likelihood = _likelihood(shards)
+    stamps = [_now()]
+    with open_runner(given["runner"], workers=given["workers"]) as runner:
+        began = _now()
+        fitted = fit_shards(
+            shards,
+            likelihood=likelihood,
+            options=FitOptions(dim=given["dim"], sweeps=given["sweeps"], tolerance=given.get("tolerance", 3e-5)),
+            runner=runner,
+            rng=np.random.default_rng(0),
+            exchange=given.get("exchange", "float64"),
+            progress=lambda *_: stamps.append(_now()),
+        )
+        ended = _now()
+    wall = np.diff([wall for wall, _ in stamps[1:]])
+    found = {
+        "sweeps": len(fitted.bounds),
+        "fit_seconds": ended[0] - began[0],
+        "sweep_seconds": wall.tolist(),
+        "cpu_seconds": _now()[1] - began[1],
+        "mib": _peak() / 2**20,
+        "likelihood": {name: value for name, value in vars(fitted.likelihood).items() if isinstance(value, float)},
+    }
+    if "scores" in given:
+        _write(Path(given["scores"]), shards, fitted)
+    return found
+
+
+def _now() -> tuple[float, float]:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return time.perf_counter(), sum(one.ru_utime + one.ru_stime for one in used)
+
+
+def _peak() -> float:
+    return 1024.0 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def _likelihood(shards: Shards) -> Likelihood:
+    """As :func:`palate.scale.model.fit_model_of` takes it: what events weigh is chosen on some of them."""
+    if shards.kind != "events":
+        return Gaussian()
+    rows = shards.rows(0)
+    matrix = sparse.csr_matrix((rows.values, rows.items, rows.start), shape=(len(rows.start) - 1, shards.n_items))
+    return choose_weights(Answers(matrix), seed=0)
+
+
+def _write(path: Path, shards: Shards, fitted: Fitted) -> None:
+    """Means of users (U, A) and factors of items (I, A), in the order of the numbers in their ids."""
+    rated = np.flatnonzero(shards.item_counts())
+    items = ItemBlock(fitted.factors, fitted.covariances, fitted.noise)
+    given = tasks.joined([tasks.table_of(items, "float64")], fitted.likelihood, SPREAD)
+    unit, every = Unit(0.0, 1.0), len(rated) == shards.n_items
+    source = tasks.Source(str(shards.folder), shards.digest, len(rated), every, fitted.likelihood, unit)
+    dim = fitted.factors.shape[1] - 1
+    users = np.zeros((sum(shards.users), dim + 1))
+    with blas_threads(1):
+        for shard in range(shards.n_shards):
+            found, _, _ = tasks.believe_shard(source, shard, None, given, fitted.likelihood, dim)
+            users[_numbers(shards.user_ids(shard))] = found.beliefs.moments[:, : dim + 1]
+    ids = [name for block in range(len(shards.blocks)) for name in shards.item_ids(block)]
+    factors = np.zeros((shards.n_items, dim + 1))
+    factors[_numbers(ids)[rated]] = fitted.factors
+    np.savez(path, users=users, items=factors)
+
+
+def _numbers(ids: list[str]) -> np.ndarray:
+    return np.array([int(name[1:]) for name in ids])
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    json.dump(measured(json.loads(sys.argv[1])), sys.stdout)

@@ -1,0 +1,85 @@
+"""The cost model: its bytes are those of the arrays that a fit makes, and what it refuses would not have gone."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+import pytest
+
+from palate.errors import OptionError
+from palate.posteriors.fit import first_items
+from palate.posteriors.item_half import SPREAD
+from palate.posteriors.likelihoods import Gaussian, Probit
+from palate.posteriors.statistics import Block
+from palate.posteriors.user_half import Users
+from palate.scale import cost_model, tasks
+from palate.scale.cost_model import GB, Cluster, Load
+from palate.scale.fit import group_of
+
+ITEMS, DIM = 50, 7
+LOAD = Load(users=10**7, items=10**6, answers=10**9, shards=1024, dim=64, number_bytes=4, disk_bytes=24 * 10**9)
+NODE = Cluster(nodes=16, cores=16, memory=512e9, disk=1e12)
+
+
+def size_of(*arrays: Any) -> int:
+    return sum(np.asarray(array).nbytes for array in arrays)
+
+
+@pytest.mark.parametrize(("dtype", "number_bytes"), [("float64", 8), ("float32", 4)])
+def test_its_bytes_are_those_of_the_arrays_of_a_fit(dtype: str, number_bytes: int) -> None:
+    load = LOAD._replace(items=ITEMS, dim=DIM, number_bytes=number_bytes)
+    items = first_items(np.ones((ITEMS, DIM + 1)))
+    table = tasks.table_of(items, dtype)
+    given = tasks.joined([table], Gaussian(), SPREAD)
+    sums = Block.zero(ITEMS, DIM).cast(dtype)
+    on = Cluster(nodes=2, cores=1, memory=GB, disk=GB)
+    sent, memory = cost_model._sent(load, on), cost_model._memory(load, on)
+    _, n_groups = cost_model.groups(load, on)
+    each = size_of(*(getattr(sums, field.name) for field in fields(sums)))
+    joined = size_of(given.factors, given.precision, given.packed)
+    assert sent["sums of items"] == n_groups * each / 4
+    assert sent["tables of items"] == size_of(*table) / 4 + joined / 2
+    held = size_of(items.factors, items.covariances, items.noise)
+    assert memory["items and their tables"] == (held + size_of(*table)) / 2 + 2 * joined
+
+
+def test_users_are_kept_where_the_likelihood_looks_at_them() -> None:
+    for likelihood, keeps in ((Gaussian(), False), (Probit(), True)):
+        users = Users.start(30, DIM, likelihood)
+        memory = cost_model._memory(LOAD._replace(users=30, dim=DIM, keeps_users=keeps), NODE)
+        kept = size_of(users.moments) if keeps else size_of(users.precision)
+        assert memory["users kept"] == 2 * kept / NODE.nodes
+
+
+def test_groups_are_those_of_the_fit_and_one_node_sends_nothing() -> None:
+    assert cost_model.groups(LOAD, NODE) == (group_of(256, 1024), 4)
+    alone = cost_model.costs(LOAD, NODE._replace(nodes=1), sweeps=10)
+    assert sum(alone.sent.values()) == 0 == alone.network
+    both = [cost_model.costs(LOAD, NODE, sweeps=sweeps) for sweeps in (10, 20)]
+    assert both[1].fit - both[0].fit == pytest.approx(10 * both[0].sweep)
+    assert both[0].dollars == pytest.approx(both[0].fit / 3600 * 256 * NODE.price)
+
+
+@pytest.mark.parametrize("memory", [16e9, 32e9, 64e9, 128e9])
+def test_what_it_advises_would_do(memory: float) -> None:
+    on = NODE._replace(nodes=1, memory=memory)
+    try:
+        cost_model.check(LOAD, on)
+    except OptionError as error:
+        said = str(error)
+    else:
+        pytest.fail("a node of so little memory was said to do")
+    if found := re.search(r"Use ([0-9,]+) nodes", said):
+        cost_model.check(LOAD, on._replace(nodes=int(found[1].replace(",", ""))))
+    elif found := re.search(r"--shards ([0-9]+)", said):
+        cost_model.check(LOAD._replace(shards=int(found[1])), on)
+    else:
+        assert "No number of such nodes would do" in said
+
+
+def test_a_disk_that_is_too_small_is_said() -> None:
+    with pytest.raises(OptionError, match=r"take 59\.\d GB and 50\.0 are free"):
+        cost_model.check(LOAD, NODE._replace(memory=1e15, disk=50e9))
