@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import polars as pl
@@ -21,6 +22,7 @@ from palate.datasets.files import parquet
 from palate.errors import DataError, OptionError, PalateError, StoreBusy
 from palate.scale import manifest
 from palate.scale.deltas import add_events
+from palate.scale.manifest import Manifest
 from palate.scale.sharding import locked, shard
 from palate.scale.shards import Shards, read_rows
 from palate.store.model_folder import files, strict
@@ -73,7 +75,7 @@ def test_a_flipped_bit_never_gives_other_answers(made: Path, rng: np.random.Gene
     found = 0
     for name in ("users-0001.parquet", "by-block-0002.parquet", "ids/users-0003.parquet", "ids/items-0000.parquet"):
         whole = (made / name).read_bytes()
-        for place in rng.choice(len(whole), 25, replace=False).tolist():
+        for place in [*rng.choice(len(whole), 20, replace=False).tolist(), *range(len(whole) - 900, len(whole), 53)]:
             (made / name).write_bytes(whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :])
             with pytest.raises(DataError, match=rf"{re.escape(name)} is damaged: its SHA-256"):
                 Shards.open(made).verify()
@@ -233,6 +235,14 @@ def test_a_folder_that_holds_something_is_left_as_it_is(made: Path, data: Path, 
         with pytest.raises(OptionError, match=said):
             shard(other, made, resume=resume)
     assert contents(made) == before
+    (tmp_path / "begun").mkdir()
+    with mock.patch.object(Manifest, "write", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        shard(data, tmp_path / "begun", shards=4)
+    begun = contents(tmp_path / "begun")
+    for source, options in ((other, {"shards": 4}), (data, {"shards": 8}), (data, {"shards": 4, "scale": (0, 9)})):
+        with pytest.raises(OptionError, match="was begun with other data or other options"):
+            shard(source, tmp_path / "begun", resume=True, **options)
+    assert contents(tmp_path / "begun") == begun
     for resume, said in ((False, "is not empty"), (True, "holds no shards that were begun")):
         with pytest.raises(OptionError, match=said):
             shard(other, data, resume=resume)

@@ -95,6 +95,19 @@ def test_answers_added_later_are_as_if_they_had_been_there(
     assert set(contents(tmp_path / "grown")) == named
 
 
+def test_of_equally_late_answers_the_one_added_last_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deltas, "MERGED_AT", 10.0)
+
+    def day(rating: float, time: float | None) -> Path:
+        row = {"user_id": ["ann", "bob"], "item_id": ["i1", "i2"], "rating": [rating, 1.0], "timestamp": [time, 1.0]}
+        pl.DataFrame(row, schema_overrides={"timestamp": pl.Float64}).write_parquet(tmp_path / "day.parquet")
+        return tmp_path / "day.parquet"
+
+    shard(day(3.0, 5.0), tmp_path / "shards")
+    for rating, time, counts in [(4.0, 5.0, 4.0), (2.0, 5.0, 2.0), (1.0, 4.0, 2.0), (9.0, None, 2.0), (5.0, 6.0, 5.0)]:
+        assert answers_of(add_events(day(rating, time), tmp_path / "shards").shards)["ann", "i1"] == counts
+
+
 def test_the_same_answers_again_change_nothing(tmp_path: Path, rng: np.random.Generator) -> None:
     (tmp_path / "data").mkdir()
     first, days = grown("ratings", rng)

@@ -17,7 +17,7 @@ from palate.entities import ITEM
 from palate.errors import DataError
 from palate.model.strengths import learn_strengths
 from palate.posteriors.likelihoods import Implicit
-from palate.scale import intake
+from palate.scale import intake, sharding
 from palate.scale.compose import dealt, shards_for
 from palate.scale.sharding import shard
 from palate.scale.shards import Shards, shard_of
@@ -136,7 +136,14 @@ def messy(rng: np.random.Generator, columns: Sequence[str], rows: int = 3000) ->
         "weight": pl.Series(rng.random(rows) * 2 + 0.1).set(pl.Series(rng.random(rows) < 0.1), None),
         "timestamp": pl.Series(1e9 + rng.integers(0, 5, rows)).set(pl.Series(rng.random(rows) < 0.3), None),
     }
-    return pl.DataFrame({"rating" if name == "like" else name: made[name] for name in columns})
+    frame = pl.DataFrame({"rating" if name == "like" else name: made[name] for name in columns})
+    quiet = (pl.col("user_id") == "ü7") | (
+        pl.col("item_id") == "i55"
+    )  # nothing is said of them, and they have a number
+    said = {"rating": pl.lit(None, dtype=pl.Float64), "event": pl.lit("impression")}
+    return frame.with_columns(
+        pl.when(quiet).then(said[name]).otherwise(name).alias(name) for name in said if name in frame.columns
+    )
 
 
 KINDS = {
@@ -189,7 +196,10 @@ def test_ratings_that_begin_after_events_count_alone(folder: Path, tmp_path: Pat
     rows = messy(rng, KINDS["both"]).with_columns(
         pl.when(pl.int_range(pl.len()) >= 2000).then(pl.col("rating")).alias("rating")
     )
-    check(write_data(folder, rows), tmp_path / "shards", shards=2, events=WORDS)
+    shards = check(write_data(folder, rows), tmp_path / "shards", shards=2, block_items=500, events=WORDS)
+    counts = rows.filter(pl.col("rating").is_not_null())["item_id"].value_counts()
+    popular = counts.sort(-pl.col("count").cast(pl.Int64), "item_id")["item_id"].to_list()
+    assert shards.item_ids(0)[: len(popular)] == popular
 
 
 def test_several_files_are_read_one_after_the_other(folder: Path, tmp_path: Path, rng: np.random.Generator) -> None:
@@ -263,11 +273,16 @@ def test_shards_that_were_stopped_anywhere_are_finished_to_the_same_bytes(
 ) -> None:
     write_data(folder, messy(rng, KINDS[kind]))
     pieces: list[int] = []
-    whole_take = intake.Intake.take
+    sorted_anew: list[object] = []
+    whole_take, answers_in_part = intake.Intake.take, sharding.answers_in
 
     def take(self: intake.Intake, frame: pl.DataFrame) -> None:
         pieces.append(frame.height)
         whole_take(self, frame)
+
+    def sort(*arguments: object) -> object:
+        sorted_anew.append(arguments)
+        return answers_in_part(*arguments)
 
     def run(out: Path, stop: int, resume: bool) -> int:
         """How many times something was written until it was stopped."""
@@ -289,6 +304,7 @@ def test_shards_that_were_stopped_anywhere_are_finished_to_the_same_bytes(
             mock.patch.object(files, "write", count(real_write)),
             mock.patch.object(Spill, "append", count(real_append)),
             mock.patch.object(intake.Intake, "take", take),
+            mock.patch.object(sharding, "answers_in", sort),
         ):
             shard(folder, out, shards=4, block_items=20, events=WORDS, resume=resume)
         return times
@@ -306,7 +322,10 @@ def test_shards_that_were_stopped_anywhere_are_finished_to_the_same_bytes(
             with pytest.raises(DataError, match=r"--resume|no shards"):
                 Shards.open(out)
         pieces.clear()
+        sorted_anew.clear()
         run(out, 0, True)
+        if abs(stop) > times - 5:
+            assert len(sorted_anew) < 4  # what was sorted before is not sorted again
         assert contents(out).keys() == expected.keys()
         assert {name for name, data in contents(out).items() if data != expected[name]} <= {".lock"}
         if abs(stop) > 20:

@@ -98,18 +98,10 @@ class Writer(NamedTuple):
 
 
 def _columns(rows: Rows) -> dict[str, NDArray[Any]]:
-    columns: dict[str, NDArray[Any]] = {
-        "user": rows.users,
-        "item": rows.items,
-        "value": rows.values,
-        "time": rows.times,
-    }
-    return columns | ({"rank": rows.ranks} if rows.ranks.any() else {})
+    return {"user": rows.users, "item": rows.items, "value": rows.values, "time": rows.times, "rank": rows.ranks}
 
 
-def read_table(
-    folder: Path, name: str, of: str, columns: Sequence[str] | None = None, group: int | None = None
-) -> pa.Table:
+def read_table(folder: Path, name: str, of: str, columns: Sequence[str] = (), group: int | None = None) -> pa.Table:
     """A file, or some of its columns, or one of its row groups: empty where it has fewer.
 
     Raises:
@@ -121,11 +113,14 @@ def read_table(
             said = json.loads((file.schema_arrow.metadata or {}).get(_KEY, b"{}"))
             if said != {"of": of, "name": name}:
                 raise DataError(f"{path} belongs to shards of other data, or to another place. {AGAIN}.")
+            if lacking := set(columns) - set(file.schema_arrow.names):
+                raise DataError(f"{path} is damaged (it has no column {min(lacking)}). {AGAIN}.")
+            wanted = list(columns) or None
             if group is None:
-                return file.read(columns, use_threads=False)
+                return file.read(wanted, use_threads=False)
             if group >= file.num_row_groups:
                 return file.schema_arrow.empty_table()
-            return file.read_row_group(group, columns, use_threads=False)
+            return file.read_row_group(group, wanted, use_threads=False)
     except FileNotFoundError:
         raise DataError(f"{path} is missing. {AGAIN}.") from None
     except (pa.ArrowException, OSError, ValueError) as error:

@@ -114,9 +114,7 @@ def rows_of(folder: Path, one: Shard, of: str) -> tuple[Rows, Rows | None]:
 
 
 def _rows(folder: Path, name: str, of: str) -> Rows:
-    table = read_table(folder, name, of)
-    users, items, values, times = (plain(table[column]) for column in ("user", "item", "value", "time"))
-    ranks = plain(table["rank"]) if "rank" in table.column_names else np.zeros(len(users))
+    users, items, values, times, ranks = columns_of(folder, name, of, "user", "item", "value", "time", "rank")
     return Rows(users, items, values, times, ranks)
 
 
@@ -131,8 +129,8 @@ def read_by_block(folder: str, shard: int, block: int, *, digest: str | None = N
     place, found = Path(folder), _manifest(folder, digest)
     one = found.shards[count(shard, "the shard", most=len(found.shards) - 1)]
     first, last = found.blocks[count(block, "the block", most=len(found.blocks) - 1)]
-    base = read_table(place, one.by_block, found.of, group=block)
-    items, users, places = (base[name].to_numpy() for name in ("item", "user", "place"))
+    base = read_table(place, one.by_block, found.of, ("item", "user", "place"), group=block)
+    items, users, places = (plain(base[name]) for name in ("item", "user", "place"))
     if one.delta is not None:
         delta = _Delta.read(place, one.delta, found.of).inserted()
         places = places + np.searchsorted(delta.at, places, side="right").astype(np.int32)
