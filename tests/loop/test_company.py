@@ -135,8 +135,7 @@ def test_pairs_and_people_are_those_that_a_fit_would_count() -> None:
     np.testing.assert_array_equal(fit.pairs.count + since.more(every), people)
     shared = fit.pairs.together.toarray()
     for item, others in since.pairs.items():
-        for other, n in others.items():
-            shared[item, other] += n
+        shared[item, others.items] += others.people
     np.testing.assert_array_equal(shared * (1 - np.eye(41)), together * (1 - np.eye(41)))
 
 

@@ -20,6 +20,7 @@ from palate.errors import ModelFolderError
 from palate.loop.company import Company
 from palate.loop.learned import Learnt
 from palate.posteriors.item_evidence import Sums
+from palate.ranking.terms import MetWith
 from palate.store.model_folder.folder import Arrays, load_folder, save_folder
 from palate.store.protocol import LabelStore
 
@@ -52,12 +53,14 @@ def save_beliefs(folder: Path, learnt: Learnt, *, model: str, store: LabelStore,
     sums = np.stack([learnt.sums[item] for item in items]) if items else np.zeros((0, 0), np.int64)
     people = sorted(learnt.company.people.items())
     late = sorted(learnt.company.late.items())
-    pairs = [(one, other, n) for one, by in sorted(learnt.company.pairs.items()) for other, n in sorted(by.items())]
+    met = sorted(learnt.company.pairs.items())
+    rows = [np.stack([np.full(len(by.items), one), by.items, by.people], 1) for one, by in met]
+    pairs = np.concatenate([np.zeros((0, 3), np.int64), *rows]).astype(np.int64)
     arrays: dict[str, Arrays] = {
         "items": {"places": np.array(items, np.int64), "sums": sums},
         "company": {
             "people": np.array(people, np.int64).reshape(-1, 2),
-            "pairs": np.array(pairs, np.int64).reshape(-1, 3),
+            "pairs": pairs,
             "times": np.array(sorted(learnt.company.times.items()), np.int64).reshape(-1, 2),
             "late": np.array([item for item, _ in late], np.int64),
             "digits": _digits([n for _, n in late]),
@@ -108,6 +111,8 @@ def _learnt(arrays: dict[str, Arrays], width: int, n_items: int) -> Learnt:
     if not sound:
         raise ValueError("its numbers are not those of this model.")
     by_item = Map[int, Sums](zip(places.tolist(), sums, strict=True))
+    pairs = pairs[pairs[:, 2] != 0]  # older versions kept them
+    pairs = pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
     ends = np.flatnonzero(np.diff(pairs[:, 0], append=-1)) + 1
     of_items = [_pairs(some) for some in np.split(pairs, ends) if len(some)]
     totals = _whole(arrays["company"]["digits"], len(late))
@@ -119,8 +124,8 @@ def _map(rows: Array) -> Map[int, int]:
     return Map(rows.tolist())
 
 
-def _pairs(rows: Array) -> tuple[int, Map[int, int]]:
-    return int(rows[0, 0]), Map(rows[:, 1:].tolist())
+def _pairs(rows: NDArray[np.int64]) -> tuple[int, MetWith]:
+    return int(rows[0, 0]), MetWith(rows[:, 1].astype(np.intp), rows[:, 2].copy())
 
 
 def _digits(numbers: list[int]) -> NDArray[np.uint8]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from immutables import Map, MapMutation
+from numpy.typing import NDArray
 
 from palate.arrays import Positions
 from palate.entities import Form
@@ -14,9 +15,11 @@ from palate.loop.replay import what_counts
 from palate.loop.source import Source
 from palate.model.model import Model
 from palate.ranking.recent import Now, units
-from palate.ranking.terms import Since
+from palate.ranking.terms import MetWith, Since
 
-Pairs = Map[int, Map[int, int]]
+Move = tuple[frozenset[int], Mapping[int, int], Mapping[int, int]]
+Keys = NDArray[np.int64]  # an item, another one, and whether one more met both or one less, in one number each
+_AT_ONCE = 1 << 20  # pairs that are counted together
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,34 +28,42 @@ class Company:
 
     Attributes:
         people: By item, how many have come to meet it.
-        pairs: By item and other item, how many have come to meet both.
+        pairs: By item, with which others people have come to meet it.
         late: By item, what those who met it add up to, each by the step of their time
             (:func:`palate.ranking.recent.units`); who met it in the data, too, counts again.
         times: By step, how many came.
     """
 
     people: Map[int, int] = field(default_factory=Map)
-    pairs: Pairs = field(default_factory=Map)
+    pairs: Map[int, MetWith] = field(default_factory=Map)
     late: Map[int, int] = field(default_factory=Map)
     times: Map[int, int] = field(default_factory=Map)
 
     def moved(self, base: frozenset[int], before: Mapping[int, int], after: Mapping[int, int]) -> Company:
         """With a user who met these items, and since the fit ``before``, now ``after``: by item the step of a time."""
-        if before == after:
+        return self.moved_all([(base, before, after)])
+
+    def moved_all(self, moves: Iterable[Move]) -> Company:
+        """:meth:`moved` of several users."""
+        moves = [(base, before, after) for base, before, after in moves if before != after]
+        if not moves:
             return self
-        late, times = self.late.mutate(), self.times.mutate()
-        for sign, steps in ((-1, before), (1, after)):
-            for item, step in steps.items():
-                _add(late, item, sign * units(step))
-                _add(times, step, sign)
-        old, new = before.keys() - base, after.keys() - base
-        people, pairs, met = self.people.mutate(), self.pairs.mutate(), set(base | old)
-        for item in sorted(old - new):
-            met.remove(item)
-            _count(people, pairs, item, met, -1)
-        for item in sorted(new - old):
-            _count(people, pairs, item, met, 1)
-            met.add(item)
+        people, late, times = self.people.mutate(), self.late.mutate(), self.times.mutate()
+        for base, before, after in moves:
+            for sign, steps in ((-1, before), (1, after)):
+                for item, step in steps.items():
+                    _add(late, item, sign * units(step))
+                    _add(times, step, sign)
+                    if item not in base:
+                        _add(people, item, sign)
+        pairs, keys, n = self.pairs.mutate(), list[Keys](), 0
+        for move in moves:
+            more = _keys(*move)
+            keys, n = [*keys, *more], n + sum(map(len, more))
+            if n >= _AT_ONCE:
+                _count(pairs, keys)
+                keys, n = [], 0
+        _count(pairs, keys)
         return Company(people.finish(), pairs.finish(), late.finish(), times.finish())
 
     @property
@@ -65,17 +76,54 @@ class Company:
         return Since(np.array(places, dtype=np.intp), more, self.pairs, late, now)
 
 
-def _count(
-    people: MapMutation[int, int], pairs: MapMutation[int, Map[int, int]], item: int, met: set[int], n: int
-) -> None:
-    _add(people, item, n)
-    of_item = pairs.get(item, Map[int, int]()).mutate()
-    for other in met:
-        _add(of_item, other, n)
-        of_other = pairs.get(other, Map[int, int]()).mutate()
-        _add(of_other, item, n)
-        pairs[other] = of_other.finish()
-    pairs[item] = of_item.finish()
+def _keys(base: frozenset[int], before: Mapping[int, int], after: Mapping[int, int]) -> list[Keys]:
+    """What one user changes: of each pair of items, in both orders."""
+    old, new, found = before.keys() - base, after.keys() - base, list[Keys]()
+    kept = _positions(base | (old & new))
+    for is_more, changed in enumerate((_positions(old - new), _positions(new - old))):
+        every = np.concatenate([kept, changed])
+        both = (changed[:, None] << 32) + (every << 1)
+        of_kept = (kept[:, None] << 32) + (changed << 1)
+        apart = changed[:, None] != every
+        found += [both[apart] + is_more, of_kept.ravel() + is_more]
+    return found
+
+
+def _positions(items: Iterable[int]) -> NDArray[np.int64]:
+    return np.array(sorted(items), np.int64)
+
+
+def _count(pairs: MapMutation[int, MetWith], keys: Sequence[Keys]) -> None:
+    """Count pairs of items, each as often as it is there."""
+    every = np.sort(np.concatenate([*keys, np.zeros(0, np.int64)]))
+    if not len(every):
+        return
+    pair = every >> 1
+    starts = np.flatnonzero(np.diff(pair, prepend=-1))
+    people = np.add.reduceat(2 * (every & 1) - 1, starts)
+    items, others = pair[starts] >> 31, pair[starts] & 0x7FFFFFFF
+    begins = np.flatnonzero(np.diff(items, prepend=-1))
+    for item, own, n in zip(
+        items[begins].tolist(), np.split(others, begins[1:]), np.split(people, begins[1:]), strict=True
+    ):
+        left = _together(pairs.get(item), own.astype(np.intp), n)
+        if len(left.items):
+            pairs[item] = left
+        elif item in pairs:
+            del pairs[item]
+
+
+def _together(before: MetWith | None, items: Positions, people: NDArray[np.int64]) -> MetWith:
+    """With so many more, who may be fewer."""
+    if before is not None:
+        place = np.searchsorted(before.items, items)
+        is_there = before.items[np.minimum(place, len(before.items) - 1)] == items
+        total = before.people.copy()
+        total[place[is_there]] += people[is_there]
+        new, where = ~is_there, place[~is_there]
+        items, people = np.insert(before.items, where, items[new]), np.insert(total, where, people[new])
+    some = people != 0
+    return MetWith(items, people) if some.all() else MetWith(items[some], people[some])
 
 
 def _add(counts: MapMutation[int, int], key: int, n: int) -> None:

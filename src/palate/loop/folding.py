@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Protocol
 
 from palate.entities import Form
-from palate.loop.company import Company, met_since
+from palate.loop.company import Company, Move, met_since
 from palate.loop.guard import Guard
 from palate.loop.learned import Change, Learnt, answered_more, changes, learning_of, sums_of
 from palate.loop.past import Contents
@@ -98,11 +98,13 @@ def _company(memory: Memory, company: Company, users: Mapping[str, tuple[Parts |
     """What users met together, with what these have come to meet since."""
     if memory.fitted.list_model is None:
         return company
-    for user, (before, parts) in users.items():
+
+    def move(user: str, before: Parts | None, parts: Parts) -> Move:
         base, after = met_since(memory.fitted, memory.source_of(user, parts))
         earlier = {} if before is None else met_since(memory.fitted, memory.source_of(user, before))[1]
-        company = company.moved(frozenset(base.tolist()), earlier, after)
-    return company
+        return frozenset(base.tolist()), earlier, after
+
+    return company.moved_all(move(user, *both) for user, both in users.items())
 
 
 def others_say(memory: Memory, user_id: str, held: Held, learnt: Learnt) -> dict[int, Sums]:

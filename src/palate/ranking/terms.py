@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,23 @@ _SPARSE = 8  # entries times this are fewer than the items: they are kept by pla
 _NOBODY = np.zeros(0, np.intp)
 
 
+class MetWith(NamedTuple):
+    """How many met an item and others.
+
+    Attributes:
+        items: Positions of the others, ascending, (m,).
+        people: Of each, never 0, (m,).
+    """
+
+    items: Positions
+    people: NDArray[np.int64]
+
+    def at(self, items: Positions) -> NDArray[np.int64]:
+        """Of some items, (n,)."""
+        place = np.minimum(np.searchsorted(self.items, items), len(self.items) - 1)
+        return np.where(self.items[place] == items, self.people[place], 0)
+
+
 @dataclass(frozen=True, slots=True)
 class Since:
     """What people came to meet since the fit.
@@ -29,14 +47,14 @@ class Since:
     Attributes:
         items: Positions, ascending, (m,).
         people: How many more met each, (m,).
-        pairs: By item and other item, how many more met both.
+        pairs: By item, with which others people came to meet it, where there are any.
         late: How many met each, those before the last by age, (m,).
         now: As of when.
     """
 
     items: Positions = field(default_factory=lambda: _NOBODY)
     people: Array = field(default_factory=lambda: np.zeros(0))
-    pairs: Mapping[int, Mapping[int, int]] = field(default_factory=dict)
+    pairs: Mapping[int, MetWith] = field(default_factory=dict)
     late: Array = field(default_factory=lambda: np.zeros(0))
     now: Now = START
 
@@ -124,7 +142,7 @@ class Together:
             entries = slice(*table.indptr[item : item + 2]) if item < len(pairs.count) else slice(0)
             own, shared = table.indices[entries].astype(np.intp), table.data[entries].astype(np.float64)
             more = since.pairs.get(item)
-            parts.append((own, shared) if more is None else _added(own, shared, more, item))
+            parts.append((own, shared) if more is None else _added(own, shared, more))
         items = np.concatenate([own for own, _ in parts]) if parts else _NOBODY
         sizes = np.array([len(own) for own, _ in parts], np.intp)
         seen, age = np.repeat(history, sizes), np.repeat(np.arange(len(parts))[::-1], sizes)
@@ -158,8 +176,10 @@ def shares_of(
     pairs: Pairs, history: Positions, shown: Positions, since: Since, shrinkage: float, decay: float
 ) -> Array:
     """What each item met, oldest first, adds to the sum of shrunk cosines of each of some items, (n, k)."""
-    shared = np.array([[since.pairs.get(one, {}).get(item, 0) for item in shown.tolist()] for one in history.tolist()])
-    shared = shared.reshape(len(history), len(shown)).astype(np.float64)
+    shared = np.zeros((len(history), len(shown)))
+    for row, one in enumerate(history.tolist()):
+        if one in since.pairs:
+            shared[row] = since.pairs[one].at(shown)
     met, scored = history < len(pairs.count), shown < len(pairs.count)
     shared[np.ix_(met, scored)] += pairs.together[history[met]][:, shown[scored]].toarray()
     norm = np.sqrt(_count(pairs, since, history)[:, None] * _count(pairs, since, shown))
@@ -167,11 +187,10 @@ def shares_of(
     return np.asarray(decay ** ages[:, None] * np.where(history[:, None] == shown, 0.0, shared) / (norm + shrinkage))
 
 
-def _added(items: Positions, shared: Array, more: Mapping[int, int], own: int) -> tuple[Positions, Array]:
+def _added(items: Positions, shared: Array, more: MetWith) -> tuple[Positions, Array]:
     """What was met with one item, with what came since."""
-    others = np.array([item for item in more if item != own], np.intp)
-    places, at = np.unique(np.concatenate([items, others]), return_inverse=True)
-    total = np.bincount(at, np.concatenate([shared, [more[item] for item in others.tolist()]]), len(places))
+    places, at = np.unique(np.concatenate([items, more.items]), return_inverse=True)
+    total = np.bincount(at, np.concatenate([shared, more.people]), len(places))
     kept = total > 0.0
     return np.asarray(places[kept], np.intp), np.asarray(total[kept])
 
