@@ -10,7 +10,6 @@ import pytest
 from palate import Learner, events, rate
 from palate.datasets import planted_world
 from palate.errors import AnswerError, DataError, IdError
-from palate.loop import memory as memory_module
 from palate.loop.memory import Memory
 from palate.loop.states import States
 from palate.records import Record
@@ -120,7 +119,7 @@ def test_what_cannot_be_taken_as_others_taught_the_items_is_told_once(
     def refuse(*_: object) -> None:
         raise RuntimeError("sick")
 
-    monkeypatch.setattr(memory_module, "as_others_say", refuse)
+    monkeypatch.setattr("palate.loop.others.as_others_say", refuse)
     for _ in range(2):
         assert memory.state("n1").belief is under_the_fit.belief
     assert [(one.key, one.reason.split(":")[0]) for one in memory.guard.unsaid()] == [("", "RuntimeError")]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Any
 
 from palate.campaign.campaign import ANSWERED, ASK, LEASED, Campaign, Lease
 from palate.entities import AnswerKind
@@ -79,6 +80,7 @@ class Ledger:
     def __init__(self, id: str) -> None:
         self.id, self.changed, self.given, self.bought = id, -1, -1, 0
         self.campaign: Campaign
+        self._row: tuple[Any, ...] = ()
         self.leases: dict[str, Lease] = {}
         self.sources: dict[str, OfSource] = defaultdict(OfSource)
         self.votes: dict[str, Counter[int]] = defaultdict(Counter)
@@ -99,7 +101,8 @@ class Ledger:
             raise UnknownCampaign("campaign", self.id)
         *row, changed, given, bought = found[0]
         if changed > self.changed:
-            self.campaign = Campaign.of_row(tuple(row))
+            if tuple(row) != self._row:  # to read it takes as long as its users are many
+                self.campaign, self._row = Campaign.of_row(tuple(row)), tuple(row)
             # after it: what came between is read again the next time, and never missed
             for lease in execute(f"{LEASES} WHERE campaign = {{0}} AND changed > {{0}}", (self.id, self.changed)):
                 self.put(Lease(*lease), now)

@@ -24,6 +24,7 @@ from palate.loop.ask_user import among
 from palate.loop.memory import Memory
 from palate.loop.offered import candidates_of
 from palate.loop.state import UserState
+from palate.model.catalogue import Catalogue
 from palate.posteriors.answerability import known_chance
 from palate.posteriors.belief import Belief
 from palate.recommender import Recommender
@@ -105,8 +106,9 @@ class TasteOrder:
 
     def _begin(self, memory: Memory, campaign: Campaign) -> None:
         self._of = id(memory.fitted), campaign.users, campaign.items
+        memory.hold(campaign.users)
         self._learnt, catalogue = memory.learnt, memory.fitted.catalogue
-        self._users, self._ids = campaign.users, catalogue.ids
+        self._users, self._ids, self._places = campaign.users, catalogue.ids, _Places(catalogue)
         self._rows = {user: row for row, user in enumerate(self._users)}
         self._valued: dict[str, _Valued] = {}
         self._best = np.full(len(self._users), -np.inf)
@@ -133,7 +135,7 @@ class TasteOrder:
     def value_of(self, pair: Pair, ledger: Ledger) -> float:
         """What a pair that is given would be worth now if it were not; 0 where it need not be asked any more."""
         user, item = pair
-        place = self._place(item)
+        place = self._places[item]
         if user not in self._rows or place is None:
             return 0.0
         state, pairs = self._memory.state(user), ledger.pairs_of(user)
@@ -197,24 +199,31 @@ class TasteOrder:
 
     def _held(self, pairs: Mapping[str, OfPair]) -> list[int]:
         """Places of the items that are given."""
-        places = [self._place(item) for item, pair in pairs.items() for _ in range(pair.held)]
+        places = [self._places[item] for item, pair in pairs.items() if pair.held for _ in range(pair.held)]
         return [place for place in places if place is not None]
-
-    def _place(self, item: str) -> int | None:
-        catalogue = self._memory.fitted.catalogue
-        return catalogue.position(item) if item in catalogue else None
 
     def _allowed(self, state: UserState, pairs: Mapping[str, OfPair], overlap: int) -> Mask:
         """Items that a further annotator may be asked about."""
         allowed = self._chosen.copy()
         allowed[list(state.closed)] = False
-        for item, pair in pairs.items():
-            place = self._place(item)
-            if place is not None:
-                is_free = pair.answers + pair.held < overlap
-                is_open = bool(allowed[place]) or _is_asked_again(pair, overlap)
-                allowed[place] = is_free and is_open and bool(self._chosen[place])
+        shut = [item for item, pair in pairs.items() if pair.answers + pair.held >= overlap]
+        again = [item for item, pair in pairs.items() if _is_asked_again(pair, overlap)]
+        for items, is_open in ((again, True), (shut, False)):
+            places = [place for place in map(self._places.__getitem__, items) if place is not None]
+            allowed[places] = self._chosen[places] & is_open
         return allowed
+
+
+class _Places(dict[str, int | None]):
+    """Positions of items; None of one that has left the catalogue."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        super().__init__()
+        self._catalogue = catalogue
+
+    def __missing__(self, item: str) -> int | None:
+        self[item] = found = self._catalogue.position(item) if item in self._catalogue else None
+        return found
 
 
 def _is_asked_again(pair: OfPair | None, overlap: int) -> bool:

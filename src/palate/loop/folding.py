@@ -107,21 +107,10 @@ def _company(memory: Memory, company: Company, users: Mapping[str, tuple[Parts |
     return company.moved_all(move(user, *both) for user, both in users.items())
 
 
-def others_say(memory: Memory, user_id: str, held: Held, learnt: Learnt) -> dict[int, Sums]:
-    """What others say of the items that a user's answers are about."""
-    if not learnt.sums:
-        return {}
-    catalogue = memory.fitted.catalogue
-    items = {catalogue.position(item) for answer in held.parts[0] for item in answer.items}
-    items.update(catalogue.positions([event.item_id for event in held.parts[1]]).tolist())
-    row = memory.fitted.rows.get(user_id)
-    items.update(() if row is None else memory.fitted.answers[row].indices.tolist())
-    both = {item: learnt.sums[item] for item in items if item in learnt.sums}
+def said_when(memory: Memory, user_id: str, held: Held, learnt: Learnt) -> Mapping[int, Sums]:
+    """What a user said of items as far as these have learnt it."""
     parts = learnt.parts(user_id)
-    parts = None if parts is None else memory.guard.left(user_id, parts)
-    said = held.said if parts is None else _said_when(memory, user_id, parts, held)
-    left = {item: row - said[item] if item in said else row for item, row in both.items()}
-    return {item: row for item, row in left.items() if row.any()}
+    return held.said if parts is None else _said_when(memory, user_id, memory.guard.left(user_id, parts), held)
 
 
 def _said_when(memory: Memory, user_id: str, parts: Parts, held: Held) -> Mapping[int, Sums]:

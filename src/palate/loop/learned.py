@@ -107,16 +107,22 @@ def answered_more(
     answers, n = of.answers, len(before)
     if answers[:n] != before or (of.seen and model.taste.likelihood.events_only):
         return None
-    labels, subjects, found = model.labels.get(of.user_id), {answer.subject for answer in before}, list[Change]()
-    for answer in answers[n:]:
+    labels, found = model.labels.get(of.user_id), list[Change]()
+    for place, answer in enumerate(answers[n:], n):
         item = model.catalogue.position(answer.item_id) if answer.form is Form.RATE else None
-        if answer.subject in subjects or item in state.asked or (labels and item is not None):
+        if _is_among(answers[:place], answer) or item in state.asked or (labels and item is not None):
             return None
-        subjects.add(answer.subject)
         found += _changes_of(model, of, state, answer)
         state = told(model, state, answer, weight_in(answer, of.weights))
         check_sound((state.belief, state.exposure))
     return found, state
+
+
+def _is_among(answers: Sequence[Answer], one: Answer) -> bool:
+    """Whether one of these is to the same question."""
+    if not one.others:
+        answers = [answer for answer in answers if answer.item_id == one.item_id]
+    return any(answer.subject == one.subject for answer in answers)
 
 
 def _changes_of(model: Model, of: Source, state: UserState, answer: Answer) -> list[Change]:

@@ -6,32 +6,30 @@ holds can be left there (:mod:`palate.loop.past`), so that nobody is in memory o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
-from itertools import count
+from itertools import count, islice
 from typing import Any, cast
 
-import numpy as np
 from immutables import Map
 
 from palate.encoders.histories.events import History
 from palate.entities import USER, Answer
 from palate.errors import AnswerError
 from palate.errors.checks import normalise_id
-from palate.loop import replay
 from palate.loop.fade import until
-from palate.loop.folding import folded, others_say
-from palate.loop.guard import Guard, check_sound
+from palate.loop.folding import folded
+from palate.loop.guard import Guard
 from palate.loop.learned import Learnt, answered_more, as_others_say, changes, learning_of, sums_of
+from palate.loop.others import under_others
 from palate.loop.past import Contents, Kept, Past, contents_of
-from palate.loop.source import Parts, Source, history_of, weighed
+from palate.loop.source import Parts, Source, history_of
 from palate.loop.state import UserState
-from palate.loop.states import Held, States
+from palate.loop.states import Held, States, Under
 from palate.loop.taken import T, check_answer, check_attributes, check_events, several, with_key
 from palate.model.counted import Weights, weights_of
 from palate.model.model import Model
-from palate.posteriors.item_evidence import Sums
 from palate.records import Attribute, Calibration, Consent, Event, Record
 
 
@@ -98,7 +96,9 @@ class Memory:
         if self.items is not None:
             return self.items
         if not self._now:
-            self._now.append(folded(self))
+            with cast("States", self.states).folding:
+                if not self._now:
+                    self._now.append(folded(self))
         return self._now[0]
 
     def with_items_of(self, learnt: Learnt) -> Memory:
@@ -137,15 +137,20 @@ class Memory:
     def state(self, user_id: str) -> UserState:
         """What is held about a user; a stranger has the population's belief, and is not kept."""
         user_id = normalise_id(user_id, USER)
-        learnt, held = self.learnt, self.held(user_id, self.parts(user_id))
-        if held.state is None or held.learnt is not learnt:
-            others = others_say(self, user_id, held, learnt)
-            state = held.fitted if not others else self._under(others, user_id, held)
-            held = replace(held, others=others, state=state, learnt=learnt)
-            if self.knows(user_id):
-                cast("States", self.states).keep(user_id, held)
-        assert held.state is not None
-        return until(self.fitted, held.state, self.time)
+        return until(self.fitted, self._under(user_id).state, self.time)
+
+    def _under(self, user_id: str) -> Under:
+        """The state under the items as all others have taught them, kept for those of whom anything is held."""
+        held, learnt = self.held(user_id, self.parts(user_id)), self.learnt
+        under = under_others(self, user_id, held, learnt)
+        if under is not held.under and self.knows(user_id):
+            cast("States", self.states).keep(user_id, replace(held, under=under))
+        return under
+
+    def hold(self, users: Iterable[str]) -> None:
+        """Work out what users say, as far as there is room for it: before :attr:`learnt`, which needs it too."""
+        for user in islice(users, cast("States", self.states).size):
+            self.held(user, self.parts(user))
 
     def held(self, user_id: str, parts: Parts) -> Held:
         """What is held of a user who told, did and is this, under the model of the fit."""
@@ -178,21 +183,7 @@ class Memory:
             return None
         new, state = found
         said = sums_of(learning_of(self.fitted), ((change, 1) for change in new))
-        return Held(parts, state, {**held.said, **said})
-
-    def _under(self, others: Mapping[int, Sums], user_id: str, held: Held) -> UserState:
-        """The state under items as others have taught them; the one that is at hand if they have not changed."""
-        same = held.others.keys() == others.keys() and all(map(np.array_equal, held.others.values(), others.values()))
-        if held.state is not None and same:
-            return held.state
-        try:
-            with as_others_say(self.fitted, others) as model:
-                state = replay.replay(model, self.source_of(user_id, held.parts))
-            check_sound((state.belief, state.exposure))
-        except Exception as error:  # noqa: BLE001 - under the items of the fit it is sound
-            self.guard.fell_back(user_id, error)
-            return held.fitted
-        return state
+        return Held(parts, state, {**held.said, **said}, held.under)
 
     @contextmanager
     def view(self, user_id: str) -> Iterator[Model]:
@@ -200,7 +191,7 @@ class Memory:
         have taught them.
         """
         user_id = normalise_id(user_id, USER)
-        others = others_say(self, user_id, self.held(user_id, self.parts(user_id)), self.learnt)
+        others = self._under(user_id).others
         with as_others_say(self.fitted, others) if others else nullcontext(self.fitted) as model:
             yield model
 
@@ -216,7 +207,7 @@ class Memory:
     def parts(self, user_id: str) -> Parts:
         """What of all that a user told counts."""
         told, seen, known = self.told.get(user_id, ()), self.seen.get(user_id, ()), self.known.get(user_id, ())
-        return self.guard.left(user_id, weighed(told, seen, known, self.weights))
+        return self.guard.left(user_id, cast("States", self.states).weighed(user_id, told, seen, known, self.weights))
 
     @property
     def guard(self) -> Guard:

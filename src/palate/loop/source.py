@@ -21,7 +21,13 @@ Parts = tuple[tuple[Answer, ...], tuple[Event, ...], tuple[Attribute, ...], tupl
 
 def weighed(told: tuple[Answer, ...], seen: tuple[Event, ...], known: tuple[Attribute, ...], weights: Weights) -> Parts:
     """What of it says anything, with the weights that hold for it."""
-    left = telling(told, weights)
+    return with_weights(telling(told, weights), seen, known, weights)
+
+
+def with_weights(
+    left: tuple[Answer, ...], seen: tuple[Event, ...], known: tuple[Attribute, ...], weights: Weights
+) -> Parts:
+    """:func:`weighed`, where these are the answers that say anything."""
     among = {(one.source, weights[one.source]) for one in left if one.source in weights} if weights else ()
     return left, seen, known, tuple(sorted(among))
 
