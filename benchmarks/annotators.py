@@ -5,6 +5,9 @@ hangs on the pair alone, so that one annotator who is alone, in a process of the
 wanted: the rank correlation is between both orders, over the first pairs of the team; a pair that the one was not asked
 comes last. The control does not count what is leased as answered. Nobody watches the quality of the labels meanwhile:
 who answers five times a second is rightly taken to be too quick, and would count less and less.
+
+``PALATE_ANNOTATORS_SECONDS`` says how long they answer, ``PALATE_ANNOTATORS_BEFORE`` how many answers the campaign has
+before the service starts: so the end of a long campaign is tried in a minute.
 """
 
 from __future__ import annotations
@@ -27,11 +30,13 @@ from benchmarks._data import load, main
 from benchmarks.service_load import server
 from palate import Recommender
 from palate.campaign import Campaign, Campaigns, Submission
+from palate.campaign.giving import Want
 from palate.client import AsyncClient
 from palate.service.keys import KeyRing
 from palate.store.open_store import LOG, open_store
 
 ANNOTATORS, PER_SECOND, SECONDS = 20, 5.0, 600.0
+AT_ONCE = 20  # answers of an annotator that are in the campaign before, at once
 USERS, AHEAD = 50, 3  # whose taste is asked about; pairs that an annotator holds
 COMPARED = 3_000  # pairs whose order is compared, at most
 FEW_USERS, FEW_SECONDS, FEW_COMPARED = 3, 5.0, 100  # with the control: many annotators about few people
@@ -97,6 +102,20 @@ class Team:
                 await client.release(id)
 
 
+def answered_before(folder: Path, users: list[str], n: int) -> None:
+    """Some answers of the campaign, in the order in which many at once are asked."""
+    with Recommender.open(folder) as recommender:
+        campaigns, rng, done = Campaigns(recommender), np.random.default_rng(0), 0
+        id = campaigns.make(Campaign("team", QUESTION, users=users, id="team")).id
+        while done < n:
+            given = campaigns.next_all(id, [Want(f"before-{one}", AT_ONCE) for one in range(ANNOTATORS)], rng=rng)
+            leases = [lease for found in given for lease in found.leases]
+            campaigns.submit(
+                [Submission(f"b-{one.id}", one.id, one.source, value=value_of(*one.pair)) for one in leases]
+            )
+            done += len(leases)
+
+
 def alone(folder: Path, users: list[str], n: int) -> list[tuple[str, str]]:
     """The order in which one annotator is asked."""
     asked: list[tuple[str, str]] = []
@@ -126,14 +145,15 @@ def measured(model: Path, users: list[str], seconds: float, code: str, place: Pa
     keys = [ring.add("annotator", name=f"annotator-{n}")[1] for n in range(ANNOTATORS)]
     admin = (folder / "keys" / "admin").read_text().strip()
     with server(code, str(folder)) as service:
-        url, busy = f"http://127.0.0.1:{service.port}", 0.0
+        url, busy, first = f"http://127.0.0.1:{service.port}", 0.0, 0.0
 
         async def run() -> str:
-            nonlocal busy
+            nonlocal busy, first
             async with AsyncClient(url, admin) as client:
-                made = await client.make_campaign({"name": "team", "question": QUESTION, "users": users})
+                made = await client.make_campaign({"key": "team", "name": "team", "question": QUESTION, "users": users})
+                begun = time.perf_counter()
                 await client.campaign(made["id"])  # the pairs are valued once before
-                busy = service.cpu()
+                first, busy = time.perf_counter() - begun, service.cpu()
                 until = time.perf_counter() + seconds
                 offsets = [n / ANNOTATORS / PER_SECOND for n in range(ANNOTATORS)]
                 await asyncio.gather(
@@ -160,6 +180,7 @@ def measured(model: Path, users: list[str], seconds: float, code: str, place: Pa
         "leases_lost": len(team.leases - held),
         "pairs_twice": int(again[0][0]),
         "replaced": len(team.stale),
+        "first_seconds": first,
         "next_ms": percentiles(team.next_seconds),
         "label_ms": percentiles(team.label_seconds),
         "server_cpu_share": busy / seconds,
@@ -174,6 +195,7 @@ def percentiles(seconds: list[float]) -> dict[str, float]:
 
 def run(seeds: int) -> dict[str, Any]:
     seconds = float(os.environ.get("PALATE_ANNOTATORS_SECONDS", SECONDS))
+    before = int(os.environ.get("PALATE_ANNOTATORS_BEFORE", 0))
     rows = []
     with tempfile.TemporaryDirectory() as place:
         for seed in range(seeds):
@@ -183,8 +205,11 @@ def run(seeds: int) -> dict[str, Any]:
             users = [str(user) for user in recommender.fitted.user_ids[seed * USERS : (seed + 1) * USERS]]
             recommender.close()
             places = (Path(place) / f"{seed}-{n}" for n in count())
-            row, team = measured(model, users, seconds, SERVED, next(places))
-            one = alone(Path(shutil.copytree(model, next(places))), users, COMPARED)
+            late = Path(shutil.copytree(model, next(places)))
+            if before:
+                answered_before(late, users, before)
+            row, team = measured(late, users, seconds, SERVED, next(places))
+            one = alone(Path(shutil.copytree(late, next(places))), users, COMPARED)
             row["rank_correlation"] = correlation(team.given, one)
             few = users[:FEW_USERS]
             one = alone(Path(shutil.copytree(model, next(places))), few, FEW_COMPARED)
@@ -195,6 +220,7 @@ def run(seeds: int) -> dict[str, Any]:
             rows.append({"seed": seed, **row})
     machine = {"cores": len(os.sched_getaffinity(0)), "load": os.getloadavg()[0]}
     team_of = {"annotators": ANNOTATORS, "per_second": PER_SECOND, "ahead": AHEAD, "users": USERS, "seconds": seconds}
+    team_of["answers_before"] = before
     return {**machine, **team_of, "rows": rows}
 
 

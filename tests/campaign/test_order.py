@@ -15,7 +15,8 @@ from palate import Recommender, rate
 from palate.acquisition.oracle_choice import Action
 from palate.campaign import Campaign, Campaigns, Submission
 from palate.campaign.taste_order import TasteOrder
-from tests.campaign.teams import Pairs, asked, copied, correlation
+from palate.loop import others
+from tests.campaign.teams import Pairs, asked, copied, correlation, value_of
 
 PAIRS = 90  # of 180
 LEAST = 0.9
@@ -165,3 +166,26 @@ def test_stop_ends_it_once_little_is_left_to_learn(recommender: Recommender) -> 
         campaigns.submit([Submission(f"k{n}", leases[0].id, "ann", value=3)])
         n += 1
     assert found.done == "gain" and 0 < n < 60 and found.gain_left < gain / 4
+
+
+def test_a_pair_that_was_skipped_is_offered_to_others(recommender: Recommender) -> None:
+    campaigns = Campaigns(recommender)
+    id = campaigns.make(Campaign("a", "How?", users=["new"])).id
+    (first,) = campaigns.next(id, "ann", rng=RNG).leases
+    campaigns.submit([Submission("k", first.id, "ann", kind="skipped")])
+    assert campaigns.next(id, "ann", rng=RNG).leases[0].pair != first.pair
+    assert campaigns.next(id, "bob", rng=RNG).leases[0].pair == first.pair
+
+
+def test_an_answer_takes_no_replay_of_all_before_though_others_taught_the_items(
+    recommender: Recommender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replays, whole, users = list[str](), others.replay, ["new", "old"]
+    monkeypatch.setattr(others, "replay", lambda model, of: replays.append(of.user_id) or whole(model, of))
+    recommender.tell([rate(user, item, 4) for user in users for item in recommender.fitted.catalogue.ids[:20]])
+    campaigns = Campaigns(recommender)
+    id = campaigns.make(Campaign("a", "How?", users=users)).id
+    for n in range(12):
+        (lease,) = campaigns.next(id, "ann", rng=RNG).leases
+        campaigns.submit([Submission(f"k{n}", lease.id, "ann", value=value_of(lease.pair))])
+    assert sorted(replays) == sorted(users)  # once each, at the start

@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from palate import Dataset, Learner, rate
 from palate.entities import Answer, AnswerKind
 from palate.errors import ModelFolderError
 from palate.loop.checkpoint import Checkpoint, save_model
+from palate.loop.company import Company
 from palate.loop.list_scores import list_scores
 from palate.loop.memory import Memory
 from palate.ranking.list_model import EVER, LATELY
@@ -137,6 +140,28 @@ def test_pairs_and_people_are_those_that_a_fit_would_count() -> None:
     for item, others in since.pairs.items():
         shared[item, others.items] += others.people
     np.testing.assert_array_equal(shared * (1 - np.eye(41)), together * (1 - np.eye(41)))
+
+
+@given(st.integers(0, 10**6))
+def test_pairs_of_many_people_at_once_are_those_that_each_met(seed: int) -> None:
+    rng, found, n = np.random.default_rng(seed), Company(), 9
+    people = [(frozenset(rng.choice(n, 2).tolist()), dict[int, int]()) for _ in range(4)]
+    for _ in range(4):
+        moves = []
+        for one in rng.choice(4, int(rng.integers(1, 5)), replace=False).tolist():
+            base, before = people[one]
+            after = {int(item): int(rng.integers(3)) for item in rng.choice(n, int(rng.integers(6)), replace=False)}
+            moves.append((base, before, after))
+            people[one] = base, after
+        found = found.moved_all(moves)
+    counted, expected = np.zeros((n, n), int), np.zeros((n, n), int)
+    for base, after in people:
+        for sign, items in ((-1, [*base]), (1, [*(base | after.keys())])):
+            expected[np.ix_(items, items)] += sign
+    for item, others in found.pairs.items():
+        assert (np.diff(others.items) > 0).all() and others.people.all()
+        counted[item, others.items] = others.people
+    np.testing.assert_array_equal(counted, expected * (1 - np.eye(n, dtype=int)))
 
 
 def test_a_new_item_comes_with_what_it_was_met_with() -> None:
