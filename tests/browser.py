@@ -19,6 +19,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 from palate import Recommender
 from palate.datasets import planted_world
 from palate.entities import Answer
+from palate.service.keys import KeyRing
 from tests.served import Process, rows_of
 
 PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
@@ -203,6 +204,13 @@ class Annotator(Person):
         shown = self.press(key)
         expect(self.page.locator(f"#card[data-lease='{shown}']")).to_have_count(0, timeout=20_000)
         return shown
+
+
+def annotator_key(service: Process) -> Iterator[str]:
+    """Of an annotator for one test; afterwards no campaign is open that it has made."""
+    yield KeyRing(service.folder).add("annotator")[1]
+    for one in json.loads(service.get("/v1/campaigns")[1])["campaigns"]:
+        service.call("POST", f"/v1/campaigns/{one['id']}/state", {"state": "closed"})
 
 
 def made(service: Process, **said: Any) -> str:

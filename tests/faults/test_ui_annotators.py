@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from palate.service.keys import KeyRing
-from tests.browser import CLICKABLE, DESKTOP, HOSTILE, PHONE, Annotator, labelled, made, pages_of, watch
+from tests.browser import CLICKABLE, DESKTOP, HOSTILE, PHONE, Annotator, annotator_key, labelled, made, pages_of, watch
 from tests.served import Process
 
 pytestmark = pytest.mark.browser
@@ -26,10 +26,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 @pytest.fixture
 def key(service: Process) -> Iterator[str]:
-    """Of an annotator for this test; no campaign is open but those that it makes."""
-    yield KeyRing(service.folder).add("annotator")[1]
-    for one in json.loads(service.get("/v1/campaigns")[1])["campaigns"]:
-        service.call("POST", f"/v1/campaigns/{one['id']}/state", {"state": "closed"})
+    yield from annotator_key(service)
 
 
 @pytest.fixture

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Route, expect
 
-from palate.service.keys import KeyRing
-from tests.browser import DESKTOP, PHONE, Annotator, labelled, made, pages_of, usable
+from tests.browser import DESKTOP, PHONE, Annotator, annotator_key, labelled, made, pages_of, usable
 from tests.served import Process
 
 pytestmark = pytest.mark.browser
@@ -25,10 +24,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 @pytest.fixture
 def key(service: Process) -> Iterator[str]:
-    """Of an annotator for this test; no campaign is open but those that it makes."""
-    yield KeyRing(service.folder).add("annotator")[1]
-    for one in json.loads(service.get("/v1/campaigns")[1])["campaigns"]:
-        service.call("POST", f"/v1/campaigns/{one['id']}/state", {"state": "closed"})
+    yield from annotator_key(service)
 
 
 @pytest.fixture

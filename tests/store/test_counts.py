@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -12,33 +10,17 @@ from palate.entities import AnswerKind
 from palate.entities.provenance import Provenance
 from palate.records import events, rate
 from palate.store.counts import DAY_SECONDS, labels_a_day, last_erasures
-from palate.store.postgres_log import PostgresLog
 from palate.store.sql_log import SqlLog
-from palate.store.sqlite_log import LabelLog
+from tests.store.conftest import Clock
 
 MIDNIGHT = 20_000.0 * DAY_SECONDS
 
 
-class Clock:
-    now = MIDNIGHT
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
 def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-def log(request: pytest.FixtureRequest, tmp_path: Path, clock: Clock) -> Iterator[SqlLog]:
-    if request.param == "sqlite":
-        opened: SqlLog = LabelLog.open(tmp_path / "labels.sqlite", clock=clock)
-    else:
-        opened = PostgresLog(request.getfixturevalue("postgres").schema(), clock=clock)
-    with opened:
-        yield opened
+    found = Clock()
+    found.now = MIDNIGHT
+    return found
 
 
 def test_labels_are_counted_by_day_way_and_kind_and_erasures_are_told_without_whom(log: SqlLog, clock: Clock) -> None:
