@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -57,9 +57,9 @@ class Company:
                     if item not in base:
                         _add(people, item, sign)
         pairs, keys, n = self.pairs.mutate(), list[Keys](), 0
-        for move in moves:
-            more = _keys(*move)
-            keys, n = [*keys, *more], n + sum(map(len, more))
+        for more in (some for move in moves for some in _keys(*move)):
+            keys.append(more)
+            n += len(more)
             if n >= _AT_ONCE:
                 _count(pairs, keys)
                 keys, n = [], 0
@@ -76,17 +76,15 @@ class Company:
         return Since(np.array(places, dtype=np.intp), more, self.pairs, late, now)
 
 
-def _keys(base: frozenset[int], before: Mapping[int, int], after: Mapping[int, int]) -> list[Keys]:
+def _keys(base: frozenset[int], before: Mapping[int, int], after: Mapping[int, int]) -> Iterator[Keys]:
     """What one user changes: of each pair of items, in both orders."""
-    old, new, found = before.keys() - base, after.keys() - base, list[Keys]()
+    old, new = before.keys() - base, after.keys() - base
     kept = _positions(base | (old & new))
     for is_more, changed in enumerate((_positions(old - new), _positions(new - old))):
-        every = np.concatenate([kept, changed])
-        both = (changed[:, None] << 32) + (every << 1)
-        of_kept = (kept[:, None] << 32) + (changed << 1)
-        apart = changed[:, None] != every
-        found += [both[apart] + is_more, of_kept.ravel() + is_more]
-    return found
+        for items, others in ((changed, np.concatenate([kept, changed])), (kept, changed)):
+            size = max(1, _AT_ONCE // max(1, len(others)))
+            for some in np.split(items[:, None], range(size, len(items), size)):
+                yield ((some << 32) + (others << 1) + is_more)[some != others]
 
 
 def _positions(items: Iterable[int]) -> NDArray[np.int64]:
