@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Callable, Iterator
+from importlib.metadata import version
+from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 
 from palate.errors import MissingExtra, OptionError, RunnerError, UnknownItem
 from palate.machine import cores, one_core
 from palate.runners import InProcess, Runner, Threads, open_runner, tree
+from palate.runners.kind import Kind, differences, kind_here
 from palate.runners.ray_runner import Ray
 from tests.runners import work
 
@@ -168,3 +173,57 @@ def test_without_ray_the_line_that_installs_it_is_named(monkeypatch: pytest.Monk
 def test_what_ray_does_not_take_is_refused_before_it_starts(options: dict[str, object], message: str) -> None:
     with pytest.raises(OptionError, match=message):
         open_runner("ray", **options)  # type: ignore[arg-type]
+
+
+def listening(process: psutil.Process) -> set[str]:
+    processes = [process, *process.children(recursive=True)]
+    places = [place for one in processes for place in one.net_connections("inet") if place.status == "LISTEN"]
+    assert len(places) > 4  # of the store, the head, the node and its processes
+    return {place.laddr.ip.removeprefix("::ffff:") for place in places}
+
+
+def test_DI_03_ray_is_seen_by_this_machine_and_user_alone_and_leaves_nothing_behind(started: Ray) -> None:
+    assert started.folder is not None
+    assert listening(psutil.Process()) == {"127.0.0.1"}
+    assert started.folder.stat().st_mode & 0o777 == 0o700
+    assert "RAY_AUTH_TOKEN" not in os.environ
+    assert tuple(map(int, version("ray").split("."))) >= (2, 56)  # the first without the known holes
+
+
+KIND = Kind("3.11", "0.1.0 (1a)", (("numpy", "2.4.6"), ("ray", "2.60.0")), ("x86_64", "znver5", "SkylakeX"))
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ({}, ""),
+        ({"python": "3.12"}, "this process has Python 3.11, node B has Python 3.12."),
+        ({"palate": "0.1.0 (2b)"}, "this process has Palate 0.1.0 (1a), node B has Palate 0.1.0 (2b)."),
+        (
+            {"libraries": (("numpy", "2.5.0"), ("ray", "2.60.0"))},
+            "this process has numpy 2.4.6, node B has numpy 2.5.0.",
+        ),
+        (
+            {"processor": ("x86_64", "znver4", "SkylakeX")},
+            "node A has a processor with znver5, node B has a processor with znver4.",
+        ),
+    ],
+)
+def test_what_would_change_bits_from_node_to_node_is_told(other: dict[str, Any], said: str) -> None:
+    assert differences({"node A": KIND, "node B": KIND._replace(**other)}, here=KIND) == said
+
+
+def test_the_processor_of_this_process_does_not_count() -> None:
+    here = KIND._replace(processor=("arm64",))
+    assert differences({"node A": KIND, "node B": KIND}, here=here) == ""
+    assert differences({"node A": KIND}, here=here._replace(palate="0.2.0 (1a)")) != ""
+
+
+def test_a_task_on_a_node_that_joined_later_and_differs_is_refused(started: Ray) -> None:
+    theirs, kind = started.get(started.submit(kind_here)), started._kind
+    started._kind = theirs._replace(processor=("x86_64", "another"))
+    with pytest.raises(RunnerError, match=r"has a processor with .*, another has a processor with another"):
+        started.get(started.submit(float, 1))
+    started._kind = theirs
+    assert started.get(started.submit(float, 1)) == 1.0
+    started._kind = kind

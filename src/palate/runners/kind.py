@@ -64,7 +64,7 @@ def differences(kinds: Mapping[str, Kind], *, here: Kind) -> str:
         (first, one), *others = values.items()
         for name, other in others:
             if other != one:
-                return f"{first} has {_shown(what, one, other)}, {name} {_shown(what, other, one)}."
+                return f"{first} has {_shown(what, one, other)}, {name} has {_shown(what, other, one)}."
     return ""
 
 

@@ -36,7 +36,7 @@ from palate.runners.protocol import Handle, replaced, values_of
 RETRIES = 3  # of a task whose process or node died, and as many for memory
 CONNECT_SECONDS = 5.0
 POLL_SECONDS = 5.0  # so often it is looked whether a node is left to work on
-ALONE_SECONDS = 30.0  # so long none may be
+MISSING_SECONDS = 20.0  # so long there may be none
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 # Ray reads these when it is imported and when it starts.
 ALWAYS = {
@@ -49,6 +49,8 @@ ALWAYS = {
 # Ray's word for "this machine alone": without it Ray replaces 127.0.0.1 by an address that others reach.
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
+SETTINGS = b"\4"  # the frame with which either side of HTTP/2 begins: RFC 9113, section 3.4
+GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0" + SETTINGS + b"\0\0\0\0\0"
 SHORT = 24  # letters of the folder for temporary files: a socket's path has at most 107, and Ray adds 75
 
 
@@ -86,10 +88,9 @@ class Ray:
             raise OptionError(f"the cluster at {address} has the workers that it has. Leave the number of workers out.")
         if workers is not None:
             count(workers, "workers", least=1, most=4096)
-        if address is not None:
-            _parts(address)
         self.folder: Path | None = None
-        self._ray = _imported(ALWAYS if address else ALWAYS | LOOPBACK)
+        local = address is None or _parts(address)[0] in ("127.0.0.1", "localhost", "::1")
+        self._ray = _imported(ALWAYS | LOOPBACK if local else ALWAYS)
         if self._ray.is_initialized():
             raise RunnerError("Ray already runs in this process. Close its runner, or call ray.shutdown(), first.")
         self._variables = ExitStack()
@@ -100,6 +101,7 @@ class Ray:
             self._kind = None if address is None else self._connect(address)
             if address is None:
                 self._start(workers, store_bytes)
+            self._head = self._ray.get_runtime_context().gcs_address
             self.workers = int(self._ray.cluster_resources().get("CPU", 0))
             self._remote = self._ray.remote(num_cpus=1, max_retries=RETRIES)(_call)
         except BaseException:
@@ -146,7 +148,7 @@ class Ray:
                 f"the cluster at {address} asks for no token: whoever reaches it runs code there. "
                 "Start each of its nodes with RAY_AUTH_MODE=token."
             )
-        names = [f"node {node['NodeManagerAddress']}" for node in nodes]
+        names = [f"node {node['NodeID'][:8]} ({node['NodeManagerAddress']})" for node in nodes]
         differ = differences(dict(zip(names, [kind for kind, _ in found], strict=True)), here=kind_here())
         if differ:
             raise RunnerError(f"{differ} Results would depend on where a task ran. Install the same on all.")
@@ -194,21 +196,28 @@ class Ray:
         self._got(list({result.done: None for result in results}), " or ".join(tasks))
 
     def _got(self, references: Any, task: str) -> Any:
-        errors = self._ray.exceptions
-        alone_since = None
+        errors, missing_since = self._ray.exceptions, None
         while True:
             try:
                 return self._ray.get(references, timeout=POLL_SECONDS)
             except errors.GetTimeoutError:
-                alone = self._ray.cluster_resources().get("CPU", 0) < 1
-                alone_since = (alone_since or time.monotonic()) if alone else None
-                if alone_since is not None and time.monotonic() - alone_since > ALONE_SECONDS:
-                    raise RunnerError(
-                        f"no node with a core has been left for {ALONE_SECONDS:.0f} s, and {task} waits. Add a node "
-                        "and start again; what a checkpoint holds is kept."
-                    ) from None
+                missing = self._missing()
+                missing_since = (missing_since or time.monotonic()) if missing else None
             except errors.RayError as error:
                 _raise(error, task, errors)
+            if missing_since is not None and time.monotonic() - missing_since > MISSING_SECONDS:
+                raise RunnerError(
+                    f"{missing}, and {task} waits. Start the cluster, and this, again; what a checkpoint holds is kept."
+                )
+
+    def _missing(self) -> str:
+        """What the cluster lacks that a task could end; empty where it lacks nothing."""
+        try:
+            _reached(self._head)  # Ray itself ends this process where its head is away for a minute
+        except RunnerError:
+            return f"the head of the cluster, {self._head}, does not answer"
+        alone = self._ray.cluster_resources().get("CPU", 0) < 1
+        return "the cluster has no node with a core" if alone else ""
 
     def free(self, handles: Iterable[Handle]) -> None:
         for handle in handles:
@@ -238,7 +247,7 @@ class _Place(NamedTuple):
 def _call(function: Callable[..., Any], shape: Sequence[Any], returns: int, kind: Kind | None, *values: Any) -> Any:
     """A task, in a process of Ray's."""
     if kind is not None and kind != kind_here():  # of a node that joined later
-        differ = differences({f"node {socket.gethostname()}": kind_here(), "the others": kind}, here=kind)
+        differ = differences({f"node {socket.gethostname()}": kind_here(), "another": kind}, here=kind)
         raise RunnerError(f"{differ} Results would depend on where a task ran. Install the same on all.")
     arguments = replaced(shape, _Place, lambda place: values[place.number])
     with one_core():
@@ -290,12 +299,18 @@ def _parts(address: object) -> tuple[str, int]:
 
 
 def _reached(address: str) -> None:
+    """That something speaks HTTP/2 there, as Ray does: Ray itself tries for minutes, whatever answers."""
     try:
-        socket.create_connection(_parts(address), timeout=CONNECT_SECONDS).close()
+        with socket.create_connection(_parts(address), timeout=CONNECT_SECONDS) as connection:
+            connection.sendall(GREETING)
+            answer = connection.recv(9)
+        reason = "" if answer[3:4] == SETTINGS else "not a Ray cluster"
     except (OSError, UnicodeError) as error:
+        reason = str(error)
+    if reason:
         raise RunnerError(
-            f"nothing answers at {address} ({error}). Give HOST:PORT of a Ray cluster that runs: ray status shows it."
-        ) from None
+            f"no Ray cluster answers at {address} ({reason}). Give HOST:PORT of one that runs: ray status shows it."
+        )
 
 
 @contextmanager
@@ -309,10 +324,10 @@ def _as_runner_errors(fact: str) -> Iterator[None]:
             f"{fact}: it asks for another token. Set RAY_AUTH_TOKEN or RAY_AUTH_TOKEN_PATH to that of the cluster."
         ) from None
     except (RayError, RuntimeError, ValueError, OSError) as error:
-        reason = " ".join(str(error).split())[:300]
+        reason = " ".join(str(error.__cause__ or error).split())[:300]
         raise RunnerError(
-            f"{fact}: {reason.rstrip('.')}. Look whether its versions are those of this process, and whether a node of "
-            "it runs on this machine."
+            f"{fact}: {reason.rstrip('.')}. Look whether its token (RAY_AUTH_TOKEN) and its versions are those of this "
+            "process, and whether a node of it runs on this machine."
         ) from error
 
 
