@@ -15,6 +15,7 @@ from palate import __version__
 from palate.cli import (
     data,
     demo,
+    encode,
     evaluate,
     fit,
     interview,
@@ -81,6 +82,7 @@ app.add_typer(data_app, name="data")
 _add(app, shard.shard, "shard", "shard my-data --out my-shards")
 _add(scale_app, scale.check, "check", "scale check --shards my-shards --nodes 4 --dim 32")
 app.add_typer(scale_app, name="scale")
+_add(app, encode.encode, "encode", "encode my-data --encoder minilm --runner threads")
 _add(app, fit.fit, "fit", "fit my-data --out my-model")
 _add(app, fit.refit, "refit", "refit my-model")
 _add(app, lists.recommend, "recommend", "recommend my-model --user ann -k 5 --category Comedy")

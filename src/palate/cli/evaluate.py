@@ -11,7 +11,24 @@ from rich.table import Table
 
 from palate.cli.console import json_text, line, output, print_json, progress, sentence, table
 from palate.cli.files import load_data, write_files
-from palate.cli.options import Columns, Data, Encoder, Events, Json, Out, Scale, Seed, Strict, Targets, listed, writable
+from palate.cli.options import (
+    Address,
+    Columns,
+    Data,
+    Encoder,
+    Events,
+    Here,
+    Json,
+    Out,
+    Scale,
+    Seed,
+    Strict,
+    Targets,
+    Workers,
+    listed,
+    opened_runner,
+    writable,
+)
 from palate.errors import OptionError
 
 STAGES = (0, 2, 5, 10, 20, 40)
@@ -48,6 +65,9 @@ def simulate(
     scale: Scale = None,
     event: Events = None,
     strict: Strict = False,
+    runner: Here = None,
+    workers: Workers = None,
+    address: Address = None,
     as_json: Json = False,
     seed: Seed = 0,
 ) -> None:
@@ -61,7 +81,12 @@ def simulate(
     from palate.evaluation.simulate import simulate as play
 
     if forms is not None or seconds is not None or naming is not None:
-        given = {"--strategies": strategies, "--protocol": protocol != "new-users", "--pool": pool != "open"}
+        given = {
+            "--strategies": strategies,
+            "--protocol": protocol != "new-users",
+            "--pool": pool != "open",
+            "--runner": runner or workers or address,
+        }
         _only_forms(forms, [name for name, value in given.items() if value])
         asked = {"seconds": seconds, "naming": naming}
         chosen = {name: value for name, value in asked.items() if value is not None}
@@ -74,8 +99,8 @@ def simulate(
     )
     writable(out)
     data = load_data(path, columns=columns, events=event, strict=strict, scale=scale)
-    with progress() as report:
-        document = play(data, options, progress=lambda done, of: report("simulating", done, of))
+    with progress() as report, opened_runner(runner, workers, address) as where:
+        document = play(data, options, runner=where, progress=lambda done, of: report("simulating", done, of))
     ours = proposed(document)
     write_files(out, simulation_files(document, ours))
     if as_json:
@@ -195,6 +220,9 @@ def evaluate(
     scale: Scale = None,
     event: Events = None,
     strict: Strict = False,
+    runner: Here = None,
+    workers: Workers = None,
+    address: Address = None,
     as_json: Json = False,
     seed: Seed = 0,
 ) -> None:
@@ -208,12 +236,12 @@ def evaluate(
     writable(out)
     data = load_data(path, columns=columns, events=event, strict=strict, scale=scale)
     named = listed(models) or None
-    with progress() as report:
+    with progress() as report, opened_runner(runner, workers, address) as where:
 
         def said(name: str) -> None:
             report(name, 0, None)
 
-        document = judge(data, split=split, models=named, k=k, seed=seed, encoder=encoder, progress=said)
+        document = judge(data, split=split, models=named, k=k, seed=seed, encoder=encoder, runner=where, progress=said)
     write_files(out, _evaluation_files(document))
     if as_json:
         return print_json(document)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +16,9 @@ from palate.entities import USER
 from palate.errors import OptionError
 from palate.errors.checks import normalise_id
 from palate.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from palate.runners import Runner as _Runner
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]+:", re.IGNORECASE)  # two letters or more before the colon: C: is a drive
 
@@ -31,6 +35,25 @@ def local_path(given: str | Path) -> Path:
     if _URL.match(text):
         raise OptionError(f"the path {text!r} is a URL. Give the path of a file or folder on this machine.")
     return Path(text)
+
+
+@contextmanager
+def opened_runner(name: str | None, workers: int | None, address: str | None) -> Iterator[_Runner | None]:
+    """The runner that was asked for, until the end of the block; None where none was.
+
+    Raises:
+        OptionError: If its workers or its address are given, and it is not.
+    """
+    if name is None:
+        given = [option for option, value in (("--workers", workers), ("--address", address)) if value is not None]
+        if given:
+            raise OptionError(f"{given[0]} says how a runner works, of which none is given. Give --runner too.")
+        yield None
+        return
+    from palate.runners import open_runner
+
+    with open_runner(name, workers=workers, address=address) as runner:
+        yield runner
 
 
 def writable(folder: Path) -> Path:
@@ -118,6 +141,12 @@ Strict = Annotated[bool, typer.Option("--strict", help="A row that cannot be rea
 Runner = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="Where the work runs: in-process, threads or ray; threads, if not given."),
+]
+Here = Annotated[
+    str | None,
+    typer.Option(
+        "--runner", metavar="NAME", help="Where the work runs: threads or ray; if not given, here on all cores."
+    ),
 ]
 Workers = Annotated[int | None, typer.Option(metavar="N", min=1, help="Tasks at once; one a core, if not given.")]
 Address = Annotated[

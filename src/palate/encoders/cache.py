@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,12 @@ from palate.encoders.protocol import Encoder, Modality
 from palate.encoders.shards import Shards
 from palate.encoders.text.texts import checked
 from palate.errors import OptionError
+from palate.runners import Handle, Runner
 
 CHUNK = 256
 """Contents encoded and kept at a time: what an interrupted run loses at most."""
+AHEAD = 2
+"""Of :meth:`Cached.keep`: chunks a worker that are on their way at a time."""
 
 
 def default_folder() -> Path:
@@ -90,6 +94,52 @@ class Cached:
                     progress(rows.stop, len(given))
         return vectors
 
+    def keep(
+        self,
+        contents: Sequence[Any],
+        encode: Callable[[list[Any]], Handle],
+        *,
+        runner: Runner,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> int:
+        """Keep the vectors of the contents, encoded by tasks, each content once; this process alone writes.
+
+        The batches, and so the vectors, are those of :meth:`encode`.
+
+        Args:
+            encode: Submits the task that encodes some, such as :func:`palate.encoders.chunk.encode_chunk`.
+        Returns:
+            How many contents were encoded anew.
+        """
+        given = checked(contents) if self.modality == "text" else list(contents)
+        keys = [self._digest(content).digest() for content in given]
+        seen: set[bytes] = set()
+        waiting: deque[tuple[list[bytes], Handle]] = deque()
+        encoded = 0
+        with self._opened() as shards:
+
+            def take(most: int) -> None:
+                nonlocal encoded
+                while len(waiting) > most:
+                    new, handle = waiting.popleft()
+                    self._write(shards, dict(zip(new, self._checked(runner.get(handle), len(new)), strict=True)))
+                    runner.free([handle])
+                    encoded += len(new)
+
+            for start in range(0, len(given), CHUNK):
+                rows = range(start, min(start + CHUNK, len(given)))
+                chunk = {keys[row]: given[row] for row in rows if keys[row] not in seen}
+                seen.update(chunk)
+                found = shards.read(list(chunk))
+                missing = {key: content for key, content in chunk.items() if key not in found}
+                if missing:
+                    waiting.append((list(missing), encode(list(missing.values()))))
+                take(AHEAD * runner.workers)
+                if progress is not None:
+                    progress(rows.stop, len(given))
+            take(0)
+        return encoded
+
     def _opened(self) -> Shards:
         try:
             return Shards(self.folder, self._digest().hexdigest()[:16], self.dim)
@@ -101,20 +151,24 @@ class Cached:
         found = shards.read(list(contents))
         missing = {key: content for key, content in contents.items() if key not in found}
         if missing:
-            fresh = dict(zip(missing, self._encoded(list(missing.values())), strict=True))
-            try:
-                shards.write(fresh)
-            except OSError as error:
-                raise self._unusable(error) from error
+            encoded = self._checked(self.encoder.encode(list(missing.values())), len(missing))
+            fresh = dict(zip(missing, encoded, strict=True))
+            self._write(shards, fresh)
             found |= fresh
         return found
 
-    def _encoded(self, contents: list[Any]) -> NDArray[np.float32]:
-        vectors = np.asarray(self.encoder.encode(contents), dtype=np.float32)
-        if vectors.shape != (len(contents), self.dim):
+    def _write(self, shards: Shards, vectors: dict[bytes, NDArray[np.float32]]) -> None:
+        try:
+            shards.write(vectors)
+        except OSError as error:
+            raise self._unusable(error) from error
+
+    def _checked(self, encoded: Any, number: int) -> NDArray[np.float32]:
+        vectors = np.asarray(encoded, dtype=np.float32)
+        if vectors.shape != (number, self.dim):
             raise OptionError(
                 f"the encoder {self.name!r} gives vectors of the shape {vectors.shape}. Return one a content, of its "
-                f"dim: {(len(contents), self.dim)}."
+                f"dim: {(number, self.dim)}."
             )
         return vectors
 

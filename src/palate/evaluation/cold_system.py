@@ -6,7 +6,6 @@ perspective*, ACM TIST 5(1), 2014: quality is over all people, since what one an
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -57,36 +56,22 @@ class _System:
 
 
 def play_cold_system(
-    data: Dataset,
-    names: Sequence[str],
-    *,
-    budget: int,
-    pool: str,
-    encoder: str,
-    max_users: int,
-    seed: int,
-    progress: Callable[[int, int], None] | None,
-) -> tuple[dict[str, Played], list[str], dict[str, Any]]:
-    """Every strategy from nothing: what was played, the users, facts for the protocol."""
+    data: Dataset, name: str, *, budget: int, pool: str, encoder: str, max_users: int, seed: int
+) -> tuple[Played, list[str], dict[str, Any]]:
+    """A strategy from nothing: what was played, the users, facts for the protocol."""
     likelihood = choose_likelihood(data, "auto").learnt_from(data.coded().values)
     data, users, ratings, answerable, held_out = everybody(data, seed=seed, max_users=max_users)
     content, _ = encode(item_table(data, data.coded().item_ids), encoder, None)
     scale = Scale.of(ratings[answerable])
     system = _System(data, users, encoder, ratings, answerable, held_out, content, likelihood, scale, seed)
-    runs = {}
-    for done, name in enumerate(names, 1):
-        rng = derive_rng(seed, "play", name)
-        if name == "ceiling":
-            runs[name] = _everything(system, budget)
-        else:
-            strategy = None if name == SYSTEM else get_strategy("random" if name == "answerable-random" else name)
-            runs[name] = _rounds(
-                system, strategy, pool="answered" if name == "answerable-random" else pool, budget=budget, rng=rng
-            )
-        if progress is not None:
-            progress(done, len(names))
+    if name == "ceiling":
+        played = _everything(system, budget)
+    else:
+        strategy = None if name == SYSTEM else get_strategy("random" if name == "answerable-random" else name)
+        pool = "answered" if name == "answerable-random" else pool
+        played = _rounds(system, strategy, pool=pool, budget=budget, rng=derive_rng(seed, "play", name))
     facts = {"fit_users": 0, "test_users": len(users), "like": system.scale.like, "per_round": PER_ROUND}
-    return runs, users, facts
+    return played, users, facts
 
 
 def _rounds(system: _System, strategy: Strategy | None, *, pool: str, budget: int, rng: np.random.Generator) -> Played:

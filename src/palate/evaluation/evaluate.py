@@ -33,6 +33,7 @@ from palate.model.strengths import learn_strengths
 from palate.posteriors.belief import Belief
 from palate.posteriors.likelihoods import Implicit
 from palate.random import derive_rng
+from palate.runners import Runner
 from palate.vocabulary import Vocabulary
 
 BY_TIME = ("global-time", "leave-last-out")
@@ -49,6 +50,7 @@ def evaluate(
     k: int = 10,
     seed: int = 0,
     encoder: str = "none",
+    runner: Runner | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Any]:
     """Palate's list beside other recommenders, tuned on rows held back inside the training part only, in one run.
@@ -60,6 +62,7 @@ def evaluate(
         models: Names; all if None. A model that is named and cannot run is an error, one that is not is listed in
             ``left_out`` with the reason.
         encoder: Of the items' text, for predicted ratings.
+        runner: Where the models are tuned, fitted and judged: see :func:`evaluate_ranking`.
     Returns:
         ``evaluate.json``: what :func:`evaluate_ranking` gives, ``dataset``, ``sha256`` of its tables, ``split``,
         ``left_out``, ``notes`` (what to know of the split, such as rows without a timestamp), ``events`` (the strengths
@@ -76,7 +79,7 @@ def evaluate(
         grids = {name: grids[name] for name in (_known(name, grids, left_out) for name in models)}
         left_out = {}
     document = evaluate_ranking(
-        grids, train, validation, test, k=k, rng=derive_rng(seed, "evaluate"), progress=progress
+        grids, train, validation, test, k=k, rng=derive_rng(seed, "evaluate"), runner=runner, progress=progress
     )
     if data.interactions[RATING].drop_nulls().len():
         progress("ratings")

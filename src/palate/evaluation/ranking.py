@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,6 +29,7 @@ from palate.evaluation.intervals import Interval, bootstrap_mean
 from palate.evaluation.metrics import Places, catalogue_coverage, expected_metrics, places
 from palate.evaluation.tuning import Grid, Tuned, tune
 from palate.random import derive_rng
+from palate.runners import Handle, InProcess, Runner
 
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
@@ -63,7 +65,7 @@ class _Judged:
     fallback: str | None
     metrics: dict[str, FloatArray]
     lists: IntArray
-    tune_seconds: float
+    tune_seconds: float | None
     fit_seconds: float
     score_seconds: float
 
@@ -76,6 +78,7 @@ def evaluate_ranking(
     *,
     k: int = 10,
     rng: np.random.Generator,
+    runner: Runner | None = None,
     progress: Callable[[str], None] = lambda name: None,
 ) -> dict[str, Any]:
     """Tune, fit and judge every model by the protocol above.
@@ -85,7 +88,8 @@ def evaluate_ranking(
         train, validation, test: Rows of one coded world; ``validation`` may be ``None``.
         k: Length of the lists.
         rng: Source of the inner split, of the models' randomness and of the bootstrap.
-        progress: Called with each name before its work begins.
+        runner: Where each model is tuned, fitted and judged; None: here, one after another. The figures are the same.
+        progress: Called with each name before its work begins, with a runner before its result is waited for.
     Returns:
         JSON-serialisable: ``k``, ``users`` (in the means), ``users_without_positives``; ``with_history`` and
         ``without_history``, None where there is nobody: ``users``, ``best`` (by NDCG) and ``models``, for each name
@@ -93,7 +97,8 @@ def evaluate_ranking(
         ``behind_best`` (its metrics minus the best model's, paired by user); and ``models``: for each name
         ``settings``, ``at_edge`` (settings that are the least or the largest of those that could be tried), ``tried``
         (how many), ``fallback`` (what stands in for it where there is no history, None where nothing does) and seconds
-        of each phase.
+        of each phase. With a runner those of fitting and scoring are taken at the end, in this process, when nothing
+        else runs, and those of tuning are None: it is not done again.
     Raises:
         OptionError: If there is no model.
         DataError: If there is nothing to fit on or to judge by.
@@ -103,13 +108,28 @@ def evaluate_ranking(
     task = _task(train, validation, test, k, int(rng.integers(2**31)))
     levels = {name: grids[name] for name in LEVELS if name in grids} or {LEVELS[0]: [Popularity()]}
     judged: dict[str, _Judged] = {}
-    fallback: tuple[str, Scorer] | None = None
-    for name in [*(name for name in grids if name in levels), *(name for name in grids if name not in levels)]:
-        if fallback is None and name not in LEVELS:
-            fallback = _fallback(levels, {name: each.tuned.model for name, each in judged.items()}, task)
-        progress(name)
-        judged[name] = _judge(grids[name], task, fallback)
+    order = [*(name for name in grids if name in levels), *(name for name in grids if name not in levels)]
+    with InProcess(all_cores=True) if runner is None else nullcontext(runner) as chosen:
+        given, none = chosen.submit(_same, task), chosen.submit(_same, None)
+        fallback, waiting = none, dict[str, Handle]()
+        for name in order:
+            if fallback is none and name not in LEVELS:
+                fallback = chosen.submit(_fallback, levels, list(waiting), list(waiting.values()), given)
+            if runner is None:
+                progress(name)
+            waiting[name] = chosen.submit(_judge, grids[name], given, fallback)
+        for name, handle in waiting.items():
+            if runner is not None:
+                progress(name)
+            judged[name] = chosen.get(handle)
+        chosen.free([given, none, fallback, *waiting.values()])
+    if runner is not None:
+        judged = {name: _timed_alone(each, task) for name, each in judged.items()}
     return _summary({name: judged[name] for name in grids}, task)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def judge(
@@ -196,9 +216,14 @@ def _quality(model: Model, task: _Task, *, without_history: bool = False) -> flo
 
 
 def _fallback(
-    grids: Mapping[str, Grid | Sequence[Model]], tuned: Mapping[str, Model], task: _Task
+    grids: Mapping[str, Grid | Sequence[Model]], names: Sequence[str], judged: Sequence[_Judged], task: _Task
 ) -> tuple[str, Scorer]:
-    """The level that is best for those of whom nothing is known, and its name."""
+    """The level that is best for those of whom nothing is known, and its name.
+
+    Args:
+        names, judged: Of the levels that were tuned already.
+    """
+    tuned = {name: each.tuned.model for name, each in zip(names, judged, strict=True)}
     models = {
         name: tuned[name] if name in tuned else tune(grids[name], lambda m: _quality(m, task)).model for name in grids
     }
@@ -223,6 +248,16 @@ def _judge(grid: Grid | Sequence[Model], task: _Task, fallback: tuple[str, Score
     return _Judged(tuned, at_edge, level, metrics, lists, *seconds)
 
 
+def _timed_alone(judged: _Judged, task: _Task) -> _Judged:
+    """With the seconds of fitting and scoring, done once more."""
+    started = time.perf_counter()
+    scorer = judged.tuned.model.fit(task.fit.liked, rng=derive_rng(task.seed, "fit"))
+    fitted = time.perf_counter()
+    judge(scorer, task.seen, task.relevant, task.k)
+    scored = time.perf_counter()
+    return replace(judged, tune_seconds=None, fit_seconds=fitted - started, score_seconds=scored - fitted)
+
+
 def _summary(judged: Mapping[str, _Judged], task: _Task) -> dict[str, Any]:
     known = np.isfinite(next(iter(judged.values())).metrics[f"ndcg@{task.k}"])
     groups = (known & task.has_history, known & ~task.has_history)
@@ -241,7 +276,7 @@ def _settings(result: _Judged) -> dict[str, Any]:
         "at_edge": dict(result.at_edge),
         "tried": result.tuned.tried,
         "fallback": result.fallback,
-        "tune_seconds": round(result.tune_seconds, 3),
+        "tune_seconds": None if result.tune_seconds is None else round(result.tune_seconds, 3),
         "fit_seconds": round(result.fit_seconds, 3),
         "score_seconds": round(result.score_seconds, 3),
     }

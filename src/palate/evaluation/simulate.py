@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -17,18 +18,19 @@ from palate.arrays import Array
 from palate.datasets.tables import Dataset
 from palate.entities import USER
 from palate.errors import DataError, OptionError
-from palate.evaluation.cold_system import SYSTEM, play_cold_system
+from palate.evaluation.cold_system import SYSTEM
 from palate.evaluation.intervals import by_person, ratio_interval
 from palate.evaluation.judge import PER_RATING
-from palate.evaluation.play import Played, average, ceiling, play
+from palate.evaluation.play import Played
+from palate.evaluation.plays import Rules, play_all
 from palate.evaluation.shown_list import HITS, LIST
 from palate.evaluation.three_people import QUESTIONS, three_people
 from palate.evaluation.world import WORLDS, World, answered
 from palate.machine import blas_threads
 from palate.random import derive_rng
+from palate.runners import InProcess, Runner
 
 REFERENCES = ("random", "popularity", "answerable-random", "ceiling")
-RANDOM_PLAYS = 5  # averaged: the luck of one random asker would be in every comparison
 WITHOUT_RATINGS = "events say for or against, and have no rating to predict"
 _TIMED_USERS = 60
 _WITHOUT_END = 1e6  # times saved: in that resample no question was needed
@@ -81,6 +83,7 @@ def simulate(
     options: SimulationOptions,
     *,
     build: Callable[..., World] | None = None,
+    runner: Runner | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Play every strategy on every seed.
@@ -88,6 +91,8 @@ def simulate(
     Args:
         build: Makes the world of a seed, with the arguments of :func:`palate.evaluation.world.users_world`; that of the
             protocol if None.
+        runner: Where the world of each seed and each play is worked out; None: here, one after another. The figures are
+            the same to the bit. The times to ask are taken at the end, in this process, when nothing else runs.
     Returns:
         The document of ``simulate.json``: curves by metric with 95 % intervals (bootstrap over people, paired), the
         difference to random and popularity, the answers saved, the time to ask; ``people``: three of the new users of
@@ -108,25 +113,20 @@ def simulate(
     if of_events and options.protocol == "cold-system":
         raise OptionError(f"cold-system plays ratings, and {data.name!r} has 0. Use new-users or new-items.")
     names = (*REFERENCES[:2], *(name for name in options.strategies if name not in REFERENCES), *REFERENCES[2:])
-    played: dict[str, list[Played]] = {name: [] for name in names}
-    people: list[list[str]] = []
-    facts: dict[str, Any] = {}
+    make = None if options.protocol == "cold-system" else build or WORLDS[options.protocol]
     timings: dict[str, Any] = {}
     met: dict[str, Any] | None = None
-    for number, seed in enumerate(options.seeds):
-        report = None if progress is None else _part(progress, number, len(options.seeds))
-        if options.protocol == "cold-system":
-            runs, subjects, facts = play_cold_system(data, names, **_common(options), seed=seed, progress=report)
-        else:
-            make = build or WORLDS[options.protocol]
-            world = make(data, encoder=options.encoder, seed=seed, max_users=options.max_users)
-            runs, subjects = _play_all(world, names, options, seed, report), world.subjects
-            facts = {"fit_users": world.fitted_users, "test_users": len(subjects), "like": world.scale.like}
+    with InProcess(all_cores=True) if runner is None else nullcontext(runner) as chosen:
+        rules = Rules(options.budget, options.pool, options.targets, options.encoder, options.max_users)
+        played, people, facts, whole = play_all(
+            data, names, rules, make, seeds=options.seeds, runner=chosen, progress=progress
+        )
+        for number, seed in enumerate(() if make is None else options.seeds):
+            world = whole(number)
             timings = timings or _ask_times(world, names, options.targets)
-            met = met or _three_of(world, options, seed)
-        people.append(subjects)
-        for name in names:
-            played[name].append(runs[name])
+            met = _three_of(world, options, seed)
+            if met is not None or world.learner is None:
+                break
     totals = {name: _by_person(played[name], people) for name in names}
     protocol = asdict(options) | {"name": options.protocol, "seeds": list(options.seeds), **facts}
     del protocol["strategies"], protocol["protocol"]
@@ -152,42 +152,6 @@ def about(data: Dataset) -> dict[str, Any]:
         "interactions": data.interactions.height,
         "sha256": data.fingerprint(),
     }
-
-
-def _common(options: SimulationOptions) -> dict[str, Any]:
-    return {"budget": options.budget, "pool": options.pool, "encoder": options.encoder, "max_users": options.max_users}
-
-
-def _part(progress: Callable[[int, int], None], number: int, parts: int) -> Callable[[int, int], None]:
-    """Progress of one of several equal parts."""
-    return lambda done, of: progress(number * of + done, parts * of)
-
-
-def _play_all(
-    world: World,
-    names: Sequence[str],
-    options: SimulationOptions,
-    seed: int,
-    progress: Callable[[int, int], None] | None,
-) -> dict[str, Played]:
-    runs = {}
-    for done, name in enumerate(names, 1):
-        rng = derive_rng(seed, "play", name)
-        if name == "ceiling":
-            runs[name] = ceiling(world, options.budget)
-        elif name in ("random", "answerable-random"):
-            pool = options.pool if name == "random" else "answered"
-            plays = [
-                play(world, get_strategy("random"), pool=pool, budget=options.budget, rng=rng)
-                for _ in range(RANDOM_PLAYS)
-            ]
-            runs[name] = average(plays)
-        else:
-            strategy, aims = get_strategy(name), options.targets
-            runs[name] = play(world, strategy, pool=options.pool, budget=options.budget, targets=aims, rng=rng)
-        if progress is not None:
-            progress(done, len(names))
-    return runs
 
 
 def _three_of(world: World, options: SimulationOptions, seed: int) -> dict[str, Any] | None:

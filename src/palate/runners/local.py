@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import threading
 from collections.abc import Callable, Iterable
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -37,7 +37,7 @@ class _Task:
         self.places = places
         self.missing = 0
 
-    def run(self) -> tuple[tuple[Any, ...], BaseException | None]:
+    def run(self, on: Callable[[], AbstractContextManager[None]]) -> tuple[tuple[Any, ...], BaseException | None]:
         """The values, or what was raised. An argument that failed is the failure of the task."""
         failed: list[BaseException] = []
 
@@ -51,7 +51,7 @@ class _Task:
         if failed:
             return nothing, failed[0]
         try:
-            with one_core():
+            with on():
                 return values_of(self.function, self.function(*arguments), len(self.places)), None
         except MemoryError as error:
             return nothing, too_large(self.function.__name__, str(error))
@@ -130,7 +130,7 @@ class Threads:
             if self._closed:
                 return False
             task = heapq.heappop(self._ready)[2]
-        values, error = task.run()
+        values, error = task.run(one_core)
         with self._changed:
             for place, value in zip(task.places, values, strict=True):
                 place.value, place.error, place.done = value, error, True
@@ -192,11 +192,15 @@ class InProcess:
     """Tasks at once, in :meth:`submit`, on the thread that submits. One of them is one core's work.
 
     While it is open, linear algebra of the whole process is on one thread: see :func:`palate.machine.blas_threads`.
+
+    Args:
+        all_cores: Whether a task may work on all cores, as the same work outside a runner.
     """
 
     workers = 1
 
-    def __init__(self) -> None:
+    def __init__(self, *, all_cores: bool = False) -> None:
+        self._on = nullcontext if all_cores else one_core
         self._blas = _linear_algebra_on_one_thread()
         self._closed = False
 
@@ -204,7 +208,7 @@ class InProcess:
         if self._closed:
             _refuse()
         places = tuple(_Place(1) for _ in range(count(returns, "returns", least=1)))
-        values, error = _Task(function, replaced(arguments, Handle, lambda one: one.held(_Place)), places).run()
+        values, error = _Task(function, replaced(arguments, Handle, lambda one: one.held(_Place)), places).run(self._on)
         for place, value in zip(places, values, strict=True):
             place.value, place.error, place.done = value, error, True
         return Handle(places[0]) if returns == 1 else tuple(map(Handle, places))
