@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from palate.errors import RunnerError
 from palate.runners import Handle, Runner, tree, tree_sum
-from palate.runners.ray_runner import Ray
+from palate.runners.ray_runner import Ray, processes_of
 from tests.runners import work
 
 SIZE = 100_000  # float32: results of 400 kB lie in a node's store, not with the driver
@@ -78,10 +78,16 @@ class Nodes:
         return added
 
     def lose(self, node: Any) -> None:
+        processes = processes_of(node)
         self.cluster.remove_node(node, allow_graceful=False)
+        for process in processes:
+            process.wait(30)
 
     def close(self) -> None:
+        processes = [process for node in self.cluster.list_all_nodes() for process in processes_of(node)]
         self.cluster.shutdown()
+        for process in processes:
+            process.wait(30)
 
 
 VARIABLES = {

@@ -32,6 +32,9 @@ LOCAL: dict[str, Callable[[], Runner]] = {
 def started() -> Iterator[Ray]:
     with Ray(workers=2, store_bytes=STORE) as opened:
         yield opened
+    assert opened.folder is not None
+    assert not opened.folder.exists()
+    assert {"raylet", "gcs_server"}.isdisjoint(process.name() for process in psutil.Process().children())
 
 
 @pytest.fixture(params=[*LOCAL, "ray"])

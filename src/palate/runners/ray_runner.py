@@ -18,11 +18,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from secrets import token_hex
+from subprocess import Popen, TimeoutExpired
 from types import TracebackType
 from typing import Any, NamedTuple, NoReturn
 
@@ -35,6 +36,7 @@ from palate.runners.protocol import Handle, replaced, values_of
 
 RETRIES = 3  # of a task whose process or node died, and as many for memory
 CONNECT_SECONDS = 5.0
+CLOSE_SECONDS = 10.0
 POLL_SECONDS = 5.0  # so often it is looked whether a node is left to work on
 MISSING_SECONDS = 20.0  # so long there may be none
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
@@ -224,7 +226,11 @@ class Ray:
             handle.drop()
 
     def close(self) -> None:
+        processes = processes_of(self._ray._private.worker._global_node)
         self._ray.shutdown()
+        for process in processes:  # Ray ends them and leaves them as zombies
+            with suppress(TimeoutExpired):
+                process.wait(CLOSE_SECONDS)
         self._variables.close()
         if self.folder is not None:
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -236,6 +242,12 @@ class Ray:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def processes_of(node: Any) -> list[Popen[bytes]]:
+    """What this process started for a node of Ray's; None: for none."""
+    kinds = {} if node is None else node.all_processes
+    return [started.process for several in kinds.values() for started in several]
 
 
 class _Place(NamedTuple):
