@@ -25,7 +25,7 @@ import pytest
 from numpy.typing import NDArray
 
 from palate.errors import RunnerError
-from palate.runners import Handle, Runner, tree, tree_sum
+from palate.runners import Handle, Runner, ray_runner, tree, tree_sum
 from palate.runners.ray_runner import Ray, processes_of
 from tests.runners import work
 
@@ -66,8 +66,11 @@ class Nodes:
     """A cluster whose head works on nothing, and one core a node."""
 
     def __init__(self) -> None:
+        from ray import _raylet
         from ray.cluster_utils import Cluster
 
+        _raylet.Config.initialize("")  # what an earlier test left in this process
+        _raylet.AuthenticationTokenLoader.instance().reset_cache()
         self.cluster = Cluster(
             initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False}, shutdown_at_exit=False
         )
@@ -183,7 +186,10 @@ def test_DI_03_a_cluster_wants_its_token_and_a_node_to_work_on(nodes: Nodes) -> 
 
 
 @pytest.mark.parametrize("answer", [None, b"HTTP/1.1 400 Bad Request\r\n\r\n"])
-def test_DI_02_what_answers_but_is_no_cluster_is_told_within_seconds(answer: bytes | None) -> None:
+def test_DI_02_what_answers_but_is_no_cluster_is_told_within_seconds(
+    answer: bytes | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ray_runner, "CONNECT_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
