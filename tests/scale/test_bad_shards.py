@@ -15,6 +15,7 @@ from unittest import mock
 
 import numpy as np
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 
 from palate.cli.app import run
@@ -85,6 +86,23 @@ def test_a_flipped_bit_never_gives_other_answers(made: Path, rng: np.random.Gene
                 found += 1
         (made / name).write_bytes(whole)
     assert found > 60
+
+
+@pytest.mark.parametrize("name", ["users-0001", "by-block-0001", "ids/users-0001", "ids/items-0000", "item-totals"])
+def test_a_file_without_a_column_is_damaged(name: str, made: Path) -> None:
+    shards, path = Shards.open(made), made / f"{name}.parquet"
+    table = pq.read_table(path)
+    other = table.rename_columns([f"other_{column}" for column in table.column_names])
+    pq.write_table(other.replace_schema_metadata(table.schema.metadata), path)
+    reads = [shards.item_counts, lambda: shards.rows(1), lambda: shards.by_block(1, 0), lambda: shards.user_ids(1)]
+    found = []
+    for read in (*reads, lambda: shards.item_ids(0)):
+        try:
+            read()
+        except DataError as error:
+            found.append(str(error))
+    assert len(found) == 1
+    assert f"{name}.parquet is damaged (it has no column" in found[0]
 
 
 def test_shards_of_other_data_are_told_apart(made: Path, data: Path, tmp_path: Path, rng: np.random.Generator) -> None:

@@ -108,6 +108,21 @@ def test_of_equally_late_answers_the_one_added_last_counts(tmp_path: Path, monke
         assert answers_of(add_events(day(rating, time), tmp_path / "shards").shards)["ann", "i1"] == counts
 
 
+def test_new_items_come_by_popularity_and_those_without_an_answer_last(tmp_path: Path) -> None:
+    def day(*pairs: str) -> Path:
+        users, items = zip(*(pair.split() for pair in pairs), strict=True)
+        pl.DataFrame({"user_id": users, "item_id": items}).write_csv(tmp_path / "day.csv")
+        return tmp_path / "day.csv"
+
+    (tmp_path / "items.csv").write_text("item_id,title\na,A\nm,M\n")
+    shard(day("ann q", "bob q"), tmp_path / "shards", block_items=2)
+    new = day("ann z", "ann y", "bob x", "eve x")
+    found = add_events(new, tmp_path / "shards", items=tmp_path / "items.csv").shards
+    assert items_of(found) == ["q", "x", "y", "z", "a", "m"]
+    assert found.blocks == ((0, 2), (2, 4), (4, 6))
+    assert found.items_table()["title"].to_list() == ["", "", "", "", "A", "M"]
+
+
 def test_the_same_answers_again_change_nothing(tmp_path: Path, rng: np.random.Generator) -> None:
     (tmp_path / "data").mkdir()
     first, days = grown("ratings", rng)

@@ -314,7 +314,7 @@ def test_shards_that_were_stopped_anywhere_are_finished_to_the_same_bytes(
     all_pieces = sum(pieces)
     expected = contents(undisturbed)
     assert times > 30
-    for stop in [*range(1, times + 1, 6), *range(-2, -times, -6)]:
+    for stop in [*range(1, times + 1, 6), *range(-2, -times, -6), -times]:
         out = tmp_path / f"stopped{stop}"
         with pytest.raises(Killed):
             run(out, stop, False)

@@ -62,10 +62,10 @@ def add_events(
         DataError: If the data cannot be read, holds no answer of the kind that the shards hold, or a rating is off a
             scale that was given; if there are no shards, or they cannot be written. Nothing is changed then.
     """
-    shards = Shards.open(folder)
+    place = Shards.open(folder).folder
     source = Source.of(paths, items, columns, strict, None, events)
-    with writing(shards.folder, "give the same again"), locked(shards.folder):
-        return _Adding(shards, source, progress or say_nothing).all()
+    with writing(place, "give the same again"), locked(place):  # opened again, as nobody else changes them from here on
+        return _Adding(Shards.open(place), source, progress or say_nothing).all()
 
 
 class _Adding:

@@ -21,6 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from palate.arrays import Progress
+from palate.datasets.files.boundary import boundary
 from palate.datasets.files.names import Mapped
 from palate.datasets.files.rejects import Reject, Rejects
 from palate.datasets.tables import Dataset
@@ -101,9 +102,11 @@ def shard(
         "block_items": None if block_items is None else count(block_items, "block_items", least=1),
         "seed": count(seed, "seed"),
     }
-    with writing(folder, RESUME):
+    with boundary("the data"):
         described = source.described() | options
+    with writing(folder, RESUME):
         if _is_done(folder, described, flag(resume, "resume")):
+            _remove_marks(folder)
             return Sharded(Shards.open(folder), Rejects())
         (folder / SPILL).mkdir(parents=True, exist_ok=True)
         with locked(folder):
@@ -171,6 +174,12 @@ def _is_done(folder: Path, described: dict[str, Any], resume: bool) -> bool:
     return False
 
 
+def _remove_marks(folder: Path) -> None:
+    """Remove what only a run that goes on needs."""
+    (folder / PROGRESS).unlink(missing_ok=True)
+    shutil.rmtree(folder / SPILL, ignore_errors=True)
+
+
 class _Run:
     """One making of shards, from its last checkpoint on."""
 
@@ -201,16 +210,14 @@ class _Run:
         weighing = self._weighing(intake)
         found = self._sort(intake, items, weighing)
         found.write(self.folder)
-        (self.folder / PROGRESS).unlink()
-        shutil.rmtree(self.spill_folder)
+        _remove_marks(self.folder)
         return Sharded(Shards.open(self.folder), self.rejects, notes)
 
     def remove(self) -> None:
         """Remove all that was made."""
-        shutil.rmtree(self.spill_folder)
+        _remove_marks(self.folder)
         remove_others(self.folder, ())
-        for name in (PROGRESS, LOCK):
-            (self.folder / name).unlink(missing_ok=True)
+        (self.folder / LOCK).unlink(missing_ok=True)
         for folder in (self.folder / "ids", self.folder):
             with suppress(OSError):  # it is not there, or something else is in it
                 folder.rmdir()
@@ -265,12 +272,10 @@ class _Run:
         plain = Weighing(intake.has_ratings, tuple(intake.words), self.source.vocabulary)
         if intake.has_ratings:
             return plain
-        parts: list[int] = []
         tables: list[pa.Table] = []
         for part in range(len(intake.spill.lengths)):
             if sum(table.num_rows for table in tables) < LEARNT_FROM:
                 tables.append(intake.spill.read([part]))
-                parts.append(part)
         some = coded(pa.concat_tables(tables), pl.Series(ITEM, list(intake.codes)), plain)
         learnt = learn_strengths(some, self.source.vocabulary, Implicit(), seed=self.described["seed"])
         return plain._replace(vocabulary=learnt)
