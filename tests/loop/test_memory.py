@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,10 @@ from palate import Learner, events, rate
 from palate.datasets import planted_world
 from palate.errors import AnswerError, DataError, IdError
 from palate.loop.memory import Memory
+from palate.loop.past import Past
 from palate.loop.states import States
-from palate.records import Record
+from palate.records import Consent, Record
+from palate.store.sqlite_log import LabelLog
 
 
 @pytest.fixture(scope="module")
@@ -123,3 +126,25 @@ def test_what_cannot_be_taken_as_others_taught_the_items_is_told_once(
     for _ in range(2):
         assert memory.state("n1").belief is under_the_fit.belief
     assert [(one.key, one.reason.split(":")[0]) for one in memory.guard.unsaid()] == [("", "RuntimeError")]
+
+
+def test_of_people_who_go_on_answering_the_log_is_not_read_again(
+    fitted: Memory, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("palate.loop.past.CACHED_ROWS", 6)  # those of one user
+    users, ids = ("n1", "n2", "n3"), fitted.model.catalogue.ids
+    with LabelLog.open(tmp_path / "labels.sqlite") as log:
+        log.append([rate(user, item, 4.0, key=f"{user} {item}") for user in users for item in ids[:5]])
+        log.append([Consent("n2", ("serve",), "1", key="c")])
+        log.retract("n3 " + ids[0])
+        memory = Memory(fitted.model).left_in(Past(fitted.model, log, log.last_seq, 0))
+        for user in users:
+            memory = memory.tell(rate(user, ids[5], 3.0))
+        read, whole = list[object](), log.records
+        monkeypatch.setattr(log, "records", lambda *of, **more: read.append(more) or whole(*of, **more))
+        for n in (6, 7):
+            for user in users:
+                memory = memory.tell(rate(user, ids[n], 3.0)).tell(rate("n3", ids[0], 4.0, key="n3 " + ids[0]))
+                memory.parts(user)
+        assert [len(memory.parts(user)[0]) for user in users] == [8, 8, 7] and read == []
+        assert memory.consent("n2") is not None and memory.consent("n1") is None and read == []

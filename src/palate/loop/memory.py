@@ -238,7 +238,7 @@ class Memory:
         return kept.updated({user: tuple(rows) for user, rows in changed.items()})
 
     def _is_undone(self, user_id: str, key: str) -> bool:
-        return key in self.undone or (self.past is not None and key in self.past.of(user_id).undone)
+        return key in self.undone or (self.past is not None and key in self.past.beside(user_id).undone)
 
     def _with(self, contents: Iterable[Answer | Event | Attribute], **parts: Any) -> Memory:
         arrivals, number = self.arrivals.mutate(), count(len(self.arrivals))
@@ -345,7 +345,7 @@ class Memory:
     def consent(self, user_id: str) -> Consent | None:
         """What a user allows; None where they were not asked."""
         user_id = normalise_id(user_id, USER)
-        past = None if self.past is None else self.past.of(user_id).consent
+        past = None if self.past is None else self.past.beside(user_id).consent
         return self.consents.get(user_id, past)
 
     def retracted(self, rows: Iterable[Record]) -> Memory:

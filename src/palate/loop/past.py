@@ -21,6 +21,7 @@ from palate.records import Attribute, Consent, Event, Record
 from palate.store.protocol import LabelStore, active
 
 CACHED_ROWS = 50_000  # of the users who were asked for last
+_FEW, _MOST_BESIDE = 20, 10_000  # rows beside answers of a user that are kept longer; users of whom they are
 
 
 class OfUser(NamedTuple):
@@ -49,6 +50,7 @@ class Past:
         self.model, self.store, self.seq, self.fitted_seq = model, store, seq, fitted_seq
         self.refused: dict[str, str] = {}  # of whom the model cannot take a row, and why
         self._kept: OrderedDict[str, OfUser] = OrderedDict()
+        self._beside: OrderedDict[str, OfUser] = OrderedDict()  # without answers
         self._rows, self._lock = 0, Lock()
 
     def of(self, user_id: str) -> OfUser:
@@ -66,8 +68,22 @@ class Past:
         undone = frozenset(row.retracts for row in rows if row.retracts)
         return self._keep(user_id, OfUser(parts, undone, consents[-1] if consents else None))
 
-    def _keep(self, user_id: str, found: OfUser) -> OfUser:
+    def beside(self, user_id: str) -> OfUser:
+        """What there is of a user, perhaps without their answers: of who goes on answering it is asked for each time,
+        and what they answered before is not.
+        """
         with self._lock:
+            found = self._kept.get(user_id) or self._beside.get(user_id)
+        return self.of(user_id) if found is None else found
+
+    def _keep(self, user_id: str, found: OfUser) -> OfUser:
+        without = found._replace(parts=((), *found.parts[1:]))
+        with self._lock:
+            if _size(without) <= _FEW:
+                self._beside[user_id] = without
+                self._beside.move_to_end(user_id)
+            if len(self._beside) > _MOST_BESIDE:
+                self._beside.popitem(last=False)
             if user_id not in self._kept:
                 self._kept[user_id] = found
                 self._rows += _size(found)
@@ -127,7 +143,8 @@ class Kept(Mapping[str, tuple[T, ...]]):
     def __getitem__(self, user_id: str) -> tuple[T, ...]:
         found = self.changed.get(user_id)
         if found is None and self.past is not None:
-            found = self.past.of(user_id).parts[self.part]  # type: ignore[assignment]
+            of = self.past.beside(user_id) if self.part else self.past.of(user_id)
+            found = of.parts[self.part]  # type: ignore[assignment]
         if not found:
             raise KeyError(user_id)
         return found
