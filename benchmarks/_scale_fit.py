@@ -12,6 +12,7 @@ import os
 import resource
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,10 +34,10 @@ from palate.scale.shards import Shards
 
 
 def measured(given: dict[str, Any]) -> dict[str, Any]:
-    """What a fit takes. Sweeps are timed from the second on; processor seconds are of this process and its children."""
+    """What a fit takes. Sweeps are timed from the second on; processor seconds are of this process and all below it."""
     shards = Shards.open(given["shards"])
     likelihood = _likelihood(shards)
-    stamps = [_now()]
+    stamps = list[tuple[float, float]]()
     with open_runner(given["runner"], workers=given["workers"]) as runner:
         began = _now()
         fitted = fit_shards(
@@ -49,12 +50,12 @@ def measured(given: dict[str, Any]) -> dict[str, Any]:
             progress=lambda *_: stamps.append(_now()),
         )
         ended = _now()
-    wall = np.diff([wall for wall, _ in stamps[1:]])
+    wall, busy = np.diff(np.array(stamps), axis=0).T
     found = {
         "sweeps": len(fitted.bounds),
         "fit_seconds": ended[0] - began[0],
         "sweep_seconds": wall.tolist(),
-        "cpu_seconds": _now()[1] - began[1],
+        "sweep_cpu_seconds": busy.tolist(),
         "mib": _peak() / 2**20,
         "likelihood": {name: value for name, value in vars(fitted.likelihood).items() if isinstance(value, float)},
     }
@@ -64,8 +65,20 @@ def measured(given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _now() -> tuple[float, float]:
-    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return time.perf_counter(), sum(one.ru_utime + one.ru_stime for one in used)
+    """Seconds, and processor seconds of this process, of those that it has started and of theirs."""
+    parents, used = {}, {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            fields = path.read_text().rpartition(")")[2].split()
+            parents[int(path.parent.name)], used[int(path.parent.name)] = int(fields[1]), sum(map(int, fields[11:15]))
+
+    def is_ours(process: int) -> bool:
+        while process not in (os.getpid(), 0):
+            process = parents.get(process, 0)
+        return process != 0
+
+    ticks = sum(seconds for process, seconds in used.items() if is_ours(process))
+    return time.perf_counter(), ticks / os.sysconf("SC_CLK_TCK")
 
 
 def _peak() -> float:

@@ -52,7 +52,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PEERS = {"spark": ROOT / ".venv-peers-spark", "implicit": ROOT / ".venv-peers-rivals"}  # their environments
 BEFORE = "3e2fbc7"  # the last commit whose batch fit holds dense sums
 USERS, ITEMS, RATINGS, RANK = 70_000, 10_000, 10_000_000, 16
-SWEEPS, TIMED, K, ASKED = 30, 12, 10, 5_000
+SWEEPS, TIMED, PEERS_TURNS, K, ASKED = 30, 12, 15, 10, 5_000
 LOW, HIGH = 0.5, 5.0
 CORES = 2
 SPARK_GB = 6
@@ -130,7 +130,7 @@ def ratings(size: float, folder: Path) -> dict[str, Any]:
     np.savez(arrays, users=rows["user"].to_numpy(), items=rows["item"].to_numpy(), values=rows["value"].to_numpy())
     single = {"one process, now": _one_process(arrays, ROOT / "src"), "one process, before": _before(arrays)}
     centre = float(rows["value"].mean())
-    grid = [{"reg": reg, "centre": at} for at in (0.0, centre) for reg in (0.02, 0.05, 0.1, 0.2)]
+    grid = [{"reg": reg, "centre": at} for at in (0.0, centre) for reg in (0.02, 0.05, 0.1)]
     spark, factors = _peer("spark", data, folder, grid, implicit=False)
 
     def of_spark(number: int, part: str) -> np.ndarray:
@@ -267,7 +267,17 @@ def _ours(
 ) -> dict[str, Any]:
     given = {"shards": str(data.shards()), "runner": runner, "workers": workers, "dim": dim, "sweeps": sweeps, **more}
     given |= {"tolerance": 0.0} if "scores" not in more else {}
-    return _run([sys.executable, "-m", "benchmarks._scale_fit", json.dumps(given)], ROOT / "src")
+    said = {"predicted": _predicted(Shards.open(given["shards"]), workers, dim)} if runner == "threads" else {}
+    return said | _run([sys.executable, "-m", "benchmarks._scale_fit", json.dumps(given)], ROOT / "src")
+
+
+def _predicted(shards: Shards, workers: int, dim: int) -> dict[str, float]:
+    """MiB and seconds of a sweep by the cost model, of cores that do nothing else."""
+    items = int((shards.item_counts() > 0).sum())
+    load = cost_model.Load(sum(shards.users), items, shards.n_events, shards.n_shards, dim)
+    on = cost_model.Cluster(1, workers, np.inf, np.inf, share=1.0)
+    found = cost_model.costs(load, on, sweeps=1)
+    return {"mib": sum(found.memory.values()) / 2**20, "sweep_seconds": found.sweep}
 
 
 def _one_process(arrays: Path, source: Path) -> dict[str, Any]:
@@ -301,7 +311,7 @@ def _peer(
         sys.exit(f"The environment of the peers is missing: make {PEERS[name].name}/.made")
     given = {
         "train": str(train or data.folder / "train.parquet"), "n_users": data.n_users, "n_items": data.n_items,
-        "rank": RANK, "iterations": TIMED, "threads": CORES, "memory_gb": SPARK_GB, "settings": settings, **more,
+        "rank": RANK, "iterations": PEERS_TURNS, "threads": CORES, "memory_gb": SPARK_GB, "settings": settings, **more,
     }  # fmt: skip
     source, out = folder / f"{name}.json", folder / f"{name}.npz"
     source.write_text(json.dumps(given), encoding="utf-8")
