@@ -17,26 +17,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.sparse as sparse
 
 from palate.machine import blas_threads
-from palate.model.choose_events import choose_weights
-from palate.posteriors.answers import Answers
 from palate.posteriors.fit import Fitted, Unit
 from palate.posteriors.item_half import SPREAD, ItemBlock
 from palate.posteriors.likelihood import Likelihood
-from palate.posteriors.likelihoods import Gaussian
+from palate.posteriors.likelihoods import Implicit
 from palate.posteriors.sweeps import FitOptions
 from palate.runners import open_runner
-from palate.scale import tasks
+from palate.scale import model, tasks
 from palate.scale.fit import fit_shards
+from palate.scale.model import ShardOptions
 from palate.scale.shards import Shards
 
 
 def measured(given: dict[str, Any]) -> dict[str, Any]:
     """What a fit takes. Sweeps are timed from the second on; processor seconds are of this process and all below it."""
     shards = Shards.open(given["shards"])
-    likelihood = _likelihood(shards)
+    likelihood = Implicit(**given["weights"]) if "weights" in given else _likelihood(shards)
     stamps = list[tuple[float, float]]()
     with open_runner(given["runner"], workers=given["workers"]) as runner:
         began = _now()
@@ -86,12 +84,9 @@ def _peak() -> float:
 
 
 def _likelihood(shards: Shards) -> Likelihood:
-    """As :func:`palate.scale.model.fit_model_of` takes it: what events weigh is chosen on some of them."""
-    if shards.kind != "events":
-        return Gaussian()
-    rows = shards.rows(0)
-    matrix = sparse.csr_matrix((rows.values, rows.items, rows.start), shape=(len(rows.start) - 1, shards.n_items))
-    return choose_weights(Answers(matrix), seed=0)
+    """As a model is fitted to shards: what events weigh is chosen on two million of them."""
+    sample = model._answers(shards, range(model._sampled(shards))) if shards.kind == "events" else None
+    return model._likelihood(shards, ShardOptions(), sample)
 
 
 def _write(path: Path, shards: Shards, fitted: Fitted) -> None:

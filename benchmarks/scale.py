@@ -7,7 +7,7 @@ peer has a process of its own, one after the other. Ratings are generated (:mod:
 
 ratings   ten million ratings, rank 16: seconds a sweep on one core and on two, memory beside a fit in one process now
           and before this was there, RMSE beside Spark's, whose penalty is tuned on ratings held out
-events    the same pairs as events: NDCG@10 beside implicit's and Spark's, tuned likewise
+events    the same pairs as events: NDCG@10 beside implicit's and Spark's, what events weigh tuned likewise for all
 overhead  processor seconds of the same fit by Ray with one worker, and in one process
 large     12.5, 25, 50 and 100 million events at 32 dimensions, out of core: seconds and memory
 rates     seconds of one core that :mod:`palate.scale.cost_model` counts with, at 16, 32 and 64 dimensions
@@ -56,6 +56,7 @@ SWEEPS, TIMED, PEERS_TURNS, K, ASKED = 30, 12, 15, 10, 5_000
 LOW, HIGH = 0.5, 5.0
 CORES = 2
 SPARK_GB = 6
+WEIGHTS = ((2.5, 0.5), (5.0, 0.25), (5.0, 0.5), (5.0, 1.0), (10.0, 0.5))  # background and frequency of events
 
 
 @dataclass(frozen=True)
@@ -155,38 +156,37 @@ def ratings(size: float, folder: Path) -> dict[str, Any]:
 
 def events(size: float, folder: Path) -> dict[str, Any]:
     data = Data.make(folder, int(USERS * size), ITEMS, int(RATINGS * size), kind="events")
-    scores = folder / "ours-events.npz"
-    ours = _ours(data, workers=CORES, sweeps=SWEEPS, scores=str(scores))
     arrays = folder / "train-events.npz"
     rows = data.part("train")
     np.savez(arrays, users=rows["user"].to_numpy(), items=rows["item"].to_numpy(), values=rows["value"].to_numpy())
     grids = {
-        "implicit": [{"reg": reg, "alpha": alpha} for alpha in (3.0, 10.0, 30.0) for reg in (10.0, 100.0, 1000.0)],
-        "spark": [{"reg": reg, "alpha": of, "centre": 0.0} for of in (3.0, 10.0, 30.0) for reg in (0.1, 0.3, 1.0)],
+        "palate": [{}, *({"confidence": 20.0, "background": of, "frequency": by} for of, by in WEIGHTS)],
+        "implicit": [{"reg": reg, "alpha": of} for of in (1.0, 3.0, 10.0) for reg in (1.0, 3.0, 10.0, 30.0, 100.0)],
+        "spark": [{"reg": reg, "alpha": of, "centre": 0.0} for of in (1.0, 3.0, 10.0) for reg in (0.03, 0.1, 0.3)],
     }  # fmt: skip
     found = {
+        "palate": _ours_each(data, folder, grids["palate"]),
         "implicit": _peer("implicit", data, folder, grids["implicit"], train=arrays),
         "spark": _peer("spark", data, folder, grids["spark"], implicit=True),
     }
     seen, asked = data.matrix("train"), _asked(data)
-    quality, peers = {}, {}
-    with np.load(scores) as own:
-        quality["palate"] = _ndcg(own["users"], own["items"], seen, data.matrix("test"), asked)
+    quality, about = {}, {}
     for name, (said, factors) in found.items():
         by = [
             _ndcg(factors[f"users-{n}"], factors[f"items-{n}"], seen, data.matrix("tuning"), asked).mean()
             for n in range(len(grids[name]))
         ]
         best = int(np.argmax(by))
-        peers[name] = said | {"best": best, "tuning": [round(float(one), 5) for one in by]}
-        quality[name] = _ndcg(factors[f"users-{best}"], factors[f"items-{best}"], seen, data.matrix("test"), asked)
+        about[name] = said | {"best": best, "tuning": [round(float(one), 5) for one in by]}
+        tested = {name: best} | ({"palate, untuned": 0} if name == "palate" else {})
+        for own, n in tested.items():
+            quality[own] = _ndcg(factors[f"users-{n}"], factors[f"items-{n}"], seen, data.matrix("test"), asked)
     return {
         "events": len(rows),
         "people": len(asked),
-        "fit": ours,
-        **peers,
+        **about,
         "ndcg@10": {name: round(float(one.mean()), 5) for name, one in quality.items()},
-        "ours_minus": {name: _apart(quality["palate"], quality[name]) for name in found},
+        "ours_minus": {name: _apart(quality["palate"], quality[name]) for name in ("implicit", "spark")},
     }
 
 
@@ -269,6 +269,19 @@ def _ours(
     given |= {"tolerance": 0.0} if "scores" not in more else {}
     said = {"predicted": _predicted(Shards.open(given["shards"]), workers, dim)} if runner == "threads" else {}
     return said | _run([sys.executable, "-m", "benchmarks._scale_fit", json.dumps(given)], ROOT / "src")
+
+
+def _ours_each(
+    data: Data, folder: Path, settings: list[dict[str, float]]
+) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """As :func:`_peer`, of Palate: with what events weigh, as it chooses where that is not given."""
+    said, arrays, scores = list[dict[str, Any]](), dict[str, np.ndarray](), folder / "ours.npz"
+    for number, setting in enumerate(settings):
+        weights = {"weights": setting} if setting else {}
+        said.append(_ours(data, workers=CORES, sweeps=SWEEPS, scores=str(scores), **weights))
+        with np.load(scores) as found:
+            arrays |= {f"{name}-{number}": found[name] for name in ("users", "items")}
+    return {"settings": said}, arrays
 
 
 def _predicted(shards: Shards, workers: int, dim: int) -> dict[str, float]:
