@@ -30,7 +30,11 @@ LOCAL: dict[str, Callable[[], Runner]] = {
 
 @pytest.fixture(scope="module")
 def started() -> Iterator[Ray]:
-    with Ray(workers=2, store_bytes=STORE) as opened:
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+            patch.setenv(name, "2")  # what the user set for other programs is not for tasks
+        opened = Ray(workers=2, store_bytes=STORE)
+    with opened:
         yield opened
     assert opened.folder is not None
     assert not opened.folder.exists()

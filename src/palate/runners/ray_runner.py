@@ -29,7 +29,6 @@ from typing import Any, NamedTuple, NoReturn
 
 from palate.errors import MissingExtra, OptionError, RunnerError
 from palate.errors.checks import count, shown
-from palate.machine import one_core
 from palate.runners.kind import Kind, differences, kind_here
 from palate.runners.local import too_large
 from palate.runners.protocol import Handle, replaced, values_of
@@ -39,6 +38,7 @@ CONNECT_SECONDS = 5.0
 CLOSE_SECONDS = 10.0
 POLL_SECONDS = 5.0  # so often it is looked whether a node is left to work on
 MISSING_SECONDS = 20.0  # so long there may be none
+# Of each process of tasks: linear algebra on one thread, and palate.machine.cores() is 1.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 # Ray reads these when it is imported and when it starts.
 ALWAYS = {
@@ -96,9 +96,7 @@ class Ray:
         if self._ray.is_initialized():
             raise RunnerError("Ray already runs in this process. Close its runner, or call ray.shutdown(), first.")
         self._variables = ExitStack()
-        self._variables.enter_context(
-            _environment({"RAY_IGNORE_UNHANDLED_ERRORS": "1"})
-        )  # they are raised, not printed
+        self._variables.enter_context(_environment({"RAY_IGNORE_UNHANDLED_ERRORS": "1"}))  # they are raised
         try:
             self._kind = None if address is None else self._connect(address)
             if address is None:
@@ -262,8 +260,7 @@ def _call(function: Callable[..., Any], shape: Sequence[Any], returns: int, kind
         differ = differences({f"node {socket.gethostname()}": kind_here(), "another": kind}, here=kind)
         raise RunnerError(f"{differ} Results would depend on where a task ran. Install the same on all.")
     arguments = replaced(shape, _Place, lambda place: values[place.number])
-    with one_core():
-        return (*values_of(function, function(*arguments), returns), None)
+    return (*values_of(function, function(*arguments), returns), None)
 
 
 def _probe() -> tuple[Kind, bool]:
