@@ -151,7 +151,7 @@ def test_a_fit_that_was_stopped_goes_on_with_the_same_bits(world: tuple[Shards, 
     with pytest.raises(_Stopped):
         run(world, InProcess(), checkpoints=kept, progress=stopped_after(5))
     (tmp_path / "kept" / "g0006").mkdir()  # one that was not finished counts for nothing
-    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["g0004", "g0006"]
+    assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["g0002", "g0004", "g0006"]
     done: list[int] = []
     again = Checkpoints(tmp_path / "kept", every=2, fit={"seed": 1}, resume=True)
     found = run(world, Threads(2), checkpoints=again, progress=lambda sweep, of: done.append(sweep))
@@ -168,7 +168,7 @@ def test_a_checkpoint_that_is_not_of_this_fit_is_refused(world: tuple[Shards, Li
         run(world, InProcess(), checkpoints=at({"seed": 1}, resume=False))
     with pytest.raises(CheckpointError, match="of another fit: its seed is 1, here it is 2"):
         run(world, InProcess(), checkpoints=at({"seed": 2}))
-    (block,) = (tmp_path / "kept").glob("g*/block-001.safetensors")
+    block = max((tmp_path / "kept").glob("g*/block-001.safetensors"))
     block.write_bytes(block.read_bytes()[:100])
     with pytest.raises(CheckpointError, match="cannot be read"):
         run(world, InProcess(), checkpoints=at({"seed": 1}))

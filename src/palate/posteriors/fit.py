@@ -94,9 +94,10 @@ def fit(
     halves = InMemory(answers, likelihood, options.dim, content)
     state, common = _start(answers, likelihood, options.dim, content, rng, sizes)
 
-    def after(_state: State, at: Progress) -> None:
+    def after(state: State, at: Progress) -> State:
         if progress is not None:
             progress(len(at.bounds), options.sweeps)
+        return state
 
     state, at = sweeps(halves, state, Progress(common), options, after)
     state, at = settled(halves, state, at)

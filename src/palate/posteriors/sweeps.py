@@ -113,12 +113,12 @@ def sweeps(
     state: State,
     at: Progress,
     options: FitOptions,
-    after: Callable[[State, Progress], None] | None = None,
+    after: Callable[[State, Progress], State] | None = None,
 ) -> tuple[State, Progress]:
     """Sweeps until the bound hardly rises, from wherever a fit is.
 
     Args:
-        after: Called after each sweep.
+        after: Called after each sweep; gives the state to go on from, which holds the same.
     """
     for number in range(len(at.bounds), 0 if at.is_done else options.sweeps):
         before = None if at.common.likelihood.is_linear else (state, at)
@@ -133,7 +133,7 @@ def sweeps(
                 state, at = before[0], replace(before[1], common=common, edge=at.edge)
             at = replace(at, is_done=rise < least)
         if after is not None:
-            after(state, at)
+            state = after(state, at)
         if at.is_done:
             break
     return state, replace(at, is_done=True)

@@ -5,7 +5,10 @@
     g0005/common.safetensors        what all items share
     g0005/_done.json                bounds, and of which fit; written last
 
-A folder without ``_done.json`` counts for nothing. Of several the last is kept.
+A folder without ``_done.json`` counts for nothing. The last two are kept.
+
+After a checkpoint the fit goes on from what tasks read of it. So what a node loses is made again from there, and not
+from the start of the fit; the folder has to be one that all nodes see.
 """
 
 from __future__ import annotations
@@ -56,14 +59,12 @@ class Checkpoints:
     fit: Mapping[str, Any]
     resume: bool = False
 
-    def keep(self, runner: Runner, state: Sharded, at: Progress) -> None:
-        """A checkpoint, if it is time for one."""
+    def keep(self, runner: Runner, state: Sharded, at: Progress, exchange: str) -> Sharded:
+        """A checkpoint, if it is time for one, and what to go on from."""
         number = len(at.bounds)
-        if number % self.every and not at.is_done:
-            return
         place = self.folder / f"g{number:04d}"
-        if (place / _DONE).exists():
-            return
+        if (number % self.every and not at.is_done) or (place / _DONE).exists():
+            return state
         place.mkdir(parents=True, exist_ok=True)
         saved = [
             runner.submit(_save_items, one, str(place / f"block-{block:03d}.safetensors"))
@@ -92,8 +93,17 @@ class Checkpoints:
         part = place / f"{_DONE}.part"
         part.write_text(json.dumps(done))
         part.replace(place / _DONE)
-        for older in self._generations()[:-1]:
+        for older in self._generations()[:-2]:
             shutil.rmtree(older)
+        return self._read(runner, place, len(state.items), len(state.users), exchange)
+
+    @staticmethod
+    def _read(runner: Runner, place: Path, blocks: int, shards: int, exchange: str) -> Sharded:
+        items = [runner.submit(_load_items, str(place / f"block-{block:03d}.safetensors")) for block in range(blocks)]
+        users = [runner.submit(_load_users, str(place / f"users-{shard:04d}.safetensors")) for shard in range(shards)]
+        runner.wait([*items, *users])
+        tables = tuple(runner.submit(tasks.table_of, one, exchange) for one in items)
+        return Sharded(tuple(items), tables, tuple(users))
 
     def _generations(self) -> list[Path]:
         return sorted(path.parent for path in self.folder.glob(f"g*/{_DONE}"))
@@ -117,22 +127,13 @@ class Checkpoints:
             _check_same(place, done["fit"], dict(self.fit))
             prior = _prior_of(done["prior"], load_file(place / "common.safetensors"))
             common = Common(prior, named(**done["likelihood"]), done["noise"], done["spread"])
-            items = [
-                runner.submit(_load_items, str(place / f"block-{block:03d}.safetensors"))
-                for block in range(done["blocks"])
-            ]
-            users = [
-                runner.submit(_load_users, str(place / f"users-{shard:04d}.safetensors"))
-                for shard in range(done["shards"])
-            ]
-            runner.wait([*items, *users])
+            state = self._read(runner, place, done["blocks"], done["shards"], exchange)
             at = Progress(common, tuple(done["bounds"]), done["edge"], done["is_done"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CheckpointError(
                 f"the checkpoint {place} cannot be read: {error}. Remove that folder and start again."
             ) from error
-        tables = tuple(runner.submit(tasks.table_of, one, exchange) for one in items)
-        return Sharded(tuple(items), tables, tuple(users)), at
+        return state, at
 
 
 def _check_same(place: Path, found: Mapping[str, Any], expected: Mapping[str, Any]) -> None:

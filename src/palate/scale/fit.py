@@ -76,7 +76,7 @@ def fit_shards(
     n_items = ends[-1]
     unit = unit_of(shards) if likelihood.learns_scale else Unit(0.0, 1.0)
     file = None if content is None else str(content.resolve())
-    source = Source(str(shards.folder), shards.digest, n_items, n_items == len(counts), likelihood, unit, file)
+    source = Source(str(shards.folder), shards.digest, n_items, bool(counts[:n_items].all()), likelihood, unit, file)
     group = group_of(runner.workers, shards.n_shards)
     halves = ShardedHalves(runner, source, blocks, shards.n_shards, dim=options.dim, exchange=exchange, group=group)
     found = None if checkpoints is None else checkpoints.last(runner, exchange)
@@ -89,11 +89,12 @@ def fit_shards(
     else:
         state, at = found
 
-    def after(state: Sharded, at: Progress) -> None:
+    def after(state: Sharded, at: Progress) -> Sharded:
         if checkpoints is not None:
-            checkpoints.keep(runner, state, at)
+            state = checkpoints.keep(runner, state, at, exchange)
         if progress is not None:
             progress(len(at.bounds), options.sweeps)
+        return state
 
     state, at = sweeps(halves, state, at, options, after)
     state, at = settled(halves, state, at)

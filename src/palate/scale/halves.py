@@ -129,7 +129,6 @@ class ShardedHalves:
         return Settling(self._runner, told, Sharded(state.items, state.tables, sums.users), self._exchange)
 
     def turned(self, state: Sharded, matrix: Array) -> Sharded:
-        self._dim = len(matrix) - 1
         items = self._each(tasks.turned_items, state.items, matrix)
         users = self._each(tasks.turned_users, state.users, matrix)
         return Sharded(items, self._each(tasks.table_of, items, self._exchange), users)

@@ -38,7 +38,7 @@ class Source:
         folder: Of the shards.
         digest: Of their manifest.
         n_items: Items with an answer: the others are not fitted.
-        is_every_item: Whether all have one.
+        come_first: Whether they have the first codes, as in shards that were made at once.
         likelihood: Of the answers, as far as it does not change.
         unit: That of the answers.
         content: A file of NumPy with the encodings of the items with an answer, (n_items, E), or None.
@@ -47,7 +47,7 @@ class Source:
     folder: str
     digest: str
     n_items: int
-    is_every_item: bool
+    come_first: bool
     likelihood: Likelihood
     unit: Unit
     content: str | None = None
@@ -61,7 +61,7 @@ class Source:
 
     def places(self, codes: NDArray[np.int32]) -> NDArray[np.int32]:
         """Where items are among those with an answer."""
-        if self.is_every_item:
+        if self.come_first:
             return codes
         has = Shards.open(self.folder).item_counts() > 0
         return (np.cumsum(has, dtype=np.int32) - 1)[codes]
