@@ -3,6 +3,6 @@
 from palate.runners.local import InProcess, Threads
 from palate.runners.protocol import Handle, Runner
 from palate.runners.registry import RUNNERS, open_runner
-from palate.runners.tree import TreeSum, tree, tree_sum
+from palate.runners.tree import tree, tree_sum
 
-__all__ = ["RUNNERS", "Handle", "InProcess", "Runner", "Threads", "TreeSum", "open_runner", "tree", "tree_sum"]
+__all__ = ["RUNNERS", "Handle", "InProcess", "Runner", "Threads", "open_runner", "tree", "tree_sum"]

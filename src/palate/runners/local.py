@@ -79,6 +79,8 @@ class Threads:
         workers: How many threads.
     """
 
+    nodes = 1
+
     def __init__(self, workers: int) -> None:
         self.workers = count(workers, "workers", least=1, most=4096)
         self._blas = _linear_algebra_on_one_thread()
@@ -93,7 +95,7 @@ class Threads:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, function: Callable[..., Any], *arguments: Any, returns: int = 1) -> Any:
+    def submit(self, function: Callable[..., Any], *arguments: Any, returns: int = 1, near: int | None = None) -> Any:
         needed: list[_Place] = []
 
         def place_of(handle: Handle) -> _Place:
@@ -197,14 +199,14 @@ class InProcess:
         all_cores: Whether a task may work on all cores, as the same work outside a runner.
     """
 
-    workers = 1
+    workers = nodes = 1
 
     def __init__(self, *, all_cores: bool = False) -> None:
         self._on = nullcontext if all_cores else one_core
         self._blas = _linear_algebra_on_one_thread()
         self._closed = False
 
-    def submit(self, function: Callable[..., Any], *arguments: Any, returns: int = 1) -> Any:
+    def submit(self, function: Callable[..., Any], *arguments: Any, returns: int = 1, near: int | None = None) -> Any:
         if self._closed:
             _refuse()
         places = tuple(_Place(1) for _ in range(count(returns, "returns", least=1)))

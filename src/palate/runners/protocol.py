@@ -41,13 +41,15 @@ class Runner(Protocol):
 
     Attributes:
         workers: How many tasks run at once.
+        nodes: How many machines they run on.
 
     Stability: internal.
     """
 
     workers: int
+    nodes: int
 
-    def submit(self, function: Callable[..., Any], *arguments: Any, returns: int = 1) -> Any:
+    def submit(self, function: Callable[..., Any], *arguments: Any, returns: int = 1, near: int | None = None) -> Any:
         """Starts a task.
 
         Args:
@@ -55,6 +57,8 @@ class Runner(Protocol):
                 read-only.
             arguments: Small values, or a Handle, or a list or tuple that holds some: those arrive as their values.
             returns: How many values it gives, in a tuple where it is not 1.
+            near: Tasks of one number run on one machine where that can be, so that what one gives another does not
+                travel: number ``near`` of them, modulo :attr:`nodes`. None: anywhere.
         Returns:
             A Handle, or a tuple of ``returns`` of them.
         """

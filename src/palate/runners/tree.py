@@ -8,7 +8,7 @@ may add them up first, and no bit changes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from palate.errors import OptionError
 from palate.errors.checks import count
@@ -60,35 +60,17 @@ def tree_sum(parts: Iterable[T], n: int, add: Callable[[T, T], T]) -> T:
         add: Gives the sum of two; it may add into the first.
     """
     count(n, "n", least=1)
-    sums = TreeSum(add)
+    sums: list[tuple[int, T]] = []  # how many parts, their sum: as the digits of a binary number
+    taken = 0
     for part in parts:
-        sums.push(part)
-    if sums.taken != n:
-        raise OptionError(f"there are {sums.taken:,} parts, not {n:,}. Give as many as n says.")
-    return sums.total()
-
-
-class TreeSum(Generic[T]):
-    """The sum of :func:`tree_sum` of parts that come one by one, in their order.
-
-    Attributes:
-        taken: How many have come.
-    """
-
-    def __init__(self, add: Callable[[T, T], T]) -> None:
-        self.taken, self._add = 0, add
-        self._sums: list[tuple[int, T]] = []  # how many parts, their sum: as the digits of a binary number
-
-    def push(self, part: T) -> None:
-        self.taken += 1
+        taken += 1
         terms, total = 1, part
-        while self._sums and self._sums[-1][0] == terms:
-            terms, total = 2 * terms, self._add(self._sums.pop()[1], total)
-        self._sums.append((terms, total))
-
-    def total(self) -> T:
-        """The sum of all that have come, at least one; nothing is left after it."""
-        total = self._sums.pop()[1]
-        while self._sums:
-            total = self._add(self._sums.pop()[1], total)
-        return total
+        while sums and sums[-1][0] == terms:
+            terms, total = 2 * terms, add(sums.pop()[1], total)
+        sums.append((terms, total))
+    if taken != n:
+        raise OptionError(f"there are {taken:,} parts, not {n:,}. Give as many as n says.")
+    total = sums.pop()[1]
+    while sums:
+        total = add(sums.pop()[1], total)
+    return total

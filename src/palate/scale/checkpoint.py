@@ -34,8 +34,7 @@ from palate.posteriors.prior import Prior
 from palate.posteriors.sweeps import Progress
 from palate.posteriors.user_half import Users
 from palate.runners import Runner
-from palate.scale import tasks
-from palate.scale.halves import Sharded
+from palate.scale.halves import Places, Sharded, sharded
 
 FORMAT = 1
 _DONE = "_done.json"
@@ -59,7 +58,7 @@ class Checkpoints:
     fit: Mapping[str, Any]
     resume: bool = False
 
-    def keep(self, runner: Runner, state: Sharded, at: Progress, exchange: str) -> Sharded:
+    def keep(self, runner: Runner, state: Sharded, at: Progress, places: Places, exchange: str) -> Sharded:
         """A checkpoint, if it is time for one, and what to go on from."""
         number = len(at.bounds)
         place = self.folder / f"g{number:04d}"
@@ -80,8 +79,6 @@ class Checkpoints:
         done = {
             "format": FORMAT,
             "fit": dict(self.fit),
-            "blocks": len(state.items),
-            "shards": len(state.users),
             "bounds": at.bounds,
             "edge": at.edge,
             "is_done": at.is_done,
@@ -95,20 +92,25 @@ class Checkpoints:
         part.replace(place / _DONE)
         for older in self._generations()[:-2]:
             shutil.rmtree(older)
-        return self._read(runner, place, len(state.items), len(state.users), exchange)
+        return self._read(runner, place, places, exchange)
 
     @staticmethod
-    def _read(runner: Runner, place: Path, blocks: int, shards: int, exchange: str) -> Sharded:
-        items = [runner.submit(_load_items, str(place / f"block-{block:03d}.safetensors")) for block in range(blocks)]
-        users = [runner.submit(_load_users, str(place / f"users-{shard:04d}.safetensors")) for shard in range(shards)]
+    def _read(runner: Runner, place: Path, places: Places, exchange: str) -> Sharded:
+        items = [
+            runner.submit(_load_items, str(place / f"block-{block:03d}.safetensors"), near=places.of_block(block))
+            for block in range(places.blocks)
+        ]
+        users = [
+            runner.submit(_load_users, str(place / f"users-{shard:04d}.safetensors"), near=places.of_shard(shard))
+            for shard in range(places.shards)
+        ]
         runner.wait([*items, *users])
-        tables = tuple(runner.submit(tasks.table_of, one, exchange) for one in items)
-        return Sharded(tuple(items), tables, tuple(users))
+        return sharded(runner, places, items, users, exchange)
 
     def _generations(self) -> list[Path]:
         return sorted(path.parent for path in self.folder.glob(f"g*/{_DONE}"))
 
-    def last(self, runner: Runner, exchange: str) -> tuple[Sharded, Progress] | None:
+    def last(self, runner: Runner, places: Places, exchange: str) -> tuple[Sharded, Progress] | None:
         """Where the fit was; None where it is to begin.
 
         Raises:
@@ -127,7 +129,7 @@ class Checkpoints:
             _check_same(place, done["fit"], dict(self.fit))
             prior = _prior_of(done["prior"], load_file(place / "common.safetensors"))
             common = Common(prior, named(**done["likelihood"]), done["noise"], done["spread"])
-            state = self._read(runner, place, done["blocks"], done["shards"], exchange)
+            state = self._read(runner, place, places, exchange)
             at = Progress(common, tuple(done["bounds"]), done["edge"], done["is_done"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CheckpointError(

@@ -22,7 +22,7 @@ from palate.posteriors.sweeps import FitOptions, Progress, reduced, settled, swe
 from palate.runners import Runner, tree
 from palate.scale import tasks
 from palate.scale.checkpoint import Checkpoints
-from palate.scale.halves import Sharded, ShardedHalves
+from palate.scale.halves import Places, Sharded, ShardedHalves, sharded
 from palate.scale.shards import Shards
 from palate.scale.tasks import Source
 
@@ -77,21 +77,21 @@ def fit_shards(
     unit = unit_of(shards) if likelihood.learns_scale else Unit(0.0, 1.0)
     file = None if content is None else str(content.resolve())
     source = Source(str(shards.folder), shards.digest, n_items, bool(counts[:n_items].all()), likelihood, unit, file)
-    group = group_of(runner.workers, shards.n_shards)
-    halves = ShardedHalves(runner, source, blocks, shards.n_shards, dim=options.dim, exchange=exchange, group=group)
-    found = None if checkpoints is None else checkpoints.last(runner, exchange)
+    places = Places.of(runner, shards.n_shards, len(blocks))
+    halves = ShardedHalves(runner, source, blocks, places, dim=options.dim, exchange=exchange)
+    found = None if checkpoints is None else checkpoints.last(runner, places, exchange)
     if found is None:
         of_item = counts[counts > 0].astype(np.float64)
         sums = (shards.item_sums()[counts > 0] - unit.centre * of_item) / unit.size
         levels = first_levels(sums, of_item, likelihood)
-        state, common = _start(runner, source, shards, blocks, levels, options.dim, exchange, sizes, rng)
+        state, common = _start(runner, source, shards, blocks, places, levels, options.dim, exchange, sizes, rng)
         at = Progress(common)
     else:
         state, at = found
 
     def after(state: Sharded, at: Progress) -> Sharded:
         if checkpoints is not None:
-            state = checkpoints.keep(runner, state, at, exchange)
+            state = checkpoints.keep(runner, state, at, places, exchange)
         if progress is not None:
             progress(len(at.bounds), options.sweeps)
         return state
@@ -109,16 +109,12 @@ def unit_of(shards: Shards) -> Unit:
     return Unit(centre, size if size > 1e-7 * max(abs(centre), 1e-300) else 1.0)
 
 
-def group_of(workers: int, n_shards: int) -> int:
-    """Neighbouring shards that are worked on together: enough for all workers, a power of two."""
-    return min(n_shards, 1 << max(workers - 1, 0).bit_length())
-
-
 def _start(
     runner: Runner,
     source: Source,
     shards: Shards,
     blocks: Sequence[tuple[int, int, int]],
+    places: Places,
     levels: Array,
     dim: int,
     exchange: Exchange,
@@ -132,7 +128,8 @@ def _start(
 
     def times(basis: Array) -> Array:
         parts = [
-            runner.submit(tasks.residual_products, source, shard, around, basis) for shard in range(shards.n_shards)
+            runner.submit(tasks.residual_products, source, shard, around, basis, near=places.of_shard(shard))
+            for shard in range(shards.n_shards)
         ]
         total = tree(runner, parts, tasks.add_arrays)
         found: Array = runner.get(total)
@@ -146,9 +143,11 @@ def _start(
     else:
         encodings = source.encodings(0, source.n_items)
         prior = LinearPrior.start(*given, encodings) if sizes is None else FusedPrior.start(*given, encodings, sizes)
-    items = tuple(runner.submit(first_items, factors[first:last]) for _, first, last in blocks)
-    tables = tuple(runner.submit(tasks.table_of, one, exchange) for one in items)
-    return Sharded(items, tables, (None,) * shards.n_shards), Common(prior, likelihood)
+    items = [
+        runner.submit(first_items, factors[first:last], near=places.of_block(number))
+        for number, (_, first, last) in enumerate(blocks)
+    ]
+    return sharded(runner, places, items, (None,) * shards.n_shards, exchange), Common(prior, likelihood)
 
 
 def _gathered(runner: Runner, unit: Unit, state: Sharded, at: Progress) -> Fitted:

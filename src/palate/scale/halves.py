@@ -1,14 +1,15 @@
 """The halves of a sweep over shards and blocks, by the tasks of a runner (:class:`palate.posteriors.sweeps.Halves`).
 
-What a shard's users say of a block of items is added up in a fixed tree over the shard numbers
-(:mod:`palate.runners.tree`): the bits are the same however many tasks run at once, and wherever. Shards are taken in
-groups of neighbours: the beliefs of one group, and of the one before it, are in memory at a time.
+What a shard's users say of a block of items is added up in a fixed tree over the shard numbers: the bits are the same
+however many tasks run at once, and wherever. Shards are taken in groups of neighbours, each on one node, which adds them
+up before anything leaves it; the beliefs of one group a node, and of the one before it, are in memory at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from operator import add
 from typing import Any
 
@@ -19,9 +20,63 @@ from palate.posteriors.collapsed_prior import Told
 from palate.posteriors.item_half import Common, ItemSums, Step
 from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.statistics import Head
-from palate.runners import Handle, Runner, TreeSum, tree_sum
+from palate.runners import Handle, Runner, tree_sum
 from palate.scale import tasks
 from palate.scale.tasks import Source
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the tasks of a fit run.
+
+    Attributes:
+        nodes: How many machines there are.
+        shards: A power of two.
+        group: Neighbouring shards that are worked on together, a power of two.
+        blocks: Of items with an answer.
+    """
+
+    nodes: int
+    shards: int
+    group: int
+    blocks: int
+
+    @classmethod
+    def of(cls, runner: Runner, shards: int, blocks: int) -> Places:
+        """With groups that give all cores of a node work."""
+        return cls(runner.nodes, shards, group_of(runner.workers, runner.nodes, shards), blocks)
+
+    @property
+    def groups(self) -> int:
+        return self.shards // self.group
+
+    def of_group(self, group: int) -> int:
+        """Neighbouring groups are on one node."""
+        return group * self.nodes // self.groups
+
+    def of_shard(self, shard: int) -> int:
+        return self.of_group(shard // self.group)
+
+    def of_block(self, block: int) -> int:
+        """The owner of a block of items."""
+        return block * self.nodes // self.blocks
+
+    @property
+    def rounds(self) -> list[list[int]]:
+        """Groups that are worked on at once: one a node."""
+        of_node = [
+            [group for group in range(self.groups) if self.of_group(group) == node] for node in range(self.nodes)
+        ]
+        return [[group for group in now if group is not None] for now in zip_longest(*of_node)]
+
+
+def group_of(workers: int, nodes: int, shards: int) -> int:
+    """Neighbouring shards that one node works on together: enough for its workers, and a group for each node.
+
+    All numbers of shards are powers of two.
+    """
+    each = 1 << max(-(-workers // nodes) - 1, 0).bit_length()
+    return min(each, max(shards >> max(nodes - 1, 0).bit_length(), 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +94,16 @@ class Sharded:
     users: tuple[Handle | None, ...]
 
 
+def sharded(
+    runner: Runner, places: Places, items: Sequence[Handle], users: Sequence[Handle | None], exchange: str
+) -> Sharded:
+    """With the tables of these items."""
+    tables = (
+        runner.submit(tasks.table_of, one, exchange, near=places.of_block(block)) for block, one in enumerate(items)
+    )
+    return Sharded(tuple(items), tuple(tables), tuple(users))
+
+
 @dataclass(frozen=True, slots=True)
 class Sums:
     """Handles of what the users say of each block of items, and of what is kept of them."""
@@ -52,9 +117,7 @@ class ShardedHalves:
 
     Args:
         blocks: Of each block of items its number, its first item and the one after its last, of those with an answer.
-        n_shards: A power of two.
         exchange: ``float64``, or ``float32``: as what tables and sums cross from task to task.
-        group: Neighbouring shards whose beliefs are in memory together, a power of two.
     """
 
     def __init__(
@@ -62,79 +125,94 @@ class ShardedHalves:
         runner: Runner,
         source: Source,
         blocks: Sequence[tuple[int, int, int]],
-        n_shards: int,
+        places: Places,
         *,
         dim: int,
         exchange: str,
-        group: int,
     ) -> None:
-        self._runner, self._source, self._dim, self._exchange = runner, source, dim, exchange
-        self._blocks = blocks
-        self._groups = [range(first, first + group) for first in range(0, n_shards, group)]
+        self._runner, self._source, self._blocks, self._places = runner, source, blocks, places
+        self._dim, self._exchange = dim, exchange
 
     def believe(self, state: Sharded, common: Common) -> tuple[Head, Sums]:
-        submit, source, likelihood = self._runner.submit, self._source, common.likelihood
-        given = submit(tasks.joined, state.tables, likelihood, common.spread)
-        dim = self._dim
-        totals = [TreeSum[Handle](self._added) for _ in self._blocks]
-        heads, users, before = list[Handle](), list[Handle](), list[Handle]()
-        for group in self._groups:
-            told = [
-                submit(tasks.believe_shard, source, shard, state.users[shard], given, likelihood, dim, returns=3)
-                for shard in group
-            ]
-            beliefs, heads_now, users_now = (list(column) for column in zip(*told, strict=True))
-            heads += heads_now
-            users += users_now
-            parts = [
-                submit(tasks.block_sums, source, block, group.start, beliefs, likelihood, self._exchange)
-                for block in self._blocks
-            ]
-            self._runner.free(beliefs)
-            del told, beliefs
+        submit, places, likelihood = self._runner.submit, self._places, common.likelihood
+        given = [
+            submit(tasks.joined, state.tables, likelihood, common.spread, near=node) for node in range(places.nodes)
+        ]
+        totals = [_Tree(places, block, self._added) for block in range(places.blocks)]
+        heads, users = dict[int, Handle](), dict[int, Handle]()
+        before = list[Handle]()
+        for groups in places.rounds:
+            now = list[Handle]()
+            for group in groups:
+                node, first = places.of_group(group), group * places.group
+                beliefs = list[Handle]()
+                for shard in range(first, first + places.group):
+                    of_shard = self._source, shard, state.users[shard], given[node], likelihood, self._dim
+                    belief, heads[shard], users[shard] = submit(tasks.believe_shard, *of_shard, returns=3, near=node)
+                    beliefs.append(belief)
+                for total, block in zip(totals, self._blocks, strict=True):
+                    of_block = self._source, block, first, beliefs, likelihood, self._exchange
+                    now.append(submit(tasks.block_sums, *of_block, near=node))
+                    total.push(group, now[-1])
+                self._runner.free(beliefs)
+                del beliefs, belief
             self._runner.wait(before)  # not all beliefs are to be in memory at once
-            before = parts
-            for total, part in zip(totals, parts, strict=True):
-                total.push(part)
-        self._runner.free([given])
-        head = tree_sum((self._runner.get(one) for one in heads), len(heads), add)
-        return head, Sums(tuple(total.total() for total in totals), tuple(users))
+            before = now
+        self._runner.free(given)
+        in_order = (self._runner.get(heads[shard]) for shard in range(places.shards))
+        sums = Sums(tuple(total.sum for total in totals), tuple(users[shard] for shard in range(places.shards)))
+        return tree_sum(in_order, places.shards, add), sums
 
-    def _added(self, one: Handle, other: Handle) -> Handle:
-        total: Handle = self._runner.submit(tasks.add_blocks, one, other)
+    def _added(self, one: Handle, other: Handle, near: int) -> Handle:
+        total: Handle = self._runner.submit(tasks.add_blocks, one, other, near=near)
         return total
 
     def items(self, state: Sharded, sums: Sums, step: Step) -> tuple[Sharded, ItemSums]:
         learnt = [
-            self._runner.submit(tasks.learn_items, self._source, block, *both, step, self._exchange, returns=3)
-            for block, both in zip(self._blocks, zip(state.items, sums.blocks, strict=True), strict=True)
+            self._runner.submit(
+                tasks.learn_items, self._source, block, *both, step, self._exchange, returns=3, near=near
+            )
+            for near, block, both in self._with(state.items, sums.blocks)
         ]
         items, tables, of_items = zip(*learnt, strict=True)
         users = sums.users
         if not step.common.likelihood.is_linear:
-            users = self._each(tasks.turned_users, users, step.forward)
+            users = self._each_shard(tasks.turned_users, users, step.forward)
         return Sharded(items, tables, users), self._sum(of_items)
+
+    def _with(self, *handles: Sequence[Handle]) -> Iterator[tuple[int, tuple[int, int, int], tuple[Handle, ...]]]:
+        """Where each block is worked on, what it is, and what is held of it."""
+        for number, (block, *mine) in enumerate(zip(self._blocks, *handles, strict=True)):
+            yield self._places.of_block(number), block, tuple(mine)
 
     def _sum(self, parts: Sequence[Handle]) -> Any:
         return tree_sum((self._runner.get(part) for part in parts), len(parts), add)
 
-    def _each(self, function: Callable[..., Any], handles: Sequence[Handle | None], *arguments: Any) -> tuple[Any, ...]:
-        return tuple(None if one is None else self._runner.submit(function, one, *arguments) for one in handles)
+    def _each_shard(self, function: Callable[..., Any], users: Sequence[Handle | None], *more: Any) -> tuple[Any, ...]:
+        return tuple(
+            None if one is None else self._runner.submit(function, one, *more, near=self._places.of_shard(shard))
+            for shard, one in enumerate(users)
+        )
 
     def settling(self, state: Sharded, sums: Sums, step: Step) -> Settling:
         told = [
-            self._runner.submit(tasks.told_of, self._source, block, *both, step)
-            for block, both in zip(self._blocks, zip(state.items, sums.blocks, strict=True), strict=True)
+            self._runner.submit(tasks.told_of, self._source, block, *both, step, near=near)
+            for near, block, both in self._with(state.items, sums.blocks)
         ]
-        return Settling(self._runner, told, Sharded(state.items, state.tables, sums.users), self._exchange)
+        now = Sharded(state.items, state.tables, sums.users)
+        return Settling(self._runner, self._places, told, now, self._exchange)
 
     def turned(self, state: Sharded, matrix: Array) -> Sharded:
-        items = self._each(tasks.turned_items, state.items, matrix)
-        users = self._each(tasks.turned_users, state.users, matrix)
-        return Sharded(items, self._each(tasks.table_of, items, self._exchange), users)
+        items = [
+            self._runner.submit(tasks.turned_items, one, matrix, near=near)
+            for near, _, (one,) in self._with(state.items)
+        ]
+        users = self._each_shard(tasks.turned_users, state.users, matrix)
+        return sharded(self._runner, self._places, items, users, self._exchange)
 
     def mean_squares(self, state: Sharded) -> Array:
-        total: Array = self._sum(self._each(tasks.squares_of, state.items))
+        parts = [self._runner.submit(tasks.squares_of, one, near=near) for near, _, (one,) in self._with(state.items)]
+        total: Array = self._sum(parts)
         return total / self._source.n_items
 
     def learnt(self, state: Sharded, common: Common) -> Likelihood:
@@ -142,22 +220,51 @@ class ShardedHalves:
         return common.likelihood
 
 
+class _Tree:
+    """The sum of the groups' sums over a block, in the order of :func:`palate.runners.tree`, however they come.
+
+    What lies on one node is added there, the rest where the block's owner is.
+    """
+
+    def __init__(self, places: Places, block: int, added: Callable[[Handle, Handle, int], Handle]) -> None:
+        self._places, self._owner, self._added = places, places.of_block(block), added
+        self._held: dict[tuple[int, int], Handle] = {}  # by the first group and the number of groups
+
+    def push(self, group: int, part: Handle) -> None:
+        first, size = group, 1
+        while (first ^ size, size) in self._held:
+            other = self._held.pop((first ^ size, size))
+            one, two = (part, other) if first & size == 0 else (other, part)
+            first, size = first & ~size, 2 * size
+            nodes = {self._places.of_group(first), self._places.of_group(first + size - 1)}
+            part = self._added(one, two, nodes.pop() if len(nodes) == 1 else self._owner)
+        self._held[first, size] = part
+
+    @property
+    def sum(self) -> Handle:
+        (total,) = self._held.values()
+        return total
+
+
 class Settling:
     """All items at the end of a fit with content (:class:`palate.posteriors.sweeps.Settling`)."""
 
-    def __init__(self, runner: Runner, told: Sequence[Handle], state: Sharded, exchange: str) -> None:
-        self._runner, self._told, self._state, self._exchange = runner, told, state, exchange
+    def __init__(self, runner: Runner, places: Places, told: Sequence[Handle], state: Sharded, exchange: str) -> None:
+        self._runner, self._places, self._exchange = runner, places, exchange
+        self._told, self._state = told, state
 
     def each(self, function: Callable[..., tuple[Told, tuple[Array, ...]]], *arguments: object) -> tuple[Array, ...]:
-        done = [self._runner.submit(tasks.apply, function, block, *arguments, returns=2) for block in self._told]
+        done = [
+            self._runner.submit(tasks.apply, function, block, *arguments, returns=2, near=self._places.of_block(number))
+            for number, block in enumerate(self._told)
+        ]
         self._told = [block for block, _ in done]
         parts = [self._runner.get(sums) for _, sums in done]
         return tuple(tree_sum(column, len(parts), np.add) for column in zip(*parts, strict=True))
 
     def finish(self, believed: Callable[[Told], tuple[Array, Array]]) -> Sharded:
-        items = tuple(
-            self._runner.submit(tasks.finish_block, believed, *both)
-            for both in zip(self._told, self._state.items, strict=True)
-        )
-        tables = tuple(self._runner.submit(tasks.table_of, one, self._exchange) for one in items)
-        return Sharded(items, tables, self._state.users)
+        items = [
+            self._runner.submit(tasks.finish_block, believed, *both, near=self._places.of_block(number))
+            for number, both in enumerate(zip(self._told, self._state.items, strict=True))
+        ]
+        return sharded(self._runner, self._places, items, self._state.users, self._exchange)
