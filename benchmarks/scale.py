@@ -230,11 +230,9 @@ def rates(size: float, folder: Path) -> dict[str, Any]:
 def target(_size: float, _folder: Path) -> dict[str, Any]:
     load = cost_model.Load(10_000_000, 1_000_000, 1_000_000_000, 1_024, 64, number_bytes=4, disk_bytes=24_000_000_000)
     rows = []
-    for is_placed in (False, True):
-        for nodes in (1, 4, 16, 64):
-            on = cost_model.Cluster(nodes, 16, 128e9, 1e12, is_placed=is_placed)
-            found = cost_model.costs(load, on, sweeps=40)._asdict()
-            rows.append({"nodes": nodes, "is_placed": is_placed, **found})
+    for nodes in (1, 4, 16, 64):
+        on = cost_model.Cluster(nodes, 16, 128e9, 1e12)
+        rows.append({"nodes": nodes, **cost_model.costs(load, on, sweeps=40)._asdict()})
     return {"rows": rows}
 
 

@@ -17,7 +17,7 @@ from palate.posteriors.statistics import Block
 from palate.posteriors.user_half import Users
 from palate.scale import cost_model, tasks
 from palate.scale.cost_model import GB, Cluster, Load
-from palate.scale.fit import group_of
+from palate.scale.halves import group_of
 
 ITEMS, DIM = 50, 7
 LOAD = Load(users=10**7, items=10**6, answers=10**9, shards=1024, dim=64, number_bytes=4, disk_bytes=24 * 10**9)
@@ -37,13 +37,12 @@ def test_its_bytes_are_those_of_the_arrays_of_a_fit(dtype: str, number_bytes: in
     sums = Block.zero(ITEMS, DIM).cast(dtype)
     on = Cluster(nodes=2, cores=1, memory=GB, disk=GB)
     sent, memory = cost_model._sent(load, on), cost_model._memory(load, on)
-    _, n_groups = cost_model.groups(load, on)
     each = size_of(*(getattr(sums, field.name) for field in fields(sums)))
     joined = size_of(given.factors, given.precision, given.packed)
-    assert sent["sums of items"] == n_groups * each / 4
-    assert sent["tables of items"] == size_of(*table) / 4 + joined / 2
+    assert sent["sums of items"] == each / 2
+    assert sent["tables of items"] == size_of(*table) / 2
     held = size_of(items.factors, items.covariances, items.noise)
-    assert memory["items and their tables"] == (held + size_of(*table)) / 2 + 2 * joined
+    assert memory["items and their tables"] == held / 2 + size_of(*table) + joined
 
 
 def test_users_are_kept_where_the_likelihood_looks_at_them() -> None:
@@ -55,7 +54,7 @@ def test_users_are_kept_where_the_likelihood_looks_at_them() -> None:
 
 
 def test_groups_are_those_of_the_fit_and_one_node_sends_nothing() -> None:
-    assert cost_model.groups(LOAD, NODE) == (group_of(256, 1024), 4)
+    assert cost_model.groups(LOAD, NODE) == (group_of(256, 16, 1024), 64)
     alone = cost_model.costs(LOAD, NODE._replace(nodes=1), sweeps=10)
     assert sum(alone.sent.values()) == 0 == alone.network
     both = [cost_model.costs(LOAD, NODE, sweeps=sweeps) for sweeps in (10, 20)]

@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 from palate.errors import OptionError
-from palate.scale.fit import group_of
+from palate.scale.halves import group_of
 
 DOUBLE = 8  # bytes
 GB = 1e9
@@ -91,8 +91,6 @@ class Cluster(NamedTuple):
         gbit: Of a node's network, in Gbit a second.
         price: Dollars a core and hour.
         share: Of its time in which a core works.
-        is_placed: Whether all tasks of a shard run on one node, which adds up its shards before anything leaves it. A
-            runner does not do so yet: tasks run where a core is free.
     """
 
     nodes: int
@@ -102,7 +100,6 @@ class Cluster(NamedTuple):
     gbit: float = 12.5
     price: float = 0.0408
     share: float = 0.7
-    is_placed: bool = False
 
 
 class Costs(NamedTuple):
@@ -145,8 +142,8 @@ def costs(load: Load, on: Cluster, *, sweeps: int, start_seconds: float = 300.0,
 
 
 def groups(load: Load, on: Cluster) -> tuple[int, int]:
-    """Shards that are worked on together, and how many such groups there are."""
-    together = group_of(on.nodes * on.cores, load.shards)
+    """Shards that a node works on together, and how many such groups there are."""
+    together = group_of(on.nodes * on.cores, on.nodes, load.shards)
     return together, load.shards // together
 
 
@@ -164,15 +161,10 @@ def _core_seconds(load: Load, on: Cluster, rates: Rates) -> float:
 
 
 def _sent(load: Load, on: Cluster) -> dict[str, float]:
-    """What a node receives. A task runs where most of what it is given lies; the rest comes from the other nodes."""
+    """What a node receives: the tables of the others' items, and what the others' users say of its own."""
     elsewhere = (on.nodes - 1) / on.nodes
     sums = load.items * (load.packed + load.dim + 3) * load.number_bytes
-    _, n_groups = groups(load, on)
-    return {
-        "tables of items": elsewhere * _table(load) / on.nodes + elsewhere * _given(load),
-        "beliefs about users": 0.0 if on.is_placed else elsewhere * load.users * load.packed * DOUBLE,
-        "sums of items": elsewhere * (sums if on.is_placed else n_groups * sums / on.nodes),
-    }
+    return {"tables of items": elsewhere * _table(load), "sums of items": elsewhere * sums}
 
 
 def _table(load: Load) -> float:
@@ -186,18 +178,18 @@ def _given(load: Load) -> float:
 
 
 def _memory(load: Load, on: Cluster) -> dict[str, float]:
-    """The beliefs about two groups of shards are in memory at a time, on each node whose tasks read them."""
+    """The beliefs about two groups of shards are in memory at a time."""
     together, n_groups = groups(load, on)
-    of_beliefs, of_sums = (on.nodes, 1) if on.is_placed else (1, on.nodes)
+    of_node = -(-n_groups // on.nodes)
     items = load.items * (load.dim + 2 + load.packed) * DOUBLE
     sums = load.items * (load.packed + load.dim + 3) * load.number_bytes
     users = load.users * (load.packed if load.keeps_users else 1) * DOUBLE
     of_shard = load.answers / load.shards
-    copies = min(2, n_groups)
+    copies = min(2, of_node)
     return {
-        "items and their tables": (items + _table(load)) / on.nodes + 2 * _given(load),
-        "beliefs about users": copies * together * load.users / load.shards * load.packed * DOUBLE / of_beliefs,
-        "sums of items": (copies + math.log2(n_groups) + 1) * sums / of_sums,
+        "items and their tables": items / on.nodes + _table(load) + _given(load),
+        "beliefs about users": copies * together * load.users / load.shards * load.packed * DOUBLE,
+        "sums of items": (copies + math.log2(of_node) + 1 + (on.nodes > 1)) * sums,
         "users kept": 2 * users / on.nodes,
         "answers at work": on.cores * of_shard * 60,
         "programs": 0.4 * GB + (on.cores - 1) * (0.2 * GB if on.nodes > 1 else 0.0),

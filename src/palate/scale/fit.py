@@ -69,8 +69,8 @@ def fit_shards(
         )
     counts = shards.item_counts()
     ends = np.concatenate([[0], np.cumsum(counts > 0)]).tolist()  # items without an answer would only slow it down
-    places = [(number, ends[first], ends[last]) for number, (first, last) in enumerate(shards.blocks)]
-    blocks = [block for block in places if block[1] < block[2]]
+    found_in = [(number, ends[first], ends[last]) for number, (first, last) in enumerate(shards.blocks)]
+    blocks = [block for block in found_in if block[1] < block[2]]
     if not blocks:
         raise DataError("there is no answer to fit: the shards hold 0. Give data with at least one.")
     n_items = ends[-1]

@@ -1,8 +1,8 @@
 """The halves of a sweep over shards and blocks, by the tasks of a runner (:class:`palate.posteriors.sweeps.Halves`).
 
 What a shard's users say of a block of items is added up in a fixed tree over the shard numbers: the bits are the same
-however many tasks run at once, and wherever. Shards are taken in groups of neighbours, each on one node, which adds them
-up before anything leaves it; the beliefs of one group a node, and of the one before it, are in memory at a time.
+however many tasks run at once, and wherever. Shards are taken in groups of neighbours, each on one node, which adds
+them up before anything leaves it; a node has the beliefs of one group, and of the one before it, in memory.
 """
 
 from __future__ import annotations
@@ -64,9 +64,8 @@ class Places:
     @property
     def rounds(self) -> list[list[int]]:
         """Groups that are worked on at once: one a node."""
-        of_node = [
-            [group for group in range(self.groups) if self.of_group(group) == node] for node in range(self.nodes)
-        ]
+        everywhere = range(self.groups)
+        of_node = [[group for group in everywhere if self.of_group(group) == node] for node in range(self.nodes)]
         return [[group for group in now if group is not None] for now in zip_longest(*of_node)]
 
 
