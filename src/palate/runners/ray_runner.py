@@ -82,6 +82,7 @@ class Ray:
     """
 
     workers: int
+    nodes: int
 
     def __init__(
         self, *, workers: int | None = None, address: str | None = None, store_bytes: int | None = None
@@ -103,6 +104,8 @@ class Ray:
                 self._start(workers, store_bytes)
             self._head = self._ray.get_runtime_context().gcs_address
             self.workers = int(self._ray.cluster_resources().get("CPU", 0))
+            self._nodes = sorted(node["NodeID"] for node in self._working())
+            self.nodes = len(self._nodes)
             self._remote = self._ray.remote(num_cpus=1, max_retries=RETRIES)(_call)
         except BaseException:
             self.close()
@@ -139,7 +142,7 @@ class Ray:
             self._ray.init(
                 address=address, configure_logging=False, log_to_driver=False, runtime_env={"env_vars": passed}
             )
-            nodes = [node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
+            nodes = self._working()
             found = [self._probed(node["NodeID"]) for node in nodes]
         if not nodes:
             raise RunnerError(f"the cluster at {address} has no node with a core. Add one: ray start --address.")
@@ -154,13 +157,13 @@ class Ray:
             raise RunnerError(f"{differ} Results would depend on where a task ran. Install the same on all.")
         return found[0][0]
 
-    def _probed(self, node: str) -> tuple[Kind, bool]:
-        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+    def _working(self) -> list[dict[str, Any]]:
+        """Nodes that take tasks."""
+        return [node for node in self._ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) >= 1]
 
-        on_it = NodeAffinitySchedulingStrategy(node, soft=False)
-        found: tuple[Kind, bool] = self._ray.get(
-            self._ray.remote(scheduling_strategy=on_it, max_retries=RETRIES)(_probe).remote(), timeout=120
-        )
+    def _probed(self, node: str) -> tuple[Kind, bool]:
+        remote = self._ray.remote(scheduling_strategy=_on(node, soft=False), max_retries=RETRIES)(_probe)
+        found: tuple[Kind, bool] = self._ray.get(remote.remote(), timeout=120)
         return found
 
     @contextmanager
@@ -171,7 +174,7 @@ class Ray:
             self._ray._raylet.AuthenticationTokenLoader.instance().reset_cache()
             yield
 
-    def submit(self, function: Callable[..., Any], *arguments: Any, returns: int = 1) -> Any:
+    def submit(self, function: Callable[..., Any], *arguments: Any, returns: int = 1, near: int | None = None) -> Any:
         count(returns, "returns", least=1)
         references: list[Any] = []
 
@@ -180,9 +183,10 @@ class Ray:
             return _Place(len(references) - 1)
 
         shape = replaced(arguments, Handle, place)
-        *values, done = self._remote.options(num_returns=returns + 1, name=function.__name__).remote(
-            function, shape, returns, self._kind, *references
-        )
+        options: dict[str, Any] = {"num_returns": returns + 1, "name": function.__name__}
+        if near is not None and self.nodes > 1:
+            options["scheduling_strategy"] = _on(self._nodes[near % self.nodes], soft=True)
+        *values, done = self._remote.options(**options).remote(function, shape, returns, self._kind, *references)
         handles = [Handle(_Result(value, done, function.__name__)) for value in values]
         return handles[0] if returns == 1 else tuple(handles)
 
@@ -246,6 +250,13 @@ def processes_of(node: Any) -> list[Popen[bytes]]:
     """What this process started for a node of Ray's; None: for none."""
     kinds = {} if node is None else node.all_processes
     return [started.process for several in kinds.values() for started in several]
+
+
+def _on(node: str, *, soft: bool) -> Any:
+    """That a task runs on a node; softly: elsewhere where that is gone."""
+    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+    return NodeAffinitySchedulingStrategy(node, soft=soft)
 
 
 class _Place(NamedTuple):
