@@ -10,9 +10,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
+import scipy.sparse as sparse
 
 from palate.arrays import Array
 from palate.errors import DataError
@@ -277,7 +279,9 @@ def _start(
     # as large as real factors are: from a tenth of the answers' deviation, small data falls back to no taste at all
     middle = 0.0 if likelihood.events_only or likelihood.learns_scale else values.data.mean()
     residuals = answers.matrix(values.data - middle - levels[values.indices])
-    directions = principal(lambda basis: residuals.T @ (residuals @ basis), n_items, dim, rng)
+    directions = principal(
+        lambda basis: residuals.T @ (residuals @ basis), partial(_right_vectors, residuals), n_items, dim, rng
+    )
     items = first_items(first_factors(levels, directions))
     given = items.factors.mean(0), first_covariance(dim), content
     prior: Prior = LinearPrior.start(*given) if sizes is None else FusedPrior.start(*given, sizes)
@@ -306,7 +310,17 @@ def first_covariance(dim: int) -> Array:
     return np.diag(np.concatenate([[0.25], np.full(dim, 0.09)]))
 
 
-def principal(times: Callable[[Array], Array], n_items: int, dim: int, rng: np.random.Generator) -> Array:
+def _right_vectors(residuals: sparse.csr_matrix, basis: Array) -> Array:
+    return np.asarray(np.linalg.svd(residuals @ basis, full_matrices=False)[2].T)
+
+
+def principal(
+    times: Callable[[Array], Array],
+    right_vectors: Callable[[Array], Array],
+    n_items: int,
+    dim: int,
+    rng: np.random.Generator,
+) -> Array:
     """Right singular vectors of the largest singular values of a matrix R, of mean square 1, (I, dim).
 
     Where the matrix has fewer, the others are drawn at random. Subspace iteration: Halko, Martinsson, Tropp, SIAM
@@ -314,11 +328,11 @@ def principal(times: Callable[[Array], Array], n_items: int, dim: int, rng: np.r
 
     Args:
         times: Gives ``Rᵀ R basis`` for a basis, (I, K).
+        right_vectors: Gives the right singular vectors of ``R basis``, (K, K), those of the largest values first.
     """
     basis = rng.normal(size=(n_items, dim + _EXTRA))
     for _ in range(_ITERATIONS):
         basis = np.linalg.qr(times(basis))[0]
-    inner = basis.T @ times(basis)
-    vectors = basis @ np.linalg.eigh((inner + inner.T) / 2.0)[1][:, ::-1]
+    vectors = basis @ right_vectors(basis)
     found = np.sqrt(n_items) * vectors[:, :dim]
     return np.asarray(np.concatenate([found, rng.normal(size=(n_items, dim - found.shape[1]))], 1))

@@ -136,7 +136,11 @@ def _start(
         runner.free([*parts, total])
         return found
 
-    factors = first_factors(levels, principal(times, source.n_items, dim, rng))
+    def right_vectors(basis: Array) -> Array:
+        inner = basis.T @ times(basis)
+        return np.asarray(np.linalg.eigh((inner + inner.T) / 2.0)[1][:, ::-1])
+
+    factors = first_factors(levels, principal(times, right_vectors, source.n_items, dim, rng))
     given = factors.mean(0), first_covariance(dim)
     if source.content is None:
         prior: Prior = LinearPrior.start(*given, np.zeros((source.n_items, 0)))
