@@ -15,7 +15,7 @@ from palate.scale.deltas import add_events
 from palate.scale.sharding import shard
 from palate.scale.shards import Shards
 from palate.store.model_folder import files
-from tests.scale.test_sharding import KINDS, Killed, answers_of, check_sums, contents, messy, write_data
+from tests.scale.test_sharding import KINDS, Killed, answers_of, check_sums, contents, messy, times_of, write_data
 
 GIVEN = {name: f"{word}:{strength}" for name, word, strength in [("view", "view", 0.3), ("purchase", "purchase", 1)]}
 QUICK = {("ratings", 0.1), ("events", 10.0), ("likes", 0.0)}
@@ -68,7 +68,7 @@ def test_answers_added_later_are_as_if_they_had_been_there(
         shards = add_events(tmp_path / "day.parquet", tmp_path / "grown", events=GIVEN).shards
         shards.verify()
         found = answers_of(shards)
-        assert found == answers_of(expected)
+        assert found == answers_of(expected) and times_of(shards) == times_of(expected)
         check_sums(shards, found, items_of(shards))
         assert sorted(items_of(shards)) == sorted(items_of(expected))
         assert items_of(shards)[: len(codes)] == codes  # those there were keep their codes and rows

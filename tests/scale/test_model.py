@@ -46,6 +46,8 @@ def test_a_model_of_shards_believes_what_one_of_the_data_does(data: Path, shards
             one, two = ([of[item] for item in items] for of in ratings)
             assert np.corrcoef(one, two)[0, 1] > 0.99
             assert np.abs(np.subtract(one, two)).mean() < 0.05
+            lists = [{one.item_id for one in of.recommend(user, 10)} for of in (of_shards, of_data)]
+            assert len(lists[0] & lists[1]) >= 7
         (question,) = of_shards.ask("somebody new")
         before = of_shards.recommend("somebody new", k=5)
         of_shards.tell(question.answer(5.0))

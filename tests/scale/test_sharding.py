@@ -53,6 +53,18 @@ def answers_of(shards: Shards) -> Answers:
     return found
 
 
+def times_of(shards: Shards) -> dict[tuple[str, str], float | None]:
+    """When each answer was given; None where nobody knows."""
+    items = [one for block in range(len(shards.blocks)) for one in shards.item_ids(block)]
+    found: dict[tuple[str, str], float | None] = {}
+    for number in range(shards.n_shards):
+        rows, users = shards.rows(number), shards.user_ids(number)
+        of = np.repeat(np.arange(len(users)), np.diff(rows.start))
+        for user, item, time in zip(of, rows.items, shards.times(number), strict=True):
+            found[users[user], items[item]] = None if np.isnan(time) else float(time)
+    return found
+
+
 def answers_in(data: Dataset) -> Answers:
     """What `palate fit` gives to the fit of tastes."""
     has_ratings = data.interactions["rating"].drop_nulls().len() > 0
@@ -76,6 +88,9 @@ def check(path: Path, out: Path, **options: object) -> Shards:
     expected = answers_in(data)
     assert answers_of(shards) == expected
     coded = data.coded("event" if shards.kind == "events" else "rating")
+    pairs = [(coded.user_ids[user], coded.item_ids[item]) for user, item in zip(coded.users, coded.items, strict=True)]
+    times = [None if np.isnan(time) else float(time) for time in coded.timestamps]
+    assert times_of(shards) == dict(zip(pairs, times, strict=True))
     users = [user for number in range(shards.n_shards) for user in shards.user_ids(number)]
     assert sorted(users) == coded.user_ids
     assert shards.manifest.duplicates == coded.duplicates

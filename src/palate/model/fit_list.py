@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
+from palate.arrays import Array
 from palate.datasets.coding import Coded
 from palate.encoders.histories.events import Events
 from palate.model.scale import Scale
@@ -33,9 +36,7 @@ def met_of(coded: Coded, likelihood: Likelihood, scale: Scale, events: Events | 
         events: What was done beside answering; None if nothing.
     """
     shape = (len(coded.user_ids), len(coded.item_ids))
-    liked = coded.values > 0.0 if likelihood.events_only else coded.values >= scale.like
-    kept = liked if likelihood.events_only else np.ones(len(liked), dtype=bool)
-    rows = [(coded.users[kept], coded.items[kept], liked[kept], coded.values[kept], coded.timestamps[kept])]
+    rows = [_answered(coded.users, coded.items, coded.values, coded.timestamps, likelihood, scale)]
     if events is not None and not likelihood.events_only:
         log = events.log
         good = log.liking > 0.0
@@ -44,6 +45,27 @@ def met_of(coded: Coded, likelihood: Likelihood, scale: Scale, events: Events | 
         rows.reverse()  # of a pair that is in both without a time the rating counts
     users, items, good, values, times = (np.concatenate(column) for column in zip(*rows, strict=True))
     return Met.of(users.astype(np.int64), items.astype(np.int64), good, values, times, shape)
+
+
+def met_by(answers: sparse.csr_matrix, times: Array, likelihood: Likelihood, scale: Scale) -> Met:
+    """The same of answers alone, (U, I), and when they were given, (N,)."""
+    users = np.repeat(np.arange(answers.shape[0]), np.diff(answers.indptr))
+    users, items, liked, values, dated = _answered(users, answers.indices, answers.data, times, likelihood, scale)
+    return Met.of(users, items.astype(np.int64), liked, values, dated, answers.shape)
+
+
+def _answered(
+    users: NDArray[np.integer[Any]],
+    items: NDArray[np.integer[Any]],
+    values: Array,
+    times: Array,
+    likelihood: Likelihood,
+    scale: Scale,
+) -> tuple[Any, ...]:
+    """Who met what by answering: user, item, whether it was liked, value and time, of those that count."""
+    liked = values > 0.0 if likelihood.events_only else values >= scale.like
+    kept = liked if likelihood.events_only else np.ones(len(liked), dtype=bool)
+    return users[kept], items[kept], liked[kept], values[kept], times[kept]
 
 
 def likes_of(likelihood: Likelihood, scale: Scale, seed: int) -> Likes | None:

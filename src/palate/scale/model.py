@@ -19,7 +19,9 @@ from palate.encoders.protocol import Encoder
 from palate.errors import OptionError
 from palate.model.catalogue import Catalogue
 from palate.model.choose_events import choose_weights, dimensions
+from palate.model.content import contents_of, with_content
 from palate.model.fit import items_of
+from palate.model.fit_list import likes_of, met_by
 from palate.model.item_prior import of_answers
 from palate.model.model import Model
 from palate.model.scale import Scale, level_shares
@@ -31,12 +33,15 @@ from palate.posteriors.likelihood import Likelihood
 from palate.posteriors.likelihoods import Gaussian, Probit
 from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
+from palate.random import derive_rng
+from palate.ranking.fit_list import fit_list
 from palate.runners import Runner
 from palate.scale.checkpoint import Checkpoints
 from palate.scale.fit import Exchange, fit_shards
 from palate.scale.shards import Shards
 from palate.vocabulary import Vocabulary
 
+LISTED = 20_000_000  # answers, of more of which no model of lists is made: it needs them all at once
 SAMPLE = 2_000_000  # answers, about, of whole shards, from which is learnt who can answer what, and what events weigh
 
 
@@ -68,8 +73,8 @@ class ShardOptions:
 def fit_model_of(shards: Shards, options: ShardOptions, *, runner: Runner, progress: Progress | None = None) -> Model:
     """The model of all answers in shards.
 
-    Its users keep their answers, 12 bytes each, as in a model that one process has fitted. What it has not: a model of
-    lists, of histories, of attributes and of forgetting, which need all events of a user in order.
+    Its users keep their answers, 12 bytes each, as in a model that one process has fitted. What it has not: histories,
+    attributes of users and forgetting; and of more than :data:`LISTED` answers a model of lists.
 
     Raises:
         DataError: If there is no answer, or a shard is missing or damaged.
@@ -176,7 +181,7 @@ def _model(
     told = answers.sign() if is_events else answers
     catalogue = Catalogue.holding(without_media(table), content, counts, level_shares(told, scale))
     users_seen = sum(shards.users[: _sampled(shards)])
-    return Model(
+    model = Model(
         catalogue=catalogue,
         taste=Taste.build(items_of(fitted, rated, encodings), fitted.likelihood),
         prior=fitted.prior,
@@ -191,6 +196,13 @@ def _model(
         fingerprint=shards.digest,
         vocabulary=Vocabulary(**shards.manifest.vocabulary),
     )
+    if shards.n_events > LISTED:
+        return model
+    times = np.concatenate([shards.times(number) for number in range(shards.n_shards)])
+    met = met_by(answers, times, fitted.likelihood, scale)
+    likes, contents = likes_of(fitted.likelihood, scale, options.seed), contents_of(catalogue)
+    lists = fit_list(met, likes=likes, contents=contents, rng=derive_rng(options.seed, "list"))
+    return with_content(replace(model, list_model=lists), answers, fitted.user_noise, met, options.seed)
 
 
 def _scale(shards: Shards) -> Scale:

@@ -94,6 +94,17 @@ def answers_of(folder: Path, one: Shard, of: str) -> tuple[NDArray[np.int32], ND
     return users, items, values
 
 
+def read_times(folder: str, shard: int, *, digest: str | None = None) -> Array:
+    """When each answer of :func:`read_rows` was given, seconds since the epoch, NaN where nobody knows, (N,)."""
+    place, found = Path(folder), _manifest(folder, digest)
+    one = found.shards[count(shard, "the shard", most=len(found.shards) - 1)]
+    times = columns_of(place, one.rows, found.of, "time")
+    if one.delta is not None:
+        delta = _Delta.read(place, one.delta, found.of)
+        times = merged(times, columns_of(place, one.delta, found.of, "time"), delta.at, delta.replaces)
+    return times[0].astype(np.float64)
+
+
 def merged(
     base: Sequence[NDArray[Any]], delta: Sequence[NDArray[Any]], at: NDArray[np.int32], replaces: Mask
 ) -> list[NDArray[Any]]:
@@ -297,6 +308,10 @@ class Shards:
     def rows(self, shard: int) -> ShardRows:
         """The answers of one shard (:func:`read_rows`)."""
         return read_rows(str(self.folder), shard, digest=self.digest)
+
+    def times(self, shard: int) -> Array:
+        """When each of them was given (:func:`read_times`)."""
+        return read_times(str(self.folder), shard, digest=self.digest)
 
     def by_block(self, shard: int, block: int) -> BlockRows:
         """The answers of one shard to the items of one block (:func:`read_by_block`)."""
