@@ -236,7 +236,7 @@ def test_one_of_three_services_is_killed_and_no_label_is_lost_or_doubled(postgre
         alone = {}
         with Recommender.open(copied(tmp_path / "alone"), store=url) as recommender:
             for user in users:
-                alone[user] = [(one.item_id, one.score, one.std) for one in recommender.recommend(user, 40)]
+                alone[user] = [(o.item_id, round(o.score, 9), round(o.std, 9)) for o in recommender.recommend(user, 40)]
         for service in (services[0], services[2]):
             until = time.monotonic() + 60.0
             while {user: shown_by(service, user) for user in users} != alone:  # what others taught comes late
@@ -246,7 +246,7 @@ def test_one_of_three_services_is_killed_and_no_label_is_lost_or_doubled(postgre
 
 def shown_by(service: Process, user: str) -> list[tuple[str, float, float]]:
     found = json.loads(service.get(f"/v1/users/{user}/recommendations?k=40")[1])["items"]
-    return [(one["item_id"], one["score"], one["std"]) for one in found]
+    return [(one["item_id"], round(one["score"], 9), round(one["std"], 9)) for one in found]
 
 
 # ---- the balancer

@@ -299,8 +299,9 @@ def test_targets_by_name(targets: str) -> None:
 
 
 def test_other_targets_value_questions_otherwise() -> None:
+    user = learner().model.user_ids[2]  # of a newcomer what they know is what is popular
     worth = {
-        targets: learner().ask("newcomer", strategy="a-optimal", targets=targets, random_share=0, rng=rng())[0].value
+        targets: learner().ask(user, strategy="a-optimal", targets=targets, random_share=0, rng=rng())[0].value
         for targets in ("known", "slate", "popularity", "uniform")
     }
     assert len(set(worth.values())) == 4

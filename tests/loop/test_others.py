@@ -22,11 +22,13 @@ NEW = ("ann", "bob", "cid")
 
 
 def same(one: UserState, two: UserState) -> bool:
-    """To the bit."""
+    """But for the rounding of sums over one item, and over several at once."""
     pairs = [(getattr(a, name), getattr(b, name)) for a, b in ((one.belief, two.belief), (one.exposure, two.exposure))
              for name in ("mean", "covariance")]  # fmt: skip
     rest = ("rated", "values", "asked", "posed", "concepts", "named", "noise", "weights", "at")
-    return all(np.array_equal(a, b) for a, b in pairs) and all(getattr(one, k) == getattr(two, k) for k in rest)
+    return all(np.allclose(a, b, rtol=0.0, atol=1e-12) for a, b in pairs) and all(
+        getattr(one, k) == getattr(two, k) for k in rest
+    )
 
 
 def drawn(rng: np.random.Generator, kind: str, ids: list[str], users: list[str], key: str) -> Answer:

@@ -1,7 +1,8 @@
 """A user's state under the items as all others have taught them.
 
-What somebody says of an item does not come back to them as what is known of it. So each user has items of their own;
-after an answer more the state goes on from the one before wherever that is what a replay of all gives, to the bit.
+What somebody says of an item does not come back to them as what is known of it. So each user has items of their own.
+After an answer more the state goes on from the one before, wherever that is what a replay of all gives, but for the
+rounding of sums over one item and over several at once.
 """
 
 from __future__ import annotations
