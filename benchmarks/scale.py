@@ -434,10 +434,11 @@ if __name__ == "__main__":
     with tempfile.TemporaryDirectory(prefix="palate-scale-") as temporary:
         place = options.folder or Path(temporary)
         place.mkdir(parents=True, exist_ok=True)
-        document = {name: _row(name, options.size, place) for name in options.only or ROWS}
+        rows = {name: _row(name, options.size, place) for name in options.only or ROWS}
+    if options.out is not None and options.out.exists():
+        rows = {**json.loads(options.out.read_text("utf-8"))["rows"], **rows}
+    document = {"command": "python -m benchmarks.scale --json", "rows": {n: rows[n] for n in ROWS if n in rows}}
     if options.out is not None:
-        before = json.loads(options.out.read_text("utf-8")) if options.out.exists() else {}
-        document = {name: {**before, **document}[name] for name in ROWS if name in {**before, **document}}
         options.out.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
     json.dump(document, sys.stdout, indent=None if options.json else 1, allow_nan=False)
     print()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -1098,6 +1099,82 @@ def annotators(results: dict[str, Any]) -> str:
     return f"{told}\n\n{table(head, rows)}"
 
 
+def scale(results: dict[str, Any]) -> str:
+    """Fits on shards: seconds and memory beside peers, how they grow, and what a model of their cost says of more."""
+    parts = {"ratings": _scale_ratings, "events": _scale_events, "large": _scale_large, "overhead": _scale_overhead,
+             "rates": _scale_rates, "target": _scale_target}  # fmt: skip
+    return "\n\n".join(part(results["rows"][name]) for name, part in parts.items() if name in results["rows"])
+
+
+def _fit_row(name: str, fit: dict[str, Any]) -> list[str]:
+    wall, busy = median(fit["sweep_seconds"]), median(fit["sweep_cpu_seconds"])
+    return [name, f"{wall:.2f}", f"{busy:.2f}", f"{fit['mib']:,.0f}"]
+
+
+def _scale_ratings(row: dict[str, Any]) -> str:
+    rows = [_fit_row(name, fit) for name, fit in row["fits"].items()]
+    spark, best = row["spark"], row["spark"]["settings"][row["spark"]["best"]]
+    rows.append(["Spark MLlib ALS", f"{spark['settings'][0]['iteration']:.2f}", "–", "–"])
+    rows.append(["implicit, Cholesky", f"{median(row['implicit']['settings'][0]['iteration']):.2f}", "–", "–"])
+    rmse, apart = row["rmse"], row["squared_error_ours_minus_spark"]
+    told = (
+        f"`{row['command']}`: {row['ratings']:,} generated ratings, {row['users']:,} users, {row['items']:,} items, "
+        f"16 dimensions, {row['cores']} cores. Seconds of a sweep, or of an iteration of a peer; memory of the process "
+        "at its fullest."
+    )
+    found = (
+        f"RMSE of ratings held out: Palate {rmse['palate']:.4f}, Spark {rmse['spark']:.4f} with the penalty "
+        f"{best['reg']:g} of those tried; squared error of ours minus theirs {_interval(apart, 4)}."
+    )
+    return f"{told}\n\n{table(['fit', 'seconds a sweep', 'of processor', 'MiB'], rows)}\n\n{found}"
+
+
+def _scale_events(row: dict[str, Any]) -> str:
+    rows = [[name, f"{value:.4f}"] for name, value in row["ndcg@10"].items()]
+    apart = ", ".join(f"{name} {_interval(value, 4)}" for name, value in row["ours_minus"].items())
+    told = f"`{row['command']}`: {row['events']:,} events, what {row['people']:,} people did next. Ours minus {apart}."
+    return f"{told}\n\n{table(['', 'NDCG@10'], rows)}"
+
+
+def _scale_large(row: dict[str, Any]) -> str:
+    rows = [
+        [f"{one['events']:,}", f"{one['sharding']:.0f}", *_fit_row("", one)[1:], f"{one['predicted']['mib']:,.0f}"]
+        for one in row["rows"]
+    ]
+    told = f"`{row['command']}`: events of a hundred a user on 50,000 items, 32 dimensions, on {row['cores']} cores."
+    head = ["events", "seconds to shard", "seconds a sweep", "of processor", "MiB", "MiB by the model"]
+    return f"{told}\n\n{table(head, rows)}"
+
+
+def _scale_overhead(row: dict[str, Any]) -> str:
+    here, ray = (median(row["fits"][name]["sweep_cpu_seconds"]) for name in ("in-process", "ray"))
+    return (
+        f"`{row['command']}`: processor seconds of a sweep over {row['ratings']:,} ratings, {here:.2f} in one process, "
+        f"{ray:.2f} by Ray with one worker: {ray / here - 1.0:+.0%}."
+    )
+
+
+def _scale_rates(row: dict[str, Any]) -> str:
+    errors = ", ".join(f"{name}s {value:.0%}" for name, value in row["mean_relative_error"].items())
+    rows = [[f"`{name}`", f"{value:.2g}"] for name, value in row["rates"].items()]
+    told = f"`{row['command']}`: seconds of one core, as the cost model counts. Mean relative error: {errors}."
+    return f"{told}\n\n{table(['of each', 'seconds'], rows)}"
+
+
+def _scale_target(row: dict[str, Any]) -> str:
+    rows = [
+        [str(one["nodes"]), f"{one['compute']:.0f}", f"{one['network']:.0f}", f"{one['fit'] / 60.0:.0f}",
+         f"{sum(one['memory'].values()) / 1e9:.0f}", f"{sum(one['sent'].values()) / 1e9:.0f}", f"{one['dollars']:.1f}"]
+        for one in row["rows"]
+    ]  # fmt: skip
+    told = (
+        "By the cost model, **extrapolated, run by nobody**: ten million users, a million items, 10⁹ events, 64 "
+        "dimensions, 40 sweeps, float32, on nodes of 16 cores with 12.5 Gbit/s."
+    )
+    head = ["nodes", "computing, s a sweep", "network, s", "minutes", "GB a node", "GB received a sweep", "dollars"]
+    return f"{told}\n\n{table(head, rows)}"
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "history": ("New people, by how much is known of them", by_history),
     "ranking": ("Lists for people who are known", ranking),
@@ -1139,6 +1216,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "service_restart": ("A service that starts again", service_restart),
     "pages": ("What a person waits for on the page", pages),
     "speed": ("Seconds and memory", speed),
+    "scale": ("Fits on shards", scale),
     "fit_cost": ("A fit of ten million ratings, and the belief of one user", fit_cost),
     "memory_growth": ("An answer told, as the log grows", memory_growth),
     "log_speed": ("Labels kept on the disk", log_speed),
