@@ -8,11 +8,11 @@ reads ``users``, ``items``, ``values`` and prints seconds as JSON.
 from __future__ import annotations
 
 import json
-import resource
 import sys
 import time
 from importlib import import_module
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -49,7 +49,7 @@ def timed(path: str, dim: int, sweeps: int) -> dict[str, Any]:
         "fit_cpu_seconds": whole_busy,
         "sweep_seconds": wall.tolist(),
         "sweep_cpu_seconds": busy.tolist(),
-        "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        "mib": float(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024,
     }
 
 

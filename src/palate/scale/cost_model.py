@@ -44,15 +44,15 @@ class Rates(NamedTuple):
 
 # Measured by `python -m benchmarks.scale --only rates` (benchmarks/results/scale.json).
 RATES = Rates(
-    answer=7.0e-08,
+    answer=2.8e-08,
     answer_number=1.5e-10,
-    user=2.0e-06,
+    user=1.6e-06,
     user_cube=1.3e-10,
-    sum=8.5e-08,
-    sum_number=2.8e-10,
-    item=7.4e-06,
+    sum=4.6e-08,
+    sum_number=2.9e-10,
+    item=6.6e-06,
     item_cube=9.1e-11,
-    moved_number=5.1e-10,
+    moved_number=4.9e-10,
     task=1.0e-03,
 )
 
