@@ -400,7 +400,7 @@ def _timed_tasks(data: Data, dim: int) -> list[tuple[str, list[float], float]]:
             if turn:
                 found.append(("sum", [len(rows.users), len(rows.users) * size, n_items * size], seconds))
                 found.append(("sum", [0, 0, n_items * size], _seconds(tasks.add_blocks, sums, sums)[1]))
-                _, seconds = _seconds(tasks.learn_items, source, block, part, sums, step, "float64")
+                _, seconds = _seconds(tasks.learn_items, source, block, part, sums, step)
                 found.append(("item", [n_items, n_items * cube], seconds))
     return found
 

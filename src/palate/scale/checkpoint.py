@@ -34,7 +34,7 @@ from palate.posteriors.prior import Prior
 from palate.posteriors.sweeps import Progress
 from palate.posteriors.user_half import Users
 from palate.runners import Runner
-from palate.scale.halves import Places, Sharded, sharded
+from palate.scale.halves import Places, Sharded
 
 FORMAT = 1
 _DONE = "_done.json"
@@ -58,7 +58,7 @@ class Checkpoints:
     fit: Mapping[str, Any]
     resume: bool = False
 
-    def keep(self, runner: Runner, state: Sharded, at: Progress, places: Places, exchange: str) -> Sharded:
+    def keep(self, runner: Runner, state: Sharded, at: Progress, places: Places) -> Sharded:
         """A checkpoint, if it is time for one, and what to go on from."""
         number = len(at.bounds)
         place = self.folder / f"g{number:04d}"
@@ -92,10 +92,10 @@ class Checkpoints:
         part.replace(place / _DONE)
         for older in self._generations()[:-2]:
             shutil.rmtree(older)
-        return self._read(runner, place, places, exchange)
+        return self._read(runner, place, places)
 
     @staticmethod
-    def _read(runner: Runner, place: Path, places: Places, exchange: str) -> Sharded:
+    def _read(runner: Runner, place: Path, places: Places) -> Sharded:
         items = [
             runner.submit(_load_items, str(place / f"block-{block:03d}.safetensors"), near=places.of_block(block))
             for block in range(places.blocks)
@@ -105,12 +105,12 @@ class Checkpoints:
             for shard in range(places.shards)
         ]
         runner.wait([*items, *users])
-        return sharded(runner, places, items, users, exchange)
+        return Sharded(tuple(items), tuple(users))
 
     def _generations(self) -> list[Path]:
         return sorted(path.parent for path in self.folder.glob(f"g*/{_DONE}"))
 
-    def last(self, runner: Runner, places: Places, exchange: str) -> tuple[Sharded, Progress] | None:
+    def last(self, runner: Runner, places: Places) -> tuple[Sharded, Progress] | None:
         """Where the fit was; None where it is to begin.
 
         Raises:
@@ -129,7 +129,7 @@ class Checkpoints:
             _check_same(place, done["fit"], dict(self.fit))
             prior = _prior_of(done["prior"], load_file(place / "common.safetensors"))
             common = Common(prior, named(**done["likelihood"]), done["noise"], done["spread"])
-            state = self._read(runner, place, places, exchange)
+            state = self._read(runner, place, places)
             at = Progress(common, tuple(done["bounds"]), done["edge"], done["is_done"])
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise CheckpointError(

@@ -22,7 +22,7 @@ from palate.posteriors.sweeps import FitOptions, Progress, reduced, settled, swe
 from palate.runners import Runner, tree
 from palate.scale import tasks
 from palate.scale.checkpoint import Checkpoints
-from palate.scale.halves import Places, Sharded, ShardedHalves, sharded
+from palate.scale.halves import Places, Sharded, ShardedHalves
 from palate.scale.shards import Shards
 from palate.scale.tasks import Source
 
@@ -79,19 +79,19 @@ def fit_shards(
     source = Source(str(shards.folder), shards.digest, n_items, bool(counts[:n_items].all()), likelihood, unit, file)
     places = Places.of(runner, shards.n_shards, len(blocks))
     halves = ShardedHalves(runner, source, blocks, places, dim=options.dim, exchange=exchange)
-    found = None if checkpoints is None else checkpoints.last(runner, places, exchange)
+    found = None if checkpoints is None else checkpoints.last(runner, places)
     if found is None:
         of_item = counts[counts > 0].astype(np.float64)
         sums = (shards.item_sums()[counts > 0] - unit.centre * of_item) / unit.size
         levels = first_levels(sums, of_item, likelihood)
-        state, common = _start(runner, source, shards, blocks, places, levels, options.dim, exchange, sizes, rng)
+        state, common = _start(runner, source, shards, blocks, places, levels, options.dim, sizes, rng)
         at = Progress(common)
     else:
         state, at = found
 
     def after(state: Sharded, at: Progress) -> Sharded:
         if checkpoints is not None:
-            state = checkpoints.keep(runner, state, at, places, exchange)
+            state = checkpoints.keep(runner, state, at, places)
         if progress is not None:
             progress(len(at.bounds), options.sweeps)
         return state
@@ -117,7 +117,6 @@ def _start(
     places: Places,
     levels: Array,
     dim: int,
-    exchange: Exchange,
     sizes: Sequence[int] | None,
     rng: np.random.Generator,
 ) -> tuple[Sharded, Common]:
@@ -151,7 +150,7 @@ def _start(
         runner.submit(first_items, factors[first:last], near=places.of_block(number))
         for number, (_, first, last) in enumerate(blocks)
     ]
-    return sharded(runner, places, items, (None,) * shards.n_shards, exchange), Common(prior, likelihood)
+    return Sharded(tuple(items), (None,) * shards.n_shards), Common(prior, likelihood)
 
 
 def _gathered(runner: Runner, unit: Unit, state: Sharded, at: Progress) -> Fitted:

@@ -84,23 +84,11 @@ class Sharded:
 
     Attributes:
         items: :class:`~palate.posteriors.item_half.ItemBlock`, a block each.
-        tables: :class:`~palate.scale.tasks.Table`, a block each.
         users: :class:`~palate.posteriors.user_half.Users`, a shard each; None before the first sweep.
     """
 
     items: tuple[Handle, ...]
-    tables: tuple[Handle, ...]
     users: tuple[Handle | None, ...]
-
-
-def sharded(
-    runner: Runner, places: Places, items: Sequence[Handle], users: Sequence[Handle | None], exchange: str
-) -> Sharded:
-    """With the tables of these items."""
-    tables = (
-        runner.submit(tasks.table_of, one, exchange, near=places.of_block(block)) for block, one in enumerate(items)
-    )
-    return Sharded(tuple(items), tuple(tables), tuple(users))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,9 +122,9 @@ class ShardedHalves:
 
     def believe(self, state: Sharded, common: Common) -> tuple[Head, Sums]:
         submit, places, likelihood = self._runner.submit, self._places, common.likelihood
-        given = [
-            submit(tasks.joined, state.tables, likelihood, common.spread, near=node) for node in range(places.nodes)
-        ]
+        tables = [submit(tasks.table_of, one, self._exchange, near=near) for near, _, (one,) in self._with(state.items)]
+        given = [submit(tasks.joined, tables, likelihood, common.spread, near=node) for node in range(places.nodes)]
+        self._runner.free(tables)
         totals = [_Tree(places, block, self._added) for block in range(places.blocks)]
         heads, users = dict[int, Handle](), dict[int, Handle]()
         before = list[Handle]()
@@ -168,16 +156,14 @@ class ShardedHalves:
 
     def items(self, state: Sharded, sums: Sums, step: Step) -> tuple[Sharded, ItemSums]:
         learnt = [
-            self._runner.submit(
-                tasks.learn_items, self._source, block, *both, step, self._exchange, returns=3, near=near
-            )
+            self._runner.submit(tasks.learn_items, self._source, block, *both, step, returns=2, near=near)
             for near, block, both in self._with(state.items, sums.blocks)
         ]
-        items, tables, of_items = zip(*learnt, strict=True)
+        items, of_items = zip(*learnt, strict=True)
         users = sums.users
         if not step.common.likelihood.is_linear:
             users = self._each_shard(tasks.turned_users, users, step.forward)
-        return Sharded(items, tables, users), self._sum(of_items)
+        return Sharded(items, users), self._sum(of_items)
 
     def _with(self, *handles: Sequence[Handle]) -> Iterator[tuple[int, tuple[int, int, int], tuple[Handle, ...]]]:
         """Where each block is worked on, what it is, and what is held of it."""
@@ -198,8 +184,7 @@ class ShardedHalves:
             self._runner.submit(tasks.told_of, self._source, block, *both, step, near=near)
             for near, block, both in self._with(state.items, sums.blocks)
         ]
-        now = Sharded(state.items, state.tables, sums.users)
-        return Settling(self._runner, self._places, told, now, self._exchange)
+        return Settling(self._runner, self._places, told, Sharded(state.items, sums.users))
 
     def turned(self, state: Sharded, matrix: Array) -> Sharded:
         items = [
@@ -207,7 +192,7 @@ class ShardedHalves:
             for near, _, (one,) in self._with(state.items)
         ]
         users = self._each_shard(tasks.turned_users, state.users, matrix)
-        return sharded(self._runner, self._places, items, users, self._exchange)
+        return Sharded(tuple(items), users)
 
     def mean_squares(self, state: Sharded) -> Array:
         parts = [self._runner.submit(tasks.squares_of, one, near=near) for near, _, (one,) in self._with(state.items)]
@@ -248,9 +233,8 @@ class _Tree:
 class Settling:
     """All items at the end of a fit with content (:class:`palate.posteriors.sweeps.Settling`)."""
 
-    def __init__(self, runner: Runner, places: Places, told: Sequence[Handle], state: Sharded, exchange: str) -> None:
-        self._runner, self._places, self._exchange = runner, places, exchange
-        self._told, self._state = told, state
+    def __init__(self, runner: Runner, places: Places, told: Sequence[Handle], state: Sharded) -> None:
+        self._runner, self._places, self._told, self._state = runner, places, told, state
 
     def each(self, function: Callable[..., tuple[Told, tuple[Array, ...]]], *arguments: object) -> tuple[Array, ...]:
         done = [
@@ -266,4 +250,4 @@ class Settling:
             self._runner.submit(tasks.finish_block, believed, *both, near=self._places.of_block(number))
             for number, both in enumerate(zip(self._told, self._state.items, strict=True))
         ]
-        return sharded(self._runner, self._places, items, self._state.users, self._exchange)
+        return Sharded(tuple(items), self._state.users)

@@ -161,12 +161,11 @@ def add_blocks(one: Block, other: Block) -> Block:
 
 
 def learn_items(
-    source: Source, block: tuple[int, int, int], items: ItemBlock, sums: Block, step: Step, exchange: str
-) -> tuple[ItemBlock, Table, ItemSums]:
-    """Beliefs about a block of items given the users, and what the others' tasks need of it."""
+    source: Source, block: tuple[int, int, int], items: ItemBlock, sums: Block, step: Step
+) -> tuple[ItemBlock, ItemSums]:
+    """Beliefs about a block of items given the users, and the sums over them."""
     _, first, last = block
-    items, of_items = items_half(items, sums.cast("float64"), source.encodings(first, last), step)
-    return items, table_of(items, exchange), of_items
+    return items_half(items, sums.cast("float64"), source.encodings(first, last), step)
 
 
 def told_of(source: Source, block: tuple[int, int, int], items: ItemBlock, sums: Block, step: Step) -> Told:
