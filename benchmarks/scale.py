@@ -194,7 +194,7 @@ def events(size: float, folder: Path) -> dict[str, Any]:
 def overhead(size: float, folder: Path) -> dict[str, Any]:
     data = Data.make(folder, int(USERS * size), ITEMS, int(RATINGS * size), kind="ratings")
     found = {name: _ours(data, runner=name, workers=1, sweeps=4) for name in ("in-process", "ray")}
-    return {"ratings": int(RATINGS * size), "fits": found}
+    return {"ratings": Shards.open(data.shards()).n_events, "fits": found}
 
 
 def large(size: float, folder: Path) -> dict[str, Any]:
@@ -439,7 +439,8 @@ if __name__ == "__main__":
         rows = {name: _row(name, options.size, place) for name in options.only or ROWS}
     if options.out is not None and options.out.exists():
         rows = {**json.loads(options.out.read_text("utf-8"))["rows"], **rows}
-    document = {"command": "python -m benchmarks.scale --json", "rows": {n: rows[n] for n in ROWS if n in rows}}
+    of = {name: rows[name] for name in ROWS if name in rows}
+    document = {"command": "python -m benchmarks.scale --json", "seeds": [0], "rows": of}
     if options.out is not None:
         options.out.write_text(json.dumps(document, allow_nan=False) + "\n", encoding="utf-8")
     json.dump(document, sys.stdout, indent=None if options.json else 1, allow_nan=False)

@@ -1141,7 +1141,7 @@ def _scale_large(row: dict[str, Any]) -> str:
         [f"{one['events']:,}", f"{one['sharding']:.0f}", *_fit_row("", one)[1:], f"{one['predicted']['mib']:,.0f}"]
         for one in row["rows"]
     ]
-    told = f"`{row['command']}`: events of a hundred a user on 50,000 items, 32 dimensions, on {row['cores']} cores."
+    told = f"`{row['command']}`: events of 85 a user on 50,000 items, 32 dimensions, on {row['cores']} cores."
     head = ["events", "seconds to shard", "seconds a sweep", "of processor", "MiB", "MiB by the model"]
     return f"{told}\n\n{table(head, rows)}"
 
