@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -101,16 +101,24 @@ VARIABLES = {
 }
 
 
-@pytest.fixture(scope="module")
-def nodes() -> Iterator[Nodes]:
+@contextmanager
+def started(*without: str) -> Iterator[Nodes]:
+    """The head of a cluster, and the variables that its nodes are to have, but for these."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in VARIABLES.items():
             patch.setenv(name, value)
         patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-        patch.delenv("OPENBLAS_CORETYPE", raising=False)
+        for name in without:
+            patch.delenv(name, raising=False)
         opened = Nodes()
         yield opened
         opened.close()
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Nodes]:
+    with started("OPENBLAS_CORETYPE") as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from palate.runners.ray_runner import Ray
 from palate.scale.fit import fit_shards
 from palate.scale.sharding import shard
 from palate.scale.shards import Shards
-from tests.faults.test_distributed import VARIABLES, Nodes, once
+from tests.faults.test_distributed import Nodes, once, started
 
 SWEEPS = 6
 COMMAND = [sys.executable, "-c", "from palate.cli import main; main()"]
@@ -45,13 +45,8 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Shards:
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
     """With the linear algebra of this process, whatever it was told to use."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in VARIABLES.items():
-            patch.setenv(name, value)
-        patch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-        opened = Nodes()
+    with started() as opened:
         yield opened
-        opened.close()
 
 
 def run(shards: Shards, runner: Runner, **options: Any) -> Fitted:

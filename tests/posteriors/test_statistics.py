@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from palate.posteriors.answers import Answers
 from palate.posteriors.likelihood import Kind
 from palate.posteriors.likelihoods import Gaussian, Implicit, Probit
-from palate.posteriors.statistics import Statistics, Turn, augmented_moments, pack, second_moments, unpack
+from palate.posteriors.statistics import Block, Statistics, Turn, augmented_moments, pack, second_moments, unpack
 from palate.posteriors.user_half import Given, Users, chunk_statistics
 
 USERS, ITEMS, DIM = 12, 7, 3
@@ -91,6 +91,15 @@ def test_no_two_sums_share_their_numbers() -> None:
     assert len(arrays) == 5
     for one, other in combinations(arrays, 2):
         assert not np.shares_memory(one, other)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_sums_of_items_come_back_from_their_buffers_to_the_bit(dtype: str) -> None:
+    sent = sums("gaussian", slice(0, USERS)).items.cast(dtype)
+    back = Block.from_buffers(sent.to_buffers())
+    for field in fields(Block):
+        one, other = getattr(back, field.name), getattr(sent, field.name)
+        assert one.dtype == dtype and np.array_equal(one, other), field.name
 
 
 def test_sums_of_one_user_by_hand() -> None:
