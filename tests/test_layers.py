@@ -90,6 +90,7 @@ AT_HOME_IN = {
     "opentelemetry": ("service/",),
     "httpx": ("client/",),
     "psycopg": ("store/",),
+    "cryptography": ("federated/secure_sum/",),
     "ray": ("runners/ray_runner.py",),
     "matplotlib": ("evaluation/", "service/pages/"),
     "seaborn": ("evaluation/",),

@@ -16,6 +16,11 @@
     │   └── ModelFolderError     a saved model that cannot be trusted or read
     ├── MissingExtra             an optional library is not installed
     ├── FetchError               a data set could not be had
+    ├── FederatedError           a federated round that could not go on
+    │   ├── PrivacyBudgetError   a model line has spent its privacy budget
+    │   ├── LedgerError          the ledger of what was spent cannot be trusted, read or written
+    │   ├── UploadError          a message of one device that is left out; the round goes on without it
+    │   └── SecureSumError       a sum that is not opened
     ├── RunnerError              work on threads, processes or machines that could not be done
     └── StoreError               the label log could not keep or read something
         ├── StoreBusy            another program held it too long; the same again may work
@@ -124,6 +129,34 @@ class MissingExtra(PalateError):
 
 class FetchError(PalateError):
     """A public data set could not be downloaded or did not match its checksum."""
+
+
+class FederatedError(PalateError):
+    """A federated round that could not go on."""
+
+
+class PrivacyBudgetError(FederatedError):
+    """A model line that has no privacy budget left for this; nothing was opened."""
+
+
+class LedgerError(FederatedError):
+    """The ledger of what was spent cannot be trusted, read or written; nothing was opened."""
+
+
+class UploadError(FederatedError):
+    """A message of one device that is left out; the round goes on without it.
+
+    Attributes:
+        code: A word for programs, such as ``late``.
+    """
+
+    def __init__(self, message: str, code: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class SecureSumError(FederatedError):
+    """A secure sum that is not opened, or a message to a device that it does not follow."""
 
 
 class RunnerError(PalateError):
