@@ -32,6 +32,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
             {"acquisition", "ranking"},
             {"model"},
             {"scale"},
+            {"federated"},
             {"loop"},
             {"learner"},
             {"recommender"},
