@@ -66,12 +66,20 @@ class Call:
             document = response.json()
         except ValueError:
             document = {}
-        if response.is_success:
-            return document[self.pick] if self.pick else document
-        fault = document.get("error", {}) if isinstance(document, dict) else {}
-        said = fault.get("message") or f"the service answered with status {response.status_code}."
-        known = {name: fault.get(name) or "" for name in ("code", "field", "request_id")}
-        raise ServiceError(said, status=response.status_code, **known)
+        if not response.is_success:
+            raise fault_of(response)
+        return document[self.pick] if self.pick else document
+
+
+def fault_of(response: httpx.Response) -> ServiceError:
+    """What an answer that is a fault says."""
+    try:
+        fault = response.json()["error"]
+        known = {name: str(fault[name] or "") for name in ("message", "code", "field", "request_id")}
+    except (ValueError, TypeError, KeyError):
+        known = {"message": ""}
+    message = known.pop("message") or f"the service answered with status {response.status_code}."
+    return ServiceError(message, status=response.status_code, **known)
 
 
 def _keyed(row: Mapping[str, Any]) -> Row:
@@ -214,11 +222,17 @@ def library() -> ModuleType:
     return httpx
 
 
-def options(url: str, key: str, timeout_seconds: float) -> dict[str, Any]:
-    """What both clients give httpx."""
+def base_url(url: str) -> str:
+    """The address of a service, without a slash at its end."""
     if not isinstance(url, str) or not url.startswith(("http://", "https://")):
         raise OptionError(f"url is {url!r}. Give the address of a service, such as http://127.0.0.1:8000.")
+    return url.rstrip("/")
+
+
+def options(url: str, key: str, timeout_seconds: float) -> dict[str, Any]:
+    """What both clients give httpx."""
+    base = base_url(url)
     if not isinstance(key, str) or not key or not key.isascii() or not key.isprintable():
         raise OptionError("the key is empty, or holds characters that no key has. Give one of palate keys add.")
     headers = {"authorization": f"Bearer {key}"}
-    return {"base_url": url.rstrip("/"), "headers": headers, "timeout": positive(timeout_seconds, "timeout_seconds")}
+    return {"base_url": base, "headers": headers, "timeout": positive(timeout_seconds, "timeout_seconds")}

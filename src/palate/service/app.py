@@ -8,13 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
-from fastapi.exceptions import RequestValidationError
-from pydantic import TypeAdapter, ValidationError
-from starlette.exceptions import HTTPException
+from fastapi import FastAPI
+from pydantic import TypeAdapter
 
 from palate._version import __version__
-from palate.errors import OptionError, PalateError
+from palate.errors import OptionError
 from palate.recommender import Recommender
 from palate.service import (
     campaign_routes,
@@ -29,24 +27,18 @@ from palate.service import (
 from palate.service.access import Door
 from palate.service.bodies import Attributes, Consent, Event, ItemIn, Label, TokenIn, TrialIn
 from palate.service.campaign_bodies import CampaignIn, LeaseLabel, NoteIn, StateIn
-from palate.service.faults import HTTPFault, of_error, of_parameters, of_validation
+from palate.service.fault_handlers import say_faults
 from palate.service.gate import Gate
 from palate.service.keys import ADMIN_VARIABLE, KeyRing
 from palate.service.logs import RequestLog
 from palate.service.metrics import Metrics
 from palate.service.pages import operate_routes, routes, staff_routes
+from palate.service.routing import TELEMETRY_OFF
 from palate.service.settings import Settings
 from palate.service.source_routes import Weight
 from palate.service.tenant import Tenant
 from palate.service.traces import Traces
 from palate.store.open_store import database_of
-
-_OFF: Any = {
-    "tracing": False,
-    "metrics": False,
-    "logs": False,
-}  # FastAPI's own, which has paths in it, and ids in those
-_CODES = {404: "not_found", 405: "method_not_allowed", 415: "unsupported_media_type"}
 
 
 def create_app(
@@ -100,7 +92,9 @@ def create_app(
             traces.close()
         log.say("stopped")
 
-    app = FastAPI(title="Palate", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan, telemetry=_OFF)
+    app = FastAPI(
+        title="Palate", version=__version__, docs_url=None, redoc_url=None, lifespan=lifespan, telemetry=TELEMETRY_OFF
+    )
     app.state.tenants, app.state.settings, app.state.metrics = tenants, settings, metrics
     app.state.traces = traces
     app.state.door, app.state.stopping, app.state.log = Door(tenants, settings), False, log
@@ -117,52 +111,10 @@ def create_app(
     for part in (*contract, routes, staff_routes, operate_routes):
         app.router.routes.extend(part.router.routes)  # one flat list, which a test walks
     app.router.routes.extend(user_routes.bare.routes)
-    _say_faults(app)
+    say_faults(app)
     app.add_middleware(Gate, settings=settings, metrics=metrics, log=log, traces=traces)
     app.openapi = lambda: _described(app)  # type: ignore[method-assign]
     return app
-
-
-def _say_faults(app: FastAPI) -> None:
-    """Every fault in the contract's form."""
-
-    def answer(request: Request, fault: HTTPFault) -> Response:
-        body = fault.body(request.scope["palate"].request_id)
-        return Response(body, fault.status, {"content-type": "application/json", **fault.headers})
-
-    async def ours(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPFault)
-        return answer(request, error)
-
-    async def palates(request: Request, error: Exception) -> Response:
-        assert isinstance(error, PalateError)
-        return answer(request, of_error(error))
-
-    async def parameters(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)
-        return answer(request, of_parameters(list(error.errors())))
-
-    async def body(request: Request, error: Exception) -> Response:
-        assert isinstance(error, ValidationError)
-        return answer(request, of_validation(error, getattr(request, "_body", b"")))
-
-    async def frameworks(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        code = _CODES.get(error.status_code, "bad_request")
-        said = "there is no such address." if error.status_code == 404 else "the request cannot be taken."
-        said = "this address does not take that method." if error.status_code == 405 else said
-        found = answer(request, HTTPFault(error.status_code, code, said))
-        found.headers.update(error.headers or {})
-        return found
-
-    for kind, handler in (
-        (HTTPFault, ours),
-        (PalateError, palates),
-        (RequestValidationError, parameters),
-        (ValidationError, body),
-        (HTTPException, frameworks),
-    ):
-        app.add_exception_handler(kind, handler)
 
 
 def _described(app: FastAPI) -> dict[str, Any]:

@@ -16,6 +16,8 @@ from palate.service.faults import HTTPFault
 
 Q = TypeVar("Q", bound=BaseModel)
 _STATUSES = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
+# FastAPI's own, which has paths in it, and ids in those.
+TELEMETRY_OFF: Any = {"tracing": False, "metrics": False, "logs": False}
 FAULTS: dict[int | str, dict[str, Any]] = {status: {"model": ErrorOut} for status in _STATUSES}
 
 

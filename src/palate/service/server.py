@@ -56,7 +56,7 @@ def serve(
             for folder in models.values():
                 held.enter_context(exclusive(folder / OWNER, wait_seconds=0.0, held=partial(_served, folder)))
         app = create_app(models, settings, store=store, log=log)
-        _run(app, settings, log, started)
+        run(app, settings, log, started)
 
 
 def _served(folder: Path, holder: str) -> str:
@@ -65,7 +65,8 @@ def _served(folder: Path, holder: str) -> str:
     )
 
 
-def _run(app: FastAPI, settings: Settings, log: RequestLog, started: Callable[[str], None] | None) -> None:
+def run(app: FastAPI, settings: Settings, log: RequestLog, started: Callable[[str], None] | None) -> None:
+    """Serve an application that has ``settings`` and ``stopping`` in its state, until a signal comes."""
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.collect()
     gc.freeze()  # the model is there to stay: a collection that walks over it would hold up labels for long
