@@ -56,7 +56,7 @@ ROOMS: dict[str, tuple[frozenset[str], ...]] = {
     "loop": (frozenset({"reasons"}),),
     "encoders": (frozenset({"text", "media"}), frozenset({"audio", "image"}), frozenset({"histories"})),
     "ranking": (frozenset({"experts"}),),
-    "service": (frozenset({"pages"}),),
+    "service": (frozenset({"federated", "pages"}),),
     "store": (frozenset({"migrations", "model_folder"}),),
 }
 
