@@ -53,6 +53,7 @@ ROOMS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"literature"}),
     ),
     "datasets": (frozenset({"files"}), frozenset({"readers"})),
+    "federated": (frozenset({"secure_sum"}),),
     "loop": (frozenset({"reasons"}),),
     "encoders": (frozenset({"text", "media"}), frozenset({"audio", "image"}), frozenset({"histories"})),
     "ranking": (frozenset({"experts"}),),

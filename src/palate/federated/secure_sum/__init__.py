@@ -1,0 +1,1 @@
+"""Sums over devices of which the server sees no single vector."""
