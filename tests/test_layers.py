@@ -57,7 +57,7 @@ ROOMS: dict[str, tuple[frozenset[str], ...]] = {
     "loop": (frozenset({"reasons"}),),
     "encoders": (frozenset({"text", "media"}), frozenset({"audio", "image"}), frozenset({"histories"})),
     "ranking": (frozenset({"experts"}),),
-    "service": (frozenset({"federated", "pages"}),),
+    "service": (frozenset({"pages"}), frozenset({"federated"})),
     "store": (frozenset({"migrations", "model_folder"}),),
 }
 

@@ -8,16 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from palate.service.federated import device_page
+from palate.service.federated.device_page.words import DEVICE_WORDS
 from palate.service.pages import render, words
 from palate.service.pages.routes import OPENS
 from palate.service.pages.staff_words import STAFF_WORDS
 from palate.service.pages.words import HTML_LANGUAGES, LANGUAGES, WORDS, language_of
 
-PAGES = Path(render.__file__).parent
+PAGES, DEVICE = Path(render.__file__).parent, Path(device_page.__file__).parent
 PLACE = re.compile(r"\{\w+\}")
 
 
-@pytest.mark.parametrize("words", [WORDS, STAFF_WORDS], ids=["of users", "of staff"])
+@pytest.mark.parametrize("words", [WORDS, STAFF_WORDS, DEVICE_WORDS], ids=["of users", "of staff", "of the device"])
 def test_every_language_has_every_sentence_with_the_same_places(words: Mapping[str, Mapping[str, str]]) -> None:
     english = words["en"]
     assert set(words) == set(LANGUAGES) == set(HTML_LANGUAGES)
@@ -56,8 +58,16 @@ def test_what_the_pages_say_is_in_the_catalogue_and_nothing_else_is(
     assert {name for name in words["en"] if name not in named | quoted} == set()
 
 
+def test_the_device_says_what_is_in_its_catalogue_or_that_of_users_and_nothing_else_is_there() -> None:
+    files = [*DEVICE.glob("templates/*.html"), *DEVICE.glob("static/*.js")]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in files)
+    named = set(re.findall(r"\bwords\.(\w+)", text)) | set(re.findall(r'say\("(\w+)"', text))
+    assert {name for name in named if name.startswith("device_")} == set(DEVICE_WORDS["en"])
+    assert named - set(DEVICE_WORDS["en"]) - set(WORDS["en"]) == set()
+
+
 def test_no_template_or_script_holds_a_sentence_of_its_own() -> None:
-    for path in PAGES.glob("templates/*.html"):
+    for path in [*PAGES.glob("templates/*.html"), *DEVICE.glob("templates/*.html")]:
         shown = re.sub(r"\{[{%].*?[%}]\}", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
         shown = re.sub(r"<kbd>.*?</kbd>", "", shown, flags=re.DOTALL)
         found = re.sub(r"<[^>]*>", " ", shown, flags=re.DOTALL)

@@ -60,9 +60,10 @@ def version() -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment(*folders: Path) -> Environment:
+    """Templates of these folders, and those of the pages that they extend."""
     found = Environment(
-        loader=FileSystemLoader(_HERE / "templates"),
+        loader=FileSystemLoader([*folders, _HERE / "templates"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -82,4 +83,4 @@ def page(name: str, language: str, **values: Any) -> str:
     """A page in a language; whatever is put into it is escaped."""
     words = (STAFF_WORDS if name in OF_STAFF else WORDS)[language]
     facts = {"words": words, "language": language, "html_language": HTML_LANGUAGES[language], "languages": LANGUAGES}
-    return _environment().get_template(f"{name}.html").render(**facts, static=f"/static/{version()}", **values)
+    return environment().get_template(f"{name}.html").render(**facts, static=f"/static/{version()}", **values)
