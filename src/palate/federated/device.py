@@ -52,7 +52,10 @@ def centred(public: PublicModel, values: Array) -> Array:
 
 
 def belief(public: PublicModel, answers: DeviceAnswers) -> tuple[Array, Array]:
-    """Mean (D,) and covariance (D, D) of the user's taste."""
+    """Mean (D,) and covariance (D, D) of the user's taste.
+
+    What is not known of an item counts as noise of the answers to it, as in :meth:`palate.posteriors.taste.Taste`.
+    """
     items, r = _taken(public, answers)
     return _belief(public, items, r)
 
@@ -122,7 +125,7 @@ def _taken(public: PublicModel, answers: DeviceAnswers) -> tuple[NDArray[np.intp
 
 def _belief(public: PublicModel, items: NDArray[np.intp], r: Array) -> tuple[Array, Array]:
     level, factors = public.factors[items, 0], public.factors[items, 1:]
-    seen = factors.T @ factors + np.diag(public.variances[items, 1:].sum(0))
-    covariance = np.linalg.inv(np.eye(public.dim) + seen / public.noise)
+    weighed = factors / (public.noise + public.variances[items].sum(1))[:, None]
+    covariance = np.linalg.inv(np.eye(public.dim) + factors.T @ weighed)
     covariance = (covariance + covariance.T) / 2.0
-    return covariance @ (factors.T @ (r - level)) / public.noise, covariance
+    return covariance @ (weighed.T @ (r - level)), covariance

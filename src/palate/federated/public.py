@@ -122,7 +122,7 @@ class PublicModel:
             FederatedError: If it is damaged, unsound, of another format or of another line.
         """
         try:
-            config = _header(buffers)
+            config = header_of(buffers, "palate")
             digest = config.pop("digest")
             if config.pop("format") != FORMAT:
                 raise FederatedError(f"the public model has a format that this Palate does not read. {NEWER}")
@@ -155,10 +155,10 @@ class PublicModel:
         return cls.from_buffers(buffers, line=line)
 
 
-def _header(buffers: bytes) -> dict[str, Any]:
-    """The JSON in the header of safetensors: an eight-byte length comes before it."""
+def header_of(buffers: bytes, name: str) -> dict[str, Any]:
+    """JSON that :func:`safetensors.numpy.save` wrote into the header, where an eight-byte length comes first."""
     header = json.loads(buffers[8 : 8 + int.from_bytes(buffers[:8], "little")])["__metadata__"]
-    found: dict[str, Any] = json.loads(header["palate"])
+    found: dict[str, Any] = json.loads(header[name])
     return found
 
 

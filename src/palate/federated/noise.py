@@ -1,0 +1,33 @@
+"""Gaussian noise on the whole numbers of a sum, from the system's secure generator unless a test gives another.
+
+A normal draw rounded to whole units and added to a sum in whole units is the sum with the draw, rounded: so it is as
+private as the Gaussian mechanism, and nothing is left in low bits that no rounding covers.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+from scipy.special import ndtri
+
+from palate.arrays import Array
+from palate.federated.fixed_point import SCALE, Words
+
+
+def noised(total: Words, std: float, rng: np.random.Generator | None = None) -> Words:
+    """A sum with noise of this standard deviation, in units of its numbers; as it is for 0.
+
+    Args:
+        rng: For simulations and tests; None: the system's secure generator.
+    """
+    if std == 0.0:
+        return total
+    draws = _secure_normal(len(total)) if rng is None else rng.normal(size=len(total))
+    return total + np.rint(std * SCALE * draws).astype(np.int64).view(np.uint64)
+
+
+def _secure_normal(n: int) -> Array:
+    """Standard normal numbers, (n,): the quantiles of 52 random bits, symmetric, up to 8.2."""
+    bits = np.frombuffer(os.urandom(8 * n), dtype=np.uint64) >> np.uint64(12)
+    return np.asarray(ndtri((bits.astype(np.float64) + 0.5) / 2.0**52))
