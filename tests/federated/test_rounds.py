@@ -176,7 +176,7 @@ def test_noise_is_normal_of_its_size_and_new_each_time_unless_a_generator_is_giv
 def test_a_set_that_is_too_small_gets_means_and_says_so_and_a_large_one_factors() -> None:
     rows, _, text = world(2_000, 15, seed=4)
     options = FederatedOptions(epsilon=3.0, dim=2)
-    small = private_fit(rows[:100], text, options, rng=np.random.default_rng(0))
+    small = private_fit(rows[:60], text, options, rng=np.random.default_rng(0))
     large = private_fit(rows, text, options, rng=np.random.default_rng(0))
     assert (small.form, small.round, small.dim) == ("means", 2, 1)
     assert (large.form, large.round, large.dim) == ("factors", 13, 2)
