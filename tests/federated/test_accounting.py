@@ -58,11 +58,8 @@ def test_FE_05_the_accountant_is_named_and_no_sampling_helps() -> None:
     assert by_rdp == pytest.approx(7.3293, abs=1e-4)  # opacus, with other orders: 7.3291
     assert by_pld == pytest.approx(6.7671, abs=1e-4)  # opacus, by PRV: 6.7774
 
-    plain = dp_event.SelfComposedDpEvent(dp_event.GaussianDpEvent(1.5), 2_250)
-    ours = epsilon_of(math.sqrt(2_250) / 1.5, DELTA)
     assert "no amplification" in ACCOUNTANT
-    assert ours > 80 * by_rdp
-    assert ours == pytest.approx(pld_privacy_accountant.PLDAccountant().compose(plain).get_epsilon(DELTA), rel=1e-4)
+    assert epsilon_of(math.sqrt(2_250) / 1.5, DELTA) > 80 * by_rdp
 
 
 def test_RDP_says_more_for_the_same_noise() -> None:

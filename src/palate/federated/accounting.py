@@ -1,10 +1,11 @@
 """User-level (ε, δ) over the life of a model line, by Gaussian differential privacy.
 
-Two neighbouring sets of users differ by one user with everything that user ever answers. An opened sum to which that
-user gives a vector of norm C at most, with Gaussian noise of standard deviation s, is μ-GDP with μ = C / s. Openings
-compose exactly, whichever the later ones are chosen after the earlier: μ² adds (Dong, Roth, Su 2022, "Gaussian
-differential privacy", corollary 3.3 with theorem 3.1 for sums chosen one after the other). A mechanism is μ-GDP if
-and only if it is (ε, δ(ε))-DP for every ε, where (corollary 2.13; Balle, Wang 2018)
+Neighbours are two sets of devices that differ in one: in one of them it holds everything that its user ever answers, in
+the other nothing, so that it sends zeros. How many devices take part is public. An opened sum to which a device gives
+a vector of norm C at most, with Gaussian noise of standard deviation s, is μ-GDP with μ = C / s. Openings compose
+exactly, also when what is asked for depends on what was opened before: μ² adds (Dong, Roth, Su, *Gaussian differential
+privacy*, 2022, corollary 3.3). A mechanism is μ-GDP if and only if it is (ε, δ(ε))-DP for every ε, where (corollary
+2.13; Balle, Wang 2018)
 
     δ(ε) = Φ(−ε/μ + μ/2) − exp(ε) Φ(−ε/μ − μ/2)
 
