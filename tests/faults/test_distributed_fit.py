@@ -70,7 +70,7 @@ def assert_same_bits(one: Fitted, other: Fitted) -> None:
 def busy() -> list[int]:
     """Processes that work on a task of this test's Ray."""
     said = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return [int(match[1]) for match in re.finditer(r"^ *(\d+) ray::(?:believe_shard|block_sums)", said, re.M)]
+    return [int(match[1]) for match in re.finditer(r"^ *(\d+) ray::shards_at_once", said, re.M)]
 
 
 def test_DI_01_ray_gives_the_bits_of_one_process_and_a_killed_worker_changes_none(

@@ -22,7 +22,7 @@ from palate.runners import Handle, InProcess
 from palate.scale import cost_model, tasks
 from palate.scale.cost_model import GB, Cluster, Load
 from palate.scale.fit import fit_shards
-from palate.scale.halves import group_of
+from palate.scale.halves import group_of, sums_bytes
 from palate.scale.sharding import shard
 
 ITEMS, DIM = 50, 7
@@ -60,7 +60,9 @@ def test_users_are_kept_where_the_likelihood_looks_at_them() -> None:
 
 
 def test_groups_are_those_of_the_fit_and_one_node_sends_nothing() -> None:
-    assert cost_model.groups(LOAD, NODE) == (group_of(256, 16, 1024), 64)
+    assert cost_model.groups(LOAD, NODE) == (16, 64, False)
+    assert group_of(256, 16, 1024, sums_bytes(10**6, 64)) == (16, False)
+    assert group_of(256, 16, 1024, sums_bytes(100, 64)) == (4, True)
     alone = cost_model.costs(LOAD, NODE._replace(nodes=1), sweeps=10)
     assert sum(alone.sent.values()) == 0 == alone.network
     both = [cost_model.costs(LOAD, NODE, sweeps=sweeps) for sweeps in (10, 20)]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -97,8 +96,10 @@ def in_one_process(of: tuple[Shards, Likelihood], **options: Any) -> Fitted:
 def test_any_runner_gives_the_same_bits(world: tuple[Shards, Likelihood], tmp_path: Path) -> None:
     more = {"content": encodings(world[0], tmp_path), "sizes": (4, 3)}
     one = run(world, InProcess(), **more)
-    for workers in (1, 2, 5):  # with 5, groups of eight shards
-        assert_same_bits(run(world, Threads(workers), **more), one)
+    for most in (halves.AT_ONCE_BYTES, 0):  # a group a task; a shard a task, then a block
+        with mock.patch.object(halves, "AT_ONCE_BYTES", most):
+            for workers in (1, 2, 5):  # with 5, groups of two shards, and of eight
+                assert_same_bits(run(world, Threads(workers), **more), one)
 
 
 def test_shards_give_what_one_process_finds(world: tuple[Shards, Likelihood]) -> None:
@@ -128,8 +129,8 @@ def test_a_sum_from_the_left_has_other_bits(world: tuple[Shards, Likelihood]) ->
     def from_the_left(parts: Any, n: int, add: Any) -> Any:
         return reduce(add, parts)
 
-    with Threads(5) as runner, mock.patch.object(tasks, "tree_sum", from_the_left):
-        other = fit_shards(world[0], likelihood=world[1], options=OPTIONS, runner=runner, rng=np.random.default_rng(1))
+    with mock.patch.object(tasks, "tree_sum", from_the_left):
+        other = run(world, InProcess())
     assert not np.array_equal(other.factors, run(world, InProcess()).factors)
 
 
@@ -180,15 +181,17 @@ def test_a_checkpoint_that_is_not_of_this_fit_is_refused(world: tuple[Shards, Li
         run(world, InProcess(), checkpoints=at({"seed": 1}))
 
 
-def test_not_all_beliefs_are_in_memory_at_once(world: tuple[Shards, Likelihood]) -> None:
-    """Nor more sums than the levels of the tree and one group."""
-    alive, most, beliefs = 0, 0, halves.tasks.believe_shard
+@pytest.mark.parametrize("at_once", [True, False])
+def test_not_all_beliefs_are_in_memory_at_once(world: tuple[Shards, Likelihood], at_once: bool) -> None:
+    """Of a shard for each worker, where a group is one task; else of two groups."""
+    alive, most, beliefs, sums = 0, 0, tasks.believe_shard, tasks._sums
 
     class Held:
-        def __init__(self) -> None:
+        def __init__(self, counted: Any) -> None:
             nonlocal alive, most
             alive += 1
             most = max(most, alive)
+            self.counted = counted
 
         def __del__(self) -> None:
             nonlocal alive
@@ -196,21 +199,19 @@ def test_not_all_beliefs_are_in_memory_at_once(world: tuple[Shards, Likelihood])
 
     def believe(*arguments: Any) -> Any:
         found, head, users = beliefs(*arguments)
-        held = (Held(), *found.beliefs.moments.shape)
-        return tasks.UserBeliefs(found.beliefs, _Tagged(found.counted, held)), head, users  # type: ignore[arg-type]
+        return tasks.UserBeliefs(found.beliefs, Held(found.counted)), head, users  # type: ignore[arg-type]
 
-    class _Tagged:
-        def __init__(self, counted: Any, held: Any) -> None:
-            self.counted, self.held = counted, held
+    def sums_of(source: Any, block: Any, shard: int, found: Any, likelihood: Any) -> Any:
+        return sums(source, block, shard, tasks.UserBeliefs(found.beliefs, found.counted.counted), likelihood)
 
-    def sums(source: Any, block: Any, first: int, found: Sequence[Any], likelihood: Any, exchange: str) -> Any:
-        plain = [tasks.UserBeliefs(one.beliefs, one.counted.counted) for one in found]
-        return block_sums(source, block, first, plain, likelihood, exchange)
-
-    block_sums = tasks.block_sums
-    with mock.patch.object(tasks, "believe_shard", believe), mock.patch.object(tasks, "block_sums", sums):
+    with (
+        mock.patch.object(tasks, "believe_shard", believe),
+        mock.patch.object(tasks, "_sums", sums_of),
+        mock.patch.object(halves, "AT_ONCE_BYTES", 2**30 if at_once else 0),
+    ):
         run(world, Threads(2), options=FitOptions(dim=3, sweeps=1))
-    assert alive == 0 and 2 <= most <= 4  # of sixteen shards
+    assert alive == 0
+    assert most <= 2 if at_once else 2 <= most <= 4  # of sixteen shards
 
 
 def test_ordered_stars_and_no_answers_are_refused(world: tuple[Shards, Likelihood], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 from palate.errors import OptionError
-from palate.scale.halves import group_of
+from palate.scale.halves import group_of, sums_at_once, sums_bytes
 
 DOUBLE = 8  # bytes
 GB = 1e9
@@ -141,15 +141,15 @@ def costs(load: Load, on: Cluster, *, sweeps: int, start_seconds: float = 300.0,
     return Costs(core_seconds, compute, network, compute + network, fit, sent, _memory(load, on), _disk(load), dollars)
 
 
-def groups(load: Load, on: Cluster) -> tuple[int, int]:
-    """Shards that a node works on together, and how many such groups there are."""
-    together = group_of(on.nodes * on.cores, on.nodes, load.shards)
-    return together, load.shards // together
+def groups(load: Load, on: Cluster) -> tuple[int, int, bool]:
+    """Shards that are worked on together, how many such groups there are, and whether a group is one task."""
+    together, is_at_once = group_of(on.nodes * on.cores, on.nodes, load.shards, sums_bytes(load.items, load.dim))
+    return together, load.shards // together, is_at_once
 
 
 def _core_seconds(load: Load, on: Cluster, rates: Rates) -> float:
     cube, numbers = (load.dim + 1) ** 3, float(load.items * load.packed)
-    _, n_groups = groups(load, on)
+    _, n_groups, _ = groups(load, on)
     moved = numbers * (load.shards + 2 * n_groups + 6)  # a shard's sums; a group's, made and added; tables, items
     return (
         load.answers * (rates.answer + rates.sum + load.packed * (rates.answer_number + rates.sum_number))
@@ -178,18 +178,23 @@ def _given(load: Load) -> float:
 
 
 def _memory(load: Load, on: Cluster) -> dict[str, float]:
-    """The beliefs about two groups of shards are in memory at a time."""
-    together, n_groups = groups(load, on)
+    """One task a group: as many of them as cores. Else the beliefs about two groups of shards are there at a time."""
+    together, n_groups, is_at_once = groups(load, on)
     of_node = -(-n_groups // on.nodes)
     items = load.items * (load.dim + 2 + load.packed) * DOUBLE
     sums = load.items * (load.packed + load.dim + 3) * load.number_bytes
     users = load.users * (load.packed if load.keeps_users else 1) * DOUBLE
     of_shard = load.answers / load.shards
     copies = min(2, of_node)
+    believed, summed = copies * together, (copies + math.log2(of_node) + 1 + (on.nodes > 1)) * sums
+    if is_at_once:
+        at_work = min(on.cores, of_node)
+        believed = at_work
+        summed = at_work * sums_at_once(together) * sums_bytes(load.items, load.dim) + (of_node > 1) * sums
     return {
         "items and their tables": items / on.nodes + _table(load) + _given(load),
-        "beliefs about users": copies * together * load.users / load.shards * load.packed * DOUBLE,
-        "sums of items": (copies + math.log2(of_node) + 1 + (on.nodes > 1)) * sums,
+        "beliefs about users": believed * load.users / load.shards * load.packed * DOUBLE,
+        "sums of items": summed,
         "users kept": 2 * users / on.nodes,
         "answers at work": on.cores * of_shard * 60,
         "programs": 0.4 * GB + (on.cores - 1) * (0.2 * GB if on.nodes > 1 else 0.0),

@@ -22,7 +22,7 @@ from palate.posteriors.sweeps import FitOptions, Progress, reduced, settled, swe
 from palate.runners import Runner, tree
 from palate.scale import tasks
 from palate.scale.checkpoint import Checkpoints
-from palate.scale.halves import Places, Sharded, ShardedHalves
+from palate.scale.halves import Places, Sharded, ShardedHalves, sums_bytes
 from palate.scale.shards import Shards
 from palate.scale.tasks import Source
 
@@ -77,7 +77,7 @@ def fit_shards(
     unit = unit_of(shards) if likelihood.learns_scale else Unit(0.0, 1.0)
     file = None if content is None else str(content.resolve())
     source = Source(str(shards.folder), shards.digest, n_items, bool(counts[:n_items].all()), likelihood, unit, file)
-    places = Places.of(runner, shards.n_shards, len(blocks))
+    places = Places.of(runner, shards.n_shards, len(blocks), sums_bytes(n_items, options.dim))
     halves = ShardedHalves(runner, source, blocks, places, dim=options.dim, exchange=exchange)
     found = None if checkpoints is None else checkpoints.last(runner, places)
     if found is None:

@@ -7,7 +7,7 @@ them up before anything leaves it; a node has the beliefs of one group, and of t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 from operator import add
@@ -24,6 +24,8 @@ from palate.runners import Handle, Runner, tree_sum
 from palate.scale import tasks
 from palate.scale.tasks import Source
 
+AT_ONCE_BYTES = 2**30  # of a node: for sums over all items of the groups that are worked on at once
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -34,17 +36,24 @@ class Places:
         shards: A power of two.
         group: Neighbouring shards that are worked on together, a power of two.
         blocks: Of items with an answer.
+        is_at_once: Whether a group is the work of one task; else each of its shards is, and then each block.
     """
 
     nodes: int
     shards: int
     group: int
     blocks: int
+    is_at_once: bool
 
     @classmethod
-    def of(cls, runner: Runner, shards: int, blocks: int) -> Places:
-        """With groups that give all cores of a node work."""
-        return cls(runner.nodes, shards, group_of(runner.workers, runner.nodes, shards), blocks)
+    def of(cls, runner: Runner, shards: int, blocks: int, sums_bytes: int) -> Places:
+        """With groups that give all cores of a node work.
+
+        Args:
+            sums_bytes: Of the sums over all items (:func:`sums_bytes`).
+        """
+        group, is_at_once = group_of(runner.workers, runner.nodes, shards, sums_bytes)
+        return cls(runner.nodes, shards, group, blocks, is_at_once)
 
     @property
     def groups(self) -> int:
@@ -69,13 +78,30 @@ class Places:
         return [[group for group in now if group is not None] for now in zip_longest(*of_node)]
 
 
-def group_of(workers: int, nodes: int, shards: int) -> int:
-    """Neighbouring shards that one node works on together: enough for its workers, and a group for each node.
+def group_of(workers: int, nodes: int, shards: int, sums_bytes: int) -> tuple[int, bool]:
+    """How many neighbouring shards are worked on together, and whether as one task.
+
+    Where the sums over all items are small, each worker takes its shards at once: what it believes of their users need
+    not leave it. Else a node works on so many shards that each of its workers has one, a block of items at a time.
 
     All numbers of shards are powers of two.
     """
-    each = 1 << max(-(-workers // nodes) - 1, 0).bit_length()
-    return min(each, max(shards >> max(nodes - 1, 0).bit_length(), 1))
+    cores = -(-workers // nodes)
+    apart = min(1 << max(cores - 1, 0).bit_length(), max(shards >> max(nodes - 1, 0).bit_length(), 1))
+    at_once = max(shards >> max(nodes * cores - 1, 0).bit_length(), 1)
+    fits = cores * sums_at_once(at_once) * sums_bytes <= AT_ONCE_BYTES
+    return (at_once, True) if fits else (apart, False)
+
+
+def sums_bytes(items: int, dim: int) -> int:
+    """Of the sums over all items, as float64 (:class:`palate.posteriors.statistics.Block`)."""
+    size = dim + 1
+    return 8 * items * (size * (size + 1) // 2 + size + 2)
+
+
+def sums_at_once(group: int) -> int:
+    """Sums over all items that a task holds which takes a group at once: those on the way, and a shard's."""
+    return group.bit_length() + 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +152,35 @@ class ShardedHalves:
         given = [submit(tasks.joined, tables, likelihood, common.spread, near=node) for node in range(places.nodes)]
         self._runner.free(tables)
         totals = [_Tree(places, block, self._added) for block in range(places.blocks)]
+        believed = self._at_once if places.is_at_once else self._apart
+        heads, users = believed(state, given, likelihood, totals)
+        self._runner.free(given)
+        head = tree_sum(heads, places.shards, add)
+        return head, Sums(tuple(total.sum for total in totals), users)
+
+    def _at_once(
+        self, state: Sharded, given: Sequence[Handle], likelihood: Likelihood, totals: Sequence[_Tree]
+    ) -> tuple[Iterable[Head], tuple[Handle, ...]]:
+        """A group a task. What is believed of users stays in it."""
+        places, submit = self._places, self._runner.submit
+        heads, users = list[Handle](), list[Handle]()
+        for group in range(places.groups):
+            node, first = places.of_group(group), group * places.group
+            before = state.users[first : first + places.group]
+            of_group = self._source, self._blocks, first, before, given[node], likelihood, self._dim, self._exchange
+            returns = 1 + places.group + places.blocks
+            of_heads, *more = submit(tasks.shards_at_once, *of_group, returns=returns, near=node)
+            heads.append(of_heads)
+            users += more[: places.group]
+            for total, part in zip(totals, more[places.group :], strict=True):
+                total.push(group, part)
+        return (head for one in heads for head in self._runner.get(one)), tuple(users)
+
+    def _apart(
+        self, state: Sharded, given: Sequence[Handle], likelihood: Likelihood, totals: Sequence[_Tree]
+    ) -> tuple[Iterable[Head], tuple[Handle, ...]]:
+        """A shard a task, then a block a task, a group after another: for so many items that their sums are large."""
+        places, submit = self._places, self._runner.submit
         heads, users = dict[int, Handle](), dict[int, Handle]()
         before = list[Handle]()
         for groups in places.rounds:
@@ -145,10 +200,8 @@ class ShardedHalves:
                 del beliefs, belief
             self._runner.wait(before)  # not all beliefs are to be in memory at once
             before = now
-        self._runner.free(given)
         in_order = (self._runner.get(heads[shard]) for shard in range(places.shards))
-        sums = Sums(tuple(total.sum for total in totals), tuple(users[shard] for shard in range(places.shards)))
-        return tree_sum(in_order, places.shards, add), sums
+        return in_order, tuple(users[shard] for shard in range(places.shards))
 
     def _added(self, one: Handle, other: Handle, near: int) -> Handle:
         total: Handle = self._runner.submit(tasks.add_blocks, one, other, near=near)

@@ -6,7 +6,7 @@ A task works on one core. What it is given may lie in memory that others read to
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -136,19 +136,51 @@ def block_sums(
         block: Its number, its first item, and the one after its last, among those with an answer.
         first_shard: The number of the shard that the first beliefs are about.
     """
+    parts = (_sums(source, block, shard, found, likelihood) for shard, found in enumerate(beliefs, first_shard))
+    return tree_sum(parts, len(beliefs), Block.add).cast(exchange)
+
+
+def _sums(
+    source: Source, block: tuple[int, int, int], shard: int, believed: UserBeliefs, likelihood: Likelihood
+) -> Block:
     number, first, last = block
-    dim = _dim_of(beliefs[0].beliefs.moments.shape[1])
+    rows = read_by_block(source.folder, shard, number, digest=source.digest)
+    sums = Block.zero(last - first, _dim_of(believed.beliefs.moments.shape[1]))
+    columns = source.places(rows.columns).astype(np.intp) - first
+    by_item = ByItem(columns, rows.start, rows.users, rows.places)
+    parts = shares(rows.start.astype(float))
+    add_answers(sums, by_item, parts, believed.counted, believed.beliefs, likelihood)
+    return sums
 
-    def parts() -> Iterator[Block]:
-        for shard, (found, counted) in enumerate(beliefs, first_shard):
-            rows = read_by_block(source.folder, shard, number, digest=source.digest)
-            sums = Block.zero(last - first, dim)
-            columns = source.places(rows.columns).astype(np.intp) - first
-            by_item = ByItem(columns, rows.start, rows.users, rows.places)
-            add_answers(sums, by_item, shares(rows.start.astype(float)), counted, found, likelihood)
-            yield sums
 
-    return tree_sum(parts(), len(beliefs), Block.add).cast(exchange)
+def shards_at_once(
+    source: Source,
+    blocks: Sequence[tuple[int, int, int]],
+    first_shard: int,
+    before: Sequence[Users | None],
+    given: Given,
+    likelihood: Likelihood,
+    dim: int,
+    exchange: str,
+) -> tuple[Any, ...]:
+    """:func:`believe_shard` and :func:`block_sums` of neighbouring shards: beliefs about their users stay here.
+
+    Args:
+        before: What was kept of the users of each.
+    Returns:
+        The sums over the users of each shard, as one list; what is kept of each; the sums of each block.
+    """
+    heads, kept = list[Head](), list[Users]()
+
+    def sums_of(shard: int, users: Users | None) -> list[Block]:
+        found, head, now = believe_shard(source, shard, users, given, likelihood, dim)
+        heads.append(head)
+        kept.append(now)
+        return [_sums(source, block, shard, found, likelihood) for block in blocks]
+
+    parts = map(sums_of, range(first_shard, first_shard + len(before)), before)
+    sums = tree_sum(parts, len(before), lambda some, more: list(map(Block.add, some, more)))
+    return heads, *kept, *(total.cast(exchange) for total in sums)
 
 
 def _dim_of(packed: int) -> int:
