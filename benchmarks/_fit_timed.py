@@ -2,7 +2,8 @@
 
     python benchmarks/_fit_timed.py ARRAYS.npz DIM SWEEPS
 
-reads ``users``, ``items``, ``values`` and prints seconds as JSON.
+reads ``users``, ``items``, ``values`` and prints seconds as JSON. Of a folder it reads ratings-*.parquet and
+items.parquet, as an application does.
 """
 
 from __future__ import annotations
@@ -16,7 +17,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
+from palate.datasets import Dataset
 from palate.posteriors.fit import fit
 from palate.posteriors.likelihoods import Gaussian
 
@@ -27,8 +30,7 @@ def timed(path: str, dim: int, sweeps: int) -> dict[str, Any]:
         f"palate.posteriors.{name}" if find_spec(f"palate.posteriors.{name}") else "palate.posteriors.fit"
         for name in ("answers", "sweeps")
     )
-    with np.load(path) as arrays:
-        users, items, values = arrays["users"], arrays["items"], arrays["values"]
+    users, items, values = _read(Path(path))
     shape = (int(users.max()) + 1, int(items.max()) + 1)
     answers = import_module(home).Answers.build(users, items, values, shape)
     del users, items, values
@@ -51,6 +53,15 @@ def timed(path: str, dim: int, sweeps: int) -> dict[str, Any]:
         "sweep_cpu_seconds": busy.tolist(),
         "mib": float(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0]) / 1024,
     }
+
+
+def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    if path.is_dir():
+        data = Dataset.from_tables(pl.read_parquet(path / "ratings-*.parquet"), pl.read_parquet(path / "items.parquet"))
+        coded = data.coded()
+        return coded.users, coded.items, coded.values
+    with np.load(path) as arrays:
+        return arrays["users"], arrays["items"], arrays["values"]
 
 
 if __name__ == "__main__":

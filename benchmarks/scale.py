@@ -131,6 +131,7 @@ def ratings(size: float, folder: Path) -> dict[str, Any]:
     rows = data.part("train")
     np.savez(arrays, users=rows["user"].to_numpy(), items=rows["item"].to_numpy(), values=rows["value"].to_numpy())
     single = {"one process, now": _one_process(arrays, ROOT / "src"), "one process, before": _before(arrays)}
+    single["one process from the files, before"] = _before(data.files[0].parent)
     centre = float(rows["value"].mean())
     grid = [{"reg": reg, "centre": at} for at in (0.0, centre) for reg in (0.02, 0.05, 0.1)]
     spark, factors = _peer("spark", data, folder, grid, implicit=False)
@@ -293,17 +294,17 @@ def _predicted(shards: Shards, workers: int, dim: int) -> dict[str, float]:
     return {"mib": sum(found.memory.values()) / 2**20, "sweep_seconds": found.sweep}
 
 
-def _one_process(arrays: Path, source: Path) -> dict[str, Any]:
+def _one_process(answers: Path, source: Path) -> dict[str, Any]:
     script = Path(__file__).with_name("_fit_timed.py")
-    return _run([sys.executable, str(script), str(arrays), str(RANK), "4"], source)
+    return _run([sys.executable, str(script), str(answers), str(RANK), "4"], source)
 
 
-def _before(arrays: Path) -> dict[str, Any]:
+def _before(answers: Path) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         packed = subprocess.run(["git", "-C", ROOT, "archive", BEFORE, "src"], check=True, capture_output=True)
         with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
             archive.extractall(folder, filter="data")
-        return _one_process(arrays, Path(folder) / "src")
+        return _one_process(answers, Path(folder) / "src")
 
 
 def _run(command: list[str], source: Path) -> dict[str, Any]:

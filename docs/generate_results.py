@@ -16,6 +16,7 @@ RESULTS = ROOT / "benchmarks" / "results"
 PAGE = ROOT / "docs" / "results.md"
 GROWTH = ROOT / "docs" / "images" / "growth.png"
 POOLS = ROOT / "docs" / "images" / "pools.png"
+SHARDS = ROOT / "docs" / "images" / "shards.png"
 
 HEAD = """# Results
 
@@ -1143,7 +1144,8 @@ def _scale_large(row: dict[str, Any]) -> str:
     ]
     told = f"`{row['command']}`: events of 85 a user on 50,000 items, 32 dimensions, on {row['cores']} cores."
     head = ["events", "seconds to shard", "seconds a sweep", "of processor", "MiB", "MiB by the model"]
-    return f"{told}\n\n{table(head, rows)}"
+    picture = f"![Seconds of sharding and of a sweep against events: lines of slope one](images/{SHARDS.name})"
+    return f"{told}\n\n{table(head, rows)}\n\n{picture}"
 
 
 def _scale_overhead(row: dict[str, Any]) -> str:
@@ -1255,6 +1257,30 @@ def draw_growth(results: dict[str, Any], path: Path) -> None:
     figure.savefig(path, dpi=120)
 
 
+def draw_shards(results: dict[str, Any], path: Path) -> None:
+    """Seconds of sharding and of a sweep against events, with lines of slope one to compare."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    rows = results["rows"]["large"]["rows"]
+    events = [row["events"] for row in rows]
+    figure = Figure(figsize=(6.4, 4.0), layout="constrained")
+    axes = FigureCanvasAgg(figure).figure.add_subplot()
+    for label, colour, seconds in (
+        ("sharding", "#d55e00", [row["sharding"] for row in rows]),
+        ("a sweep, of processor", "#0072b2", [median(row["sweep_cpu_seconds"]) for row in rows]),
+    ):
+        axes.loglog(events, seconds, marker="o", color=colour, label=label)
+        linear = [seconds[-1] * count / events[-1] for count in events]
+        axes.loglog(events, linear, linestyle="--", color="grey", linewidth=0.8)
+    axes.set_xlabel("events (50,000 items)")
+    axes.set_ylabel("seconds")
+    axes.set_title("A fit on shards, 32 dimensions; dashed: linear in the events", loc="left")
+    axes.grid(visible=True, which="major", alpha=0.3)
+    axes.legend(frameon=False)
+    figure.savefig(path, dpi=120)
+
+
 def draw_pools(results: dict[str, Any], path: Path) -> None:
     """Seconds of choosing ten against the size of the pool, a panel a job, ours and the peers'."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -1280,7 +1306,11 @@ def main() -> None:
     """Rewrite the page and the pictures."""
     PAGE.write_text(page(), encoding="utf-8")
     GROWTH.parent.mkdir(exist_ok=True)
-    for name, draw, path in (("speed", draw_growth, GROWTH), ("catalogue_scale", draw_pools, POOLS)):
+    for name, draw, path in (
+        ("speed", draw_growth, GROWTH),
+        ("catalogue_scale", draw_pools, POOLS),
+        ("scale", draw_shards, SHARDS),
+    ):
         measured = RESULTS / f"{name}.json"
         if measured.exists():
             draw(json.loads(measured.read_text(encoding="utf-8")), path)

@@ -35,6 +35,16 @@ def test_it_fits_and_goes_on_from_a_checkpoint(shards: Path, tmp_path: Path, cli
     assert cli("recommend", tmp_path / "again", "--user", "u05").code == 0
 
 
+def test_a_fit_that_may_not_have_the_memory_is_noted(
+    shards: Path, tmp_path: Path, cli: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fit = ["fit", "--shards", shards, "--encoder", "none", "--runner", "in-process", "--out"]
+    assert "Note" not in cli(*fit, tmp_path / "model").err
+    monkeypatch.setattr("palate.cli.fit.memory_here", lambda: 1e8)
+    found = cli(*fit, tmp_path / "again")
+    assert found.code == 0 and "Note: by estimate a node would hold 0.4 GB and has 0.1" in " ".join(found.err.split())
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [

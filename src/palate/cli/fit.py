@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -28,11 +29,14 @@ from palate.cli.options import (
     writable,
 )
 from palate.cli.options import Model as ModelFolder
+from palate.cli.scale import load_of, memory_here
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
     from palate.learner import Learner
     from palate.model.adapt_text import Adaptation
+    from palate.scale.model import ShardOptions
+    from palate.scale.shards import Shards
     from palate.vocabulary import Vocabulary
 
 
@@ -167,13 +171,26 @@ def _fit_shards(folder: Path, out: Path, given: dict[str, Any]) -> None:
     }
     found, options = Shards.open(folder), ShardOptions(**chosen)
     where = {name: given[name] for name in ("workers", "address") if name in given}
-    with (
-        progress() as report,
-        open_runner(given.get("runner", "threads"), **where) as runner,
-        create_from_shards(out, found, options, runner=runner, again=True, progress=report) as recommender,
-    ):
-        learner = recommender.learner
+    with open_runner(given.get("runner", "threads"), **where) as runner:
+        if runner.nodes == 1:  # nobody knows what the others have
+            _note_memory(found, options, runner.workers)
+        with (
+            progress() as report,
+            create_from_shards(out, found, options, runner=runner, again=True, progress=report) as recommender,
+        ):
+            learner = recommender.learner
     _report(learner, out, started, "as_json" in given)
+
+
+def _note_memory(shards: Shards, options: ShardOptions, cores: int) -> None:
+    """That the fit may not have the memory that it takes: an estimate refuses nobody."""
+    from palate.scale import cost_model
+
+    on = cost_model.Cluster(nodes=1, cores=cores, memory=memory_here(), disk=math.inf)
+    try:
+        cost_model.check(load_of(shards, options.dim, options.exchange), on)
+    except OptionError as error:
+        line(errors(), f"Note: by estimate {error}")
 
 
 def refit(model: ModelFolder, as_json: Json = False, seed: UnusedSeed = 0) -> None:

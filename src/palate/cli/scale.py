@@ -16,6 +16,7 @@ from palate.machine import cores as cores_here
 
 if TYPE_CHECKING:
     from palate.scale.cost_model import Cluster, Costs, Load
+    from palate.scale.shards import Shards
 
 BYTES = {"float64": 8, "float32": 4}
 LIKELIHOODS = {"ratings": "gaussian", "likes": "probit", "events": "implicit"}
@@ -50,28 +51,15 @@ def check(
 
     The seconds are extrapolated from one core of another machine. Nothing is fitted.
     """
-    from palate.model.choose_events import dimensions
-    from palate.posteriors.likelihoods import named
     from palate.scale import cost_model
     from palate.scale.shards import Shards
 
-    one_of(exchange, list(BYTES), "--exchange")
     found = Shards.open(shards)
-    likelihood, users = named(LIKELIHOODS[found.kind]), sum(found.users)
-    load = cost_model.Load(
-        users=users,
-        items=int((found.item_counts() > 0).sum()),
-        answers=found.n_events,
-        shards=found.n_shards,
-        dim=dimensions(found.n_events, (users, found.n_items), likelihood) if dim is None else dim,
-        keeps_users=not likelihood.is_linear,
-        number_bytes=BYTES[exchange],
-        disk_bytes=sum(file.bytes for file in found.manifest.files.values()),
-    )
+    load = load_of(found, dim, exchange)
     on = cost_model.Cluster(
         nodes=nodes,
         cores=cores_here() if cores is None else cores,
-        memory=_memory_here() if memory is None else memory * GB,
+        memory=memory_here() if memory is None else memory * GB,
         disk=shutil.disk_usage(shards).free + load.disk_bytes if disk is None else disk * GB + load.disk_bytes,
         gbit=network,
         price=price,
@@ -83,7 +71,27 @@ def check(
     _show(load, on, taken, sweeps)
 
 
-def _memory_here() -> float:
+def load_of(shards: Shards, dim: int | None, exchange: str) -> Load:
+    """What a fit of shards is, of the dimensions that it begins with where none are given."""
+    from palate.model.choose_events import dimensions
+    from palate.posteriors.likelihoods import named
+    from palate.scale.cost_model import Load
+
+    one_of(exchange, list(BYTES), "--exchange")
+    likelihood, users = named(LIKELIHOODS[shards.kind]), sum(shards.users)
+    return Load(
+        users=users,
+        items=int((shards.item_counts() > 0).sum()),
+        answers=shards.n_events,
+        shards=shards.n_shards,
+        dim=dimensions(shards.n_events, (users, shards.n_items), likelihood) if dim is None else dim,
+        keeps_users=not likelihood.is_linear,
+        number_bytes=BYTES[exchange],
+        disk_bytes=sum(file.bytes for file in shards.manifest.files.values()),
+    )
+
+
+def memory_here() -> float:
     """Bytes that this machine can give, as Linux says; elsewhere all that it has."""
     try:
         with open("/proc/meminfo", encoding="ascii") as file:
