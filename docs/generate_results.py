@@ -1177,6 +1177,26 @@ def _scale_target(row: dict[str, Any]) -> str:
     return f"{told}\n\n{table(head, rows)}"
 
 
+def question_privacy(results: dict[str, Any]) -> str:
+    """What a log of questions says of the answers, in bits, by where and how they are chosen."""
+    rows = [
+        [
+            row["where"],
+            row["asks"],
+            f"`{row['by']}`" if row["by"] != "all items" else "expected gain",
+            f"{sum(row['bits']) / len(row['bits']):.2f}",
+            f"{min(row['bits']):.2f} to {max(row['bits']):.2f}",
+        ]
+        for row in results["rows"]
+    ]
+    told = (
+        f"All ways to give {results['answers']} answers of two, in {len(results['seeds'])} generated worlds: bits of "
+        f"the answers, of {results['answers']}, that the log of the questions gives away. 0: it is the same whatever "
+        "is answered."
+    )
+    return f"{told}\n\n{table(['where', 'asked, and answered', 'chosen by', 'bits, mean', 'over worlds'], rows)}"
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "history": ("New people, by how much is known of them", by_history),
     "ranking": ("Lists for people who are known", ranking),
@@ -1214,6 +1234,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "likes": ("Likes: a planted world, held out, new people", likes),
     "calibration": ("How honest the intervals are", calibration),
     "covariance_forms": ("What keeping less of the covariances loses", covariance_forms),
+    "question_privacy": ("What a log of questions says of the answers", question_privacy),
     "service_load": ("What the service carries", service_load),
     "service_restart": ("A service that starts again", service_restart),
     "pages": ("What a person waits for on the page", pages),

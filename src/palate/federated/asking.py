@@ -16,6 +16,7 @@ from palate.acquisition.candidates import Candidates
 from palate.acquisition.select import Choice, select
 from palate.acquisition.strategy import Score, Strategy
 from palate.arrays import Mask
+from palate.federated import device
 from palate.federated.device import DeviceAnswers
 from palate.federated.public import PublicModel
 from palate.posteriors.belief import Belief
@@ -33,12 +34,8 @@ def taste_of(public: PublicModel) -> Taste:
 
 
 def believed(public: PublicModel, answers: DeviceAnswers) -> Belief:
-    """The belief about the device's user by which it asks, in the model's unit: exact updates, one an answer."""
-    taste = taste_of(public)
-    belief = taste.start
-    for item, value in zip(answers.items, (answers.values - public.centre) / public.size, strict=True):
-        belief = belief if np.isnan(value) else taste.observe(belief, int(item), value)
-    return belief
+    """The device's belief about its user (:func:`palate.federated.device.belief`), as strategies take it."""
+    return Belief(*device.belief(public, answers))
 
 
 def candidates_of(public: PublicModel) -> Candidates:
