@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks._data import load, main
+from benchmarks._membership import auc, random_half, rated, ratios
 from palate import Dataset
 from palate.evaluation.intervals import bootstrap_mean
 from palate.model.fit import fit_model
@@ -31,9 +32,9 @@ def run(seeds: int) -> dict[str, Any]:
     """AUC of the attack for each target half, and the seconds that forgetting took."""
     data = replace(load("movielens-100k"), items=pl.DataFrame({"item_id": []}, schema={"item_id": pl.String}))
     users = sorted(data.interactions["user_id"].unique())
-    shadows = [_half(users, "shadow", number) for number in range(SHADOWS)]
+    shadows = [random_half(users, "shadow", number) for number in range(SHADOWS)]
     known = np.array([[user in half for user in users] for half in shadows])
-    told = _ratings(data)
+    told = rated(data)
     losses = np.array(
         [[_evidence(model, told[user]) for user in users] for model in (_fit(data, half) for half in shadows)]
     )
@@ -47,7 +48,7 @@ def run(seeds: int) -> dict[str, Any]:
 def _row(
     data: Dataset, users: list[str], told: dict[str, Any], known: np.ndarray, losses: np.ndarray, seed: int
 ) -> dict[str, Any]:
-    half = _half(users, "target", seed)
+    half = random_half(users, "target", seed)
     erased = set(derive_rng(seed, "erased").permutation(sorted(half))[:ERASED].tolist())
     strangers = [place for place, user in enumerate(users) if user not in half]
     members = [place for place, user in enumerate(users) if user in erased]
@@ -63,24 +64,15 @@ def _row(
     aucs = {}
     for name, one in found.items():
         evidence = np.array([_evidence(one, told[user]) for user in users])
-        score = _ratios(evidence, known, losses)
-        aucs[name] = _auc(score[members], score[strangers])
+        score = ratios(evidence, known, losses)
+        aucs[name] = auc(score[members], score[strangers])
     return {"seed": seed, "auc": aucs, "seconds": seconds}
-
-
-def _half(users: list[str], name: str, number: int) -> set[str]:
-    return set(derive_rng(number, name).permutation(users)[: len(users) // 2].tolist())
 
 
 def _fit(data: Dataset, users: set[str]) -> Model:
     rows = data.interactions.filter(pl.col("user_id").is_in(list(users)))
     part = replace(data, interactions=rows)
     return fit_model(part, encoder="none", likelihood="gaussian", dim=16, seed=0, lists=False)
-
-
-def _ratings(data: Dataset) -> dict[str, tuple[list[str], np.ndarray]]:
-    groups = data.interactions.group_by("user_id").agg("item_id", "rating")
-    return {user: (items, np.array(ratings)) for user, items, ratings in groups.iter_rows()}
 
 
 def _evidence(model: Model, told: tuple[list[str], np.ndarray]) -> float:
@@ -96,19 +88,6 @@ def _evidence(model: Model, told: tuple[list[str], np.ndarray]) -> float:
     square = error @ error - pull @ np.linalg.solve(inner, pull)
     log = np.log(noise).sum() + np.linalg.slogdet(inner)[1]
     return float(-0.5 * (square + log) / max(len(values), 1))
-
-
-def _ratios(evidence: np.ndarray, known: np.ndarray, losses: np.ndarray) -> np.ndarray:
-    """Log likelihood ratio of "was in the fit", of each user: (U,), from (S, U) of the shadow models."""
-    inside, outside = (np.where(of, losses, np.nan) for of in (known, ~known))
-    means = np.nanmean(inside, 0), np.nanmean(outside, 0)
-    spread = (np.nansum((inside - means[0]) ** 2, 0) + np.nansum((outside - means[1]) ** 2, 0)) / (len(losses) - 2)
-    return ((evidence - means[1]) ** 2 - (evidence - means[0]) ** 2) / (2.0 * np.maximum(spread, 1e-12))
-
-
-def _auc(members: np.ndarray, strangers: np.ndarray) -> float:
-    wins = (members[:, None] > strangers).mean() + 0.5 * (members[:, None] == strangers).mean()
-    return float(wins)
 
 
 if __name__ == "__main__":

@@ -1197,6 +1197,42 @@ def question_privacy(results: dict[str, Any]) -> str:
     return f"{told}\n\n{table(['where', 'asked, and answered', 'chosen by', 'bits, mean', 'over worlds'], rows)}"
 
 
+def federated_audit(results: dict[str, Any]) -> str:
+    """What a canary shows of the claimed ε, and that too little noise is caught."""
+    rows = [
+        [
+            f"{name}, seed {row['seed']}",
+            f"{row['runs']:,}",
+            f"{row['claimed']['epsilon']:g} (μ {row['claimed']['mu']:.3f})",
+            f"{row['mu of the canary']:.3f}",
+            f"{row['mu']['mean']:.3f} ± {row['mu']['half width']:.3f}",
+            f"{row['epsilon at least']['by (epsilon, delta)']:.2f}",
+            f"{row['epsilon at least']['by Gaussian DP']:.2f}",
+        ]
+        for name, row in [*(("as it is", row) for row in results["rows"]), ("a third of the noise", results["control"])]
+    ]
+    told = (
+        f"One user in or out of a line of {results['rounds'] + 1} openings, {results['items']} items; the exact "
+        "likelihood ratio after all of them. ε at least: from the errors of a threshold, Clopper-Pearson, 95 %."
+    )
+    head = ["noise", "runs", "claimed ε", "μ by the canary's length", "μ seen", "ε at least", "by Gaussian DP"]
+    return f"{told}\n\n{table(head, rows)}"
+
+
+def federated_attack(results: dict[str, Any]) -> str:
+    """AUC of the attacks on memberships, by what is claimed."""
+    rows = [
+        [name, _interval(row["likelihood ratio"]), _interval(row["shift"]), f"{row['any attack at most']:.3f}"]
+        for name, row in results["lines"].items()
+    ]
+    told = (
+        f"MovieLens-100K, random halves of its people, {results['shadows']} shadow lines, {len(results['seeds'])} "
+        "targets; AUC of who took part against who did not. The last column is what (ε, δ) leaves to an attack that "
+        "sees every opening and all other answers."
+    )
+    return f"{told}\n\n{table(['line', 'LiRA', 'shift', 'any attack at most'], rows)}"
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "history": ("New people, by how much is known of them", by_history),
     "ranking": ("Lists for people who are known", ranking),
@@ -1240,6 +1276,8 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "pages": ("What a person waits for on the page", pages),
     "speed": ("Seconds and memory", speed),
     "scale": ("Fits on shards", scale),
+    "federated_audit": ("A model line audited with a canary", federated_audit),
+    "federated_attack": ("Who took part in a model line, attacked", federated_attack),
     "fit_cost": ("A fit of ten million ratings, and the belief of one user", fit_cost),
     "memory_growth": ("An answer told, as the log grows", memory_growth),
     "log_speed": ("Labels kept on the disk", log_speed),

@@ -139,6 +139,15 @@ def test_killed_at_every_step_nothing_that_was_opened_is_forgotten(tmp_path: Pat
         assert {(opened, before) for _, opened, before, *_ in found} == {(0, 0), (0, 1), (1, 1), (1, 2), (2, 2)}
 
 
+def test_the_row_is_synced_then_its_head_then_there_is_a_token(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[str] = []
+    for name in ("pwrite", "fsync", "replace"):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *given, name=name, real=real: (calls.append(name), real(*given))[1])
+    ledger.spend(0.1, "round 0", line=LINE)
+    assert calls == ["pwrite", "fsync", "fsync", "replace", "fsync"]  # the row; the head, its place, and its folder
+
+
 def test_an_older_copy_is_refused_by_the_head_beside_it(ledger: Ledger, tmp_path: Path) -> None:
     shutil.copy(tmp_path / "ledger", tmp_path / "copy")
     ledger.spend(0.1, "round 0", line=LINE)
