@@ -226,6 +226,8 @@ def test_nothing_leaves_after_the_model_is_there_whatever_is_answered(chromium: 
         device.page.wait_for_timeout(300)
         assert [one for one in sent if not one.startswith("blob:")] == []
         assert sorted(files.asked) == loaded
+        device.page.evaluate("fetch('model.bin').then(() => undefined)")  # what would leave is seen to leave
+        assert sorted(files.asked) == sorted([*loaded, "GET /model.bin"])
         seen.append(loaded)
         files.asked.clear()
         device.close()
@@ -280,6 +282,25 @@ def test_it_goes_on_and_opens_again_without_a_network(chromium: Browser, files: 
 
 
 @pytest.mark.browser
+def test_two_windows_of_one_device_hold_one_log(chromium: Browser, files: Files) -> None:
+    device = Device(chromium, files.url)
+    other = device.context.new_page()
+    other.goto(files.url)
+    expect(other.locator("#card[data-item]")).to_be_visible()
+    asked = device.press("5")
+    expect(other.locator(f"#card[data-item={asked}]")).to_have_count(0)
+    listed = device.titles
+    device.page.evaluate("""() => {
+        const name = `palate.device.${location.pathname}`, log = JSON.parse(localStorage.getItem(name));
+        localStorage.setItem(name, JSON.stringify([{ ...log[0], value: 1 }, ...log, { item_id: 7 }]));
+    }""")
+    device.page.reload()
+    device.ready()
+    assert device.titles == listed, "of two answers to one item the last one counts"
+    device.close()
+
+
+@pytest.mark.browser
 def test_undo_and_deletion_leave_nothing_behind(chromium: Browser, files: Files) -> None:
     device = Device(chromium, files.url)
     page, listed, asked = device.page, device.titles, device.item
@@ -299,6 +320,10 @@ def test_undo_and_deletion_leave_nothing_behind(chromium: Browser, files: Files)
     expect(page.locator("#notice")).to_have_text("Everything about you was deleted: 3 entries.")
     assert (device.item, device.titles, device.log) == (asked, listed, [])
     assert page.evaluate("Object.values(localStorage).join().includes('item_id')") is False
+    device.press("4")
+    page.get_by_role("button", name="Delete my data").click()
+    page.keyboard.press("Escape")
+    assert len(device.log) == 1, "yes was said to the question before"
     device.close()
 
 

@@ -36,12 +36,14 @@ function keep() {
 }
 
 const isRating = (one) => one.kind === "rating" && Number.isFinite(one.value) && model.places.has(one.item_id);
-const rated = () => new Set(log.filter(isRating).map((one) => model.places.get(one.item_id)));
+
+/** Ratings by item; the last one counts, where two windows asked the same. */
+const rated = () => new Map(log.filter(isRating).map((one) => [model.places.get(one.item_id), one.value]));
 
 /** From all answers anew: what was taken back has left nothing behind. */
 function believe() {
-  const add = (found, one) => observe(found, model, model.places.get(one.item_id), (one.value - model.centre) / model.unit);
-  belief = log.filter(isRating).reduce(add, start(model.dim));
+  const add = (found, [item, value]) => observe(found, model, item, (value - model.centre) / model.unit);
+  belief = [...rated()].reduce(add, start(model.dim));
 }
 
 // ---- questions ----
@@ -151,7 +153,7 @@ function refresh(item) {
   believe();
   const fresh = showList();
   ask(item ?? chosen());
-  const said = log.filter(isRating).length;
+  const said = rated().size;
   by("undo").disabled = !log.length;
   by("list-hint").textContent = said ? "" : words.list_first;
   const count = said === 1 ? words.device_kept_one : say("device_kept", { n: said });
@@ -222,7 +224,10 @@ async function begin() {
   });
   by("undo").addEventListener("click", undo);
   by("save").addEventListener("click", save);
-  by("delete").addEventListener("click", () => by("sure").showModal());
+  by("delete").addEventListener("click", () => {
+    by("sure").returnValue = "no"; // also where it is left by Escape, whatever was said before
+    by("sure").showModal();
+  });
   by("sure").addEventListener("close", forget);
   addEventListener("storage", (event) => {
     if (event.key !== LOG) return; // another window of this page
