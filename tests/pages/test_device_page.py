@@ -58,6 +58,10 @@ class Files:
 
             def log_error(self, *_: object) -> None: ...
 
+            def end_headers(self) -> None:
+                self.send_header("cache-control", "no-store")  # every fetch is seen here
+                super().end_headers()
+
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(folder)))
         self.url = f"http://127.0.0.1:{self.server.server_port}/"
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
@@ -282,6 +286,7 @@ def test_it_goes_on_and_opens_again_without_a_network(chromium: Browser, files: 
 
 
 @pytest.mark.browser
+@pytest.mark.long
 def test_two_windows_of_one_device_hold_one_log(chromium: Browser, files: Files) -> None:
     device = Device(chromium, files.url)
     other = device.context.new_page()
