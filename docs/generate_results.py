@@ -1233,6 +1233,37 @@ def federated_attack(results: dict[str, Any]) -> str:
     return f"{told}\n\n{table(['line', 'LiRA', 'shift', 'any attack at most'], rows)}"
 
 
+def federated_sums(results: dict[str, Any]) -> str:
+    """A secure sum: what it costs a device and the server, and what is left of it where devices drop out."""
+    masks = ", ".join(f"{row['ms']:.2f} ms at {row['width']} bytes a word" for row in results["mask"])
+    devices = [
+        [
+            str(row["group"]),
+            str(row["width"]),
+            *(f"{row['ms'][kind]:.1f}" for kind in ("shares", "upload", "unmask")),
+            f"{row['ms_all']['median']:.0f} ({row['ms_all']['p95']:.0f})",
+            f"{row['bytes_up']['upload']:,}",
+            f"{sum(row['bytes_up'].values()):,}",
+            f"{sum(row['bytes_down'].values()):,}",
+        ]
+        for row in results["device"]
+    ]
+    columns = ["group", "bytes a word", "shares", "upload", "unmask", "all (95 %)", "bytes of the upload", "all up", "all down"]
+    rounds = results["round"]
+    first = rounds[0]
+    lost = ", ".join(f"{row['group']} devices, {row['gone']:.0%} gone: {row['chance']:.1g}" for row in results["lost"])
+    equal = sum(row["equal"] for row in rounds)
+    server = [sum(row["server_seconds"].values()) for row in rounds]
+    return (
+        f"One mask of 37,060 words takes {masks}, the key agreement with it. One device in a sum of 3,706 items and 8 "
+        f"dimensions, median processor ms and bytes by step:\n\n{table(columns, devices)}\n\n"
+        f"{first['devices']:,} devices, {first['gone']} of which vanish after they have dealt their shares: of "
+        f"{len(rounds)} rounds {equal} open to the plain sum of those who stayed, to the bit; lost with their group "
+        f"{', '.join(str(row['lost']) for row in rounds)} of them; {median(server):.0f} s of the server's processor. "
+        f"The chance that a group has too few left to open: {lost}."
+    )
+
+
 SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "history": ("New people, by how much is known of them", by_history),
     "ranking": ("Lists for people who are known", ranking),
@@ -1278,6 +1309,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "scale": ("Fits on shards", scale),
     "federated_audit": ("A model line audited with a canary", federated_audit),
     "federated_attack": ("Who took part in a model line, attacked", federated_attack),
+    "federated_sums": ("A secure sum", federated_sums),
     "fit_cost": ("A fit of ten million ratings, and the belief of one user", fit_cost),
     "memory_growth": ("An answer told, as the log grows", memory_growth),
     "log_speed": ("Labels kept on the disk", log_speed),

@@ -21,10 +21,12 @@ from palate.federated.secure_sum.device_side import SumDevice
 from palate.federated.secure_sum.groups import groups_of
 from palate.federated.secure_sum.keys import DeviceKey
 from palate.federated.secure_sum.masks import add_pair_mask, add_self_mask
+from palate.federated.secure_sum.members import context_of, member_of
 from palate.federated.secure_sum.messages import decode, encode
 from palate.federated.secure_sum.primitives import ExchangeKey
 from palate.federated.secure_sum.server_side import SumServer
 from palate.federated.secure_sum.shamir import join, split
+from palate.federated.secure_sum.sharing import Shares, deal, open_shares, seal_shares
 from palate.federated.secure_sum.terms import KINDS, Terms
 from tests.federated.secure_sums import (
     DEADLINES,
@@ -314,6 +316,21 @@ def test_so_many_shares_give_the_secret_and_fewer_do_not(secret: bytes, n: int, 
     with suppress(SecureSumError):
         assert join({x: shares[x] for x in which[: threshold - 1]}) != secret
     assert set(shares.values()).isdisjoint(split(secret, threshold, n, seeded(n)))  # drawn anew each time
+
+
+def test_what_is_sealed_for_one_receiver_in_one_group_opens_nowhere_else() -> None:
+    terms, secret, names = terms_of(), seeded("secret")(32), ("a" * 32, "b" * 32)
+    members = [member_of(decode(one.join(), 10**6), terms) for one in devices_of(terms, vectors_of(3, 8)).values()]
+    context, other = context_of(terms, members), context_of(terms, members[:2])
+    [shares, wrong] = deal(bytes(32), secret, 2, 2, seeded("deal"))
+    dealt = seal_shares(shares, secret, context, names)
+    assert open_shares(dealt, secret, context, names) == shares
+    assert open_shares(dealt, secret, other, names) is None
+    assert open_shares(dealt, secret, context, names[::-1]) is None
+    assert open_shares(dealt, bytes(32), context, names) is None
+    for digests in (wrong, Shares(shares.seed, wrong.key), Shares(wrong.seed, shares.key)):  # of what was not dealt
+        forged = seal_shares(digests, secret, context, names)._replace(sealed=dealt.sealed)
+        assert open_shares(forged, secret, context, names) is None
 
 
 def test_groups_are_drawn_anew_and_of_a_size() -> None:

@@ -9,11 +9,11 @@ What a device gives away about another is the share of one of its two secrets: t
 sum, the mask key cleans the sum of one that is not, and both together would open a single vector. So it answers
 ``survivors`` once, and only where every device is in one of the two lists.
 
-What this stands: a server that follows the protocol and looks at everything it gets, together with fewer than half of
-a group's devices; devices that vanish at any step; anybody on the wire. What it does not stand: a server that makes up
-devices of its own until it is most of a group (who may join is decided where devices enrol), a server that tells
-different devices different survivors and has a device or two of the group on its side, and a hostile device that sends
-a wrong vector, which nobody sees.
+What this stands: a server that follows the protocol and looks at everything it gets, together with at most half of a
+group's devices (which learn the sum of the others); devices that vanish at any step; anybody on the wire. What it does
+not stand: a server that makes up devices of its own until they are most of a group (who may join is decided where
+devices enrol); a server that tells devices different survivors and has one or two devices of the group on its side; a
+hostile device that sends a wrong vector, which nobody sees.
 
 References:
     Bonawitz et al., Practical secure aggregation for privacy-preserving machine learning, CCS 2017.
