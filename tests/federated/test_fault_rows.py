@@ -177,6 +177,7 @@ WRONG: dict[str, tuple[Callable[[Case], bytes], str]] = {
     "an unknown key of the mapping": (lambda case: case.with_(kind="vector"), "malformed"),
     "a kind that is no text": (lambda case: case.with_(kind=["upload"]), "malformed"),
     "one GB": (lambda case: bytes(1 << 30), "too-large"),
+    "as large as shares may be": (lambda case: case.with_(bytes(20_000)), "too-large"),
     "as large as the largest kind": (lambda case: b"{" + b" " * 10_000, "malformed"),
     "a sum of before": (old_upload, "other-sum"),
     "a sum of before, renamed": (lambda case: old_upload(case).replace(b"f" * 32, SUM_ID.encode()), "forged"),

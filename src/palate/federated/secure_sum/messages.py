@@ -90,8 +90,7 @@ def decode(raw: bytes, most: int) -> Message:
     """
     if not isinstance(raw, (bytes, bytearray, memoryview)):
         malformed(f"it is a {type(raw).__name__}, not bytes")
-    if len(raw) > most:
-        raise UploadError(f"the message has {len(raw):,} bytes. Send at most {most:,}.", "too-large")
+    check_size(raw, most)
     line, _, tail = bytes(raw).partition(b"\n")
     try:
         fields = json.loads(line, parse_constant=malformed)
@@ -100,6 +99,12 @@ def decode(raw: bytes, most: int) -> Message:
     if not isinstance(fields, dict):
         malformed("its line is no object")
     return Message(fields, tail)
+
+
+def check_size(raw: bytes, most: int) -> None:
+    """Raises UploadError, ``too-large``."""
+    if len(raw) > most:
+        raise UploadError(f"the message has {len(raw):,} bytes. Send at most {most:,}.", "too-large")
 
 
 def signed(key: DeviceKey, context: bytes, fields: Mapping[str, Any], tail: bytes = b"") -> bytes:

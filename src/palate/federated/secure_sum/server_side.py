@@ -34,7 +34,7 @@ from palate.federated.secure_sum.group_state import Group
 from palate.federated.secure_sum.groups import groups_of
 from palate.federated.secure_sum.keys import DeviceKey
 from palate.federated.secure_sum.members import Member, member_of
-from palate.federated.secure_sum.messages import Message, decode, is_from, malformed
+from palate.federated.secure_sum.messages import Message, check_size, decode, is_from, malformed
 from palate.federated.secure_sum.primitives import KEY_BYTES, ExchangeKey
 from palate.federated.secure_sum.terms import KINDS, Terms
 
@@ -187,7 +187,7 @@ class SumServer:
         kind = message.text("kind")
         if kind not in KINDS:
             malformed(f"its kind {kind!r} is none of {', '.join(KINDS)}")
-        decode(raw, self.terms.most_bytes(kind))
+        check_size(raw, self.terms.most_bytes(kind))
         if message.text("sum") != self.terms.sum_id:
             raise UploadError(f"the message is of the sum {message.text('sum')}. Join the one of now.", "other-sum")
         member = self._sender(message, device, kind)
