@@ -347,6 +347,58 @@ def unchecked(device: str, shares: dict[str, str], kind: str) -> dict[str, bytes
     return {dealer: b64decode(share) for dealer, share in shares.items()}
 
 
+def test_FE_03_a_silos_message_is_refused_by_the_same_words(tmp_path: Path) -> None:
+    keys = [DeviceKey.generate(seeded(at)) for at in range(4)]
+    vectors, terms = silo_vectors(np.random.default_rng(0), 4), terms_of(LENGTH)
+    server = SiloSum(terms, BOUNDS, allowed={key.id for key in keys[:3]}, trim=0.0)
+    first, *_, stranger = (silo_message(*each) for each in zip(keys, [terms] * 4, vectors, strict=True))
+    fields = dict(decode(first, 10**6).fields)
+    assert server.receive(first, 1.0)
+    for message, code in (
+        (stranger, "unknown-device"),
+        (silo_message(keys[1], terms_of(LENGTH, sum_id="f" * 32), vectors[1]), "other-sum"),
+        (encode({**fields, "device": keys[1].id}, vectors[1].tobytes()), "forged"),
+        (silo_message(keys[1], terms, vectors[1][:-1]), "size"),
+        (signed(keys[1], terms.context, {**unsigned(fields, keys[1]), "dtype": "<i8"}, vectors[1].tobytes()), "dtype"),
+        (silo_message(keys[0], terms, vectors[1]), "double"),
+        (pickle.dumps(Runs()), "malformed"),
+        (bytes(1 << 30), "too-large"),
+    ):
+        with pytest.raises(UploadError) as refused:
+            server.receive(message, 2.0)
+        assert refused.value.code == code
+    assert not server.receive(first, 3.0)
+    assert server.receive(silo_message(keys[1], terms, vectors[1]), 3.0)
+    assert server.receive(silo_message(keys[2], terms, vectors[2]), 3.0)
+    with pytest.raises(SecureSumError, match="'upload'"):
+        server.open(spent_in(tmp_path))
+    server.advance(30.0)
+    for wrong in (None, spent_in(tmp_path, "another sum")):
+        with pytest.raises(SecureSumError, match="was not spent for this sum"):
+            server.open(wrong)  # type: ignore[arg-type]
+    assert np.allclose(server.open(spent_in(tmp_path)).total, vectors[:3].sum(axis=0))
+    with pytest.raises(SecureSumError, match="'opened'"):
+        server.open(spent_in(tmp_path))
+
+
+def test_FE_04_of_too_few_silos_nothing_is_released(tmp_path: Path) -> None:
+    *keys, late = [DeviceKey.generate(seeded(at)) for at in range(3)]
+    server = SiloSum(terms_of(LENGTH), BOUNDS, allowed={key.id for key in (*keys, late)})
+    for key in keys:
+        server.receive(silo_message(key, server.terms, np.zeros(LENGTH)), 1.0)
+    assert server.advance(30.0) == "failed"
+    with pytest.raises(SecureSumError, match="2 of at least 3 silos sent"):
+        server.open(spent_in(tmp_path))
+    with pytest.raises(UploadError, match="Join the next sum"):
+        server.receive(silo_message(late, server.terms, np.ones(LENGTH)), 31.0)
+
+
+def unsigned(fields: dict[str, Any], key: DeviceKey) -> dict[str, Any]:
+    """The fields of a silo's message, of another silo."""
+    kept = {name: one for name, one in fields.items() if name not in ("device", "signature")}
+    return {**kept, "device_key": as_text(key.public)}
+
+
 def test_FE_04_of_those_who_vanish_after_the_masks_are_exchanged_the_masks_are_taken_off(tmp_path: Path) -> None:
     n, terms = 60, terms_of(16, minimum=20, group_size=60)
     vectors = vectors_of(n, 16)

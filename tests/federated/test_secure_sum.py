@@ -206,10 +206,16 @@ def test_a_device_refuses_a_roster_in_which_somebody_has_no_signature() -> None:
     run(server, devices, until="keys")
     name, device = next(iter(devices.items()))
     told = dict(decode(server.message_for(name), 10**6).fields)
+    again = SumDevice(DeviceKey.generate(seeded("key 0")), terms, vectors_of(1, 8)[0])  # the same key, started anew
+    other = dict(decode(again.join(), 10**6).fields)
     for change, says in (
         (lambda members: [{**members[0], "seal_key": members[1]["seal_key"]}, *members[1:]], "is not signed by"),
         (lambda members: [one for one in members if one["device"] != name] + [members[0]], "is not in order"),
         (lambda members: [one for one in members if one["device"] != name], "does not hold the keys of this device"),
+        (
+            lambda members: [other if one["device"] == name else one for one in members],
+            "does not hold the keys of this device",
+        ),
     ):
         with pytest.raises(SecureSumError, match=says):
             device.answer(encode({**told, "members": change(told["members"])}))
