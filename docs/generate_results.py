@@ -1248,7 +1248,17 @@ def federated_sums(results: dict[str, Any]) -> str:
         ]
         for row in results["device"]
     ]
-    columns = ["group", "bytes a word", "shares", "upload", "unmask", "all (95 %)", "bytes of the upload", "all up", "all down"]
+    columns = [
+        "group",
+        "bytes a word",
+        "shares",
+        "upload",
+        "unmask",
+        "all (95 %)",
+        "bytes of the upload",
+        "all up",
+        "all down",
+    ]
     rounds = results["round"]
     first = rounds[0]
     lost = ", ".join(f"{row['group']} devices, {row['gone']:.0%} gone: {row['chance']:.1g}" for row in results["lost"])
@@ -1256,7 +1266,8 @@ def federated_sums(results: dict[str, Any]) -> str:
     server = [sum(row["server_seconds"].values()) for row in rounds]
     return (
         f"One mask of 37,060 words takes {masks}, the key agreement with it. One device in a sum of 3,706 items and 8 "
-        f"dimensions, median processor ms and bytes by step:\n\n{table(columns, devices)}\n\n"
+        f"dimensions, median processor ms, on a machine with other work, and bytes by step:\n\n"
+        f"{table(columns, devices)}\n\n"
         f"{first['devices']:,} devices, {first['gone']} of which vanish after they have dealt their shares: of "
         f"{len(rounds)} rounds {equal} open to the plain sum of those who stayed, to the bit; lost with their group "
         f"{', '.join(str(row['lost']) for row in rounds)} of them; {median(server):.0f} s of the server's processor. "
