@@ -17,6 +17,7 @@ from palate.cli import (
     demo,
     encode,
     evaluate,
+    federated,
     fit,
     interview,
     items,
@@ -53,6 +54,9 @@ keys_app = typer.Typer(help="Keys of the HTTP service.", epilog="Example: palate
 scale_app = typer.Typer(
     help="Fits past one machine.", epilog="Example: palate scale check --shards my-shards --nodes 4"
 )
+federated_app = typer.Typer(
+    help="Fits whose answers stay on devices.", epilog="Example: palate federated simulate my-data --epsilon 3"
+)
 store_app = typer.Typer(
     help="Check, copy, move, write and read the log.", epilog="Example: palate store verify my-model"
 )
@@ -82,6 +86,16 @@ app.add_typer(data_app, name="data")
 _add(app, shard.shard, "shard", "shard my-data --out my-shards")
 _add(scale_app, scale.check, "check", "scale check --shards my-shards --nodes 4 --dim 32")
 app.add_typer(scale_app, name="scale")
+_add(federated_app, federated.serve, "serve", "federated serve my-line --items my-items.csv --epsilon 3")
+_add(
+    federated_app,
+    federated.join,
+    "join",
+    "federated join http://127.0.0.1:8000 --device my-device --code CODE --contribute",
+)
+_add(federated_app, federated.export, "export", "federated export my-device --out my-data.jsonl")
+_add(federated_app, federated.forget, "forget", "federated forget my-device")
+app.add_typer(federated_app, name="federated")
 _add(app, encode.encode, "encode", "encode my-data --encoder minilm --runner threads")
 _add(app, fit.fit, "fit", "fit my-data --out my-model")
 _add(app, fit.refit, "refit", "refit my-model")
