@@ -233,6 +233,12 @@ def test_the_table_of_results_is_the_measured_one(readme: Path) -> None:
         assert f"{level:.3f}" in "".join(re.findall(rf"^\| {row['set']}(?:\\\*)? \| .*$", shown, re.MULTILINE))
 
 
+def test_the_leak_that_users_are_told_of_is_the_measured_one() -> None:
+    known = json.loads((RESULTS / "forgetting.json").read_text(encoding="utf-8"))["auc"]["known"]["mean"]
+    said = f"an AUC of {known:.2f} on MovieLens-100K".replace("0.", ".")
+    assert said in " ".join((DOCS / "federated.md").read_text(encoding="utf-8").split())
+
+
 # --- examples -------------------------------------------------------------------------------------
 
 
