@@ -22,7 +22,9 @@ from palate.datasets import planted_world
 from palate.entities import RATING, AnswerKind, Form
 from palate.federated import asking
 from palate.federated.device import DeviceAnswers
+from palate.federated.options import FederatedOptions
 from palate.federated.public import PublicModel
+from palate.federated.server import begin
 
 ANSWERS = 5
 CHOSEN_BY = ("a-optimal", "lookahead", "popularity", "variance", "list-value")
@@ -82,21 +84,16 @@ def _published(learner: Learner) -> PublicModel:
     """The items of a fit in the form that a device gets: without noise, since here the questions are looked at."""
     taste, catalogue = learner.model.taste, learner.model.catalogue
     items = taste.items
-    return PublicModel(
-        line="measured",
+    start = begin(catalogue.ids, FederatedOptions(dim=items.dim), line="measured").public
+    return replace(
+        start,
         round=1,
         form="factors",
-        item_ids=tuple(catalogue.ids),
-        factors=np.concatenate([items.level[:, None], items.factors], 1),
+        factors=np.concatenate([items.level[:, None] - start.centre, items.factors], 1),
         variances=np.einsum("iaa->ia", items.spread.covariances(items.dim + 1)),
         noise=float(items.noise.mean()),
-        item_weights=np.ones(len(items)),
         counts=catalogue.counts,
         answer_rate=np.clip(learner.model.answerability.rate, 1e-3, 1.0),
-        centre=0.0,
-        size=1.0,
-        kind="rating",
-        clip=8.0,
     )
 
 
