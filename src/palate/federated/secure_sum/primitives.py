@@ -45,6 +45,15 @@ class ExchangeKey:
         return self._key.exchange(X25519PublicKey.from_public_bytes(public))
 
 
+def is_exchange_key(public: bytes) -> bool:
+    """Whether there is a secret with the owner of a public key."""
+    try:
+        ExchangeKey(bytes(KEY_BYTES)).agree(public)
+    except ValueError:
+        return False
+    return True
+
+
 class SigningKey:
     """A secret key of Ed25519.
 
