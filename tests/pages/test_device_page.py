@@ -187,7 +187,7 @@ def test_belief_and_choice_are_those_of_python_over_random_beliefs(chromium: Bro
     page.close()
 
 
-def test_the_file_of_the_model_holds_what_is_public_and_is_half_its_size(public: PublicModel) -> None:
+def test_the_file_of_the_model_holds_what_is_public_as_float32(public: PublicModel) -> None:
     content = build_site(public)["model.bin"][1]
     length = int.from_bytes(content[:4], "little")
     facts, numbers = json.loads(content[4 : 4 + length]), np.frombuffer(content[4 + length :], "<f4")
