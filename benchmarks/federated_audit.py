@@ -8,7 +8,7 @@ noise the exact log likelihood ratio of "the canary answered" after all openings
     L = Σ ⟨x, v⟩/s² − ‖v‖²/(2 s²)        x: noisy sum less what is known of it, v: the canary's vector
 
 and no test tells the two better apart (Neyman, Pearson). A threshold is chosen on a fifth of the runs; on the others
-Clopper-Pearson intervals, each of 95 %, of the two kinds of error bound ε from below: by (ε, δ) alone, and by Gaussian
+Clopper-Pearson intervals, of 95 % each, of the two kinds of error bound ε from below: by (ε, δ) alone, and by Gaussian
 DP, which is sharper (Nasr et al., *Tight auditing of differentially private machine learning*, USENIX Security 2023).
 The claim stands while no bound is above it. The control has a third of the noise, and its bounds have to be above it.
 """
@@ -16,7 +16,6 @@ The claim stands while no bound is above it. The control has a third of the nois
 from __future__ import annotations
 
 import math
-import time
 from typing import Any
 from unittest import mock
 
@@ -35,16 +34,16 @@ from palate.federated.options import FederatedOptions
 from palate.machine import blas_threads
 from palate.random import derive_rng
 
-EPSILON, DELTA, ROUNDS, RUNS = 3.0, 1e-5, 12, 5_000
+EPSILON, DELTA, ROUNDS, RUNS = 3.0, 1e-5, 6, 5_000
 USERS, ITEMS, ANSWERS, DIMS = 2, 24, 8, 1  # what the auditor knows, the other users, makes no difference
-CONTROL, CONTROL_RUNS = 1 / 3, 2_000  # share of the noise
+CONTROL = 1 / 3  # of the noise
 DOUBT = 0.05
 
 
 def run(seeds: int) -> dict[str, Any]:
     """Of each seed a world and its runs, and of the first one the control."""
     rows = [{"seed": seed, **audit(seed=seed)} for seed in range(seeds)]
-    control = {"seed": 0, **audit(runs=CONTROL_RUNS, noise=CONTROL)}
+    control = {"seed": 0, **audit(noise=CONTROL)}
     return {"users": USERS, "items": ITEMS, "dims": DIMS, "rounds": ROUNDS, "rows": rows, "control": control}
 
 
@@ -54,7 +53,6 @@ def audit(*, runs: int = RUNS, rounds: int = ROUNDS, noise: float = 1.0, seed: i
     Args:
         noise: Share of the noise that is really drawn. What is claimed stays.
     """
-    begun = time.perf_counter()
     options = FederatedOptions(epsilon=EPSILON, delta=DELTA, rounds=rounds, dim=DIMS, form="factors")
     others, canary = _world(derive_rng(seed, "audited world"))
     is_in = np.arange(runs) % 2 == 1
@@ -70,7 +68,6 @@ def audit(*, runs: int = RUNS, rounds: int = ROUNDS, noise: float = 1.0, seed: i
         "claimed": {"epsilon": EPSILON, "mu": mu_of(EPSILON, DELTA)},
         "mu of the canary": float(np.sqrt(squares.mean())),
         **told_apart(ratios, is_in),
-        "seconds": round(time.perf_counter() - begun, 1),
     }
 
 

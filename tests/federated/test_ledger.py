@@ -241,7 +241,7 @@ def test_one_that_is_replaced_while_it_is_open_writes_no_more(ledger: Ledger, tm
 
 
 def test_a_disk_that_fails_gives_no_token(ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(_: int) -> None:
+    def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
@@ -251,6 +251,12 @@ def test_a_disk_that_fails_gives_no_token(ledger: Ledger, tmp_path: Path, monkey
     with pytest.raises(LedgerError, match="Open it anew"):  # whether the line is there is not known before it is read
         ledger.spend(0.1, "round 0", line=LINE)
     assert reopened(ledger, tmp_path).spent in (0.0, 0.1)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(LedgerError, match="No space left"):
+            Ledger.create(tmp_path / "another", line=LINE, budget=BUDGET)
+    Ledger.create(tmp_path / "another", line=LINE, budget=BUDGET).close()  # none of it holds the file
 
 
 def test_threads_together_spend_no_more_than_there_is(ledger: Ledger) -> None:

@@ -124,8 +124,12 @@ class Ledger:
         line, budget = normalise_id(line, "line"), instance(budget, Budget, "budget", "a Budget(epsilon, delta)")
         promise = {"line": line, "epsilon": budget.epsilon, "delta": budget.delta, "accountant": ACCOUNTANT}
         file = ChainedFile(path, head, is_new=True)
-        file.append(_row(clock, promise))
-        return cls(file, clock)
+        try:
+            file.append(_row(clock, promise))
+            return cls(file, clock)
+        except BaseException:
+            file.close()
+            raise
 
     @classmethod
     def open(cls, path: Path, *, head: Path | None = None, clock: Callable[[], float] = time.time) -> Ledger:
