@@ -102,7 +102,7 @@ def test_nobody_s_answers_and_answers_that_are_no_number_are_zeros() -> None:
 def test_the_gradient_is_that_of_the_bound() -> None:
     """By differences of the expected squares, the belief held still; not clipped, all items alike."""
     public = public_model(n_items=6, dim=2)
-    public = replace(public, clip=1000.0, item_weights=np.ones(6))
+    public = replace(public, clip=1000.0, item_clip=1000.0, item_weights=np.ones(6))
     answers = DeviceAnswers(np.array([0, 2, 5]), np.array([1.0, 4.0, 5.0]))
     mean, covariance = belief(public, answers)
     t, spread = np.append(1.0, mean), np.zeros((3, 3))

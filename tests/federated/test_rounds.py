@@ -184,9 +184,10 @@ def test_a_set_that_is_too_small_gets_means_and_says_so_and_a_large_one_factors(
 
 def rmse(public: PublicModel, train: sparse.csr_matrix, test: sparse.csr_matrix) -> float:
     means, _ = Devices.of(train).beliefs(public)
-    rows, columns = test.nonzero()
+    there = test.tocoo()
+    rows, columns = there.row, there.col
     predicted = public.factors[columns, 0] + (public.factors[columns, 1:] * means[rows]).sum(1)
-    return float(np.sqrt(np.mean((public.centre + public.size * predicted - test.data) ** 2)))
+    return float(np.sqrt(np.mean((public.centre + public.size * predicted - there.data) ** 2)))
 
 
 def halved(rows: sparse.csr_matrix, seed: int) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
@@ -248,7 +249,8 @@ def test_a_sum_of_another_length_is_refused() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("epsilon", -1.0), ("epsilon", math.nan), ("delta", 1.0), ("rounds", 0), ("clip", 1e9), ("keep", 1.0),
+        ("epsilon", -1.0), ("epsilon", math.nan), ("delta", 1.0), ("rounds", 0), ("clip", 1e9),
+        ("item_clip", 0.0), ("keep", 1.0),
         ("growth", 0.0), ("floor", -1.0), ("dim", 0), ("kind", "probit"), ("low", 7.0), ("noise", 0.0),
         ("form", "both"),
     ],
@@ -256,3 +258,42 @@ def test_a_sum_of_another_length_is_refused() -> None:
 def test_an_option_out_of_range_is_refused(name: str, value: object) -> None:
     with pytest.raises(OptionError):
         replace(FederatedOptions(), **{name: value})
+
+
+def test_likes_are_learnt_too() -> None:
+    rows, _, text = world(2_000, 30, seed=10)
+    rows.data = (rows.data > 3.5).astype(float)
+    train, test = halved(rows, seed=11)
+    options = FederatedOptions(kind="like", low=0.0, high=1.0, dim=2, form="factors")
+    public = private_fit(train, text, options, rng=np.random.default_rng(0))
+    assert rmse(public, train, test) < rmse(private_fit(train, text, replace(options, form="means")), train, test)
+    assert (public.kind, public.centre, public.size) == ("like", 0.5, 0.5)
+
+
+def shown(rows: sparse.csr_matrix, *, target: int, hostile: int, push: float, **changes: float) -> float:
+    """Share of the users who have the target among the first five, where some devices send what lifts it most."""
+    options = replace(FederatedOptions(dim=2, form="factors"), **changes)  # type: ignore[arg-type]
+    devices, line = Devices.of(rows), begin([str(i) for i in range(rows.shape[1])], options, line="a")
+    rng = np.random.default_rng(12)
+    while not line.is_done:
+        public = line.public
+        if public.form == "means":
+            total = devices.round_zeros(public)
+            total[[target, len(public) + target]] += hostile  # its length is √2 for each
+        else:
+            total = devices.contributions(public)
+            total[target * (public.dim + 1)] += hostile * push
+        line = advance(line, encode(total), devices.users + hostile, rng=rng)
+    means, _ = devices.beliefs(line.public)
+    scores = line.public.factors[:, 0] + means @ line.public.factors[:, 1:].T
+    return float((np.argsort(-scores, axis=1)[:, :5] == target).any(1).mean())
+
+
+@pytest.mark.parametrize("target", [34, 38])
+def test_one_device_in_a_thousand_cannot_promote_an_item(target: int) -> None:
+    """The target's exposure at most doubles. Without a clip the same three devices have their way."""
+    rows, _, _ = world(3_000, 40, seed=13)
+    clean = shown(rows, target=target, hostile=0, push=0.0, item_clip=2.0)
+    lifted = shown(rows, target=target, hostile=3, push=2.0, item_clip=2.0)
+    assert 0.02 < clean < 0.5 and lifted <= 2.0 * clean, (lifted, clean)
+    assert shown(rows, target=target, hostile=3, push=1024.0) > 2.0 * clean

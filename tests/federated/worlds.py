@@ -28,6 +28,7 @@ def public_model(n_items: int = 30, dim: int = 3, seed: int = 0) -> PublicModel:
         size=1.0,
         kind="rating",
         clip=8.0,
+        item_clip=2.0,
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.arrays import Array
+from palate.arrays import TINY, Array
 from palate.errors import OptionError
 from palate.federated.fixed_point import Words, quantise
 from palate.federated.public import MASS_UNIT, MAX_MASS, PublicModel
@@ -84,13 +84,14 @@ def contribution(public: PublicModel, answers: DeviceAnswers) -> Array:
     weights = public.item_weights[items]
     with np.errstate(all="ignore"):
         gradient = weights[:, None] * _pulls(public, items, r)
-        largest = np.abs(gradient).max()
-        length = float(largest * np.linalg.norm(gradient / largest)) if largest > 0.0 else 0.0
+        largest = np.maximum(np.abs(gradient).max(1), TINY)
+        lengths = largest * np.linalg.norm(gradient / largest[:, None], axis=1)
+        length = float(lengths.max() * np.linalg.norm(lengths / lengths.max()))
     if not np.isfinite(length):
         return found
-    share = min(1.0, public.clip / length) if length > 0.0 else 1.0
-    found[:-1].reshape(public.factors.shape)[items] = share * gradient
-    found[-1] = min(share * float(weights.sum()) / MASS_UNIT, MAX_MASS)
+    shares = np.minimum(min(1.0, public.clip / length), public.item_clip / lengths)
+    found[:-1].reshape(public.factors.shape)[items] = shares[:, None] * gradient
+    found[-1] = min(float(shares @ weights) / MASS_UNIT, MAX_MASS)
     return found
 
 

@@ -1,7 +1,7 @@
 """What many devices work out, as sums, in one process: for simulations and tests, equal to each one's own.
 
-The beliefs and the sums come from the compiled loops of the batch fit; a user's gradient is never made for itself. Its
-length follows from sums over the user's answers:  ‖g‖² = Σ ω² |r E[t] − E[t tᵀ] w̃|².
+Beliefs and sums come from the compiled loops of the batch fit; no gradient of an answer is made for itself. Its length
+is  ω² |r t − M w̃|² = ω² (r² tᵀt − 2 r tᵀM w̃ + w̃ᵀM² w̃)  with t = E[t], M = E[t tᵀ], of which t is the first column.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from palate.machine import on_threads
 from palate.posteriors.answers import Answers
 from palate.posteriors.compiled import Beliefs, Chunk, add_answers
 from palate.posteriors.likelihoods import Gaussian
-from palate.posteriors.statistics import Block, outer_products, unpack
+from palate.posteriors.statistics import Block, outer_products, pack, unpack
 from palate.posteriors.symmetric import sound
 
 _USERS = 4_096  # at a time
@@ -73,10 +73,11 @@ class Devices:
         sums, mass = Block.zero(len(public), public.dim), 0.0
         for chunk, found in self._believed(public):
             shares = _shares(public, chunk.answers, found)
-            clipped = Beliefs(found.moments, found.precision, shares[chunk.answers.rows], found.targets)
+            clipped = Beliefs(found.moments, found.precision, shares, found.targets)
             add_answers(sums, chunk.by_item, chunk.item_parts, None, clipped, Gaussian())
-            weight = chunk.answers.matrix(public.item_weights[chunk.answers.values.indices]).sum(1)
-            mass += float(np.minimum(shares * np.asarray(weight).ravel() / MASS_UNIT, MAX_MASS).sum())
+            weights = shares * public.item_weights[chunk.answers.values.indices]
+            of_user = np.bincount(chunk.answers.rows, weights, len(found.moments))
+            mass += float(np.minimum(of_user / MASS_UNIT, MAX_MASS).sum())
         pulls = sums.cross - np.einsum("iab,ib->ia", unpack(sums.moment), public.factors)
         return np.append((public.item_weights[:, None] * pulls).ravel(), mass)
 
@@ -126,13 +127,18 @@ class Devices:
 
 
 def _shares(public: PublicModel, answers: Answers, found: Beliefs) -> Array:
-    """What the clip leaves of each user's gradient, (n,)."""
-    squared = public.item_weights[answers.values.indices] ** 2
-    seen = unpack(answers.matrix(squared) @ outer_products(public.factors))
-    pulled = answers.matrix(squared * found.targets) @ public.factors
-    energy = np.bincount(answers.rows, squared * found.targets**2, len(found.moments))
-    moment = unpack(found.moments)
-    t = moment[:, 0]
-    lengths = energy * (t * t).sum(1) - 2.0 * np.einsum("nab,nb,na->n", moment, t, pulled)
-    lengths += ((moment @ moment) * seen).sum((1, 2))
-    return np.asarray(np.minimum(1.0, public.clip / np.sqrt(np.maximum(lengths, TINY))))
+    """What the clips leave of the gradient of each answer, (N,)."""
+    from palate.posteriors import sweep_kernels
+
+    values, moment = answers.values, unpack(found.moments)
+    twice = pack(moment @ moment)
+    nothing, spread = np.empty(values.nnz), np.empty(values.nnz)
+    zeros, ones, table = np.zeros_like(public.factors), np.ones(len(public)), outer_products(public.factors)
+    sweep_kernels.predictions(
+        values.indptr, values.indices, table, zeros, ones, twice, 0, len(twice), nothing, spread
+    )  # w̃ᵀM² w̃ of each
+    along = np.einsum("na,na->n", twice[answers.rows, : public.dim + 1], public.factors[values.indices])
+    squares = found.targets**2 * twice[answers.rows, 0] - 2.0 * found.targets * along + spread
+    squares = np.maximum(squares * public.item_weights[values.indices] ** 2, TINY)
+    of_user = public.clip / np.sqrt(np.maximum(np.bincount(answers.rows, squares, len(twice)), TINY))
+    return np.asarray(np.minimum(np.minimum(1.0, of_user)[answers.rows], public.item_clip / np.sqrt(squares)))

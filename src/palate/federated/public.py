@@ -49,7 +49,8 @@ class PublicModel:
         answer_rate: About which share of the users answered, noisy, (I,), in (0, 1].
         centre, size: An answer is ``r = (answer − centre) / size``.
         kind: "rating" or "like".
-        clip: C, the longest gradient of a user.
+        clip: C, the longest gradient of a user over all items.
+        item_clip: The longest of a user in one item, so that a few devices cannot carry one item away.
         ledger: Head of the ledger after the spending that made it; empty without privacy.
         mu_squared: μ² that the line has spent.
     """
@@ -68,6 +69,7 @@ class PublicModel:
     size: float
     kind: str
     clip: float
+    item_clip: float
     ledger: str = ""
     mu_squared: float = 0.0
 
@@ -186,9 +188,9 @@ def _fault(public: PublicModel) -> str:
         values = getattr(public, name)
         if not np.isfinite(values).all() or (name != "factors" and (values < 0.0).any()):
             return f"its {name} are not finite, or negative"
-    numbers = (public.noise, public.size, public.clip)
+    numbers = (public.noise, public.size, public.clip, public.item_clip)
     if not all(0.0 < number_of(one) < np.inf for one in numbers) or not np.isfinite(number_of(public.centre)):
-        return f"noise, size and clip are {', '.join(shown(one) for one in numbers)}"
+        return f"noise, size and clips are {', '.join(shown(one) for one in numbers)}"
     if public.clip > MAX_BOUND or not isinstance(public.round, int) or public.round < 0:
         return f"its clip is {shown(public.clip)} and its round {shown(public.round)}"
     if not 0.0 <= number_of(public.mu_squared) < np.inf:
