@@ -290,8 +290,10 @@ def shown(rows: sparse.csr_matrix, *, target: int, hostile: int, push: float, **
 
 
 @pytest.mark.parametrize("target", [34, 38])
-def test_one_device_in_a_thousand_cannot_promote_an_item(target: int) -> None:
-    """The target's exposure at most doubles. Without a clip the same three devices have their way."""
+def test_one_device_in_a_thousand_cannot_promote_an_item_that_many_answered(target: int) -> None:
+    """The target's exposure at most doubles. Without a clip the same three devices have their way. Of items that few
+    answered it does not hold (docs/lab-notes.md).
+    """
     rows, _, _ = world(3_000, 40, seed=13)
     clean = shown(rows, target=target, hostile=0, push=0.0, item_clip=2.0)
     lifted = shown(rows, target=target, hostile=3, push=2.0, item_clip=2.0)

@@ -29,8 +29,8 @@ class FederatedOptions:
         delta: δ of the same, far below one over the number of users.
         rounds: Rounds of gradients, after the round of counts.
         clip: C, the longest gradient of a user, over all items together.
-        item_clip: The longest in one item, so that a few devices cannot carry one item away; None: ``clip``. 2 keeps
-            one device in a thousand from promoting an item, and costs about .001 of RMSE at ε = 3.
+        item_clip: The longest in one item; by default none is so long. It limits what a few hostile devices can lift an
+            item by, and does not end it (docs/lab-notes.md).
         keep: Share of a round that the running average carries into the next one.
         growth: By how much more each round of gradients spends of the budget than the one before it, and counts.
         floor: Smallest variance Λ of a factor given the text, until the last round. Before tastes are more than noise
@@ -47,7 +47,7 @@ class FederatedOptions:
     delta: float = 1e-5
     rounds: int = 12
     clip: float = 6.0
-    item_clip: float | None = None
+    item_clip: float = MAX_BOUND
     keep: float = 0.5
     growth: float = 1.3
     floor: float = 0.03
@@ -66,8 +66,7 @@ class FederatedOptions:
         count(self.rounds, "rounds", least=1, most=1_000)
         if positive(self.clip, "clip") > MAX_BOUND:
             raise OptionError(f"clip is {self.clip:g}. Give at most {MAX_BOUND:g}.")
-        if self.item_clip is not None:
-            positive(self.item_clip, "item_clip")
+        positive(self.item_clip, "item_clip")
         if share(self.keep, "keep") == 1.0:
             raise OptionError("keep is 1, which never forgets the first round. Give a number below 1.")
         positive(self.growth, "growth")

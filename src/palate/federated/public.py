@@ -50,7 +50,7 @@ class PublicModel:
         centre, size: An answer is ``r = (answer − centre) / size``.
         kind: "rating" or "like".
         clip: C, the longest gradient of a user over all items.
-        item_clip: The longest of a user in one item, so that a few devices cannot carry one item away.
+        item_clip: The longest of a user in one item.
         ledger: Head of the ledger after the spending that made it; empty without privacy.
         mu_squared: μ² that the line has spent.
     """
@@ -69,7 +69,7 @@ class PublicModel:
     size: float
     kind: str
     clip: float
-    item_clip: float
+    item_clip: float = MAX_BOUND
     ledger: str = ""
     mu_squared: float = 0.0
 

@@ -151,7 +151,7 @@ def begin(item_ids: Sequence[str], options: FederatedOptions, content: Array | N
         size=options.size,
         kind=options.kind,
         clip=options.clip,
-        item_clip=options.clip if options.item_clip is None else options.item_clip,
+        item_clip=options.item_clip,
     )
     shape = n, options.dim + 1
     return State(
