@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from palate.client.device_log import FILE, KEY, DeviceLog
-from palate.errors import AnswerError, DataError, IdError, LedgerError, StoreBusy
+from palate.errors import AnswerError, DataError, FederatedError, IdError, LedgerError, StoreBusy
 
 
 def test_nothing_is_contributed_before_consent_and_nothing_after_it_is_withdrawn(tmp_path: Path) -> None:
@@ -90,6 +90,16 @@ def test_a_public_model_behind_one_that_was_seen_is_refused(tmp_path: Path) -> N
                 log.check_model(round, digest, ledger)
         log.check_model(2, "dd", 3)
         assert sum(row["what"] == "model" for row in log.rows()) == 3
+
+
+def test_a_server_of_another_line_or_with_a_weaker_promise_is_refused(tmp_path: Path) -> None:
+    with DeviceLog(tmp_path / "device") as log:
+        log.keep("enrolled", line="films", device="0" * 32, epsilon=3.0, delta=1e-5)
+    with DeviceLog(tmp_path / "device") as log:
+        log.check_promise("films", 3.0, 1e-5)
+        for line, epsilon, delta in (("books", 3.0, 1e-5), ("films", 3.1, 1e-5), ("films", 3.0, 1e-4)):
+            with pytest.raises(FederatedError, match="Ask its operator"):
+                log.check_promise(line, epsilon, delta)
 
 
 def test_what_a_device_holds_is_exported_whole_and_deleted_whole(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import os
@@ -11,16 +12,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from palate.errors import LedgerError, OptionError, PalateError
+from palate.errors import LedgerError, OptionError, PalateError, UploadError
 from palate.federated.ledger import Ledger
 from palate.federated.options import FederatedOptions
 from palate.federated.secure_sum.device_side import SumDevice
 from palate.federated.secure_sum.keys import DeviceKey
 from palate.federated.secure_sum.messages import signed
-from palate.federated.secure_sum.terms import Terms
+from palate.federated.secure_sum.terms import KINDS, Terms
 from palate.federated.wire import DEVICE, enrolment
 from palate.service.federated.line import Line
-from tests.federated.served_line import Server, answers, devices, expected, lead, made, same, step
+from palate.service.federated.rounds import Rounds
+from palate.service.federated.settings import RoundSettings
+from tests.federated.served_line import Server, answers, devices, expected, made, same, step
 
 USERS, ITEMS = 12, 20
 GIVEN = answers(USERS, ITEMS, np.random.default_rng(1))
@@ -36,13 +39,14 @@ def refused(server: Server, path: str, body: bytes, **headers: str) -> tuple[int
     return status, fault["code"]
 
 
-def test_whatever_is_sent_in_a_round_is_refused_with_a_reason_and_the_round_goes_on(tmp_path: Path) -> None:
+def test_FE_03_whatever_is_sent_in_a_round_is_refused_with_a_reason_and_the_round_goes_on(tmp_path: Path) -> None:
     folder = made(tmp_path / "line", ITEMS)
     with Server(folder, **HOW) as server:
         among = devices(tmp_path, server, GIVEN)
         among[0].log.answer_all([(f"unknown-{item}", 5.0) for item in range(10_000)])
         hostile = DeviceKey.generate()  # not enrolled
         before = server.until("keys")
+        earlier, port = shutil.copytree(folder, tmp_path / "earlier"), int(server.url.rpartition(":")[2])
         terms = Terms.from_bytes(before["terms"].encode())
         zeros = np.zeros(terms.length, dtype=np.uint64)
         stranger = SumDevice(hostile, terms, zeros, least=2)
@@ -99,16 +103,24 @@ def test_whatever_is_sent_in_a_round_is_refused_with_a_reason_and_the_round_goes
         server.until("keys", round=1)
         for path, body in (("keys", join), ("shares", shares), ("upload", upload)):  # of the round before
             assert refused(server, path, body) == (409, "other_sum")
-        lead(server, among, 2)
-        step(among, "ended")
-        sizes = {
-            row["bytes"] for device in among for row in device.log.rows() if row.get("about", "").startswith("films 0")
-        }
-        assert sizes == {len(upload)}
-        assert refused(server, "upload", upload) == (409, "closed")
+        step(among, "keys")
+        sent = [row for device in among for row in device.log.rounds]
+        assert {row["bytes"] for row in sent} == {len(upload)}
     with Line.open(folder) as line:
-        assert same(line.public, expected(GIVEN, [range(USERS)] * 3))
-        assert len(line.ledger.entries) == 3
+        assert same(line.public, expected(GIVEN, [range(USERS)]))
+        assert len(line.ledger.entries) == 1
+    older = shutil.copytree(folder, tmp_path / "older")
+    for path in earlier.glob("ledger*"):
+        shutil.copy(path, older / path.name)
+    with pytest.raises(LedgerError) as caught:  # the public model has seen more than this ledger
+        Line.open(older)
+    assert "\n" not in str(caught.value)
+    with Server(earlier, settings={"port": port}, **HOW) as server:  # all of it was put back
+        server.until("keys")
+        for device in among:
+            with pytest.raises(LedgerError, match="put back to an earlier state"):
+                device.step()
+        assert server.round()["step"] == "keys"
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +141,7 @@ def memory(server: Server) -> int:
 
 @pytest.mark.parametrize("path", ["keys", "upload", "devices"])
 @pytest.mark.parametrize("says_so", [True, False])
-def test_a_gigabyte_is_cut_off_while_it_is_read(server: Server, path: str, says_so: bool) -> None:
+def test_FE_03_a_gigabyte_is_cut_off_while_it_is_read(server: Server, path: str, says_so: bool) -> None:
     before, piece, sent = memory(server), bytes(1 << 20), 0
     connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=60)
     connection.putrequest("POST", f"/v1/{path}")
@@ -210,48 +222,38 @@ def test_nothing_of_a_device_is_in_the_log_of_the_server(server: Server, tmp_pat
         assert secret not in written
 
 
-def test_an_older_copy_of_the_ledger_or_of_all_is_noticed(tmp_path: Path) -> None:
-    folder = made(tmp_path / "line", ITEMS)
-    earlier = tmp_path / "earlier"
-    with Server(folder, **HOW) as server:
-        among = devices(tmp_path, server, GIVEN)
-        port = int(server.url.rpartition(":")[2])
-        server.until("keys")
-        shutil.copytree(folder, earlier)
-        lead(server, among, 1)
-        server.until("keys", round=1)
-        step(among, "keys")  # they have seen the model of round 1
-        server.stop()
-    older = shutil.copytree(folder, tmp_path / "older")
-    for path in earlier.glob("ledger*"):
-        shutil.copy(path, older / path.name)
-    with pytest.raises(LedgerError) as caught:
-        Line.open(older)
-    assert "\n" not in str(caught.value)
-    with Server(earlier, settings={"port": port}, **HOW) as server:
-        server.until("keys", round=0)
-        for device in among:
-            with pytest.raises(LedgerError, match="put back to an earlier state"):
-                device.step()
-        assert server.round()["step"] == "keys"
-
-
-def test_a_line_over_its_budget_opens_nothing_and_ends(tmp_path: Path) -> None:
+def test_FE_05_a_line_over_its_budget_opens_nothing_and_ends(tmp_path: Path) -> None:
     folder = made(tmp_path / "line", ITEMS)
     with Ledger.open(folder / "ledger") as ledger:
         ledger.spend(ledger.left, "an earlier model of this line", line="films")
-    with Server(folder, **HOW) as server:
-        among = devices(tmp_path, server, GIVEN)
-        for name in ("keys", "shares", "upload", "unmask"):
-            server.until(name)
-            step(among, name)
-        server.until(ended=True)
-        assert "has spent ε 3 of 3" in server.round()["ended"]
-        step(among, "ended")
+    keys = [DeviceKey.generate() for _ in range(3)]
+
+    async def at_work(line: Line) -> None:
+        rounds = Rounds(line, RoundSettings(start_at=3, minimum=2), say=lambda *_event, **_facts: None)
+        work = asyncio.create_task(rounds.run())
+        for key in keys:
+            await rounds.enrol(key.public)
+        while not rounds.document()["terms"]:
+            await asyncio.sleep(0.01)
+        terms = Terms.from_bytes(rounds.document()["terms"].encode())
+        zeros = np.zeros(terms.length, dtype=np.uint64)
+        sums = [SumDevice(key, terms, zeros, least=2) for key in keys]
+        for kind in KINDS:
+            while rounds.document()["step"] != kind:
+                await asyncio.sleep(0.01)
+            told = [rounds.message_for(key.id) if kind != "keys" else b"" for key in keys]
+            for one, message in zip(sums, told, strict=True):
+                await rounds.receive(one.answer(message) if message else one.join())
+        await work
+        assert "has spent ε 3 of 3" in rounds.document()["ended"]
+        with pytest.raises(UploadError, match="no round now"):
+            await rounds.receive(sums[0].join())
+
     with Line.open(folder) as line:
-        assert line.public.round == 0
-        assert len(line.ledger.entries) == 1
-        assert line.attempts() == []
+        asyncio.run(at_work(line))
+        assert (line.public.round, line.attempts(), len(line.ledger.entries)) == (0, [], 1)
+    with Line.open(folder) as line:
+        assert line.ended
 
 
 def test_a_damaged_folder_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -10,6 +12,8 @@ import pytest
 from palate.federated.ledger import Ledger
 from palate.federated.public import PublicModel
 from palate.service.federated.line import Line
+from palate.service.federated.rounds import Rounds
+from palate.service.federated.settings import RoundSettings
 from tests.federated.served_line import Server, answers, devices, died, expected, lead, made, same, step
 
 USERS, ITEMS = 14, 20
@@ -18,8 +22,20 @@ HOW = {"start_at": USERS, "minimum": 8, "step_seconds": 3600.0}
 
 
 def published(folder: Path) -> PublicModel:
+    """The newest public model, also of a folder that is served."""
+    files = json.loads((folder / "line.json").read_bytes())["files"]
+    return PublicModel.load(folder / "files" / files["model"])
+
+
+async def events_of(folder: Path) -> list[str]:
+    """What happens in the first second in which a line is at work."""
+    said: list[str] = []
     with Line.open(folder) as line:
-        return line.public
+        work = asyncio.create_task(Rounds(line, RoundSettings(**HOW), say=lambda event, **_: said.append(event)).run())
+        await asyncio.wait({work}, timeout=1.0)
+        work.cancel()
+        await asyncio.wait({work})
+    return said
 
 
 def spendings(folder: Path) -> list[str]:
@@ -47,33 +63,9 @@ def test_a_whole_line_over_http_ends_in_the_model_of_one_process(tmp_path: Path)
     assert list((folder / "attempt").iterdir()) == []
 
 
-def test_a_device_without_consent_sends_nothing_and_one_that_withdraws_it_drops_out(tmp_path: Path) -> None:
-    folder = made(tmp_path / "line", ITEMS)
-    with Server(folder, **HOW) as server:
-        among = devices(tmp_path, server, GIVEN)
-        never, midway, *others = among
-        never.log.consent(False)
-        server.until("keys")
-        step([midway, *others], "keys")
-        step([never], "no-consent")
-        server.pass_time()
-        server.until("shares")
-        step([midway, *others], "shares")
-        server.until("upload")
-        midway.log.consent(False)
-        step([midway], "no-consent")
-        step(others, "upload")
-        server.pass_time()
-        server.until("unmask")
-        step(others, "unmask")
-        step([never, midway], "no-consent")
-        server.until(round=1)
-        for device in (never, midway):
-            assert [row["what"] for row in device.log.rows()].count("round") == 0
-    assert same(published(folder), expected(GIVEN, [range(2, USERS)]))
-
-
-def test_with_a_third_gone_the_rest_is_summed_and_below_the_minimum_nothing_is_opened_or_spent(tmp_path: Path) -> None:
+def test_FE_04_whoever_drops_out_the_rest_is_summed_and_below_the_minimum_nothing_is_opened_or_spent(
+    tmp_path: Path,
+) -> None:
     folder = made(tmp_path / "line", ITEMS)
     with Server(folder, **HOW) as server:
         among = devices(tmp_path, server, GIVEN)
@@ -90,15 +82,35 @@ def test_with_a_third_gone_the_rest_is_summed_and_below_the_minimum_nothing_is_o
                 server.until("unmask")
                 step(among[:stay], "unmask")
                 server.pass_time()
-        server.until(round=1)
+        server.until("keys", round=1)
         ended = [event for event in server.events() if event["event"] in ("round given up", "round ended")]
         assert [(event["event"], event["round"]) for event in ended] == [("round given up", 0), ("round ended", 1)]
         assert ended[1]["devices"] == 11
-    assert spendings(folder) == ["round 0 sum"]
-    assert same(published(folder), expected(GIVEN, [range(11)]))
+        assert same(published(folder), expected(GIVEN, [range(11)]))
+
+        never, midway, *others = among
+        sums = [len(device.log.rounds) for device in (never, midway)]
+        never.log.consent(False)
+        step([midway, *others], "keys")
+        step([never], "no-consent")
+        server.pass_time()
+        server.until("shares")
+        step([midway, *others], "shares")
+        server.until("upload")
+        midway.log.consent(False)  # before it has sent its vector
+        step([midway], "no-consent")
+        step(others, "upload")
+        server.pass_time()
+        server.until("unmask")
+        step(others, "unmask")
+        step([never, midway], "no-consent")
+        server.until(round=2)
+        assert [len(device.log.rounds) for device in (never, midway)] == sums
+    assert spendings(folder) == ["round 0 sum", "round 1 sum"]
+    assert same(published(folder), expected(GIVEN, [range(11), range(2, USERS)]))
 
 
-def test_a_killed_server_goes_on_and_opens_and_spends_once(tmp_path: Path) -> None:
+def test_FE_05_a_killed_server_goes_on_and_opens_and_spends_once(tmp_path: Path) -> None:
     folder = made(tmp_path / "line", ITEMS)
     server = Server(folder, **HOW)
     among = devices(tmp_path, server, GIVEN)
@@ -119,9 +131,14 @@ def test_a_killed_server_goes_on_and_opens_and_spends_once(tmp_path: Path) -> No
     assert (published(folder).round, spendings(folder)) == (0, ["round 0 sum"])  # before anything was opened
     assert died(folder, "publishing", **HOW) == -signal.SIGKILL
     assert (published(folder).round, spendings(folder)) == (0, ["round 0 sum"])
+    other = shutil.copytree(folder, tmp_path / "other")
     with Server(folder, **HOW) as server:
         server.until("keys", round=1)
     assert spendings(folder) == ["round 0 sum"]
     assert same(published(folder), expected(GIVEN, [range(USERS)]))
+    with Ledger.open(other / "ledger") as ledger:  # where something else was spent meanwhile, it is not opened
+        ledger.spend(0.001, "another model", line="films")
+    assert asyncio.run(events_of(other))[:2] == ["round goes on", "round given up"]
+    assert (published(other).round, spendings(other)) == (0, ["round 0 sum", "another"])
     with Line.open(folder) as line:
         assert line.public.mu_squared == pytest.approx(line.ledger.spent)

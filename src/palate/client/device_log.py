@@ -9,6 +9,7 @@ Later lines overrule earlier ones: the last answer to an item counts, and the la
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -16,8 +17,8 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
-from palate.errors import DataError, LedgerError, StoreError
-from palate.errors.checks import flag, normalise_id, rating_of
+from palate.errors import DataError, FederatedError, LedgerError, StoreError
+from palate.errors.checks import flag, normalise_id, rating_of, shown
 from palate.store.lock import exclusive
 from palate.store.model_folder.files import make_folder, sync_folder
 
@@ -50,6 +51,7 @@ class DeviceLog:
         self.rounds: list[dict[str, Any]] = []
         self.line = ""  # that it is enrolled in
         self._models: dict[int, str] = {}  # digests of public models, by round
+        self._promised = math.inf, 1.0  # ε and δ of the line, when this device was enrolled
         self._spent = 0  # rows of the ledger, as the newest model said
         self._held = ExitStack()
         try:
@@ -95,7 +97,7 @@ class DeviceLog:
         elif row["what"] == "round":
             self.rounds.append(row)
         elif row["what"] == "enrolled":
-            self.line = row["line"]
+            self.line, self._promised = row["line"], (row["epsilon"], row["delta"])
         elif row["what"] == "model":
             self._models[row["round"]] = row["digest"]
             self._spent = row["ledger"]
@@ -162,6 +164,18 @@ class DeviceLog:
     def contributes(self) -> bool:
         """Whether it may contribute now; not unless that was said."""
         return self._consent is not None and self._consent["given"] is True
+
+    def check_promise(self, line: str, epsilon: float, delta: float) -> None:
+        """That a server is of the line that this device is enrolled in, and promises no less than it did then.
+
+        Raises:
+            FederatedError: If not.
+        """
+        if line != self.line or epsilon > self._promised[0] or delta > self._promised[1]:
+            raise FederatedError(
+                f"the server is of line {shown(line)} with ε {shown(epsilon)} and δ {shown(delta)}; this device is in "
+                f"line {self.line!r} with {self._promised[0]:g} and {self._promised[1]:g}. Ask its operator."
+            )
 
     def check_model(self, round: int, digest: str, ledger: int) -> None:
         """That a public model does not go back behind one that was seen before; it is kept that it was seen.

@@ -33,8 +33,8 @@ from palate.federated.ledger import seq_of
 from palate.federated.public import PublicModel
 from palate.federated.secure_sum.device_side import SumDevice
 from palate.federated.secure_sum.keys import DeviceKey
-from palate.federated.secure_sum.terms import Terms
-from palate.federated.wire import BLOCK_BYTES, DEVICE, OCTETS, STEPS, about, enrolment
+from palate.federated.secure_sum.terms import KINDS, Terms
+from palate.federated.wire import BLOCK_BYTES, DEVICE, OCTETS, about, enrolment
 
 MAX_FILE_BYTES = 1 << 30  # of a public file
 TRIES = 50  # of a call, at most
@@ -89,25 +89,29 @@ class Device:
             code: The line's, from its operator.
         Raises:
             ServiceError: If the code is wrong, or the server not reached.
-            FederatedError: If this folder is of a device of another line.
+            FederatedError: If this device is of another line.
         """
-        line = str(self._round()["line"])
+        now = self._round()
+        line, promised = str(now["line"]), {name: float(now["privacy"][name]) for name in ("epsilon", "delta")}
+        if self.log.line:
+            self.log.check_promise(line, **promised)
         body = self.key.public + self.key.sign(enrolment(line, self.key.public))
         self._call("POST", "devices", body, {"authorization": f"Bearer {code}"})
         if self.log.line != line:
-            self.log.keep("enrolled", line=line, device=self.key.id)
+            self.log.keep("enrolled", line=line, device=self.key.id, **promised)
 
     def step(self) -> str:
         """Do what this device has to do now.
 
         Raises:
             ServiceError: If the server is not reached.
-            FederatedError, LedgerError: If it is not the server of this line any more, or was put back to an earlier
-                state. The device sends nothing.
+            FederatedError, LedgerError: If it is not the server of this line any more, promises something else, or was
+                put back to an earlier state. The device sends nothing.
         """
         if not self.log.line:
             raise FederatedError("this device is not enrolled in a line. Enrol it with the code of its operator.")
         now = self._round()
+        self.log.check_promise(now["line"], now["privacy"]["epsilon"], now["privacy"]["delta"])
         if now["ended"]:
             self._know(now)
             return ENDED
@@ -118,7 +122,7 @@ class Device:
             return "no-consent"
         terms = Terms.from_bytes(now["terms"].encode())
         if terms.sum_id != self._sum_id:
-            if now["step"] != STEPS[0]:
+            if now["step"] != KINDS[0]:
                 return "waiting"
             try:
                 self._begin(now, terms)
@@ -161,9 +165,9 @@ class Device:
         self._sum = SumDevice(self.key, terms, upload(public, answers))
 
     def _take_part(self, sum_: SumDevice, step: str, terms: Terms) -> None:
-        due = STEPS.index(step) if step in STEPS else len(STEPS)
-        done = STEPS.index(self._done) if self._done else -1
-        if done >= due or (done == len(STEPS) - 1 and due == len(STEPS)):
+        due = KINDS.index(step) if step in KINDS else len(KINDS)
+        done = KINDS.index(self._done) if self._done else -1
+        if done >= due or (done == len(KINDS) - 1 and due == len(KINDS)):
             return
         if done < due - 1:
             raise SecureSumError(f"the round is at {step!r}, and this device has not done what comes before it")

@@ -1,8 +1,7 @@
-"""What server and devices agree on beside the messages of the secure sum: paths, sizes, and how a device enrols."""
+"""What server and devices agree on beside the messages of the secure sum, and how a device enrols."""
 
 from __future__ import annotations
 
-STEPS = ("keys", "shares", "upload", "unmask")  # paths to which devices send, in this order
 BLOCK_BYTES = 1 << 20  # of public files, which are fetched whole, block by block, by everyone
 DEVICE = "palate-device"  # the header that says for whom a message is fetched: logs hold no headers
 OCTETS = "application/octet-stream"

@@ -18,7 +18,7 @@ from typing import Any
 
 from numpy.random import Generator
 
-from palate.errors import PrivacyBudgetError, UploadError
+from palate.errors import LedgerError, PrivacyBudgetError, UploadError
 from palate.federated.fixed_point import SCALE
 from palate.federated.ledger import Spent
 from palate.federated.secure_sum.server_side import Opened
@@ -72,6 +72,7 @@ class Rounds:
         finally:
             if self._attempt is not None:
                 self._attempt.close()
+                self._attempt = None
 
     def _resume(self) -> None:
         """The attempt of a process that was killed."""
@@ -98,7 +99,7 @@ class Rounds:
             return
         phase = await self._attempt.advance()
         if phase == "failed":
-            await self._give_up(self._attempt)
+            self._give_up(self._attempt)
         elif phase == "ready":
             await self._open(self._attempt)
         else:
@@ -130,20 +131,24 @@ class Rounds:
         )
         self._say("round begins", round=public.round, devices=len(self.line.devices))
 
-    async def _give_up(self, attempt: Attempt) -> None:
-        """Nothing of it is opened, and nothing is spent for it; the round is tried again."""
+    def _give_up(self, attempt: Attempt) -> None:
+        """Nothing of it is opened; the round is tried again."""
         self._say("round given up", round=self.line.public.round, left_out=attempt.left_out)
         self._forget(attempt)
-        await asyncio.sleep(self._settings.pause_seconds)
 
     async def _open(self, attempt: Attempt) -> None:
         """Spend, open, publish: the only place where a sum is opened."""
         line, what = self.line, f"round {self.line.public.round} sum {attempt.terms.sum_id}"
+        was_spent = any(entry.what == what for entry in line.ledger.entries)  # by a process that was killed
         try:
-            spent = await asyncio.to_thread(self._spend, what)
+            spent = await asyncio.to_thread(self._resume_spending if was_spent else self._spend, what)
         except PrivacyBudgetError as error:
             self._forget(attempt)
             return self._end(str(error))
+        except LedgerError:
+            if not was_spent:
+                raise
+            return self._give_up(attempt)  # something else was spent since; what this one spent stays spent
         opened = await asyncio.to_thread(attempt.open, spent)
         state = await asyncio.to_thread(self._next, opened, spent)
         line.commit(state)
@@ -165,11 +170,10 @@ class Rounds:
         attempt.delete()
 
     def _spend(self, what: str) -> Spent:
-        """The entry of the ledger, written now, or by a process that was killed before it published anything."""
-        ledger, public, mu_squared = self.line.ledger, self.line.public, self.line.state.mu_squared
-        if any(entry.what == what for entry in ledger.entries):
-            return ledger.resume(what, mu_squared, after=public.ledger)
-        return ledger.spend(mu_squared, what, line=public.line)
+        return self.line.ledger.spend(self.line.state.mu_squared, what, line=self.line.public.line)
+
+    def _resume_spending(self, what: str) -> Spent:
+        return self.line.ledger.resume(what, self.line.state.mu_squared, after=self.line.public.ledger)
 
     def _end(self, why: str) -> None:
         self.line.end(why)

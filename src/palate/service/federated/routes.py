@@ -13,7 +13,8 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from palate.errors import UploadError
 from palate.federated.secure_sum.keys import verify
-from palate.federated.wire import DEVICE, ENROL_BYTES, OCTETS, STEPS, enrolment
+from palate.federated.secure_sum.terms import KINDS
+from palate.federated.wire import DEVICE, ENROL_BYTES, OCTETS, enrolment
 from palate.service.faults import HTTPFault, not_found, unauthorised
 from palate.service.federated.rounds import Rounds
 from palate.service.gate import HEADERS
@@ -83,7 +84,7 @@ async def post_devices(request: Request, rounds: TheRounds) -> Response:
 @router.post("/{step}")
 async def post_step(request: Request, step: str, rounds: TheRounds) -> Response:
     """Take what a device sends in a step of a round; the same again changes nothing, and is answered alike."""
-    if step not in STEPS:
+    if step not in KINDS:
         raise not_found("address")
     try:
         body = await sized(request, rounds.most_bytes(step))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from palate.errors import OptionError
-from palate.errors.checks import count, number, positive
+from palate.errors.checks import count, positive
 from palate.federated.secure_sum.terms import MAX_GROUP
 
 
@@ -18,21 +18,18 @@ class RoundSettings:
         minimum: Devices in a sum, below which it is never opened.
         group_size: Devices that share masks, at least; up to twice as many less one.
         step_seconds: That devices have for each of the four steps of a round; a step ends sooner when all have sent.
-        pause_seconds: Between two rounds, and before one that failed is tried again.
     """
 
     start_at: int = 64
     minimum: int = 32
     group_size: int = 64
     step_seconds: float = 3_600.0
-    pause_seconds: float = 0.0
 
     def __post_init__(self) -> None:
         count(self.start_at, "start_at", least=2)
         count(self.minimum, "minimum", least=2, most=MAX_GROUP)
         count(self.group_size, "group_size", least=2, most=MAX_GROUP // 2)
         positive(self.step_seconds, "step_seconds")
-        number(self.pause_seconds, "pause_seconds", least=0.0)
         if self.minimum > self.start_at:
             raise OptionError(
                 f"minimum is {self.minimum} and start_at {self.start_at}, so that no sum would open. Start at "
