@@ -1233,6 +1233,46 @@ def federated_attack(results: dict[str, Any]) -> str:
     return f"{told}\n\n{table(['line', 'LiRA', 'shift', 'any attack at most'], rows)}"
 
 
+def federated_rounds(results: dict[str, Any]) -> str:
+    """A round over HTTP with drop-outs: what is in the sum, and what it takes."""
+    columns = [
+        "seed",
+        "devices",
+        "gone",
+        "in the sum",
+        "as in one process",
+        "a device, ms",
+        "bytes of the upload",
+        "server, processor s",
+        "server, MiB",
+        "opening, s",
+        "opened below the minimum",
+    ]
+    rows = [
+        [
+            str(row["seed"]),
+            f"{row['devices']:,}",
+            f"{row['gone']:.0%}",
+            f"{row['in_the_sum']:,}",
+            "to the bit" if row["equal"] else "no",
+            f"{sum(row['device_ms'].values()):.0f}",
+            f"{row['upload_bytes']:,}",
+            f"{row['server_processor_seconds']:.1f}",
+            f"{row['server_mib']:.0f}",
+            f"{row['opening_seconds']:.1f}",
+            "nothing" if (row["given_up"], row["round_after"], row["spendings"]) == (1, 2, 1) else "something",
+        ]
+        for row in results["rows"]
+    ]
+    return (
+        f"{results['items']:,} items, {results['dim']} dimensions, groups of {results['group_size']} and more, a "
+        f"minimum of {results['minimum']}. A tenth goes after each of three steps; who sent a vector is in the sum. "
+        "A device's milliseconds are of the processor, all steps of a round together, its calls included. In the round "
+        f"after it seven in ten go after the first step.\n\n{table(columns, rows)}\n\nMeasured with a load of "
+        f"{results['load']:.0f} on {results['cores']} cores: take the times as upper bounds."
+    )
+
+
 def federated_sums(results: dict[str, Any]) -> str:
     """A secure sum: what it costs a device and the server, and what is left of it where devices drop out."""
     masks = ", ".join(f"{row['ms']:.2f} ms at {row['width']} bytes a word" for row in results["mask"])
@@ -1320,6 +1360,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "scale": ("Fits on shards", scale),
     "federated_audit": ("A model line audited with a canary", federated_audit),
     "federated_attack": ("Who took part in a model line, attacked", federated_attack),
+    "federated_rounds": ("A round over HTTP with drop-outs", federated_rounds),
     "federated_sums": ("A secure sum", federated_sums),
     "fit_cost": ("A fit of ten million ratings, and the belief of one user", fit_cost),
     "memory_growth": ("An answer told, as the log grows", memory_growth),
