@@ -18,6 +18,7 @@ from palate.federated.devices import Devices
 from palate.federated.fixed_point import decode, encode
 from palate.federated.noise import noised
 from palate.federated.options import FederatedOptions
+from palate.federated.private_means import Counted
 from palate.federated.public import PublicModel
 from palate.federated.rounds import private_fit
 from palate.federated.server import State, advance, begin
@@ -299,3 +300,11 @@ def test_one_device_in_a_thousand_cannot_promote_an_item_that_many_answered(targ
     lifted = shown(rows, target=target, hostile=3, push=2.0, item_clip=2.0)
     assert 0.02 < clean < 0.5 and lifted <= 2.0 * clean, (lifted, clean)
     assert shown(rows, target=target, hostile=3, push=1024.0) > 2.0 * clean
+
+
+def test_noise_on_counts_does_not_pass_for_answers() -> None:
+    """Ten answers an item, and counts whose noise is a hundred answers."""
+    rng = np.random.default_rng(0)
+    counted = Counted(1_000, 2.0 + 20.0 * rng.normal(size=2_000), np.zeros(2_000), 20.0)
+    assert counted.is_hopeless(FederatedOptions(epsilon=1.0))
+    assert not replace(counted, answered=counted.answered + 200.0).is_hopeless(FederatedOptions(epsilon=1.0))

@@ -74,9 +74,12 @@ class Counted:
 
     def is_hopeless(self, options: FederatedOptions) -> bool:
         """Whether fewer than half of the expected questions fall on items of which a factor can be told from noise."""
-        answers = self.answers
-        enough = float(answers[answers >= options.last_std / _FACTOR].sum())
-        return enough == 0.0 or enough < 0.5 * float(answers.sum())
+        answers = (
+            self.answered * self.per_user
+        )  # noise below 0 stays: cut off, what is left of it would look like answers
+        least = max(options.last_std / _FACTOR, 3.0 * self.std * self.per_user)
+        enough = float(answers[answers >= least].sum())
+        return enough <= 0.0 or enough < 0.5 * float(answers.sum())
 
     def level_prior(self, options: FederatedOptions, columns: Array) -> tuple[TextPrior, Array, Array]:
         """What is expected of each level, and observations of them with their variances, (I, 1) and (I,)."""
