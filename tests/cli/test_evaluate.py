@@ -182,3 +182,17 @@ def test_settings_at_the_end_of_their_range_and_missing_times_are_said(cli, plan
     (tmp_path / "interactions.csv").write_text("user_id,item_id\nu1,i1\nu1,i2\nu1,i3\nu2,i1\nu2,i2\nu2,i3\n")
     chosen = ["--split", "leave-last-out", "--models", "popularity", "--out", tmp_path / "f"]
     assert "None of the 6 rows has a timestamp: of each user one item is left" in cli("evaluate", tmp_path, *chosen).out
+
+
+def test_federated_simulate(cli, planted):
+    options = ["federated", "simulate", planted, "--encoder", "none", "--rounds", 3, "--clients", 40]
+    result = cli(*options, "--epsilon", "inf", "--json")
+    assert result.code == 0, result.err
+    document = result.json
+    assert {"epsilon", "delta", "rounds", "rmse", "ndcg@10", "central", "private_means"} <= set(document)
+    assert (document["epsilon"], document["rounds"], document["clients"]) == (None, 3, 40)
+    assert set(document["central"]) == set(document["private_means"]) == {"rmse", "ndcg@10"}
+    shown = cli(*options, "--epsilon", 1).out
+    assert all(name in shown for name in ("federated, ε = 1", "central", "private means", "publish private means"))
+    refused = cli(*options, "--epsilon", -1)
+    assert refused.code == 2 and refused.err.startswith("Error: epsilon") and "\n" not in refused.err.strip()

@@ -18,6 +18,7 @@ from palate.cli import (
     encode,
     evaluate,
     federated,
+    federated_simulate,
     fit,
     interview,
     items,
@@ -95,6 +96,7 @@ _add(
 )
 _add(federated_app, federated.export, "export", "federated export my-device --out my-data.jsonl")
 _add(federated_app, federated.forget, "forget", "federated forget my-device")
+_add(federated_app, federated_simulate.simulate, "simulate", "federated simulate my-data --epsilon 3 --rounds 12")
 app.add_typer(federated_app, name="federated")
 _add(app, encode.encode, "encode", "encode my-data --encoder minilm --runner threads")
 _add(app, fit.fit, "fit", "fit my-data --out my-model")
