@@ -308,3 +308,18 @@ def test_noise_on_counts_does_not_pass_for_answers() -> None:
     counted = Counted(1_000, 2.0 + 20.0 * rng.normal(size=2_000), np.zeros(2_000), 20.0)
     assert counted.is_hopeless(FederatedOptions(epsilon=1.0))
     assert not replace(counted, answered=counted.answered + 200.0).is_hopeless(FederatedOptions(epsilon=1.0))
+
+
+def test_masses_that_are_mostly_noise_do_not_blow_up_the_factors_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, _, _ = world(300, 60, seed=14)
+    train, test = halved(rows, seed=15)
+    options = FederatedOptions(epsilon=1.0, form="factors")
+    means = rmse(private_fit(train, None, replace(options, form="means"), rng=np.random.default_rng(0)), train, test)
+
+    def errors() -> list[float]:
+        fits = (private_fit(train, None, options, rng=np.random.default_rng(seed)) for seed in range(4))
+        return [rmse(fit, train, test) for fit in fits]
+
+    assert max(errors()) < 1.2 * means
+    monkeypatch.setattr(server, "_MASSES", (1e-9, 1e9))
+    assert max(errors()) > 1.5 * means

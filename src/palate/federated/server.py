@@ -29,6 +29,7 @@ from palate.federated.text_prior import columns_of, fitted
 from palate.random import derive_rng
 
 _ARRAYS = ("observed", "variance", "spread")
+_MASSES = (0.2, 2.0)  # least and most that the masses may come to, of what the counts say
 _START = 0.05  # standard deviation of the random factors that the first round begins with
 
 
@@ -80,10 +81,15 @@ class State:
 
     @property
     def weighed(self) -> Array:
-        """What the answers to each item weigh together, clipped ones less, (I,): the step of the gradient."""
+        """What the answers to each item weigh together, clipped ones less, (I,): the step of the gradient.
+
+        Where few answered, the masses are mostly noise: they are taken within what the counts leave possible.
+        """
         assert self.counted is not None
         shares = self.counted.at_least * self.public.item_weights
-        return np.asarray(shares * max(self.mass / self.weight, 1.0) / max(float(shares.sum()), TINY))
+        least, most = _MASSES[0] * self.counted.per_user, _MASSES[1] * self.counted.per_user
+        whole = float(shares.sum())
+        return np.asarray(shares * np.clip(self.mass / self.weight / max(whole, TINY), least, most))
 
     def to_buffers(self) -> bytes:
         """As safetensors, without the text; for a file of the server."""
