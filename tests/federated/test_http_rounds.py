@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from palate.federated.fixed_point import encode
 from palate.federated.ledger import Ledger
 from palate.federated.public import PublicModel
+from palate.federated.secure_sum.server_side import GroupSum, Opened
 from palate.service.federated.line import Line
 from palate.service.federated.rounds import Rounds
 from palate.service.federated.settings import RoundSettings
@@ -142,3 +144,21 @@ def test_FE_05_a_killed_server_goes_on_and_opens_and_spends_once(tmp_path: Path)
     assert (published(other).round, spendings(other)) == (0, ["round 0 sum", "another"])
     with Line.open(folder) as line:
         assert line.public.mu_squared == pytest.approx(line.ledger.spent)
+
+
+def test_FE_02_a_hostile_group_does_not_move_the_model_of_a_line_that_trims(tmp_path: Path) -> None:
+    """Four honest groups, and one that sends a thousand times as much."""
+    honest = GroupSum(encode(20.0 + np.zeros(2 * ITEMS)), 50)
+    hostile = GroupSum(encode(20_000.0 + np.zeros(2 * ITEMS)), 50)
+
+    def counts(trim: float, *groups: GroupSum) -> float:
+        folder = made(tmp_path / f"line-{trim}-{len(groups)}", ITEMS)
+        with Line.open(folder) as line:
+            settings = RoundSettings(trim=trim)
+            rounds = Rounds(line, settings, say=lambda *_event, **_facts: None, rng=np.random.default_rng(0))
+            spent = line.ledger.spend(line.state.mu_squared, "a sum", line="films")
+            return float(rounds._next(Opened(groups), spent).counted.answered.mean())  # type: ignore[union-attr]
+
+    assert counts(0.25, *[honest] * 4) == pytest.approx(80.0, rel=0.1)
+    assert counts(0.25, *[honest] * 4, hostile) == pytest.approx(100.0, rel=0.1)
+    assert counts(0.0, *[honest] * 4, hostile) > 10_000.0

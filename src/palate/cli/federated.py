@@ -53,6 +53,10 @@ def serve(
     step_seconds: Annotated[
         float, typer.Option(metavar="S", min=0.1, help="For each of the four steps of a round; less if all have sent.")
     ] = 3600.0,
+    trim: Annotated[
+        float,
+        typer.Option(metavar="T", help="Of groups left out on either side, so that hostile ones move little; to .25."),
+    ] = 0.0,
     host: Annotated[
         str, typer.Option(metavar="H", help="Address to listen on; other machines cannot reach 127.0.0.1.")
     ] = "127.0.0.1",
@@ -79,7 +83,7 @@ def serve(
     from palate.service.settings import Settings
 
     settings = Settings(host=host, port=port, open_to_network=open_to_network, log_requests=log_requests)
-    how = RoundSettings(start_at=start_at, minimum=minimum, group_size=group, step_seconds=step_seconds)
+    how = RoundSettings(start_at=start_at, minimum=minimum, group_size=group, step_seconds=step_seconds, trim=trim)
     if not Line.is_there(folder):
         if items is None:
             raise OptionError(f"there is no line in {folder}. Give --items TABLE, to make one.")

@@ -16,11 +16,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 from numpy.random import Generator
 
 from palate.errors import LedgerError, PrivacyBudgetError, UploadError
-from palate.federated.fixed_point import SCALE
+from palate.federated.fixed_point import SCALE, decode, encode
 from palate.federated.ledger import Spent
+from palate.federated.secure_sum.robust import trimmed_sum
 from palate.federated.secure_sum.server_side import Opened
 from palate.federated.secure_sum.terms import Terms
 from palate.federated.server import State, advance
@@ -156,11 +158,18 @@ class Rounds:
         self._forget(attempt)
 
     def _next(self, opened: Opened, spent: Spent) -> State:
+        total, factor = opened.total, 1.0
+        if self._settings.trim:
+            values = np.stack([decode(group.values) for group in opened.groups])
+            devices = np.array([group.devices for group in opened.groups])
+            found, factor = trimmed_sum(values, devices, trim=self._settings.trim)
+            total = encode(found)
         return advance(
             self.line.state,
-            opened.total,
+            total,
             opened.devices,
             mu_squared=spent.mu_squared,
+            factor=factor,
             ledger=self.line.ledger.head,
             rng=self._rng,
         )
