@@ -4,15 +4,18 @@ import json
 import subprocess
 import sys
 import threading
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
+import httpx
 import pytest
 
 from palate.cli.app import run
 from palate.client.device_log import DeviceLog
 from palate.client.federated import Device
 from palate.service.federated.line import Line
-from tests.federated.served_line import ENVIRONMENT, TRANSPORT
+from tests.federated.served_line import ENVIRONMENT
 
 SERVE = "import sys; from palate.cli import main; main(['federated', 'serve', *sys.argv[1:]])"
 DEVICES = 10
@@ -39,7 +42,10 @@ def test_a_line_from_its_commands(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert "not enrolled" in capsys.readouterr().err
 
         def other(n: int) -> None:
-            with DeviceLog(tmp_path / f"other-{n}") as log, Device(url, log, transport=TRANSPORT) as device:
+            with (
+                DeviceLog(tmp_path / f"other-{n}") as log,
+                Device(url, log, transport=httpx.HTTPTransport(verify=False)) as device,
+            ):
                 log.consent(True)
                 device.enrol(facts["enrol_code"])
                 device.join(poll_seconds=0.1)
@@ -50,7 +56,8 @@ def test_a_line_from_its_commands(tmp_path: Path, capsys: pytest.CaptureFixture[
         assert run([*join, "--code", facts["enrol_code"], "--json"]) == 0
         for thread in threads:
             thread.join(60)
-        assert json.loads(capsys.readouterr().out)["rounds"] == 2
+        told = capsys.readouterr()
+        assert json.loads(told.out)["rounds"] == 2 and "Round 1: step" in told.err
     finally:
         server.terminate()
         server.communicate(timeout=60)
@@ -68,6 +75,49 @@ def test_a_line_from_its_commands(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert json.loads(capsys.readouterr().out) == {"answers": 2, "rounds": 2, "model": "bounded"}
     assert run(["federated", "export", str(folder), "--out", str(out)]) == 2
     assert "there is no device" in capsys.readouterr().err
+
+
+def test_who_makes_a_line_of_fewer_devices_than_take_part_is_told_and_so_is_a_device(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    items = tmp_path / "items.csv"
+    items.write_text("item_id,title\ni0,Film 0\n")
+    options = f"--items {items} --encoder none --dim 1 --start-at 2 --minimum 2 --group 2 --port 0 --json"
+    command = [sys.executable, "-c", SERVE, str(tmp_path / "line"), *options.split(), "--no-log-requests"]
+    server = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=ENVIRONMENT, text=True, start_new_session=True
+    )
+    try:
+        assert server.stdout is not None
+        document = ""
+        while not document.rstrip().endswith("}"):
+            document += server.stdout.readline()
+        facts, told = json.loads(document), list[str]()
+        with ExitStack() as opened:
+            two = [opened.enter_context(DeviceLog(tmp_path / f"device-{n}")) for n in range(2)]
+            among = [
+                opened.enter_context(Device(facts["address"], log, transport=httpx.HTTPTransport(verify=False)))
+                for log in two
+            ]
+            for device in among:
+                device.log.consent(True)
+                device.enrol(facts["enrol_code"])
+
+            def say(text: str) -> None:
+                told.append(text)
+                if "Left out" in text:
+                    raise InterruptedError
+
+            other = threading.Thread(target=lambda: [among[1].step() or time.sleep(0.1) for _ in range(20)])
+            other.start()
+            with pytest.raises(InterruptedError):
+                among[0].join(poll_seconds=0.1, say=say)
+            other.join(60)
+        assert "are 2 devices, and this one takes part from 10" in told[-1]
+    finally:
+        server.terminate()
+        _, noted = server.communicate(timeout=60)
+    assert "a device takes part in no group of fewer than 10" in noted
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def serve(
     except ModuleNotFoundError as error:
         raise MissingExtra(str(error.name), "serve", "the server of a federated line") from None
     from palate.federated.options import FederatedOptions
+    from palate.federated.secure_sum.device_side import LEAST
     from palate.service.federated.line import Line
     from palate.service.federated.settings import RoundSettings
     from palate.service.settings import Settings
@@ -100,6 +101,8 @@ def serve(
         _make(folder, items, promised, encoder, columns)
     elif items is not None:
         line(errors(), f"Note: the line in {folder} goes on; what it promises and its items stay as they were made.")
+    if start_at < LEAST:
+        line(errors(), f"Note: a device takes part in no group of fewer than {LEAST}, so wait for more: --start-at.")
     code = (folder / "enrol-code").read_text().strip()
 
     def started(address: str) -> None:
@@ -172,7 +175,7 @@ def join(
             device = opened.enter_context(Device(url, log))
             if code:
                 device.enrol(code)
-            device.join()
+            device.join(say=lambda text: line(errors(), text))
         if as_json:
             return print_json({"device": str(folder), "contributes": log.contributes, "rounds": len(log.rounds)})
         line(output(), f"{len(log.answers):,} answers on this device; {len(log.rounds):,} sums taken part in.")

@@ -19,7 +19,7 @@ import hashlib
 import json
 import random
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
 import numpy as np
@@ -39,6 +39,7 @@ from palate.federated.wire import BLOCK_BYTES, DEVICE, OCTETS, about, enrolment
 MAX_FILE_BYTES = 1 << 30  # of a public file
 TRIES = 50  # of a call, at most
 ENDED = "ended"
+_FIRST_PAUSE = 0.1  # seconds, after something has changed; then twice as long each time
 
 
 class Device:
@@ -80,6 +81,7 @@ class Device:
         self._sum: SumDevice | None = None
         self._sum_id = ""
         self._done = ""  # the last step of this sum that was taken from it
+        self._reason = ""  # why it sat the last sum out
         self._seconds_left = 0.0
 
     def enrol(self, code: str) -> None:
@@ -143,15 +145,30 @@ class Device:
             self._leave(terms, "refused", str(error))
         return self._done if self._sum is not None else "left-out"
 
-    def join(self, *, poll_seconds: float = 5.0) -> None:
+    def join(self, *, poll_seconds: float = 5.0, say: Callable[[str], None] | None = None) -> None:
         """Take part in rounds until the line has ended.
 
         Args:
-            poll_seconds: Between two looks at the round, about; less where a step is short.
+            poll_seconds: Between two looks at the round, at most; less where a step is short or has just ended.
+            say: Called with a sentence whenever something has changed.
         """
-        poll_seconds = positive(poll_seconds, "poll_seconds")
-        while self.step() != ENDED:
-            time.sleep(self._rng.uniform(0.5, 1.0) * min(poll_seconds, max(0.02, self._seconds_left / 4)))
+        most, pause, before = positive(poll_seconds, "poll_seconds"), 0.0, ""
+        while (word := self.step()) != ENDED:
+            told = self._told(word)
+            if told != before and say is not None:
+                say(told)
+            pause = _FIRST_PAUSE if told != before else 2.0 * pause
+            before = told
+            pause = min(pause, most, max(0.02, self._seconds_left / 4))
+            time.sleep(self._rng.uniform(0.5, 1.0) * pause)
+
+    def _told(self, word: str) -> str:
+        """What :meth:`step` gave, as a sentence."""
+        if word == "left-out":
+            return f"Left out of this sum: {self._reason.rstrip('.')}."
+        if word in KINDS and self.public is not None:
+            return f"Round {self.public.round}: step {KINDS.index(word) + 1} of {len(KINDS)} done."
+        return "Waiting for the next round."
 
     def _begin(self, now: Mapping[str, Any], terms: Terms) -> None:
         """Join a new sum, with what the answers of now say to the public model of the round."""
@@ -179,7 +196,7 @@ class Device:
 
     def _leave(self, terms: Terms, code: str, reason: str) -> None:
         """Sit this sum out; the round after it may go better."""
-        self._sum = None
+        self._sum, self._reason = None, reason
         self.log.keep("left-out", sum=terms.sum_id, code=code, reason=reason)
 
     def _know(self, now: Mapping[str, Any]) -> PublicModel:
