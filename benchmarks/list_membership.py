@@ -10,8 +10,9 @@ saw. AUC of those in the fit against those who were not; .5 is chance.
 A stranger tells all answers after the fit, each on their own: the list is as personal as a member's. In the paper
 strangers get the list of popular items, which is a row of its own here, the control: there the attack has to work.
 
-The central rows are of the fit that :class:`palate.Learner` serves. On devices the list is worked out from the public
-model of a line, and factors are published whatever round 0 says; no server sees it.
+The central rows are of the fit that :class:`palate.Learner` serves. It lists people of its data by the history they
+have there, and strangers by their answers (docs/model.md): two ways, which tell them apart. On devices the list is
+worked out from the public model of a line, and factors are published whatever round 0 says; no server sees it.
 """
 
 from __future__ import annotations

@@ -249,6 +249,23 @@ def test_the_leak_that_users_are_told_of_is_the_measured_one() -> None:
         assert said.replace("0.", ".") in page
 
 
+def test_what_lists_tell_is_said_as_it_was_measured() -> None:
+    lines = json.loads((RESULTS / "list_membership.json").read_text(encoding="utf-8"))["lines"]
+    central, none, three, one = (
+        f"{lines[name]['told all']['all features']['mean']:.2f}".removeprefix("0")
+        for name in ("central", "devices, no privacy", "devices, epsilon 3", "devices, epsilon 1")
+    )
+    for name, said in (
+        ("privacy.md", (f"an AUC of {central} on MovieLens-100K", f"an AUC of {three} at ε = 3")),
+        (
+            "federated-research.md",
+            (f"{none} without noise and clip, {three} at ε = 3 and {one} at ε = 1", f"data, {central} ("),
+        ),
+    ):
+        page = " ".join((DOCS / name).read_text(encoding="utf-8").split())
+        assert all(part in page for part in said), name
+
+
 # --- examples -------------------------------------------------------------------------------------
 
 
