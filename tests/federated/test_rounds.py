@@ -323,3 +323,10 @@ def test_masses_that_are_mostly_noise_do_not_blow_up_the_factors_of_few(monkeypa
     assert max(errors()) < 1.2 * means
     monkeypatch.setattr(server, "_MASSES", (1e-9, 1e9))
     assert max(errors()) > 1.5 * means
+
+
+@pytest.mark.parametrize("noise", [1e-3, 0.02, 10.0])
+def test_a_line_of_any_noise_of_answers_runs(noise: float) -> None:
+    rows, _, _ = world(200, 20, seed=16)
+    public = private_fit(rows, None, FederatedOptions(dim=2, rounds=2, noise=noise), rng=np.random.default_rng(0))
+    assert public.round > 1 and public.noise > 0.0

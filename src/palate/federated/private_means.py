@@ -107,7 +107,7 @@ def with_means(public: PublicModel, counted: Counted, options: FederatedOptions,
         public,
         factors=with_bias(means[:, 0]),
         variances=np.concatenate([variances, np.zeros_like(variances)], 1),
-        noise=AROUND * options.noise - _BIAS**2,
+        noise=max(AROUND * options.noise - _BIAS**2, 0.5 * options.noise),  # the bias explains some of it
         item_weights=counted.item_weights,
         counts=counted.answers,
         answer_rate=np.clip(counted.answers / max(counted.users, 1), 1e-6, 1.0),
