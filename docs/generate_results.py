@@ -1145,7 +1145,7 @@ def _scale_large(row: dict[str, Any]) -> str:
     told = f"`{row['command']}`: events of 85 a user on 50,000 items, 32 dimensions, on {row['cores']} cores."
     head = ["events", "seconds to shard", "seconds a sweep", "of processor", "MiB", "MiB by the model"]
     picture = f"![Seconds of sharding and of a sweep against events: lines of slope one](images/{SHARDS.name})"
-    return f"{told}\n\n{table(head, rows)}\n\n{picture}"
+    return "\n\n".join([told, table(head, rows), *([picture] if len(rows) > 1 else [])])  # one size shows no growth
 
 
 def _scale_overhead(row: dict[str, Any]) -> str:
@@ -1465,6 +1465,8 @@ def draw_shards(results: dict[str, Any], path: Path) -> None:
 
     rows = results["rows"]["large"]["rows"]
     events = [row["events"] for row in rows]
+    if len(rows) < 2:
+        return path.unlink(missing_ok=True)
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = FigureCanvasAgg(figure).figure.add_subplot()
     for label, colour, seconds in (

@@ -120,6 +120,17 @@ def test_who_makes_a_line_of_fewer_devices_than_take_part_is_told_and_so_is_a_de
     assert "a device takes part in no group of fewer than 10" in noted
 
 
+def test_a_device_that_waits_asks_less_and_less_often(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paused: list[float] = []
+    monkeypatch.setattr("palate.client.federated.time.sleep", paused.append)
+    with DeviceLog(tmp_path / "device") as log, Device("http://127.0.0.1:9", log) as device:
+        words = iter(["waiting"] * 12 + ["ended"])
+        monkeypatch.setattr(device, "step", lambda: next(words))
+        device.join(poll_seconds=5.0)
+    assert len(paused) == 12 and sum(paused) > 20.0
+    assert paused[0] <= 0.1 and all(2.5 <= pause <= 5.0 for pause in paused[6:])
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [("item,rating\n", "no columns item_id and rating"), ("item_id,rating\ni1,good\n", "line 2 of"), (None, "cannot")],

@@ -157,15 +157,18 @@ class Device:
             told = self._told(word)
             if told != before and say is not None:
                 say(told)
-            pause = _FIRST_PAUSE if told != before else 2.0 * pause
+            pause = min(_FIRST_PAUSE if told != before else 2.0 * pause, most)
+            if self._seconds_left:  # else there is no round, and nothing to be late for
+                pause = min(pause, max(0.02, self._seconds_left / 4))
             before = told
-            pause = min(pause, most, max(0.02, self._seconds_left / 4))
             time.sleep(self._rng.uniform(0.5, 1.0) * pause)
 
     def _told(self, word: str) -> str:
         """What :meth:`step` gave, as a sentence."""
         if word == "left-out":
             return f"Left out of this sum: {self._reason.rstrip('.')}."
+        if word == "no-consent":
+            return "This device has not consented, so it sends nothing."
         if word in KINDS and self.public is not None:
             return f"Round {self.public.round}: step {KINDS.index(word) + 1} of {len(KINDS)} done."
         return "Waiting for the next round."
