@@ -22,7 +22,6 @@ from palate.machine import blas_threads
 
 _COLUMNS = 64  # principal directions of the content that are heard; more say no more of so few items
 _STRENGTHS = np.exp(np.linspace(14.0, -6.0, 41))
-_TIMES = 1  # Λ and the strengths given each other
 _LEAST = 1e-4  # of Λ
 
 
