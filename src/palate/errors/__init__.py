@@ -131,6 +131,10 @@ class FetchError(PalateError):
     """A public data set could not be downloaded or did not match its checksum."""
 
 
+class OracleError(PalateError):
+    """Whoever was asked cannot answer: a server that is not there, refuses, or says what is no answer."""
+
+
 class FederatedError(PalateError):
     """A federated round that could not go on."""
 
