@@ -1131,10 +1131,18 @@ def _scale_ratings(row: dict[str, Any]) -> str:
 
 
 def _scale_events(row: dict[str, Any]) -> str:
-    rows = [[name, f"{value:.4f}"] for name, value in row["ndcg@10"].items()]
+    seconds = {
+        "palate": [one for setting in row["palate"]["settings"] for one in setting["sweep_seconds"]],
+        "implicit": [one for setting in row["implicit"]["settings"] for one in setting["iteration"]],
+        "spark": [row["spark"]["settings"][0]["iteration"]],
+    }
+    rows = [
+        [name, f"{value:.4f}", f"{median(seconds[name]):.2f}" if name in seconds else ""]
+        for name, value in row["ndcg@10"].items()
+    ]
     apart = ", ".join(f"{name} {_interval(value, 4)}" for name, value in row["ours_minus"].items())
     told = f"`{row['command']}`: {row['events']:,} events, what {row['people']:,} people did next. Ours minus {apart}."
-    return f"{told}\n\n{table(['', 'NDCG@10'], rows)}"
+    return f"{told}\n\n{table(['', 'NDCG@10', 'seconds a sweep'], rows)}"
 
 
 def _scale_large(row: dict[str, Any]) -> str:
