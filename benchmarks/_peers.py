@@ -1,6 +1,6 @@
-"""scikit-activeml, small-text, modAL and iRec at work, in an environment of their own that need not hold palate.
+"""scikit-activeml, small-text, modAL, iRec and crowd-kit at work, in an environment that need not hold palate.
 
-    PYTHON benchmarks/_peers.py curves|values INPUT.npz OUTPUT.json
+    PYTHON benchmarks/_peers.py curves|values|crowd INPUT.npz OUTPUT.json
 
 reads arrays (``allow_pickle=False``) and writes JSON.
 """
@@ -31,8 +31,8 @@ def main() -> None:
     job, source, target = sys.argv[1:]
     with np.load(source, allow_pickle=False) as file:
         arrays = dict(file)
-    result = {"curves": curves, "values": values}[job](arrays)
-    packages = ("scikit-activeml", "small-text", "modAL-python", "irec", "scikit-learn")
+    result = {"curves": curves, "values": values, "crowd": crowd}[job](arrays)
+    packages = ("scikit-activeml", "small-text", "modAL-python", "irec", "scikit-learn", "crowd-kit")
     result["versions"] = {package: version(package) for package in packages}
     with open(target, "w", encoding="utf-8") as file:
         json.dump(result, file, allow_nan=False)
@@ -253,6 +253,21 @@ def _ranked(arrays: Arrays, candidates: np.ndarray) -> np.ndarray:
     unsure = 1.0 - arrays["samples"].mean(0).max(1)
     picks = ranked_batch(Learner(), candidates, unsure, n_instances=5, metric="euclidean", n_jobs=None)
     return np.asarray(picks[0] if isinstance(picks, tuple) else picks)
+
+
+# ---- crowds ---------------------------------------------------------------------------------------------------------
+
+
+def crowd(arrays: Arrays) -> dict[str, Any]:
+    """What the votes come to, a label an item."""
+    import pandas as pd
+    from crowdkit.aggregation import DawidSkene
+
+    votes = pd.DataFrame({"task": arrays["items"], "worker": arrays["workers"], "label": arrays["labels"]})
+    begun = time.perf_counter()
+    found = DawidSkene(n_iter=100).fit_predict(votes)
+    seconds = time.perf_counter() - begun
+    return {"labels": found.reindex(range(int(arrays["items"].max()) + 1)).astype(int).tolist(), "seconds": seconds}
 
 
 if __name__ == "__main__":

@@ -66,7 +66,10 @@ NOWHERE: tuple[str, ...] = ()
 AT_HOME_IN = {
     "torch": ("encoders/", "classifiers/frameworks.py", "acquisition/literature/q_network.py"),
     "keras": ("classifiers/frameworks.py",),
-    "numba": ("acquisition/fast/kernels.py", "posteriors/matrix_kernels.py", "ranking/", "evaluation/kernels.py"),
+    "numba": (
+        *("acquisition/fast/kernels.py", "posteriors/matrix_kernels.py", "ranking/", "evaluation/kernels.py"),
+        "oracles/crowd_kernels.py",
+    ),
     "immutables": ("loop/memory.py", "loop/past.py", "loop/learned.py", "loop/company.py", "loop/beliefs.py"),
     "transformers": ("encoders/",),
     "sentence_transformers": ("encoders/",),
