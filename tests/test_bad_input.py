@@ -40,6 +40,7 @@ from palate.acquisition.oracle_choice import Action
 from palate.campaign import Campaign, Campaigns, Submission
 from palate.costs import Budget, Price, Seconds
 from palate.datasets import planted_world
+from palate.entities.item_attributes import ItemAttribute
 from palate.entities.provenance import Provenance
 from palate.errors.checks import shown
 from palate.loop.lists import ListArguments
@@ -205,6 +206,7 @@ FIT = {
     "history": "",
     "companions": FLAG,
     "adapt": "",
+    "item_attributes": EMPTY,
 }
 STORE = {"store": f"none {FOLDER}"}
 LISTS = {
@@ -374,6 +376,11 @@ CALLS: dict[str, Call] = {
         lambda stage: {"place": stage.place("learner")},
     ),
     **_reads("Recommender"),
+    "Recommender.item_labels": Call(
+        lambda stage: stage.recommender.item_labels,
+        {"attribute": ""},
+        lambda _: {"attribute": ItemAttribute("topic", "Which?", ("a", "b"))},
+    ),
     "Recommender.tell": Call(
         lambda stage: stage.recommender.tell, {"answers": EMPTY}, lambda _: {"answers": rate("ann", "i01", 4)}
     ),
@@ -524,6 +531,16 @@ CALLS: dict[str, Call] = {
             "tokens": f"none {COUNT_0}",
         },
         lambda _: {},
+    ),
+    "ItemAttribute": Call(
+        lambda _: ItemAttribute,
+        {"name": USER, "question": WORDS, "options": "", "only": "empty", "at_least": NOTHING},
+        lambda _: {"name": "topic", "question": "Which?", "options": ("sports", "food")},
+    ),
+    "ItemAttribute of a filter": Call(
+        lambda _: ItemAttribute,
+        {"only": "", "at_least": "half"},
+        lambda _: {"name": "safe", "question": "Is it?", "options": ("no", "yes"), "only": "yes", "at_least": 0.9},
     ),
     "Consent": Call(
         lambda _: Consent,

@@ -22,6 +22,7 @@ from palate.datasets.tables import Dataset
 from palate.encoders.histories.history import HistoryName
 from palate.encoders.protocol import Encoder
 from palate.entities import ITEM, USER, Answer, Form, Item, Question
+from palate.entities.item_attributes import ItemAttribute
 from palate.errors.checks import count, normalise_id, number, path_of
 from palate.loop import all_lists, ask_about_item, ask_pairs, ask_user, checkpoint, lists, next_step, taken
 from palate.loop.lists import Interest, ListArguments, Recommendation
@@ -79,12 +80,12 @@ class Learner:
         history: HistoryName = "mean",
         companions: bool = False,
         adapt: Literal["none", "linear", "lora"] = "none",
+        item_attributes: Iterable[ItemAttribute] = (),
         labels: Iterable[Answer] = (),
         seed: int = 0,
         progress: Progress | None = None,
     ) -> Learner:
         """Batch fit.
-
         Args:
             data: Ratings, events, items; where a table of users says who they are, that is a prior of their taste.
             encoder: A text encoder or its name (``palate encoders``), or ``none``.
@@ -101,6 +102,8 @@ class Learner:
             companions: Without effect: what comes with what is always counted.
             adapt: Whether the text encoder is adapted to the answers, if that tells more of items held out: ``linear``
                 maps its encodings, ``lora`` trains it (extra hf); ``model.adaptation`` says what came of it.
+            item_attributes: What labels say of items: each a feature of the items, or a filter of lists where it has
+                ``only`` and ``at_least`` (:mod:`palate.model.item_labels`).
             labels: Answers kept since; they count in the fit and are told again after it.
             progress: Called with (what, done, of).
         Raises:
@@ -121,6 +124,7 @@ class Learner:
                 "history": history,
                 "companions": companions,
                 "adapt": adapt,
+                "item_attributes": item_attributes,
                 "seed": seed,
                 "progress": progress,
             }
@@ -242,7 +246,6 @@ class Learner:
 
     def tell(self, answers: Answer | Iterable[Answer]) -> Learner:
         """The learner that has one answer more, or several. This one stays as it is.
-
         An answer without a key gets one; one whose key was told before changes nothing, even if it was undone since.
         Raises:
             UnknownItem, AnswerError: If one of them cannot be taken; then none is.
@@ -251,7 +254,6 @@ class Learner:
 
     def check(self, answer: Answer) -> Answer:
         """The answer with a key, if this model can take it.
-
         Raises:
             UnknownItem, AnswerError: If it cannot.
         """
@@ -268,7 +270,6 @@ class Learner:
 
     def see(self, events: Event | Iterable[Event]) -> Learner:
         """The learner that knows of events (:func:`palate.events`). They move the prior of the user's taste.
-
         Raises:
             UnknownItem: If the model does not hold an item.
         """
@@ -363,7 +364,6 @@ class Learner:
 
     def explain_item(self, item_id: str) -> ItemReport:
         """What an item's text, image, sound and categories say of it (:func:`palate.model.explain.explain_item`).
-
         Raises:
             UnknownItem: If the model does not hold it.
         """

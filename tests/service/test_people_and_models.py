@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from palate.entities.item_attributes import AttributeQuestion, ItemAttribute
 from palate.records import Slate
 from palate.service.settings import Settings
 from tests.served import Served, label, served
@@ -122,3 +123,19 @@ def test_lists_are_drawn_and_kept_before_they_are_shown(tmp_path: Path, scorers:
         assert [row["content"] for row in exported["log"]].count("slate") == 3
         service.call("DELETE", "/v1/users/ann")
         assert not any(isinstance(row.content, Slate) for row in service.rows())
+
+
+def test_what_labels_say_of_an_item_is_what_the_model_was_fitted_with(service: Served) -> None:
+    topic = ItemAttribute("topic", "Which?", ("sports", "food"))
+    recommender = service.tenant.recommender
+    first, second = recommender.fitted.catalogue.ids[:2]
+    recommender.tell([AttributeQuestion(topic, first).answer(1, source=f"w{n}") for n in range(3)])
+    assert service.call("GET", f"/v1/items/{first}/attributes").json() == {"item_id": first, "attributes": []}
+    recommender.refit(item_attributes=[topic])
+    (found,) = service.call("GET", f"/v1/items/{first}/attributes").json()["attributes"]
+    assert (found["name"], found["options"], found["votes"]) == ("topic", ["sports", "food"], 3.0)
+    assert found["at_least"][1] < found["probabilities"][1] < 1.0 and not found["calibrated"] and not found["known"]
+    (none,) = service.call("GET", f"/v1/items/{second}/attributes").json()["attributes"]
+    assert (none["probabilities"], none["at_least"], none["votes"]) == (None, None, 0.0)
+    assert service.call("GET", "/v1/items/nowhere/attributes").status_code == 404
+    assert service.call("GET", f"/v1/items/{first}/attributes", key="annotator").status_code == 403

@@ -36,7 +36,7 @@ class VotesOrder:
         model, campaign = self._recommender.fitted, ledger.campaign
         if self._of != (id(model), campaign.items, campaign.gold):
             self._of = id(model), campaign.items, campaign.gold
-            catalogue, out = model.catalogue, set(np.asarray(model.catalogue.ids)[model.out_of_lists].tolist())
+            catalogue, out = model.catalogue, model.withdrawn  # what a filter leaves out is to be labelled
             ids = campaign.items or catalogue.ids
             self._ids = [one for one in ids if one in catalogue and one not in out and one not in campaign.gold]
             self._rows = {item: row for row, item in enumerate(self._ids)}

@@ -12,6 +12,7 @@ import typer
 
 from palate.cli.console import errors, facts, line, output, print_json, progress
 from palate.cli.files import load_data, opened
+from palate.cli.item_attributes import ItemAttributes, declared_in
 from palate.cli.options import (
     Address,
     Columns,
@@ -74,6 +75,7 @@ def fit(
     adapt: Annotated[
         str, typer.Option(metavar="HOW", help="Adapt the text encoder, kept if better: none, linear or lora.")
     ] = "none",
+    item_attributes: ItemAttributes = None,
     trust_remote_code: Annotated[
         list[str] | None,
         typer.Option("--trust-remote-code", metavar="NAME", help="Let the Python that this encoder brings run."),
@@ -120,6 +122,7 @@ def fit(
     if companions:
         line(errors(), "Note: what comes with what is always counted, so --companions changes nothing. Leave it out.")
     started = time.perf_counter()
+    declared: Any = declared_in(item_attributes)
     data = load_data(path, columns=columns, events=event, strict=strict, scale=scale)
     with progress() as report, trusting(*(trust_remote_code or ())):
         recommender = Recommender.create(
@@ -138,6 +141,7 @@ def fit(
             history=history,  # type: ignore[arg-type]  # checked there
             companions=companions,
             adapt=adapt,  # type: ignore[arg-type]  # checked there
+            **declared,
         )
     with recommender:
         learner = recommender.learner
@@ -193,15 +197,18 @@ def _note_memory(shards: Shards, options: ShardOptions, cores: int) -> None:
         line(errors(), f"Note: by estimate {error}")
 
 
-def refit(model: ModelFolder, as_json: Json = False, seed: UnusedSeed = 0) -> None:
+def refit(
+    model: ModelFolder, item_attributes: ItemAttributes = None, as_json: Json = False, seed: UnusedSeed = 0
+) -> None:
     """Learn tastes anew from the data and everything told since; the folder changes in one step.
 
     The data is what the model was fitted on, which its folder keeps, and so are the options.
     """
+    declared: Any = declared_in(item_attributes)
     started = time.perf_counter()
     with opened(model) as recommender:
         with progress() as report:
-            recommender.refit(progress=report)
+            recommender.refit(progress=report, **declared)
         learner = recommender.learner
     _report(learner, model, started, as_json)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from palate.encoders.text.lora import Lora
 from palate.encoders.text.words import ItemWords
 from palate.errors import DataError, OptionError
 
-BlockName = Literal["text", "image", "audio", "category", "words"]
+BlockName = str  # text, image, audio, category or words; or attribute:NAME, of what is said of items
 
 DIRECTIONS = 200  # of a block: the prior inverts a square matrix of all of them
 _ROUNDING = 1e-9  # of the largest direction's energy, below which a direction is rounding alone
@@ -32,7 +31,7 @@ class Block:
     """One modality in the content of a model.
 
     Attributes:
-        name: ``text``, ``image``, ``audio``, ``category`` or ``words``.
+        name: ``text``, ``image``, ``audio``, ``category`` or ``words``; ``attribute:`` and the name of one of items.
         encoder: Name of its encoder.
         revision: Of its encoder.
         centre: Mean vector of the items that have one, (E_b,); None where vectors stand as the encoder gives them.

@@ -200,7 +200,8 @@ def fitted_encoder(block: Block) -> Encoder:
     Raises:
         OptionError: If it has another revision by now, or was given as an object and is not here.
     """
-    modality: Modality | None = block.name if block.name in ("image", "audio") else None
+    media: tuple[Modality, ...] = ("image", "audio")
+    modality = next((one for one in media if one == block.name), None)
     try:
         found = block.given or load_encoder(block.encoder, modality, revision=block.revision, lora=block.lora)
     except OptionError as error:

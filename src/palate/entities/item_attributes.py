@@ -10,7 +10,18 @@ from dataclasses import dataclass, replace
 from palate.entities import ITEM, Answer, AnswerKind
 from palate.entities.provenance import TASTE, Provenance
 from palate.errors import AnswerError, OptionError
-from palate.errors.checks import check_text, count, instance, key_of, normalise_id, positive, several, share
+from palate.errors.checks import (
+    check_text,
+    count,
+    instance,
+    key_of,
+    normalise_id,
+    one_of,
+    positive,
+    several,
+    share,
+    shown,
+)
 
 MOST_OPTIONS = 20
 
@@ -23,6 +34,8 @@ class ItemAttribute:
         name: The subject of its labels; not ``taste``.
         question: What whoever labels reads.
         options: 2 to 20 different texts; the value of a label is the place of one.
+        only: The option that an item must have to be in lists; empty: the attribute is a feature of the items.
+        at_least: Of the probability of that option, what its lower bound must reach, above 0, up to 1.
 
     Example:
         >>> ItemAttribute("topic", "What is it about?", ("sports", "food")).options
@@ -32,6 +45,8 @@ class ItemAttribute:
     name: str
     question: str
     options: tuple[str, ...]
+    only: str = ""
+    at_least: float | None = None
 
     def __post_init__(self) -> None:
         set_ = object.__setattr__
@@ -47,6 +62,18 @@ class ItemAttribute:
             raise OptionError(
                 f"options are {len(self.options)}. Give 2 to {MOST_OPTIONS} different texts for an attribute."
             )
+        self._check_filter()
+
+    def _check_filter(self) -> None:
+        check_text(self.only, "only")
+        if (self.only == "") != (self.at_least is None):
+            both = f"only {shown(self.only)} and at_least {shown(self.at_least)}"
+            raise OptionError(f"{both} do not go together. Give both, or neither.")
+        if self.at_least is not None:
+            one_of(self.only, self.options, "only")
+            object.__setattr__(self, "at_least", share(self.at_least, "at_least"))
+            if self.at_least == 0.0:
+                raise OptionError("at_least is 0, which every item reaches. Give a share above 0, or leave only out.")
 
 
 @dataclass(frozen=True, slots=True)

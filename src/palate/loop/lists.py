@@ -147,7 +147,7 @@ class Wish:
         """
         model, catalogue, left_out = scores.model, scores.model.catalogue, several(self.exclude, "exclude")
         if self.allow is None and self.category is None and not (left_out or self.include_seen or self.min_certainty):
-            return among(model, None) & is_new if model.withdrawn else is_new
+            return among(model, None) & is_new if len(model.out_of_lists) else is_new
         is_open = among(model, self.allow, "allow")
         if self.category is not None:
             inside = np.zeros(len(catalogue), dtype=bool)

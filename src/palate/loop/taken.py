@@ -11,6 +11,7 @@ from palate.entities import Answer, Form
 from palate.errors import AnswerError, DataError, InputError, MissingExtra, OptionError
 from palate.errors.checks import shown
 from palate.model.counted import is_of_taste
+from palate.model.item_labels import check_option
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import is_pseudo, weight_of
 from palate.posteriors.attribute_coding import Coding
@@ -25,7 +26,7 @@ def check_answer(model: Model, answer: Answer) -> Answer:
     Raises:
         UnknownItem: If the model does not hold an item, or cannot read a concept.
         AnswerError: If the rating is off the scale, or the model knows events and cannot take this kind of answer; or
-            one about an attribute has another form than ``rate``.
+            one about an attribute has another form than ``rate``, or is no option of one that the model knows.
     """
     if not isinstance(answer, Answer):
         raise strange(answer, Answer)
@@ -33,6 +34,7 @@ def check_answer(model: Model, answer: Answer) -> Answer:
     if not is_of_taste(answer):  # it moves no belief about a user, and has a scale of its own
         if answer.form is not Form.RATE:
             raise AnswerError(f"an answer about an attribute has the form {answer.form.value}. Give the form rate.")
+        check_option(model.item_labels, answer.provenance.subject, answer.value)
     elif answer.form is Form.RATE and answer.value is not None:
         check_value(model, answer.value)
     elif answer.form is not Form.RATE:

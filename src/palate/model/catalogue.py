@@ -144,18 +144,19 @@ class Catalogue:
 
     def columns(self, name: BlockName) -> Vectors | None:
         """The content in one block, (I, E_b), what lacks it at 0; None where there is no such block."""
-        spans = [(start, end) for block, start, end in self._spans() if block.name == name]
+        spans = [(start, end) for block, start, end in self.spans() if block.name == name]
         return None if self.content is None or not spans else self.content[:, slice(*spans[0])]
 
     def placed(self, vectors: Mapping[BlockName, Array]) -> Array:
         """One item's vectors of some encoders, (E_b,) each, as content of which nothing else is known, (E,)."""
         whole = np.full(sum(self.sizes), np.nan)
-        for block, start, end in self._spans():
+        for block, start, end in self.spans():
             if block.name in vectors:
                 whole[start:end] = block.whitened(vectors[block.name][None].astype(np.float32))[0]
         return whole
 
-    def _spans(self) -> list[tuple[Block, int, int]]:
+    def spans(self) -> list[tuple[Block, int, int]]:
+        """Each block and its columns, from where to where."""
         ends = np.concatenate([[0], np.cumsum(self.sizes)]).astype(int).tolist()
         return [(block, start, end) for block, (start, end) in zip(self.blocks, pairwise(ends), strict=True)]
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Literal, TypedDict, get_args
 
 import numpy as np
@@ -22,6 +23,7 @@ from palate.encoders.items import encode_all
 from palate.encoders.media.media import OnCorrupt
 from palate.encoders.protocol import Encoder, Modality, check_encoder
 from palate.entities import ITEM, USER, Answer
+from palate.entities.item_attributes import ItemAttribute
 from palate.errors import DataError, OptionError
 from palate.errors.checks import count, flag, instance, one_of, shown
 from palate.model.adapt_text import Adapt, adapt_text, check_adapt
@@ -30,7 +32,7 @@ from palate.model.choose import choose_likelihood
 from palate.model.choose_events import choose_weights, dimensions
 from palate.model.choose_half_life import choose_forgetting
 from palate.model.content import contents_of, with_content
-from palate.model.counted import UNWEIGHED, Weights, weight_in
+from palate.model.counted import weight_in, weights_of
 from palate.model.fit_list import likes_of, met_of
 from palate.model.fit_users import (
     attributes_of,
@@ -42,12 +44,14 @@ from palate.model.fit_users import (
     learn_behaviour,
     log_of,
 )
+from palate.model.item_labels import check_item_attributes, label_blocks, warn_of_empty
 from palate.model.item_prior import of_answers, promised
 from palate.model.labels import joined
 from palate.model.model import Model
 from palate.model.scale import Scale, level_shares
 from palate.model.slates import learn_none_logit
 from palate.model.strengths import learn_strengths
+from palate.oracles.item_labels import Gold, labels_of
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.answers import Answers
 from palate.posteriors.fit import Fitted, fit
@@ -60,7 +64,7 @@ from palate.posteriors.sweeps import FitOptions
 from palate.posteriors.taste import Taste
 from palate.random import derive_rng
 from palate.ranking.fit_list import fit_list
-from palate.records import Event
+from palate.records import Calibration, Event
 from palate.vocabulary import Vocabulary
 
 MOST_DIM = 1024
@@ -83,6 +87,7 @@ class FitArguments(TypedDict, total=False):
     history: HistoryName
     companions: bool
     adapt: Adapt
+    item_attributes: Iterable[ItemAttribute]
 
 
 _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
@@ -96,6 +101,7 @@ _CHECKS: Mapping[str, Callable[[Any, str], object]] = {
     "history": lambda value, name: one_of(value, HISTORIES, name),
     "companions": flag,
     "adapt": lambda value, name: one_of(value, get_args(Adapt), name),
+    "item_attributes": check_item_attributes,
     "data": lambda value, _: instance(value, Dataset, "the data", "a palate.Dataset, such as Dataset.load(path)"),
     "seed": count,
     "progress": lambda value, _: None if value is None else _check_progress(value),
@@ -128,7 +134,7 @@ def fit_model(
     likelihood: str | Likelihood = "auto",
     dim: int | None = None,
     labels: Sequence[Answer] = (),
-    weights: Weights = UNWEIGHED,
+    calibrations: Sequence[Calibration] = (),
     seen: Sequence[Event] = (),
     seed: int = 0,
     progress: Progress | None = None,
@@ -139,17 +145,21 @@ def fit_model(
     history: HistoryName = "mean",
     companions: bool = False,
     adapt: Adapt = "none",
+    item_attributes: Sequence[ItemAttribute] = (),
+    gold: Mapping[str, Gold] = MappingProxyType({}),
     lists: bool = True,
 ) -> Model:
     """The model of a data set and the labels since (:meth:`palate.learner.Learner.fit`), of arguments that are checked.
 
     Args:
-        weights: What the labels of each source count (:func:`palate.model.counted.weights_of`).
+        labels: About taste, and about attributes of items.
+        calibrations: What the labels of each source count, by subject; the last one of each holds.
         seen: Events since. They are told of the users; what histories say of taste is learnt from them only where the
             data has events too, so that a few do not take the place of all its ratings.
+        gold: By the name of an attribute, the options of items of which they are known.
         lists: Whether to learn what histories say of what is met next, which takes most of the time.
     """
-    whole = with_events(data, seen)
+    whole, weights = with_events(data, seen), weights_of(calibrations)
     check_history(history, encoder)
     chosen = choose_likelihood(data, likelihood)
     check_adapt(adapt, encoder, chosen)
@@ -188,7 +198,8 @@ def fit_model(
         raw, adaptation = adapt_text(
             adapt, raw, texts, heard.answers.values, chosen, dim=dim, seed=seed, progress=progress
         )
-    fused = fuse(raw)
+    said = tuple(labels_of(one, labels, calibrations, gold.get(one.name, {})) for one in item_attributes)
+    fused = fuse([*raw, *label_blocks(said, coded.item_ids)])
     report = None if progress is None else lambda done, of: progress("fitting", done, of)
     taste, prior, user_noise = fit_taste(
         heard.answers,
@@ -204,6 +215,7 @@ def fit_model(
     catalogue = Catalogue.holding(without_media(table), fused, counts, level_shares(told, scale))
     shown = impressions(whole)
     done = whole if values == "rating" else shown  # what is an answer is no history too
+    warn_of_empty(said, catalogue)
     events = events_of(done, coded.user_ids, coded.item_ids, vocabulary)
     attributes = attributes_of(data, taste, answers.values, coded.user_ids, seed)
     kinds = _kinds(coded, vocabulary)
@@ -238,6 +250,7 @@ def fit_model(
         else None,
         adaptation=adaptation,
         labels=heard.labels,
+        item_labels=said,
         vocabulary=vocabulary,
         forgetting=choose_forgetting(coded, answers, chosen),
     )

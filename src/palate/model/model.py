@@ -25,9 +25,11 @@ from palate.errors.checks import normalise_words, several
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
 from palate.model.counted import Told as Labels
+from palate.model.item_labels import not_kept
 from palate.model.liked import Liked
 from palate.model.scale import Scale
 from palate.model.titles import Titles
+from palate.oracles.item_labels import ItemLabels
 from palate.posteriors.answerability import Answerability
 from palate.posteriors.attribute_coding import Told
 from palate.posteriors.attributes import Attributes
@@ -79,6 +81,7 @@ class Model:
         new_item_weights: Of words and of vectors in who meets a new item (:mod:`palate.ranking.experts.content`).
         labels: By user and position, the rows that labels put in the place of those of the data in this fit.
         withdrawn: Ids of items that are shown and asked about no more; what was said of them counts as before.
+        item_labels: What those who label items said of each attribute that the fit was told of.
         vocabulary: What events mean, with the strengths that the fit has learnt.
         fitted: As the fit left it, where items have learnt since; None: this is it.
     """
@@ -108,6 +111,7 @@ class Model:
     content_variances: tuple[float, float] = (0.0, 0.0)
     new_item_weights: tuple[float, float] = (0.0, 0.0)
     withdrawn: frozenset[str] = frozenset()
+    item_labels: tuple[ItemLabels, ...] = ()
     fitted: Model | None = None
 
     def learnt(self, items: Items, catalogue: Catalogue) -> Model:
@@ -121,8 +125,12 @@ class Model:
 
     @cached_property
     def out_of_lists(self) -> NDArray[np.intp]:
-        """Positions of those that are withdrawn."""
-        return self.catalogue.known_positions(sorted(self.withdrawn))
+        """Positions of those that are withdrawn, or that a filter on an attribute leaves out; ascending."""
+        if self.fitted is not None:
+            return self.fitted.out_of_lists
+        out = not_kept(self.item_labels, self.catalogue)
+        out[self.catalogue.known_positions(sorted(self.withdrawn))] = True
+        return np.flatnonzero(out)
 
     @cached_property
     def history_encoder(self) -> HistoryEncoder:

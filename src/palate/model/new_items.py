@@ -25,6 +25,7 @@ from palate.entities import (
 )
 from palate.errors import DataError
 from palate.errors.checks import one_of
+from palate.model.item_labels import LABELS, kept_columns
 from palate.model.item_prior import promised
 from palate.model.model import Model
 from palate.posteriors.items import Items, Spread
@@ -73,6 +74,9 @@ def _encode_new(model: Model, table: pl.DataFrame, folder: Path | None, on_corru
     has: dict[BlockName, bool] = {"text": any(texts), "image": IMAGE in table.columns, "audio": AUDIO in table.columns}
     parts = []
     for block, size in zip(model.catalogue.blocks, model.catalogue.sizes, strict=True):
+        if block.encoder == LABELS:
+            parts.append(kept_columns(model.catalogue, block, table[ITEM].to_list()))
+            continue
         encoders: dict[BlockName, Cached] = {}
         if not has.get(block.name, True):
             parts.append(np.full((len(table), size), np.nan, dtype=np.float32))

@@ -21,8 +21,8 @@ from palate.entities import ITEM, USER
 from palate.errors import ModelFolderError
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
-from palate.model.counted import Rows, Told
 from palate.model.model import Model
+from palate.model.saved_labels import item_label_config, item_label_table, label_table, labels_of_items, labels_of_users
 from palate.model.saved_list import list_arrays, list_config, list_of
 from palate.model.scale import Scale
 from palate.posteriors import likelihoods
@@ -42,7 +42,6 @@ from palate.vocabulary import Vocabulary
 _NO_TIME = -1e20  # NaN is no number to keep, and before 1970 times are negative
 _PRIOR = ("mean", "covariance", "coefficients", "centre", "axes", "energy", "signal")
 _FUSED = ("mean", "covariance", "coefficients", "centre", "gram", "back", "strengths")
-_LABELS = {USER: pl.String(), "item": pl.Int64(), "value": pl.Float64(), "weight": pl.Float64()}
 Parts = tuple[dict[str, Any], dict[str, Arrays], dict[str, pl.DataFrame]]
 
 
@@ -66,6 +65,7 @@ def parts_of(model: Model) -> Parts:
         "half_life": None if model.forgetting is None else model.forgetting.half_life,
         "content": {"variances": model.content_variances, "new_items": model.new_item_weights},
         "events": model.vocabulary.as_dict(),
+        "item_labels": item_label_config(model.item_labels),
         "data": model.fingerprint,
         "list": None if model.list_model is None else list_config(model.list_model),
     }
@@ -82,7 +82,8 @@ def parts_of(model: Model) -> Parts:
         "items": model.catalogue.table,
         "users": pl.DataFrame({USER: model.user_ids}, schema={USER: pl.String}),
         **_attribute_tables(model),
-        "labels": _label_table(model),
+        "labels": label_table(model.labels),
+        **({"item_labels": item_label_table(model.item_labels)} if model.item_labels else {}),
         **({"withdrawn": pl.DataFrame({ITEM: sorted(model.withdrawn)})} if model.withdrawn else {}),
     }
     return config, arrays, tables
@@ -94,30 +95,6 @@ def _attribute_tables(model: Model) -> dict[str, pl.DataFrame]:
         return {}
     coding = [strict.dumps(attribute).decode() for attribute in model.attributes.coding.as_dicts()]
     return {"coding": pl.DataFrame({"attribute": coding}), "attributes": model.users}
-
-
-def _label_table(model: Model) -> pl.DataFrame:
-    """The rows that labels put in the place of those of the data; without a value where they took one back."""
-    rows = [
-        (user, item, *row)
-        for user, by_item in model.labels.items()
-        for item, found in by_item.items()
-        for row in found or ((None, None),)
-    ]
-    return pl.DataFrame(rows, schema=_LABELS, orient="row")
-
-
-def _labels(table: pl.DataFrame, n_items: int) -> Told:
-    _check(dict(table.schema), _LABELS, "types of labels")
-    known = table[USER].is_not_null() & table["item"].is_between(0, n_items - 1).fill_null(False)
-    sound = table["value"].is_finite().fill_null(True) & (table["weight"] > 0.0).fill_null(table["value"].is_null())
-    _check(bool((known & sound).all()), True, "range of labels")
-    told: dict[str, dict[int, Rows]] = {}
-    for user, item, value, weight in table.iter_rows():
-        row = () if value is None else ((value, weight),)
-        by_item = told.setdefault(user, {})
-        by_item[item] = (*by_item.get(item, ()), *row)
-    return told
 
 
 def _block_dicts(catalogue: Catalogue) -> list[dict[str, Any]]:
@@ -269,7 +246,8 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
         none_logit=_none_logit(config.get("none_logit")),
         forgetting=_forgetting(config.get("half_life"), answers),
         **_content(config.get("content", {"variances": (0.0, 0.0), "new_items": (0.0, 0.0)})),
-        labels=_labels(tables["labels"], n_items) if "labels" in tables else {},
+        labels=labels_of_users(tables["labels"], n_items) if "labels" in tables else {},
+        item_labels=labels_of_items(config.get("item_labels", []), tables),
         vocabulary=Vocabulary(**config.get("events", {})),  # older models know none
         withdrawn=frozenset(tables["withdrawn"][ITEM].to_list()) if "withdrawn" in tables else frozenset(),
     )

@@ -6,14 +6,18 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast
 
+from palate.entities.item_attributes import ItemAttribute
 from palate.entities.provenance import TASTE
-from palate.errors import ConsentError, OptionError
-from palate.errors.checks import share
+from palate.errors import ConsentError, OptionError, did_you_mean
+from palate.errors.checks import share, shown
 from palate.learner import Learner
 from palate.model.counted import PERSON
+from palate.oracles.item_labels import ItemLabels, labels_of
+from palate.recommender.fitting import known_options
 from palate.recommender.live import Live
 from palate.recommender.privacy import allows
 from palate.records import Calibration, Record
+from palate.store.protocol import active
 
 NOBODY = "palate: nobody"  # in whose place a user is who does not allow lists made from what is held on them
 P = ParamSpec("P")
@@ -86,3 +90,23 @@ def calibrate(
             f"the source {PERSON!r} is users who speak of themselves: that counts 1. Give another source."
         )
     return self._live.append([given])[0]
+
+
+def item_labels(self: HasLive, attribute: str | ItemAttribute) -> ItemLabels:
+    """What all labels up to now say of an attribute of items. It reads the log; lists follow with the next refit.
+
+    Args:
+        attribute: One, or the name of one that the model was fitted with (:attr:`palate.model.model.Model.item_labels`,
+            which is what that fit went by).
+    Raises:
+        OptionError: If it is neither.
+    """
+    declared = {one.attribute.name: one.attribute for one in self._live.model().item_labels}
+    asked = declared.get(attribute) if isinstance(attribute, str) else attribute
+    if not isinstance(asked, ItemAttribute):
+        near = did_you_mean(attribute, declared)
+        said = f"the attribute {shown(attribute)} is none that the model was fitted with. {near}".strip()
+        raise OptionError(f"{said} Give its name, or an ItemAttribute(...).")
+    contents = [row.content for row in active(self._live.log.records())]
+    calibrations = [one for one in contents if isinstance(one, Calibration)]
+    return labels_of(asked, contents, calibrations, known_options(self._live.log, asked))

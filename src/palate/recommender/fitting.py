@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,19 @@ from palate.arrays import Progress
 from palate.datasets.tables import Dataset
 from palate.datasets.views import with_attributes
 from palate.encoders.protocol import Encoder, not_here
-from palate.entities import USER
+from palate.entities import USER, Answer
+from palate.entities.item_attributes import ItemAttribute
 from palate.errors import InputError, OptionError
 from palate.loop.checkpoint import Checkpoint
 from palate.loop.memory import Memory
 from palate.loop.taken import check_answer
-from palate.model.counted import is_of_taste, weights_of
+from palate.model.counted import is_of_taste
 from palate.model.fit import fit_model
 from palate.posteriors import likelihoods
 from palate.posteriors.likelihood import Likelihood
 from palate.records import Attribute, Calibration, Erasure, Event, Record, erased_among
-from palate.store.protocol import active
+from palate.store.protocol import LabelStore, active
+from palate.store.sql_log import SqlLog
 
 DATA = "data"  # in the model folder: what a refit starts from
 
@@ -65,6 +68,7 @@ def fitted(
     progress: Progress | None,
     withdrawn: frozenset[str] = frozenset(),
     held_back: frozenset[str] = frozenset(),
+    log: LabelStore | None = None,
     **options: Any,
 ) -> Checkpoint:
     """A fit of the data and of everything in a log.
@@ -72,6 +76,7 @@ def fitted(
     Args:
         withdrawn: Items that stay out of lists.
         held_back: Keys of labels that the fit is not told; they follow as those that come after it.
+        log: Beside whose rows campaigns keep what is known of attributes.
     """
     written = _written(options)
     contents = [row.timed for row in active(rows)]
@@ -80,9 +85,11 @@ def fitted(
     answers = list(filter(is_of_taste, contents))
     last = rows[-1].seq if rows else 0
     known = with_attributes(data, attributes)
-    taught = [one for one in answers if one.key not in held_back]
-    weights = weights_of(one for one in contents if isinstance(one, Calibration))
-    model = fit_model(known, labels=taught, weights=weights, seen=events, seed=seed, progress=progress, **options)
+    taught = [one for one in contents if isinstance(one, Answer) and one.key not in held_back]
+    calibrations = [one for one in contents if isinstance(one, Calibration)]
+    gold = {} if log is None else {one.name: known_options(log, one) for one in options.get("item_attributes", ())}
+    given: dict[str, Any] = {"labels": taught, "calibrations": calibrations, "gold": gold, "seen": events, "seed": seed}
+    model = fit_model(known, **given, progress=progress, **options)
     memory = Memory(replace(model, withdrawn=withdrawn))
     for answer in answers:
         try:
@@ -96,16 +103,30 @@ def fitted(
     return Checkpoint(memory, seed, last, last, written, media, erased_seq=last)
 
 
+def known_options(log: LabelStore, attribute: ItemAttribute) -> dict[str, int]:
+    """The option of each item of which a campaign about the attribute, with the same options, knows it."""
+    if not isinstance(log, SqlLog):
+        return {}
+    known = dict[str, int]()
+    for (specification,) in log.select("SELECT specification FROM campaigns ORDER BY made_at, id", ()):
+        campaign = json.loads(specification)
+        if (campaign["subject"], tuple(campaign["options"])) == (attribute.name, attribute.options):
+            known |= campaign["gold"]
+    return known
+
+
 def _written(options: dict[str, Any]) -> dict[str, Any]:
     """As JSON holds them: of an encoder that was given its name, of a likelihood what it is made from."""
-    return {name: value if _is_plain(value) else _as_dict(value) for name, value in options.items()}
+    return {name: value if _is_plain(value) else _as_json(value) for name, value in options.items()}
 
 
 def _is_plain(value: object) -> bool:
     return value is None or isinstance(value, (str, bool, int))
 
 
-def _as_dict(value: Likelihood | Encoder) -> dict[str, Any]:
+def _as_json(value: Likelihood | Encoder | tuple[ItemAttribute, ...]) -> dict[str, Any] | list[dict[str, Any]]:
+    if isinstance(value, tuple):
+        return [asdict(one) for one in value]
     return likelihoods.as_dict(value) if isinstance(value, Likelihood) else {"given": value.name}
 
 
@@ -117,4 +138,6 @@ def given_again(value: Any) -> Any:
     """
     if isinstance(value, dict) and "given" in value:
         raise not_here(value["given"])
+    if isinstance(value, list):
+        return tuple(ItemAttribute(**one) for one in value)
     return likelihoods.named(**value) if isinstance(value, dict) else value

@@ -25,7 +25,7 @@ from palate.loop.taken import check_answer, check_attributes, check_events, seve
 from palate.model.fit import FitArguments, check_arguments
 from palate.model.model import Model
 from palate.recommender import changing, slates, versions
-from palate.recommender.calls import asks, calibrate, reads, serves
+from palate.recommender.calls import asks, calibrate, item_labels, reads, serves
 from palate.recommender.fitting import DATA, fitted, obeying
 from palate.recommender.live import Live, Snapshot, opened
 from palate.recommender.privacy import Erased, erase, forget_owed, held_on, is_owed
@@ -95,7 +95,7 @@ class Recommender:
                 checkpoint.move_old(folder, log)
             rows = [] if log is None else list(log.records())
             given["data"] = data = obeying(data, rows)
-            found = fitted(folder, rows, **given)
+            found = fitted(folder, rows, **given, log=log)
             log = open_log(folder, store) if log is None else log  # of a fit that fails nothing is left in a new folder
             write_folder(data, folder / DATA)
             found = checkpoint.save_model(folder, found)
@@ -163,6 +163,7 @@ class Recommender:
     companions = serves(Learner.companions)
     profile = serves(Learner.profile)
     calibrate = calibrate
+    item_labels = item_labels
 
     def show(
         self,

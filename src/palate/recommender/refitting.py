@@ -62,7 +62,7 @@ def refit(live: Live, data: Dataset | None, given: Mapping[str, Any]) -> None:
         taken = obeying(live.data() if data is None else data, rows)
         chosen = {**(before.options or {}), **live.encoders, "seed": before.seed, **given, "data": taken}
         chosen = {name: given_again(value) for name, value in chosen.items()}
-        found = fitted(live.folder, rows, withdrawn=memory.fitted.withdrawn, **chosen)
+        found = fitted(live.folder, rows, withdrawn=memory.fitted.withdrawn, log=live.log, **chosen)
         live.replace(found, None if data is None else taken, keep=True)
         forget_owed(live)
 
@@ -154,23 +154,14 @@ def fit_here(folder: Path, place: str | None, out: Path, held_back: Sequence[str
     before = checkpoint.read_model(folder)
     log = checkpoint.open_log(folder, place, read_only=True)
     try:
-        rows = list(log.records())
+        rows, model = list(log.records()), before.memory.fitted
+        data = obeying(Dataset.load(folder / DATA), rows)
+        data = replace(added_items(data, model.catalogue.table), folder=before.media)
+        options = {name: given_again(value) for name, value in (before.options or {}).items()}
+        held: dict[str, Any] = {"withdrawn": model.withdrawn, "held_back": frozenset(held_back), "log": log}
+        found: Checkpoint = fitted(folder, rows, data, before.seed, None, **held, **options)
     finally:
         log.close()
-    model = before.memory.fitted
-    data = obeying(Dataset.load(folder / DATA), rows)
-    data = replace(added_items(data, model.catalogue.table), folder=before.media)
-    options = {name: given_again(value) for name, value in (before.options or {}).items()}
-    found: Checkpoint = fitted(
-        folder,
-        rows,
-        data,
-        before.seed,
-        None,
-        withdrawn=model.withdrawn,
-        held_back=frozenset(held_back),
-        **options,
-    )
     shutil.rmtree(out, ignore_errors=True)
     checkpoint.save_model(out, found)
 
@@ -189,14 +180,10 @@ class Refits:
         self._after = None if after_labels is None else count(after_labels, "after_labels", least=1)
         self._live, self._share = live, share(hold_back, "hold_back")
         self.done: list[Health | PalateError] = []
-        self._stop, self._give_up, self._soon = Signal(), Signal(), Signal()
+        self._stop, self._give_up = Signal(), Signal()
         self._process: Process | None = None
         self._thread = Thread(target=self._run, daemon=True, name="palate-refits")
         self._thread.start()
-
-    def soon(self) -> None:
-        """Refit once, although it is not due."""
-        self._soon.set()
 
     def stop(self, *, now: bool = False) -> None:
         """Let the one that runs end, and start no other.
@@ -224,8 +211,7 @@ class Refits:
                 self._live.model()  # one that another process has fitted counts as a refit
                 seq = max(seq, self._live.checkpoint.fitted_seq)
                 is_due = self._after is not None and self._live.log.last_seq - seq >= self._after
-                if is_time or is_due or self._soon.is_set():
-                    self._soon.clear()
+                if is_time or is_due:
                     at, seq = time.monotonic(), self._live.log.last_seq
                     self.done.append(refit_apart(self._live, self._share, versions.TOLERANCE, self._started))
             except _Elsewhere:

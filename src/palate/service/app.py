@@ -18,7 +18,6 @@ from palate.service import (
     campaign_routes,
     item_routes,
     label_routes,
-    label_studio_routes,
     model_routes,
     probe_routes,
     quality_routes,
@@ -109,7 +108,7 @@ def create_app(
         source_routes,
         probe_routes,
     )
-    for part in (*contract, routes, staff_routes, operate_routes, label_studio_routes):
+    for part in (*contract, routes, staff_routes, operate_routes):
         app.router.routes.extend(part.router.routes)  # one flat list, which a test walks
     app.router.routes.extend(user_routes.bare.routes)
     say_faults(app)

@@ -64,6 +64,25 @@ class TextOut(BaseModel):
     text: str
 
 
+class AttributeOut(BaseModel):
+    """What those who label items say of an attribute of one."""
+
+    name: str
+    options: list[str]
+    probabilities: list[float] | None = Field(description="Of the options; null where nobody labelled the item.")
+    at_least: list[float] | None = Field(description="Lower bounds of the probabilities.")
+    votes: float = Field(description="One for each source, less where it is not always right; one for each family.")
+    known: bool = Field(description="Whether the option is known from gold.")
+    calibrated: bool = Field(description="Whether the probabilities were fitted on items whose option is known.")
+
+
+class AttributesOut(BaseModel):
+    """The attributes of an item that the model was fitted with."""
+
+    item_id: str
+    attributes: list[AttributeOut]
+
+
 class ItemsOut(BaseModel):
     """How many items are new, and how many have other content now."""
 

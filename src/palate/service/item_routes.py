@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +14,20 @@ from palate.entities import AUDIO, CATEGORY, CATEGORY_SEPARATOR, IMAGE, ITEM, TE
 from palate.errors.checks import normalise_id
 from palate.model.catalogue import Catalogue
 from palate.model.spoken import as_said, year_of
+from palate.oracles.item_labels import ItemLabels
 from palate.service.access import Allow, Caller
 from palate.service.bodies import ITEMS, ItemIn, PathId
 from palate.service.faults import HTTPFault, not_found
-from palate.service.item_bodies import DetailsOut, DetailsQuery, ItemsOut, SearchOut, SearchQuery, TextOut, Withdrawn
+from palate.service.item_bodies import (
+    AttributesOut,
+    DetailsOut,
+    DetailsQuery,
+    ItemsOut,
+    SearchOut,
+    SearchQuery,
+    TextOut,
+    Withdrawn,
+)
 from palate.service.routing import FAULTS, answered, body_of, described, many, query_of, read_query
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/items", tags=["items"])
@@ -65,6 +76,16 @@ async def get_text(
     if item_id not in catalogue:
         raise not_found("item")
     return answered({"item_id": item_id, "text": catalogue.table[TEXT][catalogue.position(item_id)] or ""})
+
+
+@router.get("/{item_id}/attributes", responses=described(AttributesOut))
+async def get_attributes(item_id: PathId, caller: Annotated[Caller, Depends(Allow("service"))]) -> Response:
+    """What those who label items say of one, as the model that serves was fitted with it."""
+    model = caller.tenant.fitted
+    if item_id not in model.catalogue:
+        raise not_found("item")
+    item = model.catalogue.ids[model.catalogue.position(item_id)]
+    return answered({"item_id": item, "attributes": [_said_of(one, item) for one in model.item_labels]})
 
 
 @router.get("/{item_id}/image", responses={200: {"content": {kind: {} for kind in IMAGES.values()}}, **FAULTS})
@@ -130,6 +151,22 @@ def _details(catalogue: Catalogue, place: int, has_images: bool) -> dict[str, An
         "categories": [part for part in (row[CATEGORY] or "").split(CATEGORY_SEPARATOR) if part],
         "text": (row[TEXT] or "")[:SHOWN_TEXT],
         "has_image": has_images and isinstance(row.get(IMAGE), str) and bool(row[IMAGE]),
+    }
+
+
+def _said_of(labels: ItemLabels, item_id: str) -> dict[str, Any]:
+    """Of one attribute; without probabilities where nobody labelled the item."""
+    row = bisect_left(labels.items, item_id)
+    is_labelled = row < len(labels.items) and labels.items[row] == item_id
+    lower = labels.lower[row].tolist() if is_labelled else None
+    return {
+        "name": labels.attribute.name,
+        "options": list(labels.attribute.options),
+        "probabilities": labels.probabilities[row].tolist() if is_labelled else None,
+        "at_least": lower,
+        "votes": float(labels.votes[row]) if is_labelled else 0.0,
+        "known": bool(is_labelled and labels.known[row]),
+        "calibrated": labels.is_calibrated,
     }
 
 
