@@ -100,6 +100,7 @@ def test_the_leak_test_that_is_shown_passes() -> None:
         ("change", 4),
         ("store", 6),
         ("campaigns", 5),
+        ("label-studio", 1),
         ("federated-operators", 1),
         ("federated-research", 1),
     ],

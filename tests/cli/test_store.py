@@ -151,3 +151,13 @@ def test_PR_05_commands_are_kept_and_verify_says_what_was_changed(cli, model):
     assert "line 4" in cli("store", "verify", model).out
     outside = cli("store", "actions", model.parent / "log.jsonl")
     assert outside.code == 2 and "is no model folder" in outside.err
+
+
+def test_a_folder_for_the_hub_is_new_or_nothing_is_written(cli, told, tmp_path):
+    command = ("store", "export", told, tmp_path / "hub", "--format", "huggingface")
+    done = cli(*command, "--json")
+    assert (done.code, done.json["rows"], done.json["format"]) == (0, 3, "huggingface")
+    assert (tmp_path / "hub" / "README.md").read_text().count("taste: 3") == 1
+    again = cli(*command)
+    assert again.code == 2 and "is there already" in again.err
+    assert cli("store", "import", told, tmp_path / "hub" / "README.md", "--format", "huggingface").code == 2

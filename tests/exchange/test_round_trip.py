@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from palate.datasets.files.formulas import as_it_was, inert
 from palate.datasets.files.rejects import Reject, inert_cells
@@ -17,11 +19,12 @@ from palate.entities import Answer, AnswerKind
 from palate.entities.provenance import Provenance
 from palate.exchange.dump import dump
 from palate.exchange.formats import FORMATS, WHOLE
+from palate.exchange.hugging_face import write_data_set
 from palate.exchange.load import Loaded, load
 from palate.exchange.tools import FORMS, Meaning
 from palate.records import Attribute, Calibration, Consent, Event, rate
 from palate.store.open_store import open_store
-from palate.store.protocol import LabelStore, active
+from palate.store.protocol import LabelStore, active, refusing
 from palate.testing.label_stores import _every_field as every_content
 
 CAME = Provenance("gpt", "http", "mood", "m-7", "q-1", -0.5, "s-1", 10.25, 0.02, 900, "2026-01")
@@ -111,6 +114,27 @@ RECORD = {
     "responses": {"mark": [{"value": "liked", "user_id": "u1"}, {"value": 2, "user_id": "u2", "status": "discarded"}]},
 }
 DOCUMENT = {"id": 7, "text": "a film", "label": ["liked"], "sku": "i7"}
+FLAT = {  # as Argilla 2.8 flattens a record
+    "id": "r7",
+    "status": "completed",
+    "_server_id": "s",
+    "text": "a film",
+    "sku": "i7",
+    "customer": "ann",
+    "mark.responses": ["liked", 2, 4],
+    "mark.responses.users": ["u1", "u2", "u3"],
+    "mark.responses.status": ["submitted", "discarded", "draft"],
+    "mark.suggestion": "liked",
+    "mark.suggestion.score": 0.9,
+    "mark.suggestion.agent": "m",
+}
+INTENT = {"id": 7, "text": "a film", "cats": ["liked"], "entities": [], "sku": "i7"}
+IMAGE = {"id": 7, "filename": "i7", "sku": "i7", "label": ["liked"], "Comments": ["good"]}
+_TASK = {"text": "a film", "sku": "i7", "_input_hash": 1, "_task_hash": -7, "_annotator_id": "lea", "_timestamp": 60}
+CHOSEN = {**_TASK, "options": [{"id": "liked"}, {"id": "disliked"}], "accept": ["liked"], "answer": "accept"}
+REFUSED = {**_TASK, "options": [{"id": "liked"}], "accept": [], "answer": "reject"}
+IGNORED = {**_TASK, "accept": [], "answer": "ignore"}
+YES = {**_TASK, "label": "GOOD", "answer": "accept"}
 
 
 @pytest.mark.parametrize(
@@ -127,6 +151,13 @@ DOCUMENT = {"id": 7, "text": "a film", "label": ["liked"], "sku": "i7"}
         ),
         ("argilla", RECORD, [("ann", "i7", "rating", 5.0, "u1", "argilla:r7:mark:u1", None)]),
         ("doccano", DOCUMENT, [("doccano", "i7", "rating", 5.0, "doccano", "doccano:7:doccano", None)]),
+        ("argilla", FLAT, [("ann", "i7", "rating", 5.0, "u1", "argilla:r7:mark:u1", None)]),
+        ("doccano", INTENT, [("doccano", "i7", "rating", 5.0, "doccano", "doccano:7:doccano", None)]),
+        ("doccano", IMAGE, [("doccano", "i7", "rating", 5.0, "doccano", "doccano:7:doccano", None)]),
+        ("prodigy", CHOSEN, [("lea", "i7", "rating", 5.0, "lea", "prodigy:-7:lea", 60.0)]),
+        ("prodigy", REFUSED, []),
+        ("prodigy", IGNORED, [("lea", "i7", "skipped", None, "lea", "prodigy:-7:lea", 60.0)]),
+        ("prodigy", YES, [("lea", "i7", "rating", 4.0, "lea", "prodigy:-7:lea", 60.0)]),
     ],
 )
 def test_the_file_of_a_tool_that_knows_nothing_of_us(
@@ -134,7 +165,7 @@ def test_the_file_of_a_tool_that_knows_nothing_of_us(
 ) -> None:
     (tmp_path / "file").write_text(json.dumps([element] if format != "doccano" else element))
     log = opens("labels")
-    meaning = Meaning({"liked": 5.0}, {"item_id": "sku", "user_id": "customer"})
+    meaning = Meaning({"liked": 5.0, "accept": 4.0}, {"item_id": "sku", "user_id": "customer"})
     found = loaded(tmp_path / "file", log, format, meaning=meaning)
     said = [record.answer for record in log.records()]
     assert [(a.user_id, a.item_id, a.kind, a.value, a.source, a.key, a.answered_at) for a in said] == expected
@@ -156,6 +187,45 @@ def test_an_answer_that_a_tool_changed_is_another_answer(log: LabelStore, tmp_pa
     assert "the label key 'mine' is taken" in (tmp_path / "rejects.csv").read_text()
     theirs = log.find("theirs").answer
     assert (theirs.source, theirs.propensity, theirs.question) == ("9", None, "")  # which nobody asked them
+
+
+def test_what_no_tool_would_write_is_told(opens: Opens, tmp_path: Path) -> None:
+    crooked = {**FLAT, "mark.responses.users": ["u1"]}
+    for format, element, reason in (
+        ("argilla", crooked, "not as many values"),
+        ("prodigy", _TASK, "none of accept, reject and ignore"),
+        ("prodigy", {**CHOSEN, "accept": ["liked", "disliked"]}, "2 options"),
+        ("doccano", {**INTENT, "cats": ["a", "b"]}, "2 labels"),
+    ):
+        (tmp_path / "file").write_text(json.dumps([element]))
+        assert loaded(tmp_path / "file", opens("none"), format) == Loaded(rejected=1)
+        assert reason in (tmp_path / "rejects.csv").read_text()
+
+
+def test_a_folder_for_the_hub_has_the_labels_that_count_and_a_card(log: LabelStore, tmp_path: Path) -> None:
+    log.append([Consent("eve", ("serve",), "v1", key="not for research"), rate("eve", "film", 2.0, key="of eve")])
+    (tmp_path / "allowed").mkdir()
+    (tmp_path / "out").mkdir()
+    allowed, _ = write_data_set(log, tmp_path / "allowed", title="", purpose="research")
+    written, left_out = write_data_set(log, tmp_path / "out", title="our | films")
+    labels = [row.answer for row in active(log.records()) if isinstance(row.content, Answer)]
+    refused = refusing(log.records(), "research")
+    assert "eve" in refused and allowed == sum(one.user_id not in refused for one in labels) < len(labels)
+    rows = pq.read_table(tmp_path / "out" / "data" / "train-00000-of-00001.parquet").to_pylist()
+    assert written == len(rows) == len(labels) and written + left_out == len(active(log.records()))
+    said = [(row["user_id"], row["item_id"], row["kind"], row["value"], tuple(row["others"])) for row in rows]
+    assert said == [(one.user_id, one.item_id, one.kind, one.value, one.others) for one in labels]
+    assert {row["subject"] for row in rows} == {"taste", "plot", "mood"}
+    _, head, text = (tmp_path / "out" / "README.md").read_text().split("---\n")
+    card = yaml.safe_load(head)
+    assert card["configs"] == [
+        {
+            "config_name": "default",
+            "data_files": [{"split": "train", "path": "data/train-00000-of-00001.parquet"}],
+        }
+    ]
+    assert card["size_categories"] == ["n<1K"]
+    assert text.startswith("\n# our   films\n") and f"{written:,} labels" in text
 
 
 def test_rows_without_a_key_get_one_of_what_they_say(opens: Opens, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from palate.cli import (
     item_attributes,
     items,
     know,
+    label_studio,
     lists,
     loop,
     models,
@@ -52,6 +53,10 @@ item_app = typer.Typer(
     help="Add new items, withdraw some, and see what is held of one.", epilog="Example: palate item show my-model i7"
 )
 
+label_studio_app = typer.Typer(
+    help="Questions to people who label in Label Studio, and their answers back.",
+    epilog="Example: palate label-studio take my-model",
+)
 keys_app = typer.Typer(help="Keys of the HTTP service.", epilog="Example: palate keys add my-model --role service")
 scale_app = typer.Typer(
     help="Fits past one machine.", epilog="Example: palate scale check --shards my-shards --nodes 4"
@@ -125,6 +130,14 @@ _add(keys_app, serve.add, "add", "keys add my-model --role service --name shop")
 _add(keys_app, serve.show, "list", "keys list my-model")
 _add(keys_app, serve.revoke, "revoke", "keys revoke my-model 5f0c1a2b3c4d")
 app.add_typer(keys_app, name="keys")
+_add(
+    label_studio_app,
+    label_studio.put,
+    "put",
+    "label-studio put my-model http://127.0.0.1:8080 --attribute topic --options sports,food",
+)
+_add(label_studio_app, label_studio.take, "take", "label-studio take my-model")
+app.add_typer(label_studio_app, name="label-studio")
 _add(store_app, store.verify, "verify", "store verify my-model")
 _add(store_app, store.backup, "backup", "store backup my-model backup-of-today")
 _add(store_app, store.restore, "restore", "store restore backup-of-today new-model/labels.sqlite --obey my-model")

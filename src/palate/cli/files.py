@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -105,3 +106,21 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A folder beside ``path``, renamed to it when the block ends well; otherwise it is removed.
+
+    Raises:
+        OptionError: If something is there.
+    """
+    if path.is_symlink() or path.exists():
+        raise OptionError(f"{path} is there already. Give a new folder.")
+    temporary = Path(tempfile.mkdtemp(prefix=".writing-", dir=path.parent))
+    try:
+        yield temporary
+        temporary.chmod(0o755)  # mkdtemp lets nobody else read
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)

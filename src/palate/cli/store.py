@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from palate.cli.console import errors, line, output, print_json, progress, table
-from palate.cli.files import replacing
+from palate.cli.files import new_folder, replacing
 from palate.cli.options import Json, UnusedSeed, User, column_names, listed, local_path
 from palate.errors import OptionError, StoreError
 
@@ -27,7 +27,7 @@ Format = Annotated[
     typer.Option(
         "--format",
         metavar="NAME",
-        help="jsonl, csv, parquet, label-studio, argilla or doccano; else as the file's name ends.",
+        help="jsonl, csv, parquet, label-studio, argilla, doccano or prodigy; else as the file's name ends.",
     ),
 ]
 
@@ -148,20 +148,28 @@ def export(
     as_json: Json = False,
     seed: UnusedSeed = 0,
 ) -> None:
-    """Write a log to a file. A file of an annotation tool has its labels about one item that were not taken back."""
+    """Write a log to a file. A file of an annotation tool has its labels about one item that were not taken back.
+
+    With --format huggingface FILE is a new folder: the labels that count as Parquet, with a card for the hub.
+    """
     from palate.errors.checks import one_of
     from palate.exchange.dump import dump
     from palate.exchange.formats import format_of
+    from palate.exchange.hugging_face import FORMAT, write_data_set
     from palate.records import PURPOSES
 
-    name = format_of(out, format)
+    name = FORMAT if format == FORMAT else format_of(out, format)
+    allowed = one_of(purpose, PURPOSES, "--purpose") if purpose else ""
     _keep_if_it_can(place, f"store export {name}")
     try:
-        with _opened(place, read_only=True) as log, progress() as report, replacing(out) as temporary:
+        with _opened(place, read_only=True) as log, progress() as report:
             report("writing", 0, None)
-            written, left_out = dump(
-                log, temporary, name, purpose=one_of(purpose, PURPOSES, "--purpose") if purpose else ""
-            )
+            if name == FORMAT:
+                with new_folder(out) as folder:
+                    written, left_out = write_data_set(log, folder, title=out.name, purpose=allowed)
+            else:
+                with replacing(out) as temporary:
+                    written, left_out = dump(log, temporary, name, purpose=allowed)
     except OSError as error:
         raise OptionError(f"{out} cannot be written: {error.strerror or error}. Give another file.") from None
     if as_json:

@@ -22,11 +22,11 @@ def dump(log: LabelStore, path: Path, format: str, *, purpose: str = "") -> tupl
         How many rows were written, and how many were left out because the format has no place for them.
     """
     refused = refusing(log.records(), purpose) if purpose else frozenset()
-    rows = log.records() if format in WHOLE else _active(log)
+    rows = log.records() if format in WHOLE else active_rows(log)
     return write((row for row in rows if row.user_id not in refused), path, format)
 
 
-def _active(log: LabelStore) -> Iterator[Record]:
+def active_rows(log: LabelStore) -> Iterator[Record]:
     """The rows that count; of the others only the keys are held in memory."""
     retracted = {record.retracts for record in log.records() if record.retracts}
     yield from (record for record in log.records() if not record.retracts and record.content.key not in retracted)

@@ -1,4 +1,4 @@
-"""Files of annotation tools: Label Studio, Argilla and doccano.
+"""Files of annotation tools: Label Studio, Argilla, doccano and Prodigy.
 
 Each holds tasks that people answered. A task is about one item, ``item_id`` among its data; whose taste it tells is
 ``user_id`` there, or else whoever answered. An answer is a number, one of the words of :class:`AnswerKind`, or a word
@@ -198,7 +198,8 @@ def argilla_record(record: Record) -> dict[str, Any]:
 
 
 def argilla_rows(record: Mapping[str, Any], meaning: Meaning) -> Iterator[dict[str, Any]]:
-    """The responses in a record; there may be one question."""
+    """The responses in a record, nested or flat; there may be one question."""
+    record = _nested(record)
     data = {**_mapping(record.get("fields", {}), "fields"), **_mapping(record.get("metadata", {}), "metadata")}
     answered = {name: said for name, said in _mapping(record.get("responses", {}), "responses").items() if said}
     if len(answered) > 1:
@@ -214,6 +215,25 @@ def argilla_rows(record: Mapping[str, Any], meaning: Meaning) -> Iterator[dict[s
             key = f"argilla:{record.get('id')}:{name}:{source}" if many else str(record.get("id"))
             row = {"key": key, **meaning.about(data, source), **meaning.value(found.get("value"))}
             yield _joined(row, own)
+
+
+def _nested(record: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A record in the nested form, from the flat one, which has a column for each part of a question."""
+    names = [name.removesuffix(".responses") for name in record if name.endswith(".responses")]
+    if not names or "responses" in record:
+        return record
+    said = {}
+    for name in names:
+        values, users, statuses = (record.get(f"{name}.responses{part}") or [] for part in ("", ".users", ".status"))
+        parts = [_list(part, f"{name}.responses") for part in (values, users, statuses)]
+        if len({len(part) for part in parts}) != 1:
+            raise RowFault(f"{name}.responses", "has not as many values as people and states")
+        said[name] = [
+            {"value": value, "user_id": user, "status": status} for value, user, status in zip(*parts, strict=True)
+        ]
+    kept = record.get(EXTRA)
+    metadata = {} if kept is None else {EXTRA: kept}
+    return {"id": record.get("id"), "fields": record, "metadata": metadata, "responses": said}
 
 
 # --- doccano: JSON lines, one document each ---------------------------------------------------------
@@ -236,16 +256,61 @@ def doccano_document(record: Record) -> dict[str, Any]:
 
 def doccano_rows(document: Mapping[str, Any], meaning: Meaning) -> Iterator[dict[str, Any]]:
     """The label of a document; one without any is not annotated yet."""
-    labels = _list(document.get("label", document.get("labels", [])), "label")
+    named = next((name for name in ("label", "labels", "cats") if name in document), "label")  # cats: of intents
+    labels = _list(document.get(named, []), named)
     if not labels:
         return
     if len(labels) != 1:
-        raise RowFault("label", f"has {len(labels)} labels. There must be one")
+        raise RowFault(named, f"has {len(labels)} labels. There must be one")
     source, extra = str(document.get("source") or "doccano"), document.get(EXTRA)
     kept = extra.get("key") if isinstance(extra, Mapping) else None
     about = meaning.about(document, source)
     key = kept or f"doccano:{document.get('id')}:{source}"
     yield _joined({"key": key, **about, **meaning.value(labels[0])}, extra)
+
+
+# --- Prodigy: JSON lines, one task each, with what somebody made of it -------------------------------
+
+
+def prodigy_task(record: Record) -> dict[str, Any]:
+    """A label as a task of which one option was accepted, or none if it was skipped."""
+    row = row_of(record)
+    said = _said(row)
+    skipped = row["kind"] == AnswerKind.SKIPPED
+    return {
+        "text": row[ITEM],
+        USER: row[USER],
+        ITEM: row[ITEM],
+        "accept": [] if skipped else [said if isinstance(said, str) else repr(said)],
+        "answer": "ignore" if skipped else "accept",
+        "_annotator_id": row["source"],
+        **({"_timestamp": row["answered_at"]} if "answered_at" in row else {}),
+        EXTRA: _extra(row, USER, ITEM, "kind", "value", "source"),
+    }
+
+
+def prodigy_rows(task: Mapping[str, Any], meaning: Meaning) -> Iterator[dict[str, Any]]:
+    """The answer to a task: the option that was accepted, or the word accept or reject where there are no options."""
+    answer = task.get("answer")
+    if answer not in ("accept", "reject", "ignore"):
+        raise RowFault("answer", f"is {_short(answer)}, none of accept, reject and ignore")
+    said: object = answer
+    if answer == "ignore":
+        said = AnswerKind.SKIPPED.value
+    elif "accept" in task:
+        if answer == "reject":  # of the task, not of an option
+            return
+        chosen = _list(task["accept"], "accept")
+        if len(chosen) != 1:
+            raise RowFault("accept", f"has {len(chosen)} options. There must be one")
+        said = chosen[0]
+    source = str(task.get("_annotator_id") or task.get("_session_id") or "prodigy")
+    extra, at = task.get(EXTRA), task.get("_timestamp")
+    kept = extra.get("key") if isinstance(extra, Mapping) else None
+    about = meaning.about(task, source)
+    key = kept or f"prodigy:{task.get('_task_hash', about[ITEM])}:{source}"
+    row = {"key": key, **about, **meaning.value(said), "answered_at": at if isinstance(at, (int, float)) else None}
+    yield _joined(row, extra)
 
 
 Reads = Callable[[Mapping[str, Any], Meaning], Iterator[dict[str, Any]]]
@@ -265,4 +330,5 @@ TOOLS = {
     "label-studio": Tool(label_studio_rows, label_studio_task, write_list),
     "argilla": Tool(argilla_rows, argilla_record, write_list),
     "doccano": Tool(doccano_rows, doccano_document, write_lines),
+    "prodigy": Tool(prodigy_rows, prodigy_task, write_lines),
 }

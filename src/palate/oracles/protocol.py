@@ -41,7 +41,8 @@ class Taken(NamedTuple):
 
     Attributes:
         ticket: Of the question.
-        answer: With a key of its own, always the same for the same words of the same person; None: it was taken back.
+        answer: With a key of its own, the same however often it is taken, and another where somebody says the same
+            again later; None: it was taken back.
         replaces: Key of the answer that this one corrects or takes back; empty of a new one.
     """
 

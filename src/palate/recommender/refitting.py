@@ -180,10 +180,14 @@ class Refits:
         self._after = None if after_labels is None else count(after_labels, "after_labels", least=1)
         self._live, self._share = live, share(hold_back, "hold_back")
         self.done: list[Health | PalateError] = []
-        self._stop, self._give_up = Signal(), Signal()
+        self._stop, self._give_up, self._soon = Signal(), Signal(), Signal()
         self._process: Process | None = None
         self._thread = Thread(target=self._run, daemon=True, name="palate-refits")
         self._thread.start()
+
+    def soon(self) -> None:
+        """Refit once, although it is not due."""
+        self._soon.set()
 
     def stop(self, *, now: bool = False) -> None:
         """Let the one that runs end, and start no other.
@@ -211,7 +215,8 @@ class Refits:
                 self._live.model()  # one that another process has fitted counts as a refit
                 seq = max(seq, self._live.checkpoint.fitted_seq)
                 is_due = self._after is not None and self._live.log.last_seq - seq >= self._after
-                if is_time or is_due:
+                if is_time or is_due or self._soon.is_set():
+                    self._soon.clear()
                     at, seq = time.monotonic(), self._live.log.last_seq
                     self.done.append(refit_apart(self._live, self._share, versions.TOLERANCE, self._started))
             except _Elsewhere:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 from collections import OrderedDict
 from typing import NoReturn
@@ -51,8 +52,12 @@ class Door:
         self._tenants, self._settings = tenants, settings
         self._calls, self._wrong, self._new = Bucket(), Bucket(), Bucket()
 
-    def principal(self, request: Request) -> Principal:
+    def principal(self, request: Request, *, takes_password: bool = False) -> Principal:
         """Who calls.
+
+        Args:
+            takes_password: Whether a key may come as the password of basic authentication, as some programs send it.
+                Not where a browser goes: it would send it along to whoever asks.
 
         Raises:
             HTTPFault: 401 without a right key, 429 if there were too many wrong ones, or too many calls.
@@ -64,6 +69,8 @@ class Door:
             session = self.session(request)
             return self.refuse(request) if session is None else self._within(session[0])
         scheme, _, presented = (given or "").partition(" ")
+        if takes_password and scheme.lower() == "basic":
+            scheme, presented = "bearer", _password(presented)
         if scheme.lower() == "bearer":
             for tenant in self._tenants.values():
                 found = tenant.ring.who(presented.strip())
@@ -145,6 +152,14 @@ class Door:
         return found
 
 
+def _password(presented: str) -> str:
+    """Of basic authentication; empty where it is none."""
+    try:
+        return base64.b64decode(presented.strip(), validate=True).decode().partition(":")[2]
+    except ValueError:
+        return ""
+
+
 def _peer(request: Request) -> str:
     return request.client.host if request.client else ""
 
@@ -160,18 +175,20 @@ class Allow(SecurityBase):
 
     Args:
         roles: Besides ``admin``, who may do all.
+        takes_password: As of :meth:`Door.principal`.
         kept: Whether it is kept who asked for it (:mod:`palate.store.audit`), before it is done.
     """
 
-    def __init__(self, *roles: str, kept: bool = False) -> None:
+    def __init__(self, *roles: str, kept: bool = False, takes_password: bool = False) -> None:
         self.roles, self._is_kept = frozenset({"admin", *roles}), kept
+        self._takes_password = takes_password
         self.model = HTTPBearer(description="A key (palate keys add), or a user's token (POST /v1/users/{id}/tokens).")
         self.scheme_name = "key"
 
     async def __call__(self, request: Request) -> Caller:
         """Raises HTTPFault: 401, 403 or 429; StoreError: If an action that is to be kept cannot be."""
         app = request.app.state
-        principal: Principal = app.door.principal(request)
+        principal: Principal = app.door.principal(request, takes_password=self._takes_password)
         request.scope["palate"].principal = principal
         if principal.role not in self.roles:
             raise forbidden(f"the role {principal.role} may not do this.")

@@ -18,6 +18,7 @@ from palate.service import (
     campaign_routes,
     item_routes,
     label_routes,
+    label_studio_routes,
     model_routes,
     probe_routes,
     quality_routes,
@@ -108,7 +109,7 @@ def create_app(
         source_routes,
         probe_routes,
     )
-    for part in (*contract, routes, staff_routes, operate_routes):
+    for part in (*contract, routes, staff_routes, operate_routes, label_studio_routes):
         app.router.routes.extend(part.router.routes)  # one flat list, which a test walks
     app.router.routes.extend(user_routes.bare.routes)
     say_faults(app)

@@ -23,6 +23,7 @@ from palate.recommender.refitting import Refits
 from palate.recommender.trials import beside
 from palate.records import Event, Record
 from palate.service.asking import Asking
+from palate.service.desk_watch import DeskWatch
 from palate.service.following import Following
 from palate.service.kept import KeptAnswers
 from palate.service.keys import KeyRing
@@ -43,6 +44,7 @@ MOST_ASIDE = 10_000
 LOOK_SECONDS = 0.25  # between two looks at what other processes have told
 WHY = {"OlderLog": "a migration is pending", "StoreFull": "the disk is full", "StoreBusy": "the write lock is held"}
 SLOW_SECONDS = 2.0  # that a label waits, from which on the service is not ready for labels
+NEVER_SECONDS = 1e12  # between two refits, where none is asked for
 
 
 class Tenant:
@@ -88,6 +90,8 @@ class Tenant:
         self._working: dict[tuple[Call, int], asyncio.Future[Scored]] = {}
         self._looking: asyncio.Task[None] | None = None
         self._watching: asyncio.Task[None] | None = None
+        self.desks = DeskWatch(recommender, partial(say, tenant=name), partial(alert, tenant=name))
+        self._taking: asyncio.Task[None] | None = None
         self._refits: Refits | None = None
         self.trial: Trial | None = None
         self._webhooks: Webhooks | None = None
@@ -148,6 +152,7 @@ class Tenant:
         tell = {"say": partial(self._say, tenant=self.name), "alert": partial(self._alert, tenant=self.name)}
         watch = LabelWatch(self.recommender, self.write, self.metrics, self.settings.quality_seconds, **tell)
         self._watching = self._loop.create_task(watch.run())
+        self._taking = self._loop.create_task(self.desks.run())
         self._start_webhooks()
         seconds, rows = self.settings.refit_seconds, self.settings.refit_rows
         if seconds is not None or rows is not None:
@@ -177,7 +182,7 @@ class Tenant:
 
     async def stop(self) -> None:
         """Keep what waits, and let the folder go."""
-        for task in (self._looking, self._watching):
+        for task in (self._looking, self._watching, self._taking):
             if task is not None:
                 task.cancel()
         if self.trial is not None:
@@ -198,6 +203,12 @@ class Tenant:
         if isinstance(self.scoring, Scorers):
             self.scoring.close()
         self.recommender.close()
+
+    def refit_soon(self) -> None:
+        """Refit in the background, besides what is due."""
+        if self._refits is None:
+            self._refits = self.recommender.refit_regularly(every_seconds=NEVER_SECONDS)
+        self._refits.soon()
 
     async def _look(self) -> None:
         while True:
