@@ -21,6 +21,7 @@ from palate.recommender import refitting
 from palate.recommender.desk_folders import ACCESS_VARIABLE, desk_folder
 from palate.service import desk_watch
 from palate.service.settings import Settings
+from palate.store.protocol import active
 from palate.testing.desks import TOPIC
 from tests.oracles.label_studio.fake_server import TOKENS, FakeLabelStudio, running
 from tests.oracles.label_studio.members import Members
@@ -136,6 +137,13 @@ def test_a_hint_brings_what_was_annotated_and_one_with_a_wrong_key_does_not(
             assert [(row.answer.item_id, row.answer.source, row.answer.value) for row in kept] == [
                 (item, f"topics:{members.id_of('ann')}", 1.0)
             ]
+            monkeypatch.setattr(desk_watch, "POLL_SECONDS", 0.01)
+            members.say("ann", ticket.place, 2)
+            call(service, "POST /webhook", body, scheme="Bearer")  # the last hint: what follows is noticed without
+            members.delete("ann", ticket.place)
+            while active(rows_of(model)) and time.monotonic() < until:
+                threading.Event().wait(0.01)
+            assert active(rows_of(model)) == []
             lines = service.log.getvalue()
         members.close()
     assert TOKENS["owner"] not in lines and service.keys["service"] not in lines

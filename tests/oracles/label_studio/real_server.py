@@ -17,13 +17,14 @@ from tests.oracles.label_studio.members import Members
 
 VERSION = "1.23.2"
 OWNER, PASSWORD, TOKEN = "owner@example.com", "palate-tests-1", "f" * 40
-READY_SECONDS, INSTALL_SECONDS = 300.0, 1_800.0
+READY_SECONDS, INSTALL_SECONDS = 600.0, 1_800.0
 QUIET = {
     "LATEST_VERSION_CHECK": "false",  # asks the package index
     "COLLECT_ANALYTICS": "false",
     "SENTRY_DSN": "",
     "FRONTEND_SENTRY_DSN": "",
     "SSRF_PROTECTION_ENABLED": "false",  # webhooks to this machine
+    "ML_BLOCK_LOCAL_IP": "false",  # a backend on it
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
 }

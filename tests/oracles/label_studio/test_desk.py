@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -112,8 +112,16 @@ def test_tasks_are_given_out_in_the_order_of_the_last_put(
     members.say("ann", tickets[0].place, 0)
     desk.put(questions(1, first=9))
     assert items(fake, project) == ["i9", "i0", "i1", "i2", "i4"]
-    scores = [one["score"] for task in fake.tasks.values() for one in task["predictions"]]
-    assert all(0.0 <= score < 1.0 for score in scores)
+    counts = [one["score"] for task in fake.tasks.values() for one in task["predictions"]]
+    assert sorted(counts) == [0.0, 0.2, 0.4, 0.6, 0.8], "rank / N, and nothing left of the puts before"
+
+
+def test_what_is_answered_already_is_put_without_a_word(members: Members, tmp_path: Path) -> None:
+    desk = members.desk(tmp_path / "desk")
+    tickets = desk.put(questions(1))
+    members.say("ann", tickets[0].place, 0)
+    assert desk.put(questions(1)) == tickets
+    assert len(desk.take()[0]) == 1
 
 
 def test_a_put_that_dies_anywhere_is_put_whole_by_the_next(
@@ -321,6 +329,28 @@ def test_one_folder_is_one_desk(members: Members, tmp_path: Path) -> None:
 def test_what_cannot_be_asked_is_refused(members: Members, tmp_path: Path, asks: object, options: object) -> None:
     with pytest.raises(PalateError):
         members.desk(tmp_path / "desk", asks, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda desk: desk.put(None),
+        lambda desk: desk.put("i1"),
+        lambda desk: desk.put([3]),
+        lambda desk: desk.put([Question("ann", "i1", "s", 0.0, 1.0, 1.0)]),
+        lambda desk: desk.take(3),
+        lambda desk: desk.take(None),
+        lambda desk: desk.withdraw(3),
+        lambda desk: desk.withdraw(["ticket"]),
+    ],
+)
+def test_what_is_no_question_cursor_or_ticket_is_refused_and_changes_nothing(
+    fake: FakeLabelStudio, members: Members, tmp_path: Path, call: Callable[[LabelStudio], object]
+) -> None:
+    desk = members.desk(tmp_path / "desk")
+    with pytest.raises(OptionError):
+        call(desk)
+    assert fake.calls == []
 
 
 # ---- hints

@@ -8,18 +8,21 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
 from palate import Recommender
 from palate.datasets import planted_world
+from palate.entities import AnswerKind
 from palate.entities.item_attributes import AttributeQuestion
 from palate.errors import OracleError
 from palate.recommender.desk_answers import keep_answers
 from palate.store.protocol import active
 from palate.testing.desks import TOPIC
 from tests.oracles.label_studio.members import LabelStudioDesks, Members
-from tests.oracles.label_studio.real_server import CannotInstall, LabelStudioServer
+from tests.oracles.label_studio.real_server import TOKEN, CannotInstall, LabelStudioServer
+from tests.served import Process, copied
 
 pytestmark = pytest.mark.long
 
@@ -136,8 +139,6 @@ def test_a_personal_token_is_refreshed(server: LabelStudioServer, members: Membe
 
 
 def test_a_skip_comes_alone(members: Members, tmp_path: Path) -> None:
-    from palate.entities import AnswerKind
-
     desk = members.desk(tmp_path / "desk")
     (ticket,) = desk.put([AttributeQuestion(TOPIC, "i1")])
     members.say("ann", ticket.place, AnswerKind.SKIPPED)
@@ -176,3 +177,33 @@ def test_a_webhook_brings_its_key_and_nothing_that_was_said(members: Members, tm
     ((key, body), *_) = got
     assert key == "Bearer the-key"
     assert body["action"] == "ANNOTATION_CREATED" and "annotation" not in body
+
+
+def test_palate_is_its_ml_backend(members: Members, tmp_path: Path) -> None:
+    with Process(copied(tmp_path / "model")) as service:
+        with Recommender.open(tmp_path / "model") as recommender:
+            asked = recommender.ask("zoe", k=6)
+            levels = recommender.fitted.scale.levels
+        folder = tmp_path / "desk"
+        tickets = members.desk(folder, levels).put(asked)
+        project = project_of(folder)
+        backend = {"project": project, "url": f"{service.url}/label-studio", "title": "palate"}
+        backend |= {"auth_method": "BASIC_AUTH", "basic_auth_user": "anybody", "basic_auth_pass": "wrong"}
+        with pytest.raises(httpx.HTTPStatusError, match="400"):
+            members.call("owner", "POST", "/api/ml", backend)
+        made = members.call("owner", "POST", "/api/ml", backend | {"basic_auth_pass": service.key})
+        query = {"id": "retrieve_tasks_predictions", "project": project}
+        members.call("owner", "POST", "/api/dm/actions", {"selectedItems": {"all": True, "excluded": []}}, **query)
+        scores = []
+        for ticket in tickets:
+            found = members.call("owner", "GET", f"/api/tasks/{ticket.place}/")["predictions"]
+            (score,) = (one["score"] for one in found if not one["model_version"].startswith("palate-"))
+            scores.append(score)
+        assert scores == pytest.approx([1 / (1 + max(one.value, 0.0)) for one in asked])
+        members.call("owner", "POST", f"/api/ml/{made['id']}/train", {})
+        lines = [json.loads(line) for line in service.log.read_text().splitlines() if line.startswith("{")]
+        routes = {(line["route"].removeprefix("/label-studio"), line["status"]) for line in lines if "route" in line}
+        assert {("/health", 401), ("/health", 200), ("/setup", 200), ("/predict", 200), ("/webhook", 200)} <= routes
+        assert {status for _, status in routes} == {200, 401}
+        assert TOKEN not in service.log.read_text()
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and TOKEN.encode() in path.read_bytes()]

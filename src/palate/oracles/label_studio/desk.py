@@ -1,9 +1,7 @@
 """The desk: puts questions as tasks, takes annotations as answers, and withdraws tasks that nobody has done.
 
-What this relies on was tried on Label Studio 1.23.2. It takes the same task twice without a word, so a put first reads
-which are there. Tasks are given out by the score of their prediction, the smallest first, and of predictions those of
-the project's one model version count: so each put gives every open task a new prediction, whose score is its rank, and
-then names the version. It sends webhooks once and forgets, so they are hints to take soon, and an export is the truth.
+What this relies on was tried on Label Studio 1.23.2. It sends webhooks once and forgets, so they are hints to take
+soon, and an export is the truth.
 """
 
 from __future__ import annotations
@@ -12,31 +10,19 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from palate.entities import Form, Question
 from palate.entities.item_attributes import AttributeQuestion, ItemAttribute
-from palate.errors import OptionError, OracleError
+from palate.errors import OptionError
 from palate.errors.checks import check_text, count, instance, normalise_id, several, shown
 from palate.oracles.label_studio.calls import Server
 from palate.oracles.label_studio.journal import Journal, Row, Voice
-from palate.oracles.label_studio.questions import EXTRA, Choices, NoAnswer, kept, newest, said_at
+from palate.oracles.label_studio.questions import Choices, NoAnswer, kept, newest, said_at
+from palate.oracles.label_studio.tasks import Task, Tasks
 from palate.oracles.protocol import Asked, Cursor, Taken, Terms, Ticket, question_key
 
-AT_ONCE = 1_000  # tasks or predictions of a call
 ACTIONS = ("ANNOTATION_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED")  # of which a webhook tells
-
-
-class _Task(NamedTuple):
-    """A task of ours, as the server has it now."""
-
-    id: int
-    key: str
-    annotations: Sequence[Mapping[str, Any]]
-
-    @property
-    def is_untouched(self) -> bool:
-        return not self.annotations
 
 
 class LabelStudio:
@@ -113,12 +99,12 @@ class LabelStudio:
         if not wanted:
             return ()
         with self._journal.held():
-            project = self._project(make=True)
-            there = self._there(project)
+            tasks = self._tasks(make=True)
+            there = tasks.each_once()
             new = {key: asked for key, asked in wanted.items() if key not in there}
             rows = ({"what": "put", "key": key, **kept(asked)} for key, asked in new.items())
             self._journal.add(*rows)  # before they are put: an answer must find its question, whatever happens now
-            self._rank(project, new, list(wanted), there)
+            tasks.rank(self._choices, new, list(wanted), there, self._people)
             return tuple(Ticket(key, str(self._journal.tasks[key])) for key, _ in given)
 
     def take(self, since: Cursor = "") -> tuple[tuple[Taken, ...], Cursor]:
@@ -132,9 +118,9 @@ class LabelStudio:
         """
         with self._journal.held():
             after = self._place_of(since)
-            project = self._project(make=False)
-            if project:
-                self._journal.add(*self._changes(self._voices(self._exported(project, all_tasks=False))))
+            tasks = self._tasks(make=False)
+            if tasks.project:
+                self._journal.add(*self._changes(self._voices(tasks.exported(untouched=False))))
             rows = self._journal.taken
             return tuple(map(self._taken, rows[after:])), str(len(rows))
 
@@ -145,16 +131,18 @@ class LabelStudio:
             OptionError: If a question was never put here.
             OracleError: If the server cannot be reached, or refuses.
         """
-        keys = {ticket.question for ticket in several(tickets, "tickets", "[ticket]")}
+        given = (instance(one, Ticket, "a ticket", "tickets that put gave") for one in several(tickets, "tickets"))
+        keys = {ticket.question for ticket in given}
         with self._journal.held():
             strange = sorted(keys - self._journal.questions.keys())
             if strange:
                 raise OptionError(f"the question {shown(strange[0])} was never put here. Give tickets of this desk.")
             if not keys:
                 return
-            for task in self._exported(self._project(make=False), all_tasks=True):
+            tasks = self._tasks(make=False)
+            for task in tasks.exported():
                 if task.key in keys and task.is_untouched:
-                    self._delete(task.id)
+                    tasks.delete(task.id)
 
     def listen(self, url: str, key: str) -> None:
         """Have the server tell an address of each annotation: a hint that something is to be taken.
@@ -187,7 +175,11 @@ class LabelStudio:
 
     def _key(self, asked: Asked) -> str:
         ours = self._choices.attribute
-        is_ours = asked.attribute == ours if isinstance(asked, AttributeQuestion) else ours is None and _rates(asked)
+        if isinstance(asked, AttributeQuestion):
+            of = asked.attribute
+            is_ours = ours is not None and (of.name, of.options) == (ours.name, ours.options)
+        else:
+            is_ours = ours is None and isinstance(asked, Question) and asked.form is Form.RATE
         if not is_ours or not self.terms.takes(asked):
             what = "how items are liked, to be rated" if ours is None else self._choices.subject
             raise OptionError(f"{shown(asked)} is not asked here. Give questions about {what}.")
@@ -217,6 +209,9 @@ class LabelStudio:
         self._journal.add({"what": "project", "id": int(made["id"]), **own})
         return int(made["id"])
 
+    def _tasks(self, *, make: bool) -> Tasks:
+        return Tasks(self._server, self._journal, self._project(make=make))
+
     def _facts(self) -> Row:
         """What the folder is of, by which it can be opened again."""
         asks, of = self._choices, self._choices.attribute
@@ -231,87 +226,9 @@ class LabelStudio:
             "dont_know": asks.dont_know,
         }
 
-    def _there(self, project: int) -> dict[str, list[_Task]]:
-        """Tasks of ours by the key of their question; several of one where a call was made twice."""
-        there: dict[str, list[_Task]] = {}
-        for task in self._exported(project, all_tasks=True):
-            there.setdefault(task.key, []).append(task)
-        for key, tasks in there.items():
-            first, *again = sorted(tasks, key=lambda task: (task.is_untouched, task.id))
-            for task in again:
-                if task.is_untouched:
-                    self._delete(task.id)
-            there[key] = [first, *(task for task in again if not task.is_untouched)]
-        return there
-
-    def _rank(self, project: int, new: Mapping[str, Asked], wanted: list[str], there: dict[str, list[_Task]]) -> None:
-        """Import the new tasks and give every open one its place in the queue.
-
-        Args:
-            there: Tasks that are there, by question; those that a put was interrupted before it kept are among them.
-        """
-        version = f"palate-{self._journal.lines + 1}"  # of which there is no prediction yet
-        found = {key: tasks[0].id for key, tasks in there.items()}
-        unkept = {key: task for key, task in found.items() if self._journal.tasks.get(key) != task}
-        self._journal.add({"what": "version", "version": version}, *_placed(unkept))
-        others = [key for key in self._journal.questions if key in there and key not in wanted]
-        is_open = {key: key in new or self._is_open(there[key]) for key in (*wanted, *others)}
-        queue = [key for key in (*wanted, *others) if is_open[key]]
-        ranks = {key: place / len(queue) for place, key in enumerate(queue)}
-
-        def prediction(key: str) -> dict[str, Any]:
-            return {"model_version": version, "score": ranks[key], "result": []}
-
-        for keys in _parts([key for key in queue if key not in new]):
-            body = [{"task": found[key], **prediction(key)} for key in keys]
-            self._server.call("POST", f"/api/projects/{project}/import/predictions", body=body)
-        for keys in _parts(list(new)):
-            tasks = [{"data": self._choices.task(new[key], key), "predictions": [prediction(key)]} for key in keys]
-            made = self._server.call(
-                "POST", f"/api/projects/{project}/import", query={"return_task_ids": "true"}, body=tasks
-            )
-            ids = made.get("task_ids") if isinstance(made, dict) else None
-            if not isinstance(ids, list) or len(ids) != len(keys):
-                n = len(ids) if isinstance(ids, list) else 0
-                raise OracleError(f"Label Studio made {n} tasks of {len(keys)}. Put them again: what is there is read.")
-            self._journal.add(*_placed(dict(zip(keys, ids, strict=True))))
-        self._server.call("PATCH", f"/api/projects/{project}/", body={"model_version": version})
-
-    def _is_open(self, tasks: Iterable[_Task]) -> bool:
-        done = sum(not annotation.get("was_cancelled") for task in tasks for annotation in task.annotations)
-        return done < self._people
-
-    def _delete(self, task: int) -> None:
-        """A task that was untouched a moment ago, unless somebody has done it since."""
-        now = self._server.call("GET", f"/api/tasks/{task}/")
-        if isinstance(now, dict) and not now.get("annotations"):
-            self._server.call("DELETE", f"/api/tasks/{task}/")
-
     # ---- take
 
-    def _exported(self, project: int, *, all_tasks: bool) -> list[_Task]:
-        """The project's tasks that are ours; those without annotations, too, where all are wanted.
-
-        Raises:
-            OracleError: If that is no whole list: what is missing from one would be taken back.
-        """
-        query = {"exportType": "JSON", "download_all_tasks": "true" if all_tasks else "false"}
-        found = self._server.call("GET", f"/api/projects/{project}/export", query=query)
-        keys = {task: key for key, task in self._journal.tasks.items()}
-        tasks = []
-        try:
-            for one in found:
-                key = keys.get(one["id"]) or str(one["data"].get(EXTRA, {}).get("key", ""))
-                if key in self._journal.questions:
-                    annotations = [{**made, "id": int(made["id"])} for made in one["annotations"]]
-                    tasks.append(_Task(int(one["id"]), key, annotations))
-        except (TypeError, KeyError, AttributeError, ValueError):
-            raise OracleError(
-                f"the export of project {project} is no list of tasks. Check that {self._server.url} is Label Studio."
-            ) from None
-        return sorted(tasks)
-
-    def _voices(self, tasks: Iterable[_Task]) -> dict[Voice, Row]:
+    def _voices(self, tasks: Iterable[Task]) -> dict[Voice, Row]:
         """What each person says to each question now: the last that is an answer."""
         found: dict[Voice, Row] = {}
         left_out = []
@@ -370,18 +287,6 @@ class LabelStudio:
         if not 0 <= place <= len(self._journal.taken):
             raise OptionError(f"the cursor {shown(cursor)} is none of this desk's. Give one that take gave, or none.")
         return place
-
-
-def _rates(asked: object) -> bool:
-    return isinstance(asked, Question) and asked.form is Form.RATE
-
-
-def _placed(tasks: Mapping[str, int]) -> list[Row]:
-    return [{"what": "placed", "key": key, "task": task} for key, task in tasks.items()]
-
-
-def _parts(keys: list[str]) -> list[list[str]]:
-    return [keys[first : first + AT_ONCE] for first in range(0, len(keys), AT_ONCE)]
 
 
 def _who(annotation: Mapping[str, Any]) -> str:
