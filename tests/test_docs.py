@@ -101,6 +101,7 @@ def test_the_leak_test_that_is_shown_passes() -> None:
         ("store", 6),
         ("campaigns", 5),
         ("label-studio", 1),
+        ("oracles", 3),
         ("federated-operators", 1),
         ("federated-research", 1),
     ],

@@ -8,6 +8,7 @@ from palate.errors import AnswerError
 from palate.errors.checks import key_of, normalise_id, number_of, shown, time_of
 
 TASTE = "taste"
+MACHINE = "lm:"  # how the source of every label of a language model begins
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Which labels count, and as what: one rule, for the replay of a user and for the batch fit.
 
 Whose answers count how much is a matter of calibrations (:class:`palate.records.Calibration`): of a source the last one
-holds, for what it said before, too. Without one an answer has weight 1, and so has what a user says of their own taste.
+holds, for what it said before, too. Without one an answer has weight 1, and so has what a user says of their own taste;
+but that of a language model counts nothing until it is calibrated, and never in whole.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import numpy as np
 
 from palate.acquisition.oracle_choice import Action
 from palate.entities import Answer, Form
-from palate.entities.provenance import TASTE
+from palate.entities.provenance import MACHINE, TASTE
 from palate.oracles.pseudo_labels import weight_of
 from palate.posteriors.likelihood import Likelihood
 from palate.records import Calibration
@@ -25,6 +26,7 @@ Told = Mapping[str, Mapping[int, Rows]]  # by user and position of the item
 Weights = Mapping[str, float]  # by source, where it was calibrated
 PERSON = "person"  # the source of what users say themselves
 UNWEIGHED: Weights = MappingProxyType({})
+_MOST_OF_MACHINE = 0.99  # so that it never takes the place of the user's own word
 
 
 def weights_of(calibrations: Iterable[Calibration]) -> dict[str, float]:
@@ -41,6 +43,8 @@ def weight_in(answer: Answer, weights: Weights) -> float:
         return 0.0
     if answer.source in (PERSON, answer.user_id):
         return 1.0
+    if answer.source.startswith(MACHINE):
+        return min(weights.get(answer.source, 0.0), _MOST_OF_MACHINE)
     return weight_of(answer) * weights.get(answer.source, 1.0)
 
 
