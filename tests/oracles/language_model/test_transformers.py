@@ -36,7 +36,7 @@ def titles(n: int, rng: np.random.Generator) -> list[tuple[AttributeQuestion, in
 
 
 def trained(rng: np.random.Generator) -> tuple[Callable[[str], dict[str, float]], Any]:
-    """A decoder of two layers that reads words: the text to the probability of each next word."""
+    """A decoder of one layer that reads words: the text to the probability of each next word."""
     import torch
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
     from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
@@ -49,17 +49,20 @@ def trained(rng: np.random.Generator) -> tuple[Callable[[str], dict[str, float]]
         choice = attribute_choice(asked)
         assert choice is not None
         pairs += texts(choice, TOPIC.options[topic])
-    words = Tokenizer(models.WordLevel(unk_token="?"))  # type: ignore[arg-type]
+    words = Tokenizer(models.WordLevel(unk_token="[UNK]"))  # type: ignore[arg-type]
     words.pre_tokenizer = pre_tokenizers.Whitespace()  # type: ignore[assignment]
     known = [" ".join(word for part in (*ABOUT, ANY) for word in part), *(f"{text} {label}" for text, label in pairs)]
-    words.train_from_iterator(known, trainers.WordLevelTrainer(special_tokens=["?", "_"]))
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="?", pad_token="_")
+    words.train_from_iterator(known, trainers.WordLevelTrainer(special_tokens=["[UNK]", "[PAD]"]))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, unk_token="[UNK]", pad_token="[PAD]")
     torch.manual_seed(0)
-    config = GPT2Config(vocab_size=len(tokenizer), n_positions=160, n_embd=48, n_layer=2, n_head=2)
+    config = GPT2Config(vocab_size=len(tokenizer), n_positions=256, n_embd=48, n_layer=1, n_head=2)
+    config.resid_pdrop = config.embd_pdrop = config.attn_pdrop = 0.0
+    config.initializer_range = 0.2  # at 0.02 it takes long until it looks at any word
+    config.bos_token_id = config.eos_token_id = 0
     model = GPT2LMHeadModel(config)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for _ in range(250):
-        batch = [pairs[int(place)] for place in rng.integers(len(pairs), size=24)]
+    optimiser = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    for _ in range(300):
+        batch = [pairs[int(place)] for place in rng.integers(len(pairs), size=16)]
         inputs = tokenizer([text for text, _ in batch], return_tensors="pt", padding=True)
         last = inputs["attention_mask"].sum(1) - 1
         wanted = torch.tensor([tokenizer.convert_tokens_to_ids(label) for _, label in batch])
