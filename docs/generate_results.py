@@ -643,6 +643,31 @@ def attributes(results: dict[str, Any]) -> str:
     return f"RMSE with them minus without, asked by `{results['strategy']}`:\n\n{table(head, rows)}"
 
 
+def item_attributes(results: dict[str, Any]) -> str:
+    """What labels of items are worth as a feature, and how right a filter on them is."""
+    features, filters = [], []
+    for row in results["rows"]:
+        for encoder, ways in row.get("encoders", {}).items():
+            for way, found in ways.items():
+                if "minus no labels" in found:
+                    minus = (_interval(found["minus no labels"][measure], 4) for measure in ("rmse", "ndcg@10"))
+                    features.append([row["set"], encoder, way, *minus])
+        for found in row.get("filters", ()):
+            if found["by"] == "lower" and found["floor"] == 0.9 and found["votes"] in (1, 3, 5):
+                right = _interval(found["right"]) if found["right"] else "–"
+                features_of = [row["set"], str(found["votes"]), str(found["gold"]), f"{found['passed']:.1%}", right]
+                filters.append(features_of)
+    return "\n\n".join(
+        [
+            "Items nobody has rated, with labels by noisy workers less without: RMSE below 0 and NDCG@10 above 0 are "
+            "better.",
+            table(["data", "text encoder", "labels", "RMSE", "NDCG@10"], features),
+            "Items of real crowds that reach .9 by the lower bound, and how many of them are what is claimed.",
+            table(["crowd", "votes an item", "gold items", "pass", "right"], filters),
+        ]
+    )
+
+
 def question_kinds(results: dict[str, Any]) -> str:
     """The share of the gap to random-among-answerable closed at equal seconds."""
     seconds = ", ".join(f"{name} {value:g}" for name, value in results["seconds"].items())
@@ -1403,6 +1428,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "label_quality": ("Annotators who go bad", label_quality),
     "cold_system": ("A whole system from nothing", cold_system),
     "attributes": ("Who a new person is: age, gender, occupation", attributes),
+    "item_attributes": ("What labels of items are worth", item_attributes),
     "question_kinds": ("Kinds of question at equal seconds, MovieLens-100K", question_kinds),
     "choices": ("Namings, picks, clicks and taps", choices),
     "events": ("Events, for and against", signs),
