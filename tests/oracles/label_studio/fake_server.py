@@ -102,14 +102,6 @@ class FakeLabelStudio:
         if parts[1:] == ["export"]:
             wanted = [task for task in ours if task["annotations"] or query.get("download_all_tasks") == "true"]
             return [{**task, "predictions": []} for task in wanted]
-        if parts[1:] == ["model-versions"]:
-            versions = [one["model_version"] for task in ours for one in task["predictions"]]
-            if method == "DELETE":
-                for task in ours:
-                    task["predictions"] = [
-                        one for one in task["predictions"] if one["model_version"] != body["model_version"]
-                    ]
-            return {name: versions.count(name) for name in versions}
         if method == "PATCH":
             known = {one["model_version"] for task in ours for one in task["predictions"]}
             if body.get("model_version", "") not in {"", *known}:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -70,6 +71,16 @@ def test_a_wrong_token_is_told_and_never_shown(members: Members, tmp_path: Path,
     assert token not in repr(shown)
 
 
+def test_no_token_is_in_what_any_library_logs(
+    fake: FakeLabelStudio, members: Members, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        for token in (PERSONAL, TOKENS["owner"]):
+            members.desk(tmp_path / token[:3], token=token).put(questions(1))
+    assert caplog.text
+    assert not [secret for secret in (PERSONAL, TOKENS["owner"], *fake.access) if secret in caplog.text]
+
+
 @pytest.mark.parametrize(
     ("url", "token"),
     [
@@ -112,8 +123,15 @@ def test_tasks_are_given_out_in_the_order_of_the_last_put(
     members.say("ann", tickets[0].place, 0)
     desk.put(questions(1, first=9))
     assert items(fake, project) == ["i9", "i0", "i1", "i2", "i4"]
-    counts = [one["score"] for task in fake.tasks.values() for one in task["predictions"]]
-    assert sorted(counts) == [0.0, 0.2, 0.4, 0.6, 0.8], "rank / N, and nothing left of the puts before"
+    version = fake.projects[project]["model_version"]
+    counts = [one for task in fake.tasks.values() for one in task["predictions"] if one["model_version"] == version]
+    assert sorted(one["score"] for one in counts) == [0.0, 0.2, 0.4, 0.6, 0.8], "rank / N"
+    made = sum(len(task["predictions"]) for task in fake.tasks.values())
+    desk.put(questions(1, first=9))
+    assert sum(len(task["predictions"]) for task in fake.tasks.values()) == made, "a queue that is as it was"
+    fake.projects[project]["model_version"] = "of somebody else"
+    desk.put(questions(1, first=9))
+    assert items(fake, project) == ["i9", "i0", "i1", "i2", "i4"]
 
 
 def test_what_is_answered_already_is_put_without_a_word(members: Members, tmp_path: Path) -> None:
@@ -289,7 +307,7 @@ def test_half_a_line_is_of_a_process_that_was_killed(members: Members, tmp_path:
     journal.write_bytes(whole + b'{"what": "taken", "quest')
     again = members.desk(tmp_path / "desk")
     assert again.take() == before
-    again.put(questions(1))
+    again.put(questions(2))
     assert all(json.loads(line) for line in journal.read_text().splitlines())
 
 

@@ -129,6 +129,40 @@ def test_fifty_tasks_answered_by_two_members_through_a_kill(
         assert recommender.log.last_seq == n, "from the start again, something is doubled"
 
 
+def test_a_kill_while_tasks_are_put_doubles_and_loses_none(
+    server: LabelStudioServer, members: Members, tmp_path: Path
+) -> None:
+    asked = [AttributeQuestion(TOPIC, f"i{n}", strategy="s", propensity=0.5) for n in range(2_500)]  # three calls
+    desk, folder = members.desk(tmp_path / "desk"), tmp_path / "desk"
+    desk.put(asked[:1])
+    begun = threading.Event()
+    failed: list[OracleError] = []
+
+    def put() -> None:
+        try:
+            begun.set()
+            desk.put(asked)
+        except OracleError as error:
+            failed.append(error)
+
+    thread = threading.Thread(target=put)
+    thread.start()
+    assert begun.wait(60.0)
+    while len((folder / "journal.jsonl").read_bytes().splitlines()) < 2_500:  # the questions are kept: now they are put
+        thread.join(0.01)
+    thread.join(0.5)
+    server.kill()
+    thread.join()
+    server.start()
+    assert failed, "the put ended before the kill: raise the number of tasks"
+    again = members.desk(folder)
+    tickets = again.put(asked)
+    assert again.put(asked) == tickets and len({ticket.place for ticket in tickets}) == 2_500
+    query = {"exportType": "JSON", "download_all_tasks": "true"}
+    there = members.call("owner", "GET", f"/api/projects/{project_of(folder)}/export", **query)
+    assert sorted(task["id"] for task in there) == sorted(int(ticket.place) for ticket in tickets)
+
+
 def test_a_personal_token_is_refreshed(server: LabelStudioServer, members: Members, tmp_path: Path) -> None:
     desk = members.desk(tmp_path / "desk", token=server.personal_token())
     (ticket,) = desk.put([AttributeQuestion(TOPIC, "i1")])

@@ -36,6 +36,7 @@ class Journal:
         tasks: By key the task that it was put as.
         taken: What came of them, in order.
         voices: By question and person the last of those lines.
+        ranked: The queue that the last put has made, and its model version; empty before there is one.
         lines: How many there are.
     """
 
@@ -46,6 +47,7 @@ class Journal:
         self.tasks: dict[str, int] = {}
         self.taken: list[Row] = []
         self.voices: dict[Voice, Row] = {}
+        self.ranked: Row = {}
         self.lines = 0
         self._times_said = Counter[tuple[Voice, str]]()
         self._end = 0
@@ -123,6 +125,8 @@ class Journal:
             self.voices[voice] = row
             if row["key"]:
                 self._times_said[voice, json.dumps(row["said"])] += 1
+        elif what == "ranked":
+            self.ranked = row
         elif what != "version":
             raise ValueError(what)
         self.lines += 1

@@ -7,6 +7,8 @@ so each put gives every open task a new prediction, whose score is its rank, and
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -17,7 +19,7 @@ from palate.oracles.label_studio.questions import EXTRA, Choices
 from palate.oracles.protocol import Asked
 
 AT_ONCE = 1_000  # tasks or predictions of a call
-VERSION = "palate-"  # begins the names of ours
+VERSION = "palate-"
 
 
 class Task(NamedTuple):
@@ -101,15 +103,16 @@ class Tasks:
             there: Tasks that are there, by question; those that a put was interrupted before it kept are among them.
             people: That are to answer each.
         """
-        version = f"{VERSION}{self._journal.lines + 1}"  # of which there is no prediction yet
         found = {key: tasks[0].id for key, tasks in there.items()}
-        unkept = {key: task for key, task in found.items() if self._journal.tasks.get(key) != task}
-        self._journal.add({"what": "version", "version": version}, *_placed(unkept))
+        self._journal.add(*_placed({key: id for key, id in found.items() if self._journal.tasks.get(key) != id}))
         first = dict.fromkeys(wanted)
         others = [key for key in self._journal.questions if key in there and key not in first]
         queue = [key for key in (*first, *others) if key in new or _answers(there[key]) < people]
-        if not queue:
+        digest = hashlib.sha256(json.dumps(queue).encode()).hexdigest()
+        if not queue or (not new and self._is_ranked(digest)):
             return
+        version = f"{VERSION}{self._journal.lines + 1}"  # of which there is no prediction yet
+        self._journal.add({"what": "version", "version": version})
         ranks = {key: place / len(queue) for place, key in enumerate(queue)}
 
         def prediction(key: str) -> dict[str, Any]:
@@ -126,14 +129,12 @@ class Tasks:
                 raise OracleError(f"Label Studio made {n} tasks of {len(keys)}. Put them again: what is there is read.")
             self._journal.add(*_placed(dict(zip(keys, ids, strict=True))))
         self._call("PATCH", "", body={"model_version": version})
-        self._delete_versions_but(version)
+        self._journal.add({"what": "ranked", "version": version, "queue": digest})
 
-    def _delete_versions_but(self, version: str) -> None:
-        """Predictions that no longer count: with each put there would be more."""
-        found = self._call("GET", "model-versions/")
-        for name in found if isinstance(found, dict) else ():
-            if name.startswith(VERSION) and name != version:
-                self._call("DELETE", "model-versions/", body={"model_version": name})
+    def _is_ranked(self, digest: str) -> bool:
+        """Whether the queue is as it was after the last put: predictions stay, so there are none more than it takes."""
+        last = self._journal.ranked
+        return last.get("queue") == digest and self._call("GET", "").get("model_version") == last["version"]
 
     def _call(self, method: str, path: str, **given: Any) -> Any:
         return self._server.call(method, f"/api/projects/{self.project}/{path}", **given)
