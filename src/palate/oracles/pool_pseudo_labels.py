@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sparse
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from palate.arrays import Array
 from palate.errors import DataError, OptionError
@@ -102,6 +102,27 @@ def spreading(graph: sparse.csr_matrix, n_classes: int, *, alpha: float = ALPHA)
         return shares.argmax(1), np.where(shares.any(1), shares.max(1), -np.inf)
 
     return predict
+
+
+def logistic(features: ArrayLike, *, options: int, prior_variance: float = 3.0) -> Predictor:
+    """A machine that learns a softmax of frozen features, such as an encoder's: as sure as it gives its option.
+
+    Args:
+        features: Of all items, in the order of the questions, (N, E); a constant is added.
+        options: How many there are.
+        prior_variance: Of a weight; features of a length about 1.
+    """
+    from palate.classifiers.inputs import as_features
+    from palate.classifiers.softmax import Softmax
+
+    table = as_features(features)
+    table = np.column_stack([table, np.ones(len(table))])
+
+    def machine(rows: IntArray, classes: IntArray) -> tuple[IntArray, Array]:
+        chances = Softmax.fit(table[rows], classes, range(options), prior_variance).probabilities(table)
+        return chances.argmax(1), chances.max(1)
+
+    return machine
 
 
 def _checked(
