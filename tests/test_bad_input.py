@@ -246,6 +246,7 @@ READS: dict[str, tuple[Callable[[Stage], dict[str, Any]], dict[str, str]]] = {
         {
             "user_id": USER,
             "prices": "",
+            "learnt": f"none {EMPTY_MAPPING}",
             "labels": EMPTY,
             "budget": NOTHING,
             "candidates": SOME,

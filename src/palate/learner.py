@@ -32,6 +32,7 @@ from palate.model.explain import ItemReport, explain_item
 from palate.model.fit import check_arguments, fit_model
 from palate.model.model import Model
 from palate.model.new_items import extend
+from palate.oracles.source_reliability import Reliability
 from palate.posteriors.likelihood import Likelihood
 from palate.random import generator
 from palate.records import Attribute, Event
@@ -225,19 +226,17 @@ class Learner:
         user_id: str,
         prices: Mapping[Action, Price],
         *,
+        learnt: Mapping[Action, Reliability] | None = None,
         labels: Sequence[Answer] = (),
         budget: Budget | None = None,
         candidates: Sequence[str] | None = None,
         least: float = 0.0,
         rng: np.random.Generator | None = None,
     ) -> next_step.Step:
-        """Whom to ask about what, for the most that is learnt for its price, or to stop.
-
-        See :func:`palate.loop.next_step.next_step`.
-        """
+        """Whom to ask about what, for the most that is learnt for its price (:mod:`palate.loop.next_step`)."""
         draws = self._rng(rng, "decide", normalise_id(user_id, USER))
         return next_step.next_step(
-            self.memory, user_id, prices, labels=labels, budget=budget, candidates=candidates, least=least, rng=draws
+            self.memory, user_id, prices, learnt, labels, budget=budget, candidates=candidates, least=least, rng=draws
         )
 
     def _rng(self, rng: np.random.Generator | None, *names: str) -> np.random.Generator:

@@ -15,10 +15,13 @@ from palate.acquisition.oracle_choice import Action
 from palate.costs import Budget, Price
 from palate.datasets import Dataset, planted_world
 from palate.entities import RATING, Answer, AnswerKind
+from palate.entities.provenance import Provenance
 from palate.errors import OptionError, UnknownItem
 from palate.loop.next_step import worth_asking
 from palate.loop.offered import candidates_of
 from palate.oracles.pseudo_labels import counts
+from palate.oracles.source_reliability import Gold, Reliabilities, Reliability
+from palate.records import Calibration
 
 
 @cache
@@ -312,3 +315,47 @@ def test_targets_that_are_unknown_or_do_not_fit_are_refused() -> None:
         learner().ask("newcomer", targets="all", rng=rng())
     with pytest.raises(OptionError, match=r"^targets 'slate' are for questions that rate items\."):
         learner().ask("newcomer", forms=["rate", "pair"], targets="slate", rng=rng())
+
+
+def bob(agreed: int, of: int = 40, family: str = "") -> Reliability:
+    """What is believed of bob, who stands in for users: of likes, since these are easily counted."""
+    gold = [Gold("bob", 1.0, float(place < agreed)) for place in range(of)]
+    return Reliabilities(families={"bob": family} if family else {}).told(gold).of("bob")
+
+
+def test_who_has_little_gold_or_is_worth_nothing_is_not_asked() -> None:
+    prices = {Action.USER: Price(100.0), Action.ANNOTATOR: Price(0.01)}
+    for few in (bob(19, 19), bob(20, 40)):
+        for seed in range(40):  # also where reliability is drawn
+            step = learner().decide("newcomer", prices, learnt={Action.ANNOTATOR: few}, rng=np.random.default_rng(seed))
+            assert step.action is Action.USER
+    step = learner().decide("newcomer", prices, learnt={Action.ANNOTATOR: bob(20, 20)}, rng=rng())
+    assert (step.action, step.source) == (Action.ANNOTATOR, "bob")
+
+
+def test_learnt_reliability_takes_the_place_of_what_was_typed() -> None:
+    def worth(learnt: Reliability | None, typed: float) -> float:
+        of = None if learnt is None else {Action.ANNOTATOR: learnt}
+        return learner().decide("newcomer", {Action.ANNOTATOR: Price(1.0, typed)}, learnt=of, rng=rng()).worth
+
+    assert worth(bob(36), 0.01) == worth(bob(36), 1.0) == pytest.approx(worth(None, bob(36).low))
+
+
+def test_the_same_family_again_has_nothing_to_gain() -> None:
+    prices = {Action.ANNOTATOR: Price(1.0)}
+    learnt = {Action.ANNOTATOR: bob(40, family="gpt")}
+    item = learner().decide("newcomer", prices, learnt=learnt, rng=rng()).question.item_id  # type: ignore[union-attr]
+    again = [item]
+    said = Answer("newcomer", item, AnswerKind.RATING, 4.0, "alice", provenance=Provenance(family="gpt"))
+    after = learner().tell(said)
+    after = replace(after, memory=after.memory.calibrated([Calibration("alice", 0.5)]))
+    step = after.decide("newcomer", prices, learnt=learnt, candidates=again, rng=rng())
+    assert (step.action, step.worth) == (Action.STOP, 0.0)
+    other = after.decide("newcomer", prices, learnt={Action.ANNOTATOR: bob(40)}, candidates=again, rng=rng())
+    assert other.worth > 0.0
+
+
+def test_what_is_learnt_of_nobody_is_refused() -> None:
+    for learnt in ({Action.USER: bob(40)}, {Action.LANGUAGE_MODEL: bob(40)}):
+        with pytest.raises(OptionError, match="nothing to learn of"):
+            learner().decide("newcomer", {Action.USER: Price(1.0)}, learnt=learnt)

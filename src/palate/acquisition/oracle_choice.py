@@ -18,8 +18,8 @@ a quarter or less.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import numpy as np
@@ -29,6 +29,7 @@ from palate.acquisition.draw import best
 from palate.arrays import TINY, Array, Mask
 from palate.costs import Budget, Price
 from palate.errors.checks import number
+from palate.oracles.source_reliability import EXPLORED, Reliability
 from palate.posteriors.belief import Belief, quadratic
 
 
@@ -50,12 +51,14 @@ class Channel:
     Attributes:
         chance: P(answer), a number or (I,): ``candidates.known`` for the user, 1 for who always answers.
         allowed: Candidates that it can be done about, (I,); all if None. ``AGAIN`` is for those that have a rating.
+        heard: Candidates about which one of its family has answered, (I,): whose errors are shared says nothing new.
     """
 
     action: Action
     price: Price
     chance: Array | float = 1.0
     allowed: Mask | None = None
+    heard: Mask | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +112,32 @@ def _of_second(candidates: Candidates, noise: Array, reliability: float) -> Arra
 def worth(belief: Belief, candidates: Candidates, offer: Channel) -> Array:
     """``gain_ρ × P(answer) / cost`` of each candidate, in squared units of the answers per unit of cost, (I,)."""
     again = offer.action is Action.AGAIN
-    value = gain(belief, candidates, reliability=offer.price.reliability, again=again)
+    new = 1.0 if offer.heard is None else ~offer.heard
+    value = new * gain(belief, candidates, reliability=offer.price.reliability, again=again)
     return value * offer.chance / offer.price.cost
+
+
+def routed(
+    prices: Mapping[Action, Price], learnt: Mapping[Action, Reliability], *, rng: np.random.Generator
+) -> dict[Action, Price]:
+    """The prices with the reliability that was learnt of who stands behind them.
+
+    Money is spent on what ρ is at least, but with a probability of a tenth. One decision in twenty goes by a draw of
+    each ρ instead, so that a source which was unlucky at first is heard again. Who has not had twenty gold answers
+    yet, or may be worth nothing, is left out: it is asked for gold alone
+    (:mod:`palate.oracles.source_reliability`).
+
+    Args:
+        learnt: Of those whose price says nothing of it; the others keep theirs.
+        rng: Decides whether to draw, and draws.
+    """
+    is_drawn, found = bool(learnt) and rng.random() < EXPLORED, dict[Action, Price]()
+    for action, price in prices.items():
+        of = learnt.get(action)
+        rho = price.reliability if of is None else of.draw(rng) if is_drawn else of.low
+        if of is None or (of.is_known and rho > 0.0):
+            found[action] = replace(price, reliability=rho)
+    return found
 
 
 def decide(

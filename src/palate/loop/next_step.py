@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from palate.acquisition.belief.list_value import list_gain
 from palate.acquisition.candidates import Candidates
-from palate.acquisition.oracle_choice import Action, Channel, decide
+from palate.acquisition.oracle_choice import Action, Channel, decide, routed
 from palate.acquisition.registry import get_strategy
 from palate.acquisition.select import values
 from palate.acquisition.shortlist import most_promising
@@ -29,9 +29,10 @@ from palate.loop.memory import Memory
 from palate.loop.offered import candidates_of
 from palate.loop.taken import several
 from palate.loop.wording import worded
-from palate.model.counted import PERSON, is_repeat
+from palate.model.counted import PERSON, is_of_taste, is_repeat
 from palate.model.model import Model
 from palate.oracles.pseudo_labels import MARK, is_pseudo, weight_of
+from palate.oracles.source_reliability import Reliability
 
 OF_LIST = "list-value"
 OF_EVENTS = "evoi-ndcg"  # that of the best item alone is next to 0 where everybody loves one thing
@@ -66,8 +67,9 @@ def next_step(
     memory: Memory,
     user_id: str,
     prices: Mapping[Action, Price],
-    *,
+    learnt: Mapping[Action, Reliability] | None = None,
     labels: Sequence[Answer] = (),
+    *,
     budget: Budget | None = None,
     candidates: Sequence[str] | None = None,
     least: float = 0.0,
@@ -79,6 +81,10 @@ def next_step(
     Args:
         prices: Of what can be done. ``AGAIN`` is for items that the user has rated, once; the others for those not
             asked, and an answer in the user's place only where none was told.
+        learnt: Who stands behind an action, and what gold says of them
+            (:class:`palate.oracles.source_reliability.Reliabilities`). It takes the place of the reliability of the
+            price; who has too little gold is not asked, and where one of the same family has answered there is nothing
+            to gain. Their answers are marked with who they are and no weight: calibrations say what they count.
         labels: Pseudo-labels that may be accepted (:mod:`palate.oracles.pseudo_labels`). Their marks say how reliable
             they are, whatever the price does.
         budget: What may still be spent, in total and on this user; no limit if None.
@@ -93,11 +99,13 @@ def next_step(
     user_id, model = normalise_id(user_id, USER), memory.model
     labels = several(labels, Answer)
     _check(prices, labels, user_id)
+    behind = _behind(prices, learnt)
+    prices = routed(prices, behind, rng=rng)
     budget = None if budget is None else instance(budget, Budget, "budget", "palate.costs.Budget(...)")
     state = memory.state(user_id)
     on_offer = candidates_of(model, state.exposure, given_to(state))
     open_ = _Open.to(memory, user_id, candidates)
-    offers = [_offer(action, price, open_, on_offer) for action, price in prices.items()]
+    offers = [_offer(action, price, open_, on_offer, behind.get(action)) for action, price in prices.items()]
     if labels:
         offers += _accepting(model, labels, prices[Action.PSEUDO_LABEL], open_)
     found = decide(state.belief, on_offer, offers, budget=budget, user=user_id, least=least, rng=rng)
@@ -114,7 +122,7 @@ def next_step(
         why=f"{found.action}: of all that can be done, most is learnt for its cost of {found.cost:g}",
     )
     label = _label(model, labels, found.item) if found.action is Action.PSEUDO_LABEL else None
-    source = label.source if label else _source(model, found.action, prices[found.action])
+    source = label.source if label else _source(model, found.action, prices[found.action], behind.get(found.action))
     return Step(found.action, worded(model, question), found.worth, found.cost, source=source, label=label)
 
 
@@ -152,11 +160,14 @@ class _Open:
         unasked: May be asked of the user.
         unlabelled: Of those, the ones without an answer in the user's place.
         once_rated: May be asked again.
+        told: What is known of the user, and the model whose items these are.
     """
 
     unasked: Mask
     unlabelled: Mask
     once_rated: Mask
+    told: tuple[Answer, ...]
+    model: Model
 
     @classmethod
     def to(cls, memory: Memory, user_id: str, candidates: Sequence[str] | None) -> _Open:
@@ -167,7 +178,14 @@ class _Open:
         once_rated[_places(model, filter(is_repeat, told))] = False
         unlabelled = unasked.copy()
         unlabelled[_places(model, filter(is_pseudo, told))] = False
-        return cls(unasked, unlabelled, once_rated & among(model, candidates))
+        return cls(unasked, unlabelled, once_rated & among(model, candidates), tuple(told), model)
+
+    def heard(self, family: str) -> Mask:
+        """Items about which one of a family has answered, (I,)."""
+        mask = np.zeros_like(self.unasked)
+        own = (one for one in self.told if is_of_taste(one) and (one.provenance.family or one.source) == family)
+        mask[_places(self.model, own)] = True
+        return mask
 
 
 def _places(model: Model, answers: Iterable[Answer]) -> NDArray[np.intp]:
@@ -196,12 +214,30 @@ def _check(prices: Mapping[Action, Price], labels: Sequence[Answer], user_id: st
             )
 
 
-def _offer(action: Action, price: Price, open_: _Open, on_offer: Candidates) -> Channel:
+def _behind(prices: Mapping[Action, Price], learnt: Mapping[Action, Reliability] | None) -> dict[Action, Reliability]:
+    """Who stands behind which action.
+
+    Raises:
+        OptionError: If it is the user, or there is no price.
+    """
+    behind = dict(mapping({} if learnt is None else learnt, "learnt", "a mapping from action to Reliability"))
+    for action, one in behind.items():
+        instance(one, Reliability, f"what is learnt of {action}", "Reliabilities(...).of(source)")
+        if action not in prices or action not in _NAMES:
+            raise OptionError(
+                f"there is nothing to learn of {action!r}, or no price. Give it of who stands in for users."
+            )
+    return behind
+
+
+def _offer(action: Action, price: Price, open_: _Open, on_offer: Candidates, of: Reliability | None) -> Channel:
     if action is Action.USER:
         return Channel(action, price, on_offer.known, open_.unasked)
     if action is Action.AGAIN:
         return Channel(action, price, 1.0, open_.once_rated)
     nothing = np.zeros_like(open_.unasked)  # a pseudo-label is there or not: it cannot be asked for
+    if of is not None:
+        return Channel(action, price, 1.0, open_.unasked, open_.heard(of.family))
     return Channel(action, price, 1.0, nothing if action is Action.PSEUDO_LABEL else open_.unlabelled)
 
 
@@ -222,8 +258,10 @@ def _label(model: Model, labels: Sequence[Answer], item: int) -> Answer:
     return max(there, key=weight_of)
 
 
-def _source(model: Model, action: Action, price: Price) -> str:
-    """Who answers, with the weight of an answer that is not quite reliable."""
+def _source(model: Model, action: Action, price: Price, of: Reliability | None) -> str:
+    """Who answers, with the weight of an answer that is not quite reliable, where no calibration says it."""
+    if of is not None:
+        return of.source
     if action not in _NAMES:
         return PERSON
     if price.reliability == 1.0:

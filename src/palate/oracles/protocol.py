@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from palate.entities import Answer, Form, Question, form_of
 from palate.entities.item_attributes import AttributeQuestion
 from palate.entities.provenance import TASTE
+from palate.errors import OptionError
 from palate.errors.checks import key_of, normalise_id, number, positive, several
 
 Asked = Question | AttributeQuestion
@@ -117,6 +118,26 @@ class Terms:
         else:
             form, subject = asked.form, TASTE
         return form in self.forms and (not self.subjects or subject in self.subjects)
+
+    def cost(self, worth: Mapping[str, float], *, tokens: float = 0.0, gold_share: float = 0.0) -> float:
+        """What a useful answer costs, in the one unit of a budget: its price, its tokens, the time of who waits for it,
+        and its share of the answers that are bought to learn how reliable it is.
+
+        Args:
+            worth: Of one of each unit, in that of the budget: ``{"USD": 1.0, "s": 0.004}``; of ``s`` it is what a
+                second of the user is worth, of ``token`` what one costs.
+            tokens: Of an answer, read and written.
+            gold_share: Answers bought as gold to one that is not (:mod:`palate.oracles.source_reliability`).
+        Raises:
+            OptionError: If a unit is not among them, or a number is below 0.
+        """
+        parts = [(self.unit, self.price), ("s", self.seconds), ("token", number(tokens, "tokens", least=0.0))]
+        total = 0.0
+        for unit, amount in parts:
+            if amount and unit not in worth:
+                raise OptionError(f"{amount:g} {unit} have no price. Say what one is worth: worth={{'{unit}': 0.01}}.")
+            total += amount * number(worth[unit], f"the worth of {unit}", least=0.0) if amount else 0.0
+        return total * (1.0 + number(gold_share, "gold_share", least=0.0))
 
 
 def question_key(asked: Asked) -> str:
