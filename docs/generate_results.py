@@ -1015,6 +1015,73 @@ def label_quality(results: dict[str, Any]) -> str:
     )
 
 
+def honest_labels(results: dict[str, Any]) -> str:
+    """How many labels people give for a promised share of right ones, how often it is missed, what money buys."""
+
+    def share(of: dict[str, float]) -> str:
+        return f"{of['share']:.0%} ({of['low']:.0%} to {of['high']:.0%})"
+
+    rows = [
+        [
+            row["set"],
+            _interval(row["human_share"], 2),
+            f"{row['human_share_of_the_design']:.2f}",
+            share(row["missed"]),
+            f"{_interval(row['accuracy'])}, worst {row['worst']:.3f}",
+        ]
+        for row in results["rows"]
+    ]
+    money = [
+        [
+            row["set"],
+            f"{row['accuracy']['mean']:.3f}",
+            _interval(row["at_equal_money"]["people"]),
+            _interval(row["at_equal_money"]["machine"]),
+            _interval(row["at_equal_money"]["ours_minus_the_better"]),
+            share(row["at_equal_money"]["below_the_better"]),
+        ]
+        for row in results["rows"]
+    ]
+    rules = [
+        [row["pool"], row["rule"], _interval(row["human_share"], 2), share(row["missed"])] for row in results["rules"]
+    ]
+    n, target = len(results["seeds"]), results["target"]
+    return "\n\n".join(
+        [
+            f"{n} campaigns a set, pools of {results['pool']}, {target:.0%} of the labels promised to be right with a "
+            f"doubt of {results['doubt']:.0%}. The machine is a softmax on the frozen default encoder.",
+            table(["set", "labelled by people", "the prototype", "promise missed", "right"], rows),
+            "At equal money: people label random items and the rest gets their commonest option, or the machine labels "
+            "it that learnt from as many random ones.",
+            table(["set", "ours", "people", "machine", "ours less the better of the two", "below it"], money),
+            "How a bound can hold at every look, on generated pools:",
+            table(["pool", "rule", "labelled by people", "promise missed"], rules),
+        ]
+    )
+
+
+def learnt_reliability(results: dict[str, Any]) -> str:
+    """Error of what is expected of newcomers, with the reliability of an annotator learnt, and typed."""
+    rows = [
+        [
+            f"{row['reliability']:g}",
+            f"{row['believed_in_the_end']:.2f}",
+            f"{row['rmse']['learnt']:.3f}",
+            *(_interval(value) for value in row["learnt_minus"].values()),
+        ]
+        for row in results["rows"]
+    ]
+    typed = [f"less {name}" for name in results["rows"][0]["learnt_minus"]]
+    return "\n\n".join(
+        [
+            f"A planted world, {results['newcomers']} newcomers, {results['budget']:g} to spend on each: an answer of "
+            f"their own costs {results['prices']['user']:g}, one of an annotator {results['prices']['annotator']:g}. "
+            "RMSE of what is expected of them; below 0 learnt is better. Its gold is paid out of the same budgets.",
+            table(["ρ", "believed in the end", "RMSE, learnt", *typed], rows),
+        ]
+    )
+
+
 def off_policy(results: dict[str, Any]) -> str:
     """Clicks in a thousand that another policy would have had, beside those it had."""
     rows = []
@@ -1426,6 +1493,8 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "off_policy": ("What another policy would have earned", off_policy),
     "annotators": ("Many annotators at once", annotators),
     "label_quality": ("Annotators who go bad", label_quality),
+    "honest_labels": ("Labels with a promise", honest_labels),
+    "learnt_reliability": ("Reliability that is learnt", learnt_reliability),
     "cold_system": ("A whole system from nothing", cold_system),
     "attributes": ("Who a new person is: age, gender, occupation", attributes),
     "item_attributes": ("What labels of items are worth", item_attributes),

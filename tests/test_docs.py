@@ -100,6 +100,7 @@ def test_the_leak_test_that_is_shown_passes() -> None:
         ("change", 4),
         ("store", 6),
         ("campaigns", 5),
+        ("honest-labels", 3),
         ("label-studio", 1),
         ("oracles", 3),
         ("federated-operators", 1),

@@ -24,6 +24,7 @@ from palate.cli import (
     item_attributes,
     items,
     know,
+    label,
     label_studio,
     lists,
     loop,
@@ -120,6 +121,7 @@ _add(app, loop.undo, "undo", "undo my-model --user ann")
 _add(app, loop.see, "see", "see my-model --user ann --item i7,i9 --event click")
 _add(app, know.know, "know", "know my-model --user ann --set age=23 --set gender=f")
 _add(app, interview.interview, "interview", "interview my-model --user ann")
+_add(app, label.label, "label", "label my-campaign.toml")
 _add(app, lists.profile, "profile", "profile my-model --user ann")
 _add(app, evaluate.simulate, "simulate", "simulate my-data --strategies list-value,epig --budget 20 --out results")
 _add(app, evaluate.evaluate, "evaluate", "evaluate my-data --split global-time --out results")

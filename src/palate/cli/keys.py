@@ -20,6 +20,10 @@ _ESCAPE, _END = b"\x1b", b"\x04"  # the beginning of an arrow key and its like; 
 _LEADS = [b"\xc0", b"\xe0", b"\xf0"]  # first bytes from which a letter of UTF-8 has 1, 2, 3 more
 
 
+class Stopped(Exception):
+    """Whoever sits at the terminal has had enough for now."""
+
+
 @dataclass(frozen=True, slots=True)
 class Typed:
     """What is typed: functions that wait for the next ``key``, or ``line``, and raise EOFError at the end."""
