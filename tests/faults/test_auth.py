@@ -43,6 +43,7 @@ MAY: dict[str, str] = {
     "GET /session": "admin user",
     "GET /v1/items": "admin service annotator user",
     "GET /v1/items/{item_id}/text": "admin service annotator user",
+    "GET /v1/items/{item_id}/attributes": "admin service",
     "GET /v1/items/{item_id}/image": "admin service annotator user",
     "PUT /v1/items": "admin service",
     "DELETE /v1/items/search": "admin service",

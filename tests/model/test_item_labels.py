@@ -28,7 +28,7 @@ WORKERS = ("w1", "w2", "w3", "w4", "w5")
 
 @pytest.fixture(scope="module")
 def world() -> PlantedWorld:
-    return planted_world(users=80, items=40, rng=np.random.default_rng(3))
+    return planted_world(users=50, items=40, rng=np.random.default_rng(3))
 
 
 def topic_votes(world: PlantedWorld, items: list[str], workers: tuple[str, ...] = WORKERS) -> list[Answer]:
