@@ -148,6 +148,22 @@ def test_where_the_first_token_is_none_of_the_options_it_is_asked_in_json() -> N
         assert model.mode is Mode.LOGPROBS
 
 
+def test_log_probabilities_are_used_where_they_have_their_shape_whatever_is_said_to_the_probe() -> None:
+    """A small model begins with "The" until examples show it how to reply."""
+
+    def chats(body: Body) -> Reply:
+        document = completion(body, right(body))
+        if "logprobs" in body and "fruit" in prompt(body):
+            top = tokens([["The", 0.9], ["apple", 0.05]])
+            document["choices"][0]["logprobs"]["content"][0]["top_logprobs"] = top
+        return Reply(document)
+
+    with recorded_server(chats) as server:
+        model = model_at(server)
+        assert options(model.answer(questions())) == expected() and model.mode is Mode.LOGPROBS
+        assert len(server.bodies) == 1 + 2 * len(TITLES)
+
+
 @pytest.mark.parametrize("change", ["model", "build", "question", "extra", "nothing"])
 def test_another_model_build_or_wording_is_another_source(change: str) -> None:
     attribute = replace(TOPIC, question="What is this about?") if change == "question" else TOPIC

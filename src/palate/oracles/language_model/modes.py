@@ -96,7 +96,7 @@ def probe(server: Server, model: str, extra: Mapping[str, Any]) -> Probed:
             continue  # a server may refuse what it does not know
         tokens, cost = tokens + reply.tokens, cost + reply.cost
         found = read(mode, reply.document, labels)
-        if found is not None and found.mass >= LEAST_MASS:
+        if found is not None:  # log-probabilities of their shape, even if none here is of an option: examples may help
             return Probed(mode, replies.build_of(reply.document), tokens, cost)
     raise OracleError(
         f"the language model {model!r} chose none of the options that it was given. If it thinks before it "
