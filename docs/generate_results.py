@@ -1305,7 +1305,8 @@ def federated(results: dict[str, Any]) -> str:
         "user's own test items, what is at least the mean rating being liked; that of lists is of the whole catalogue, "
         "by P(answers) · P(likes). The worlds have the items of MovieLens-100K with their text, and obey the model: "
         "read the order. Settings are the defaults for all rows, chosen by RMSE on worlds of 10,000 users of the seeds "
-        f"1,000 to 1,002, and looked at on that of seed 0 ({named}); those of DPALS-like on one of these, from 16.",
+        f"1,000 to 1,002, and looked at on that of seed 0 ({named}); those of DPALS-like on one of these, from 16: "
+        "for 100,000 users others would suit it better, as the order of its rows shows.",
     ]
     for row in results["rows"]:
         if "ways" in row:
