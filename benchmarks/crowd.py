@@ -2,7 +2,7 @@
 
 ``sets``: all votes one at a time, in ten orders, then swept; beside the majority, crowd-kit's Dawid-Skene, and the same
 model in plain NumPy, all items at once. Expected calibration error in ten bins: as the model says it (τ = 1), before
-there is gold (τ = .5), with τ fitted on 50 items drawn at random (20 draws, the rest scored), and with the best τ.
+there is gold (τ = .5), with τ fitted on 50 items drawn at random (200 draws, the rest scored), and with the best τ.
 
 ``choice``: workers come at random and each is given one item, of those that they labelled in the set; accuracy after so
 many votes an item. An item without a vote counts by chance.
@@ -29,7 +29,7 @@ from palate.evaluation.intervals import bootstrap_mean
 from palate.oracles.crowd import Crowd, mean_of
 
 SETS = {"bluebirds": "bluebirds", "faces": "faces", "product_pairs": "product_pairs", "web_rating": "web_rating_GPRX"}
-ORDERS, GOLD, DRAWS, BINS = 10, 50, 20, 10
+ORDERS, GOLD, DRAWS, BINS = 10, 50, 200, 10
 CHOOSING, STAGES, AGAIN = ("bluebirds", "faces"), (1, 2, 3, 5), 0.5  # swept anew once so many votes an item have come
 ACCURACIES, COPIES, SLIPS, HUMANS = (0.75, 0.92), 4, 0.1, (1, 3)
 AGGREGATED = 4
@@ -178,11 +178,10 @@ def majority(votes: Votes) -> float:
 def honesty(crowd: Crowd, known: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
     rng, drawn, temperatures = np.random.default_rng(1), [], []
     names = names_of(known)
-    prior, said = crowd._slots.evidence(crowd._places(names))
+    shares = crowd.posterior(names)
 
-    def at(temperature: float) -> Array:
-        logs = prior + temperature * said
-        return np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
+    def at(temperature: float) -> float:
+        return ece(shares**temperature / (shares**temperature).sum(1, keepdims=True), truth)
 
     for _ in range(DRAWS):
         gold = rng.permutation(len(known))[:GOLD]
@@ -190,11 +189,11 @@ def honesty(crowd: Crowd, known: np.ndarray, truth: np.ndarray) -> dict[str, Any
         temperatures.append(crowd.calibrate({names[place]: int(truth[place]) for place in gold}).value)
         drawn.append(ece(crowd.probabilities([names[place] for place in rest]), truth[rest]))
     return {
-        "one": ece(at(1.0), truth),
-        "half": ece(at(0.5), truth),
-        "gold": _spread(drawn),
+        "one": at(1.0),
+        "half": at(0.5),
+        "gold": _interval(np.array(drawn)),
         "temperature": _spread(temperatures),
-        "best": min(ece(at(value), truth) for value in np.linspace(0.02, 1.0, 50)),
+        "best": min(at(value) for value in np.linspace(0.02, 1.0, 50)),
     }
 
 

@@ -8,8 +8,8 @@ stand now, and not on the order in which they came, or on those that were taken 
 
 - **One vote a family.** Those who share their errors, such as four prompts of one language model, would outvote
   people: the votes of a family are merged into one (their geometric mean) before they count.
-- **Probabilities are tempered.** Errors are shared within an item, so the model is far too sure. The evidence of the
-  votes counts by a temperature, fitted on items whose truth is known; what is more likely stays more likely.
+- **Probabilities are tempered.** Errors are shared within an item, so the model is far too sure. Its probabilities are
+  raised to a power, fitted on items whose truth is known; what is more likely stays more likely.
 - **Numbers** have no confusion matrix: use :func:`mean_of`.
 
 References:
@@ -41,10 +41,10 @@ _FLOOR = 0.01  # share of an option that one of a family named and another did n
 
 @dataclass(frozen=True, slots=True)
 class Temperature:
-    """What the evidence of votes counts in a probability, against the prior share of a truth.
+    """The power to which the model's probabilities are raised, and then scaled to a sum of 1.
 
     Attributes:
-        value: From 0 (nothing) to 1 (as if no two voters shared an error).
+        value: From 0 (nothing is known) to 1 (as if no two voters shared an error).
         gold: Items with votes and a known truth on which it was fitted.
     """
 
@@ -175,6 +175,8 @@ class Crowd:
     def calibrate(self, gold: Mapping[str, int]) -> Temperature:
         """Fit the temperature on items whose truth is known; to fewer than 20 with votes it is one half.
 
+        It is the most likely one, with a prior that rises from 0: votes that tell nothing are not worth asking for.
+
         Args:
             gold: The place of the true option. Draw them at random: on items that were chosen it misleads.
         Raises:
@@ -190,22 +192,21 @@ class Crowd:
         if len(voted) < LEAST_GOLD:
             self.temperature = Temperature(UNCALIBRATED, len(voted))
             return self.temperature
-        prior, said = self._slots.evidence(np.array(voted, dtype=np.int64))
-        truth = np.array([known[place] for place in voted])
+        logs, truth = self._slots.weighed(np.array(voted, dtype=np.int64)), np.array([known[place] for place in voted])
 
         def loss(value: float) -> float:
-            logs = prior + value * said
-            return float((np.logaddexp.reduce(logs, axis=1) - logs[np.arange(len(truth)), truth]).sum())
+            right = value * logs[np.arange(len(truth)), truth]
+            return float((np.logaddexp.reduce(value * logs, axis=1) - right).sum() - np.log(value))
 
-        value = float(minimize_scalar(loss, bounds=(0.0, 1.0), method="bounded", options={"xatol": 1e-4}).x)
+        value = float(minimize_scalar(loss, bounds=(TINY, 1.0), method="bounded", options={"xatol": 1e-4}).x)
         self.temperature = Temperature(value, len(voted))
         return self.temperature
 
     def information(self, worker: str | None, items: Iterable[str], *, family: str = "") -> Array:
         """What a worker's vote is expected to tell about the truth of each item, in nats, (n,).
 
-        It is the mutual information at temperature 1, with what is believed since the last vote on each item. What the
-        worker or another of the family has voted on is worth 0. An item without votes may be asked about.
+        It is the mutual information of the truth and the vote, at temperature 1. What the worker or another of the
+        family has voted on is worth 0. An item without votes may be asked about.
 
         Args:
             worker: None, or one who has not voted: somebody of whom nothing is known.
@@ -215,7 +216,7 @@ class Crowd:
         return self._slots.information(self._wherever(items), voter)
 
     def entropy(self, items: Iterable[str]) -> Array:
-        """How open the truth of each item is, in nats, (n,), as :meth:`information` believes it."""
+        """How open the truth of each item is, in nats, (n,), at temperature 1; of one without votes too."""
         shares = self._slots.shares(self._wherever(items))
         return np.asarray(-(shares * np.log(np.maximum(shares, TINY))).sum(1))
 
@@ -233,9 +234,7 @@ class Crowd:
     # ---- inside ----
 
     def _tempered(self, items: Iterable[str], temperature: float) -> Array:
-        prior, said = self._slots.evidence(self._places(several(items, "items")))
-        logs = prior + temperature * said
-        return np.asarray(np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True)))
+        return self._slots.shares(self._places(several(items, "items")), temperature)
 
     def _said(self, option: int | npt.ArrayLike) -> int | Array:
         """A vote as it is kept: a place, or shares that are no single option."""

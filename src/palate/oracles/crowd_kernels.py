@@ -77,8 +77,9 @@ def _tell(votes: Votes, at: int, change: Array) -> None:
 
 @_compiled
 def _weigh(votes: Votes, item: int, out: Array) -> None:
-    """Log likelihood of an item's votes under each truth, (K,), by what all other items say of the voters."""
-    out[:] = 0.0
+    """Log of how likely each option is an item's truth, but for a constant, by what all other items say, (K,)."""
+    for k in range(len(out)):
+        out[k] = math.log(votes.classes[k] - votes.shares[item, k])
     at = votes.first[item]
     while at >= 0:
         voter, code = votes.whose[at], votes.codes[at]
@@ -103,7 +104,6 @@ def _settle(votes: Votes, item: int) -> float:
     _weigh(votes, item, change)
     top, total, moved = -math.inf, 0.0, 0.0
     for k in range(n):
-        change[k] += math.log(votes.classes[k] - old[k])
         top = max(top, change[k])
     for k in range(n):
         change[k] = math.exp(change[k] - top)
@@ -201,45 +201,46 @@ def settle_all(votes: Votes, items: Places, most: int, tolerance: float) -> int:
 
 
 @_compiled
-def evidence(votes: Votes, items: Places, prior: Array, said: Array) -> None:
-    """Of each item, from all others: logs of the share of each truth, and likelihoods of its votes; both (n, K)."""
-    for row in range(len(items)):
-        item = items[row]
-        if votes.first[item] >= 0:
-            _weigh(votes, item, said[row])
-            for k in range(said.shape[1]):
-                prior[row, k] = math.log(votes.classes[k] - votes.shares[item, k])
-        else:
-            said[row] = 0.0
-            prior[row] = np.log(votes.classes)
-
-
-@_compiled
-def information(votes: Votes, items: Places, voter: int, confusion: Array) -> Array:
-    """Mutual information between the truth of each item and a voter's vote, in nats, (n,).
+def weighed(votes: Votes, items: Places) -> Array:
+    """Log of how likely each option is the truth of each item, but for a constant, by what all others say, (n, K).
 
     Args:
         items: NONE: one without votes.
+    """
+    found = np.empty((len(items), votes.shares.shape[1]))
+    for row in range(len(items)):
+        if items[row] < 0 or votes.first[items[row]] < 0:
+            found[row] = np.log(votes.classes)
+        else:
+            _weigh(votes, items[row], found[row])
+    return found
+
+
+@_compiled
+def information(votes: Votes, items: Places, shares: Array, voter: int, confusion: Array) -> Array:
+    """Mutual information between the truth of each item and a voter's vote, in nats, (n,); 0 where theirs is there.
+
+    Args:
+        items: NONE: one without votes.
+        shares: How likely each option is the truth, (n, K).
         voter: NONE: one who has not voted yet.
         confusion: Probability of their vote by truth, (K, K).
     """
     n = len(confusion)
-    noise, found, start = np.zeros(n), np.zeros(len(items)), votes.classes / votes.classes.sum()
+    noise, found = np.zeros(n), np.zeros(len(items))
     for k in range(n):
         for vote in range(n):
             noise[k] += confusion[k, vote] * math.log(confusion[k, vote])
     for row in range(len(items)):
-        item = items[row]
-        shares = start if item < 0 or votes.first[item] < 0 else votes.shares[item]
-        if item >= 0 and voter >= 0 and find(votes, item, voter) >= 0:
+        if items[row] >= 0 and voter >= 0 and find(votes, items[row], voter) >= 0:
             continue
         gain = 0.0
         for k in range(n):
-            gain += shares[k] * noise[k]
+            gain += shares[row, k] * noise[k]
         for vote in range(n):
             chance = 0.0
             for k in range(n):
-                chance += shares[k] * confusion[k, vote]
+                chance += shares[row, k] * confusion[k, vote]
             gain -= chance * math.log(chance)
         found[row] = max(gain, 0.0)
     return found

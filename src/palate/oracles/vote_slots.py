@@ -93,11 +93,15 @@ class VoteSlots:
         order = order[np.append(True, order[1:] != order[:-1])[: len(order)]]
         return int(kernels.settle_all(votes, order, most, tolerance))
 
-    def evidence(self, items: Places) -> tuple[Array, Array]:
-        """Of each item, by what all others say: logs of the share of each truth and of the likelihood of its votes."""
-        prior, said = np.empty((len(items), len(self._prior))), np.empty((len(items), len(self._prior)))
-        kernels.evidence(self.votes, items, prior, said)
-        return prior, said
+    def weighed(self, items: Places) -> Array:
+        """Log of how likely each option is the truth of each item, but for a constant, (n, K)."""
+        return kernels.weighed(self.votes, items)
+
+    def shares(self, items: Places, power: float = 1.0) -> Array:
+        """How likely each option is the truth of each item, to a power, (n, K); NONE: one without votes."""
+        logs = power * self.weighed(items)
+        shares = np.exp(logs - logs.max(1, keepdims=True))
+        return np.asarray(shares / shares.sum(1, keepdims=True))
 
     def confusion(self, voter: int) -> Array:
         """Probability of each vote by truth, (K, K); NONE: of somebody who has not voted."""
@@ -106,13 +110,7 @@ class VoteSlots:
 
     def information(self, items: Places, voter: int) -> Array:
         """Mutual information between the truth of each item and a voter's vote, in nats, (n,); NONE as above."""
-        return kernels.information(self.votes, items, voter, self.confusion(voter))
-
-    def shares(self, items: Places) -> Array:
-        """How likely each option was the truth at the last vote on each item, (n, K); NONE: one without votes."""
-        votes = self.votes
-        has_votes = (items != NONE) & (votes.first[items] >= 0)
-        return np.where(has_votes[:, None], votes.shares[items], votes.classes / votes.classes.sum())
+        return kernels.information(self.votes, items, self.shares(items), voter, self.confusion(voter))
 
     def _empty(self, items: int, voters: int, slots: int, soft: int) -> Votes:
         k = len(self._prior)
