@@ -68,6 +68,7 @@ MAY: dict[str, str] = {
     "GET /v1/items/search": "admin service annotator user",
     "POST /v1/sources/{source}/weight": "admin",
     "GET /v1/campaigns/{campaign_id}/quality": "admin service",
+    "GET /v1/campaigns/{campaign_id}/consensus.jsonl": "admin service",
     "GET /metrics": "admin service",
     "GET /label-studio/health": "admin service",
     "POST /label-studio/setup": "admin service",

@@ -61,6 +61,14 @@ def test_whoever_is_flagged_counts_less_without_any_call_and_that_is_said(servic
     assert {name: one["flags"] for name, one in by_source.items()} == {name: [] for name in TEAM[:4]} | {
         "liar": ["gold", "agreement"]
     }
+    truth = found["consensus"]
+    assert truth["items"] == 40 and truth["is_calibrated"] == (truth["gold"] >= 20) and truth["expected_right"] > 0.6
+    lines = service.call("GET", f"/v1/campaigns/{campaign.id}/consensus.jsonl").text.splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert len(rows) == 40 and {row["votes"] for row in rows} <= set(range(1, 6))
+    assert all(row["option"] == int(row["item_id"][1:]) % 2 for row in rows)
+    assert all(row["label"] == ("yes", "no")[row["option"]] for row in rows)
+    assert all(row["probability"] == max(row["probabilities"]) > 0.5 for row in rows)
     bea, liar = by_source["bea"], by_source["liar"]
     assert (bea["weight"], liar["weight"]) == (1.0, 0.0) and bea["labels"] > 25
     assert bea["gold"]["right"] == bea["gold"]["of"] > 5 and liar["gold"]["right"] == 0
@@ -94,4 +102,5 @@ def test_of_no_campaign_and_of_no_label_nothing_is_said(service: Served) -> None
         "agreement": {"units": 0, "percent": None, "cohen": None, "fleiss": None, "krippendorff": None},
         "annotators": [],
         "drift": {"changes": []},
+        "consensus": None,
     }

@@ -12,7 +12,7 @@ import numpy as np
 
 from palate.campaign.campaign import CLOSED, LEASED, RELEASED, STATES, Campaign, Lease, words_of
 from palate.campaign.giving import Given, Giving, Want
-from palate.campaign.ledger import CAMPAIGN, LEASES
+from palate.campaign.ledger import CAMPAIGN, LEASES, WITH_FAMILY
 from palate.campaign.taking import Submission, Taking
 from palate.errors import CampaignError, KeyTaken, OptionError, UnknownCampaign
 from palate.errors.checks import count, instance, key_of, normalise_id, one_of, several
@@ -283,18 +283,19 @@ class Campaigns:
         after = "", 0.0
         while True:
             rows = self._log.select(
-                f"{LEASES} WHERE campaign = {{0}} AND (leased_at > {{0}} OR (leased_at = {{0}} AND id > {{0}})) "
+                f"{WITH_FAMILY} WHERE campaign = {{0}} AND (leased_at > {{0}} OR (leased_at = {{0}} AND id > {{0}})) "
                 f"ORDER BY leased_at, id LIMIT {_PAGE}",
                 (campaign.id, after[1], after[1], after[0]),
             )
-            for row in rows:
-                lease = Lease(*row)
+            for *of, family in rows:
+                lease = Lease(*of)
                 said = {name: value for name, value in lease._asdict().items() if name not in ("changed", "is_bought")}
                 notes = self._log.select(
                     "SELECT flag, comment, made_at FROM notes WHERE lease = {0} ORDER BY made_at, key", (lease.id,)
                 )
                 kept = [{"flag": bool(flag), "comment": comment, "made_at": at} for flag, comment, at in notes]
-                yield {**said, "subject": campaign.subject, "is_bought": bool(lease.is_bought), "notes": kept}
+                of_all = {"subject": campaign.subject, "family": family or ""}
+                yield {**said, **of_all, "is_bought": bool(lease.is_bought), "notes": kept}
             if len(rows) < _PAGE:
                 return
             after = rows[-1][0], rows[-1][COLUMNS["leases"].index("leased_at")]

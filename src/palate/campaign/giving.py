@@ -149,7 +149,7 @@ class Giving:
             found.leases = sorted(source.held.values(), key=lambda lease: lease.leased_at)[: want.k]
         found.done = campaign.state if campaign.state != OPEN else ""
         while len(found.leases) < want.k and not found.done:
-            best = order.next(source.had)
+            best = order.next(source.had, want.source)
             if ledger.budget_left == 0:
                 found.done = "budget"
             elif best is None:
@@ -160,7 +160,7 @@ class Giving:
                 self._take(want.source, best, now, found, writes, rng)
                 order.revalue(ledger)
                 best = None
-        best = best or order.next(source.had)
+        best = best or order.next(source.had, want.source)
         found.whys = [order.why(lease.pair, lease.gain) for lease in found.leases]
         found.done = "" if found.leases else found.done
         found.mine, found.team, found.budget_left = source.labels, ledger.labels, ledger.budget_left
@@ -168,8 +168,8 @@ class Giving:
         return found
 
     def _is_stale(self, lease: Lease, order: TasteOrder | VotesOrder, had: object) -> bool:
-        best = order.next(had) if lease.purpose == ASK else None  # type: ignore[arg-type]
-        return best is not None and order.value_of(lease.pair, self.ledger) < STALE * best.gain
+        best = order.next(had, lease.source) if lease.purpose == ASK else None  # type: ignore[arg-type]
+        return best is not None and order.value_of(lease, self.ledger) < STALE * best.gain
 
     def _take(
         self, source: str, best: Next, now: float, found: Given, writes: _Writes, rng: np.random.Generator

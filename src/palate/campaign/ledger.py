@@ -15,6 +15,9 @@ from palate.store.side_tables import LEASE, Execute
 Pair = tuple[str, str]  # user and item
 LEASES = f"SELECT {', '.join(LEASE)} FROM leases"
 CAMPAIGN = "SELECT id, specification, state, made_at, changed, given, bought FROM campaigns"
+WITH_FAMILY = (  # of whoever answered; None: their own
+    f"SELECT {', '.join(LEASE)}, (SELECT family FROM records WHERE records.key = leases.label_key) FROM leases"
+)
 
 
 @dataclass(slots=True)
@@ -73,7 +76,8 @@ class Ledger:
     Attributes:
         given: As the database counts what was given, when it was last read.
         bought: Labels that count against the budget.
-        votes: Of an attribute, by item: how often each option was chosen.
+        votes: Of an attribute, by item: the answered leases that chose an option, by id.
+        families: Of leases that were answered by one of several who share their errors, by id.
         touched: Pairs whose counts have changed since they were last taken out of here.
     """
 
@@ -83,7 +87,8 @@ class Ledger:
         self._row: tuple[Any, ...] = ()
         self.leases: dict[str, Lease] = {}
         self.sources: dict[str, OfSource] = defaultdict(OfSource)
-        self.votes: dict[str, Counter[int]] = defaultdict(Counter)
+        self.votes: dict[str, dict[str, Lease]] = defaultdict(dict)
+        self.families: dict[str, str] = {}
         self.touched: set[Pair] = set()
         self._users: dict[str, dict[str, OfPair]] = defaultdict(dict)
         self._live: dict[str, Lease] = {}  # what counts as held
@@ -104,8 +109,13 @@ class Ledger:
             if tuple(row) != self._row:  # to read it takes as long as its users are many
                 self.campaign, self._row = Campaign.of_row(tuple(row)), tuple(row)
             # after it: what came between is read again the next time, and never missed
-            for lease in execute(f"{LEASES} WHERE campaign = {{0}} AND changed > {{0}}", (self.id, self.changed)):
-                self.put(Lease(*lease), now)
+            for *of, family in execute(
+                f"{WITH_FAMILY} WHERE campaign = {{0}} AND changed > {{0}}", (self.id, self.changed)
+            ):
+                lease = Lease(*of)
+                if family:
+                    self.families[lease.id] = family
+                self.put(lease, now)
         self.changed, self.given, self.bought = changed, given, bought
         for lease in [lease for lease in self._live.values() if not lease.is_held(now)]:
             self.put(lease, now)
@@ -138,6 +148,12 @@ class Ledger:
             source.had[lease.pair] += by
             if not source.had[lease.pair]:
                 del source.had[lease.pair]
+        if is_answered and lease.kind == AnswerKind.RATING and not self.campaign.is_taste:
+            if by > 0:
+                self.votes[lease.item_id][lease.id] = lease
+            else:
+                del self.votes[lease.item_id][lease.id]
+            self.touched.add(lease.pair)
         if lease.purpose != ASK:
             return
         pair = self._users[lease.user_id].setdefault(lease.item_id, OfPair())
@@ -146,8 +162,6 @@ class Ledger:
         pair.answers += by * (is_answered and not is_skip)
         if lease.state == LEASED and not is_held:
             pair.ended.add(lease.id) if by > 0 else pair.ended.discard(lease.id)
-        if is_answered and lease.kind == AnswerKind.RATING and not self.campaign.is_taste:
-            self.votes[lease.item_id][int(lease.value or 0)] += by
         self.touched.add(lease.pair)
 
     def of(self, pair: Pair) -> OfPair:

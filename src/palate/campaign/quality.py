@@ -95,7 +95,8 @@ def votes_of(campaign: Campaign, rows: Iterable[Mapping[str, Any]]) -> list[Vote
             unit = _BETWEEN.join((row["user_id"], row["item_id"])) if campaign.is_taste else row["item_id"]
             truth = campaign.gold.get(row["item_id"]) if row["purpose"] == GOLD else None
             gold = None if truth is None else float(truth)
-            found.append(Vote(source, unit, float(row["value"]), seconds if is_known else None, gold))
+            known = seconds if is_known else None
+            found.append(Vote(source, unit, float(row["value"]), known, gold, row["family"]))
     return found
 
 

@@ -34,6 +34,8 @@ class Submission:
         reason: Why it was skipped.
         channel: The way it came.
         shown_at: When it came on the screen, in seconds since the epoch: it may have been fetched before.
+        family: Of a source whose errors others share, such as another prompt of one model: about an attribute they have
+            one vote together. Empty: its own.
     """
 
     key: str
@@ -45,6 +47,7 @@ class Submission:
     reason: str = ""
     channel: str = ""
     shown_at: float | None = None
+    family: str = ""
 
     def __post_init__(self) -> None:
         for name in ("key", "lease_id", "source"):
@@ -53,7 +56,8 @@ class Submission:
         for name in ("answered_at", "shown_at"):
             object.__setattr__(self, name, time_of(getattr(self, name), name))
         object.__setattr__(self, "reason", words_of(self.reason, "reason"))
-        object.__setattr__(self, "channel", key_of(self.channel, "channel"))
+        for name in ("channel", "family"):
+            object.__setattr__(self, name, key_of(getattr(self, name), name))
 
 
 class _Plan(NamedTuple):
@@ -172,6 +176,7 @@ class Taking:
 
     def _answer(self, said: Submission, lease: Lease, campaign: Campaign, cost: float) -> Answer:
         of = Provenance(
+            family=said.family,
             channel=said.channel,
             subject=campaign.subject,
             model=lease.model,

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from palate.acquisition.belief.a_optimal import a_optimal
 from palate.acquisition.candidates import Candidates
 from palate.arrays import Array, Mask
-from palate.campaign.campaign import Campaign
+from palate.campaign.campaign import Campaign, Lease
 from palate.campaign.ledger import Ledger, OfPair, Pair
 from palate.loop.ask_user import among
 from palate.loop.memory import Memory
@@ -115,8 +115,8 @@ class TasteOrder:
         held = [item for item in campaign.items if item in catalogue]
         self._chosen = among(memory.fitted, held if campaign.items else None)
 
-    def next(self, had: Collection[Pair]) -> Next | None:
-        """The pair of most gain that is free, and not among these; the first of equal ones."""
+    def next(self, had: Collection[Pair], _source: str = "") -> Next | None:
+        """The pair of most gain that is free, and not among these; the first of equal ones, whoever asks."""
         best, left = None, self._best.copy()
         while len(left) and (row := int(left.argmax())) >= 0 and left[row] > (-np.inf if best is None else best.gain):
             found = self._of_user(self._users[row], had)
@@ -132,9 +132,9 @@ class TasteOrder:
                 return Next((user, self._ids[place]), float(value))
         return None
 
-    def value_of(self, pair: Pair, ledger: Ledger) -> float:
+    def value_of(self, lease: Lease, ledger: Ledger) -> float:
         """What a pair that is given would be worth now if it were not; 0 where it need not be asked any more."""
-        user, item = pair
+        user, item = lease.pair
         place = self._places[item]
         if user not in self._rows or place is None:
             return 0.0

@@ -7,11 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Response
 from pydantic import BaseModel, Field
+from pydantic_core import to_json
 
+from palate.campaign.campaign import Campaign
+from palate.campaign.consensus import Consensus, consensus
 from palate.campaign.quality import Quality, quality, weights_now
 from palate.service.access import Allow, Caller
 from palate.service.bodies import PathId
-from palate.service.routing import answered, described
+from palate.service.routing import FAULTS, answered, described
 
 router = APIRouter(generate_unique_id_function=lambda route: route.name, prefix="/v1/campaigns", tags=["campaigns"])
 
@@ -72,12 +75,34 @@ class DriftOut(BaseModel):
     changes: list[RateChange]
 
 
+class ConsensusOut(BaseModel):
+    """What the votes on an attribute come to."""
+
+    items: int = Field(description="With votes.")
+    expected_right: float | None = Field(description="Mean probability of the most likely options.")
+    temperature: float = Field(description="What the evidence of votes counts in the probabilities.")
+    gold: int = Field(description="Items with votes whose truth is known.")
+    is_calibrated: bool = Field(description="Whether that was enough to fit the temperature; otherwise it is a guess.")
+
+
 class QualityOut(BaseModel):
     """How good the labels of a campaign are."""
 
     agreement: Agreement
     annotators: list[OfSource]
     drift: DriftOut
+    consensus: ConsensusOut | None = Field(description="Of an attribute.")
+
+
+class ItemConsensus(BaseModel):
+    """What the votes on one item come to: one line each."""
+
+    item_id: str
+    option: int = Field(description="Place of the most likely one.")
+    label: str
+    probability: float
+    probabilities: list[float] = Field(description="Of each option, in their order.")
+    votes: int
 
 
 @router.get("/{campaign_id}/quality", responses=described(QualityOut))
@@ -86,11 +111,13 @@ async def get_quality(campaign_id: PathId, caller: Annotated[Caller, Depends(All
     tenant = caller.tenant
     scale = tenant.fitted.scale
 
-    def look() -> tuple[Quality, dict[str, float]]:
+    def look() -> tuple[Quality, dict[str, float], Consensus | None]:
+        campaign = tenant.campaigns.get(campaign_id)
         found = quality(tenant.campaigns, campaign_id, (scale.low, scale.high))
-        return found, weights_now(tenant.recommender, tenant.campaigns.get(campaign_id).subject)
+        weights = weights_now(tenant.recommender, campaign.subject)
+        return found, weights, None if campaign.is_taste else consensus(tenant.campaigns, campaign_id)
 
-    found, weights = await tenant.changes.run(look)
+    found, weights, truth = await tenant.changes.run(look)
     return answered(
         {
             "agreement": {name: _number(value) for name, value in found.agreement.items()},
@@ -117,8 +144,53 @@ async def get_quality(campaign_id: PathId, caller: Annotated[Caller, Depends(All
                     for one in found.drift
                 ]
             },
+            "consensus": None if truth is None else _said(truth),
         }
     )
+
+
+@router.get(
+    "/{campaign_id}/consensus.jsonl",
+    responses={200: {"content": {"application/jsonl": {"schema": ItemConsensus.model_json_schema()}}}, **FAULTS},
+)
+async def get_consensus(campaign_id: PathId, caller: Annotated[Caller, Depends(Allow("service"))]) -> Response:
+    """What the votes on an attribute come to: a line for each item with votes."""
+    campaigns = caller.tenant.campaigns
+
+    def look() -> bytes:
+        return _lines(campaigns.get(campaign_id), consensus(campaigns, campaign_id))
+
+    return Response(await caller.tenant.changes.run(look), media_type="application/jsonl")
+
+
+def _lines(campaign: Campaign, found: Consensus) -> bytes:
+    rows = zip(found.items, found.labels, found.probabilities.tolist(), found.votes, strict=True)
+    return b"".join(
+        to_json(
+            {
+                "item_id": item,
+                "option": option,
+                "label": campaign.options[option],
+                "probability": shares[option],
+                "probabilities": shares,
+                "votes": votes,
+            }
+        )
+        + b"\n"
+        for item, option, shares, votes in rows
+    )
+
+
+def _said(found: Consensus) -> dict[str, Any]:
+    shares, temperature = found.probabilities, found.temperature
+    sure = [row[option] for row, option in zip(shares.tolist(), found.labels, strict=True)]
+    return {
+        "items": len(found.items),
+        "expected_right": sum(sure) / len(sure) if sure else None,
+        "temperature": temperature.value,
+        "gold": temperature.gold,
+        "is_calibrated": temperature.is_calibrated,
+    }
 
 
 def _number(value: Any) -> float | int | None:

@@ -67,7 +67,9 @@ function buttons(campaign) {
     return button;
   });
   const file = el("a", { class: "button", href: path(campaign, "/labels.jsonl"), download: `palate-${campaign.id}.jsonl` }, words.campaign_file);
-  return el("div", { class: "actions" }, made, file);
+  if (campaign.subject === "taste") return el("div", { class: "actions" }, made, file);
+  const truths = el("a", { class: "button", href: path(campaign, "/consensus.jsonl"), download: `palate-${campaign.id}-consensus.jsonl` }, words.consensus_file);
+  return el("div", { class: "actions" }, made, file, truths);
 }
 
 async function showAnnotators(campaign, place) {
@@ -89,12 +91,16 @@ async function showAnnotators(campaign, place) {
   });
   if (quality.annotators) columns.push(words.gold, words.repeats, words.reliability, words.weight, words.flags);
   const parts = [rows.length ? table(words.annotators, columns, rows) : el("p", {}, words.annotators_none)];
-  const { agreement } = quality;
+  const { agreement, consensus } = quality;
   if (agreement?.units) {
     const named = [["percent", words.percent], ["cohen", "Cohen κ"], ["fleiss", "Fleiss κ"], ["krippendorff", "Krippendorff α"]];
     const told = named.filter(([name]) => agreement[name] !== null && agreement[name] !== undefined);
     const list = told.map(([name, title]) => el("div", {}, el("dt", {}, title), el("dd", {}, number(agreement[name]))));
     parts.push(el("p", {}, say("agreement", { n: amount(agreement.units) })), el("dl", { class: "progress" }, list));
+  }
+  if (consensus?.items) {
+    const said = say("consensus", { n: amount(consensus.items), share: `${Math.round(100 * consensus.expected_right)} %` });
+    parts.push(el("p", {}, said, consensus.is_calibrated ? "" : ` ${words.consensus_guess}`));
   }
   place.replaceChildren(...parts);
 }
