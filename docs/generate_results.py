@@ -989,6 +989,53 @@ def drift(results: dict[str, Any]) -> str:
     return f"{table(head, rows)}\n\n{people}\n\n" + "\n".join(notes)
 
 
+def crowds(results: dict[str, Any]) -> str:
+    """Accuracy, honesty and speed on votes whose truth is known; choosing; clones; numbers."""
+    rows = []
+    for row in results["sets"]:
+        ece = row["ece"]
+        shares = [f"{row[name]:.4f}" for name in ("majority", "crowd-kit", "palate")]
+        honest = [f"{ece['one']:.3f}", f"{ece['half']:.3f}", _interval(ece["gold"])]
+        rows.append(
+            [
+                f"{row['set']} ({row['items']:,}, {row['votes']:,}, {row['classes']})",
+                *(shares[0], f"{shares[1]} ± {row['standard_error']:.4f}", shares[2], f"{row['once']['mean']:.4f}"),
+                *(f"{max(row['gap'], row['gap_onward']):.0e}", f"{row['microseconds']:.0f}", *honest),
+            ]
+        )
+    head = ["set (items, votes, options)", "majority", "crowd-kit, ± standard error", "Palate", "one pass"]
+    head += ["from batch, at most", "µs a vote", "ECE, τ = 1", "τ = .5", f"τ on {results['gold']} gold items"]
+    stages = [name for name in results["choice"][0] if name.isdigit()]
+    chosen = [
+        [row["set"], row["rule"], *(_interval(row[n]) if n in row else "" for n in stages)] for row in results["choice"]
+    ]
+    arms = ("people", "once", "copies", "alone", "gap")
+    clones = [
+        [f"{row['people']['mean']:.4f}", f"{row['accuracy']:g}", f"{row['slips']:g}"]
+        + [f"{row[arm]['mean']:.4f}" for arm in arms[1:4]]
+        + [_interval(row["gap"], 4)]
+        for row in results["clones"]
+    ]
+    numbers = [
+        [row["way"], *(_interval(row[name]) for name in ("with_mean", "with_median", "with_mean_gap"))]
+        for row in results["numbers"]
+    ]
+    return "\n\n".join(
+        [
+            "Accuracy of all votes; how far one vote at a time, in ten orders, comes from all at once; expected "
+            "calibration error (ECE), before gold and with it.",
+            table(head, rows),
+            "Accuracy after so many votes an item, by which item each worker is given.",
+            table(["set", "rule", *stages], chosen),
+            "Product pairs with a simulated model, once and as four copies in one family; *alone* gives each copy a "
+            "vote. *Slips* are the answers in which a copy differs; the gap is copies less once.",
+            table(["people alone", "model right", "slips", "once", "copies", "alone", "gap"], clones),
+            "Offensiveness of comments from four ratings: correlation with the mean and the median of all others.",
+            table(["way", "mean of others", "median of others", "less the mean's"], numbers),
+        ]
+    )
+
+
 def label_quality(results: dict[str, Any]) -> str:
     """When bad annotators are flagged, how often good ones are, and what it is worth to count the bad for nothing."""
 
@@ -1496,6 +1543,7 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "label_quality": ("Annotators who go bad", label_quality),
     "honest_labels": ("Labels with a promise", honest_labels),
     "learnt_reliability": ("Reliability that is learnt", learnt_reliability),
+    "crowd": ("Crowds", crowds),
     "cold_system": ("A whole system from nothing", cold_system),
     "attributes": ("Who a new person is: age, gender, occupation", attributes),
     "item_attributes": ("What labels of items are worth", item_attributes),

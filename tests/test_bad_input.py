@@ -650,7 +650,8 @@ CALLS: dict[str, Call] = {
         lambda _: Submission,
         {
             **{"key": USER, "lease_id": USER, "source": USER, "kind": "", "answered_at": f"none {NUMBER}"},
-            **{"reason": "text empty blank long lines", "channel": KEY, "shown_at": f"none {NUMBER}"},
+            **{"reason": "text empty blank long lines", "channel": KEY, "family": KEY},
+            "shown_at": f"none {NUMBER}",
         },
         lambda _: {"key": "k", "lease_id": "l", "source": "bob", "value": 4},
     ),

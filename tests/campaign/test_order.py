@@ -155,7 +155,7 @@ def test_an_annotator_is_asked_what_their_own_vote_tells(recommender: Recommende
 def test_whose_family_has_voted_on_an_item_is_asked_about_others(recommender: Recommender) -> None:
     campaigns, items = Campaigns(recommender), recommender.fitted.catalogue.ids[:6]
     id = campaigns.make(Campaign("odd", "Odd?", subject="odd", options=OPTIONS, items=items, overlap=9)).id
-    labelled(campaigns, id, "large", is_odd, 5, family="model")
+    labelled(campaigns, id, "large", is_odd, 6, family="model")
     labelled(campaigns, id, "small", is_odd, 1, family="model")
     assert recommender.log.find(f"{id}small0").content.provenance.family == "model"
     asked = {lease.item_id for lease in campaigns.next(id, "small", 6, rng=RNG).leases}

@@ -312,11 +312,11 @@ def test_real_votes_come_to_the_batch_answer_in_ten_orders(name: str) -> None:
 
 
 @pytest.mark.long
-def test_three_chosen_votes_are_worth_five_and_four_copies_of_a_model_one() -> None:
+def test_four_chosen_votes_are_worth_five_and_four_copies_of_a_model_one() -> None:
     if not folder_of("crowd-labels").exists():
         pytest.skip("the folder crowd-labels is not there")
     for name in ("bluebirds", "faces"):
-        assert of_choice(name, 3)[-1]["3"]["mean"] >= -0.005
+        assert of_choice(name, 5)[-1]["4"]["mean"] >= -0.01
     for row in of_clones(1):
-        assert row["gap"]["mean"] >= -0.002
+        assert abs(row["gap"]["mean"]) <= (0.002 if not row["slips"] else 0.02)
         assert row["copies"]["mean"] > row["alone"]["mean"]
