@@ -54,16 +54,24 @@ def test_a_text_of_an_item_is_one_short_line_of_what_shows(text: str, most: int)
         (("sports", "food"), ("sports", "food")),
         (("yes", "no"), ("yes", "no")),
         (("1", "2", "3"), ("1", "2", "3")),
-        (("sports", "Science"), ("A", "B")),
+        (("sports", "finance", "food"), ("sports", "finance", "food")),
+        (("sports", "Sporty"), ("A", "B")),
+        (("1", "10"), ("A", "B")),
         (("1", "1.5"), ("A", "B")),
         (("two words", "food"), ("A", "B")),
         (("体育", "美食"), ("体育", "美食")),
     ],
 )
-def test_options_are_their_own_labels_where_their_first_letters_differ(
-    options: tuple[str, ...], labels: object
-) -> None:
+def test_options_are_their_own_labels_where_their_beginnings_differ(options: tuple[str, ...], labels: object) -> None:
     assert Choice("?", options).labels == labels
+
+
+def test_a_token_that_begins_two_options_counts_for_neither() -> None:
+    top = [{"token": token, "logprob": math.log(chance)} for token, chance in (("f", 0.6), ("foo", 0.3), ("fin", 0.05))]
+    document = {"choices": [{"logprobs": {"content": [{"top_logprobs": top}]}}]}
+    shares = of_logprobs(document, ("finance", "food"))
+    assert shares is not None and shares.mass == pytest.approx(0.35)
+    assert np.exp(shares.logp) == pytest.approx([1 / 7, 6 / 7])
 
 
 def test_money_is_exact_among_threads_and_never_over_the_budget() -> None:

@@ -42,8 +42,8 @@ def shares_of(chances: Array, mass: float, floor: float = _LEAST_CHANCE) -> Shar
 def of_logprobs(document: Document, labels: Sequence[str]) -> Shares | None:
     """By the log-probabilities of the first token; None where they are not there in the shape that they have.
 
-    A token counts for the label that begins with it, whatever its case and the space around it. An option whose token
-    is not among those listed is at most as likely as the last of them, and as what is left.
+    A token counts for the one label that begins with it, whatever its case and the space around it. An option whose
+    token is not among those listed is at most as likely as the last of them, and as what is left.
     """
     tokens = _first_tokens(document)
     if not tokens:
@@ -54,8 +54,9 @@ def of_logprobs(document: Document, labels: Sequence[str]) -> Shares | None:
         chance = math.exp(min(logprob, 0.0))
         total += chance
         word = token.strip(_AROUND).casefold()
-        for place in [place for place, label in enumerate(folded) if word and label.startswith(word)]:
-            chances[place] += chance
+        meant = [place for place, label in enumerate(folded) if word and label.startswith(word)]
+        if len(meant) == 1:
+            chances[meant[0]] += chance
     if total > _TOO_MUCH:
         return None
     least = min(math.exp(min(logprob, 0.0)) for _, logprob in tokens)
