@@ -9,6 +9,7 @@ from palate import Recommender
 from palate.entities import Answer, AnswerKind
 from palate.oracles.source_reliability import GOLD
 from tests.cli.folders import kept
+from tests.oracles.language_model.recorded_server import Reply, about, completion, honest, prompt, recorded_server
 
 WORDS = {"sports": "the team won the match in the last minute {}", "food": "bake the bread with butter and salt {}"}
 
@@ -81,6 +82,65 @@ def test_a_budget_that_ends_says_that_nothing_is_promised(cli, shop):
     assert done.code == 0, done.err
     assert "the promise is not shown" in done.out
     assert "Spent 110 of 110." in done.out
+
+
+def knows(body):
+    """A model that is right, and quite sure."""
+    if "fruit" in prompt(body):  # the question by which it is tried
+        return honest(body)
+    return Reply(completion(body, "sports" if "match" in about(body) else "food"))
+
+
+MODEL = """
+[attribute.model]
+base_url = "{url}"
+model = "tiny"
+read = 100.0
+written = 0.0
+"""
+
+
+def with_model(path, server):
+    return written(path, path.read_text() + MODEL.format(url=server.url))
+
+
+def test_what_a_language_model_says_is_paid_once_and_is_no_label(cli, shop):
+    with recorded_server(knows) as server:
+        path = with_model(campaign(shop, budget=1_000), server)
+        found = cli("label", path, "--json").json["attribute"]
+        calls = len(server.bodies)
+        paid = (
+            100.0 * 100.0 * sum(len(prompt(body)) // 4 for body in server.bodies if "fruit" not in prompt(body)) / 1e6
+        )
+        again = cli("label", path, "--json").json["attribute"]
+        asked_again = [body for body in server.bodies[calls:] if "fruit" not in prompt(body)]
+    assert not asked_again
+    assert again == found
+    assert found["is_shown"]
+    assert found["spent_on_model"] == pytest.approx(paid)
+    assert found["spent"] == pytest.approx(paid + 5.0 * round(found["human_share"] * 60))
+    assert {row["source"] for row in labels(shop)} == {"team", "machine"}
+
+
+def test_a_language_model_is_paid_no_more_than_the_budget_and_what_is_left_is_for_people(cli, shop):
+    with recorded_server(knows) as server:
+        done = cli("label", with_model(campaign(shop, budget=30), server), "--json")
+    found = done.json["attribute"]
+    assert 0.0 < found["spent_on_model"] <= found["spent"] <= 30.0
+    assert len(labels(shop)) == 60
+
+
+def test_answers_of_another_build_are_not_mixed_in(cli, shop):
+    path = campaign(shop, budget=1_000)
+    with recorded_server(knows) as server:
+        cli("label", with_model(path, server))
+    rows = (shop / "news-labels" / "model.jsonl").read_text().splitlines()
+    written(shop / "news-labels" / "model.jsonl", "\n".join(rows[:30]) + "\n")
+    with recorded_server(lambda body: Reply(knows(body).content | {"system_fingerprint": "b2"})) as server:
+        written(path, path.read_text().split("[attribute.model]")[0])
+        done = cli("label", with_model(path, server))
+    assert done.code == 2
+    assert "another build or wording" in done.err
 
 
 def test_at_the_terminal_it_stops_goes_on_and_takes_the_last_back(cli, shop):

@@ -73,6 +73,9 @@ def _attribute(
     """Labels with a promise, into ``labels.csv`` and ``labels.jsonl`` of the folder."""
     import math
 
+    import numpy as np
+
+    from palate.cli.label_model import told_by_model
     from palate.encoders.cache import Cached
     from palate.encoders.registry import load_encoder
     from palate.oracles.labelling_file import kept
@@ -80,10 +83,14 @@ def _attribute(
     from palate.random import derive_rng
 
     questions = _questions(given, part, recommender)
-    vectors = Cached(load_encoder(part.encoder)).encode([f"{one.title} {one.text}".strip() for one in questions])
-    machine = logistic(vectors, options=len(part.attribute.options))
+    known = Cached(load_encoder(part.encoder)).encode([f"{one.title} {one.text}".strip() for one in questions])
+    paid = 0.0
+    if part.model is not None:
+        told, paid = told_by_model(part.model, questions, given.out / "model.jsonl", part.budget)
+        known = np.column_stack([known, told])
+    machine = logistic(known, options=len(part.attribute.options))
     people = AtTerminal(part, console, typed) if part.people.answers is None else _from_file(part)
-    budget = None if math.isinf(part.budget) else int(part.budget / part.people.cost * (1.0 + 1e-9))
+    budget = None if math.isinf(part.budget) else int((part.budget - paid) / part.people.cost * (1.0 + 1e-9))
     answers = people if recommender is None else Telling(people, recommender, given.name)
     found = kept(
         given.out / "labels.jsonl",
@@ -99,7 +106,8 @@ def _attribute(
     shown = f"at most {found.error:.1%} of all labels differ from what people would say"
     said = f"{shown}, with a doubt of {part.doubt:.0%}" if found.is_shown else f"the promise is not shown: {shown}"
     sentence(console, f"{part.attribute.name}: people labelled {found.human_share:.1%} of {len(questions):,}; {said}.")
-    line(console, f"Spent {found.cost:g} of {part.budget:g}. The labels: {given.out / 'labels.csv'}")
+    spent = found.cost + paid
+    line(console, f"Spent {spent:g} of {part.budget:g}. The labels: {given.out / 'labels.csv'}")
     return {
         "attribute": part.attribute.name,
         "items": len(questions),
@@ -107,7 +115,8 @@ def _attribute(
         "error": found.error,
         "is_shown": found.is_shown,
         "ended": found.ended,
-        "spent": found.cost,
+        "spent": spent,
+        "spent_on_model": paid,
         "budget": part.budget,
         "path": str(given.out / "labels.csv"),
     }

@@ -8,12 +8,15 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from palate.entities.item_attributes import ItemAttribute
 from palate.errors import DataError, OptionError, PalateError
 from palate.errors.checks import instance, normalise_id, number, positive, several, shown
 from palate.oracles.protocol import Terms
+
+if TYPE_CHECKING:
+    from palate.oracles.language_model.ledger import TokenPrice
 
 TERMINAL = "terminal"
 T = TypeVar("T")
@@ -39,12 +42,28 @@ class Who:
 
 
 @dataclass(frozen=True, slots=True)
+class Served:
+    """A language model behind an OpenAI-compatible server.
+
+    Attributes:
+        worth: Of one unit of its price, in the unit of the budgets.
+    """
+
+    base_url: str
+    model: str
+    key_env: str
+    price: TokenPrice | None
+    worth: float
+
+
+@dataclass(frozen=True, slots=True)
 class AttributePart:
     """Labels of an attribute, with a promise.
 
     Attributes:
-        budget: What people may be paid, in the unit of the budgets.
+        budget: What people and the language model may be paid, in the unit of the budgets.
         encoder: Of the machine, which learns from the labels so far.
+        model: Whose view of each item the machine is told, too.
     """
 
     attribute: ItemAttribute
@@ -53,6 +72,7 @@ class AttributePart:
     doubt: float = 0.1
     budget: float = math.inf
     encoder: str = "default"
+    model: Served | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +164,28 @@ def _attribute(given: _Table, worth: Mapping[str, float]) -> AttributePart:
         number(given.take("doubt", float, 0.1), "doubt"),
         _budget(given),
         given.take("encoder", str, "default"),
+        _served(given.table("model"), worth),
+    )
+    given.end()
+    return found
+
+
+def _served(given: _Table | None, worth: Mapping[str, float]) -> Served | None:
+    if given is None:
+        return None
+    from palate.oracles.language_model.ledger import TokenPrice
+
+    is_priced = given.has("read") or given.has("written")
+    price = TokenPrice(given.take("read", float, 0.0), given.take("written", float, 0.0)) if is_priced else None
+    unit = given.take("unit", str, "USD")
+    if is_priced and unit not in worth:
+        raise OptionError(f"the model is paid in {unit}, whose worth is not said. Give it under [worth].")
+    found = Served(
+        given.take("base_url", str),
+        given.take("model", str),
+        given.take("key_env", str, "OPENAI_API_KEY"),
+        price,
+        worth.get(unit, 0.0) if is_priced else 0.0,
     )
     given.end()
     return found
