@@ -83,6 +83,14 @@ def test_a_source_counts_by_its_last_calibration_about_the_attribute() -> None:
     assert labels_of(TOPIC, said, [lower], {}).votes.sum() == pytest.approx(len(said) - 13 * 0.6)
 
 
+def test_a_language_model_has_no_vote_until_it_is_calibrated() -> None:
+    said = agreeing()
+    model = [vote(item, "lm:tiny@0123456789ab", 2, family="lm:tiny") for item in sorted({one.item_id for one in said})]
+    assert same(labels_of(TOPIC, [*said, *model], [], {}), labels_of(TOPIC, said, [], {}))
+    calibrated = [Calibration("lm:tiny@0123456789ab", 0.8, "topic")]
+    assert not same(labels_of(TOPIC, [*said, *model], calibrated, {}), labels_of(TOPIC, said, [], {}))
+
+
 def test_those_of_one_family_have_one_vote() -> None:
     clones = [vote("x", f"m{n}", 1, "model") for n in range(4)]
     many, one = (labels_of(TOPIC, [*agreeing(), vote("x", "w0", 0), *some], [], {}) for some in (clones, clones[:1]))

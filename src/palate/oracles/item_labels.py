@@ -2,7 +2,8 @@
 
 Each label is a vote (:class:`palate.oracles.crowd.Crowd`). What a source counts by its last calibration about the
 attribute, ``w``, is the share of the items that it looked at, as if it had guessed at the others: its vote is ``w`` for
-its option and ``1 - w`` spread evenly over all. One of reliability 0 has no vote, and those of one family have one.
+its option and ``1 - w`` spread evenly over all. One of reliability 0 has no vote, and those of one family have one. A
+language model has none until it is calibrated about the attribute.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from palate.arrays import Array
 from palate.entities import Answer
 from palate.entities.item_attributes import ItemAttribute
+from palate.entities.provenance import MACHINE
 from palate.oracles.crowd import Crowd, Temperature
 from palate.oracles.pseudo_labels import weight_of
 from palate.records import Calibration
@@ -83,7 +85,8 @@ def labels_of(
     crowd, voices = Crowd(n_options), dict[str, dict[str, float]]()
     for item, source in sorted(said):
         answer = said[item, source]
-        weight = weight_of(answer) * reliability.get(source, 1.0)
+        uncalibrated = 0.0 if source.startswith(MACHINE) else 1.0
+        weight = weight_of(answer) * reliability.get(source, uncalibrated)
         if not weight:
             continue
         family = answer.provenance.family

@@ -69,11 +69,15 @@ class Choice:
         return labels if labels == self.options or not reverse else labels[::-1]
 
     def messages(self, reverse: bool) -> list[Message]:
-        """The talk, in one voice: not every model's template has a place for a system's."""
+        """The talk, in one voice: not every model's template has a place for a system's.
+
+        The first example and the question itself say what is asked; examples between go on with it, for fewer tokens.
+        """
         head, tail = self._head(reverse), f"Reply with {_either(self._lines(reverse))} alone."
         talk: list[Message] = []
         for fields, option in self.shots:
-            talk.append({"role": "user", "content": f"{head}\n{fenced(fields)}\n{tail}"})
+            shown = f"{fenced(fields)}\n{tail}"
+            talk.append({"role": "user", "content": shown if talk else f"{head}\n{shown}"})
             talk.append({"role": "assistant", "content": self.labels_in(reverse)[option]})
         own = (*self.fields, *self._lines(reverse)) if self.are_items else self.fields
         return [*talk, {"role": "user", "content": f"{head}\n{fenced(own)}\n{tail}"}]
