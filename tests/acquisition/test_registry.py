@@ -22,7 +22,14 @@ from palate.testing.strategies import make_world
 
 RESULTS = Path(__file__).resolve().parents[2] / "benchmarks" / "results"
 # the same numbers elsewhere, milliseconds, and words that name strategies too: the error of a draw, what was learnt
-NOT_OF_WORTH = {"agreement.json", "catalogue_scale.json", "choice_scale.json", "learning_items.json", "speed.json"}
+NOT_OF_WORTH = {
+    "agreement.json",
+    "catalogue_scale.json",
+    "choice_scale.json",
+    "learning_items.json",
+    "learnt_reliability.json",
+    "speed.json",
+}
 BELIEF = {
     "random",
     "popularity",

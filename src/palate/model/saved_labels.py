@@ -43,10 +43,10 @@ def labels_of_users(table: pl.DataFrame, n_items: int) -> Told:
     Raises:
         ModelFolderError: If the table is another.
     """
-    _check(dict(table.schema) == _LABELS, "types")
+    _same(dict(table.schema), _LABELS, "types of labels")
     known = table[USER].is_not_null() & table["item"].is_between(0, n_items - 1).fill_null(False)
     sound = table["value"].is_finite().fill_null(True) & (table["weight"] > 0.0).fill_null(table["value"].is_null())
-    _check(bool((known & sound).all()), "range")
+    _same(bool((known & sound).all()), True, "range of labels")
     told: dict[str, dict[int, Rows]] = {}
     for user, item, value, weight in table.iter_rows():
         row = () if value is None else ((value, weight),)
@@ -109,6 +109,11 @@ def _labels_of(config: Mapping[str, Any], rows: pl.DataFrame) -> ItemLabels:
     known = whole["known"].to_numpy().astype(bool)
     how = temperature, gold, bool(config["is_calibrated"])
     return ItemLabels(attribute, tuple(items), probabilities, lower, votes, known, *how)
+
+
+def _same(found: object, expected: object, what: str) -> None:
+    if found != expected:
+        raise ModelFolderError(f"the {what} is {found}, config.json says {expected}. Save the model again.")
 
 
 def _check(is_sound: bool, what: str) -> None:
