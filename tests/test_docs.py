@@ -284,6 +284,7 @@ def test_an_example_runs_and_says_what_it_did(example: Path, tmp_path: Path) -> 
 
 @pytest.mark.slow
 @pytest.mark.hf
+@pytest.mark.long
 def test_the_example_with_networks_runs_where_they_are_installed(tmp_path: Path) -> None:
     for library in ("keras", "torch"):
         if importlib.util.find_spec(library) is None:

@@ -482,7 +482,7 @@ def test_new_items_leave_beliefs_and_answers_as_they_were() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("encoder", ["words", "none"])
+@pytest.mark.parametrize("encoder", ["words", pytest.param("none", marks=pytest.mark.long)])
 def test_new_items_in_every_kind_of_model(kind: str, encoder: str) -> None:
     more = learner(kind, encoder).with_items(NEW).with_items(pl.DataFrame({"item_id": ["later"]}))
     assert len(more.recommend("newcomer", k=200)) == 124
@@ -544,6 +544,7 @@ def test_a_label_about_a_pair_of_the_data_takes_its_place() -> None:
     assert fitted.state(user).values[-1] == 5.0 and len(fitted.state(user).rated) == len(plain.state(user).rated)
 
 
+@pytest.mark.long
 def test_labels_that_do_not_fit_are_refused() -> None:
     with pytest.raises(UnknownItem, match="item 'zzz' is not in the model"):
         Learner.fit(data(), encoder="none", dim=2, labels=[rating("zzz", 4.0)])

@@ -15,6 +15,7 @@ from tests.served import ENVIRONMENT
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_demo_ends_with_a_page_that_can_be_opened(tmp_path):
     command = [sys.executable, "-c", "from palate.cli import main; main()", "demo", "--sample", "--quick"]
     log = tmp_path / "log"

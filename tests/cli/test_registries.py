@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from palate.acquisition import DEFAULT, STRATEGIES
 
 
@@ -49,6 +51,7 @@ def test_an_encoder_that_is_not_installed_says_how_to_get_it(cli, monkeypatch):
     assert ".[hf]" in cli("encoders").out
 
 
+@pytest.mark.long
 def test_encoders_are_measured_on_a_data_set(cli, planted, monkeypatch):
     monkeypatch.setattr("palate.evaluation.encoder_cost.installed", lambda: ["none", "use-multilingual"])
     found = cli("encoders", "--measure", planted, "--budget", 1000, "--json").json

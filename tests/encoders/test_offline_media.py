@@ -218,6 +218,7 @@ def test_the_checkpoint_holds_what_the_network_needs(ears: MusicnnEncoder) -> No
 
 @needs_audio
 @pytest.mark.slow
+@pytest.mark.long
 def test_genres_are_told_apart(ears: MusicnnEncoder, shared_data: Callable[[str], Path]) -> None:
     """Emotify: 4 genres, 40 clips of them; a linear probe is right far more often than the quarter of chance."""
     folder = shared_data("emotify")

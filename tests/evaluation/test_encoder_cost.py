@@ -38,6 +38,7 @@ def test_a_budget_that_none_keeps() -> None:
         recommend([SLOW, BROKEN], 2.0)
 
 
+@pytest.mark.long
 def test_the_encoders_are_measured_on_the_data() -> None:
     world = planted_world(users=60, items=40, rng=np.random.default_rng(0))
     seen: list[tuple[str, int, int]] = []

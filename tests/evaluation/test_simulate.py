@@ -176,7 +176,7 @@ def test_labels_saved_by_hand() -> None:
 
 
 @pytest.mark.parametrize("protocol", ["new-users", "new-items", "cold-system"])
-@pytest.mark.parametrize("pool", ["open", "answered"])
+@pytest.mark.parametrize("pool", ["open", pytest.param("answered", marks=pytest.mark.long)])
 def test_the_document(data: Dataset, protocol: str, pool: str) -> None:
     document = simulate(data, options(protocol=protocol, pool=pool, seeds=(0, 1)))
     json.dumps(document, allow_nan=False)
@@ -282,7 +282,7 @@ def test_data_without_ratings_and_events_cannot_answer(data: Dataset) -> None:
         simulate(silent, options())
 
 
-@pytest.mark.parametrize("pool", ["open", "answered"])
+@pytest.mark.parametrize("pool", ["open", pytest.param("answered", marks=pytest.mark.long)])
 def test_a_cold_system_can_be_asked_pair_by_pair(data: Dataset, pool: str) -> None:
     document = simulate(data, options(protocol="cold-system", strategies=("system",), pool=pool, budget=15))
     system = document["strategies"]["system"]

@@ -92,6 +92,7 @@ async def message(reader: asyncio.StreamReader) -> bytes:
     return head + await reader.readexactly(int(length.partition(b":")[2]))
 
 
+@pytest.mark.long
 def test_API_02_an_answer_that_is_lost_after_the_commit_makes_no_second_label(running: Process) -> None:
     n, seen = 1_000, dict[str, list[int]]()
 

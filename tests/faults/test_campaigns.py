@@ -187,7 +187,7 @@ class Worker:
         return found
 
 
-@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+@pytest.mark.parametrize("database", ["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 def test_UP_07_two_processes_on_one_log_of_which_one_is_killed(
     database: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:

@@ -130,6 +130,7 @@ def two(nodes: Nodes) -> Iterator[list[Any]]:
             nodes.lose(node)
 
 
+@pytest.mark.long
 def test_DI_01_a_killed_process_and_a_lost_node_are_made_up_for_and_no_bit_changes(
     nodes: Nodes, two: list[Any], tmp_path: Path
 ) -> None:

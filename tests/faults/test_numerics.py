@@ -116,7 +116,7 @@ def test_IN_11_features_whose_squares_overflow_are_refused(size: float) -> None:
         run(some(), content=size * np.ones((ITEMS, 6)))
 
 
-@pytest.mark.parametrize("size", [1e-30, 1e12])
+@pytest.mark.parametrize("size", [pytest.param(1e-30, marks=pytest.mark.long), 1e12])
 def test_IN_11_an_encoder_of_any_size_serves_the_whole_loop(size: float, monkeypatch: pytest.MonkeyPatch) -> None:
     encode = Words.encode
     monkeypatch.setattr(Words, "encode", lambda self, texts: (size * encode(self, texts)).astype(np.float32))
@@ -190,6 +190,7 @@ def test_IN_11_a_hundred_thousand_duplicate_rows() -> None:
     np.testing.assert_allclose(fitted.factors[:, 0], [1.0, 5.0, 3.0], atol=0.01)
 
 
+@pytest.mark.long
 def test_IN_11_a_hundred_thousand_rows_of_one_pair() -> None:
     """Of the same user and item the last row counts; the others change nothing."""
     n = 100_000

@@ -195,7 +195,7 @@ def check_that_they_stay_away(of: Recommender, old: Path, tmp_path: Path) -> Non
         path.unlink()  # of the test, and of whoever keeps old files
 
 
-@pytest.mark.parametrize("where", ["sqlite", "postgres"])
+@pytest.mark.parametrize("where", ["sqlite", pytest.param("postgres", marks=pytest.mark.long)])
 @pytest.mark.parametrize("kills", [3, pytest.param(50, marks=pytest.mark.long)])
 def test_PR_02_an_erasure_that_is_killed_anywhere_is_finished(
     tmp_path: Path, request: pytest.FixtureRequest, where: str, kills: int

@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from palate.store.open_store import LOG, open_store
 from tests.postgres import Postgres
 from tests.served import Process, copied, label, rows_of, served
@@ -32,6 +34,7 @@ def until_alike(one: Process, two: Process) -> float:
     return time.monotonic() - started
 
 
+@pytest.mark.long
 def test_two_services_on_one_postgres_agree_without_talking_to_each_other(postgres: Postgres, tmp_path: Path) -> None:
     folder, url = copied(tmp_path / "model"), postgres.schema()
     with Process(folder, store=url) as one, Process(folder, store=url) as two:

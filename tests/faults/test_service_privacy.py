@@ -94,6 +94,7 @@ def test_PR_06_values_are_left_out_of_messages(message: str, kept: str) -> None:
     assert without_values(message) == kept
 
 
+@pytest.mark.long
 def test_PR_04_exports_under_load_hold_one_users_rows_of_one_moment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -113,6 +113,7 @@ def command(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, "-c", code, *arguments], env=ENVIRONMENT, capture_output=True, text=True)
 
 
+@pytest.mark.long
 def test_ST_07_a_second_service_on_a_folder_is_refused_and_commands_write_beside_the_first(tmp_path: Path) -> None:
     folder = copied(tmp_path / "model")
     with Process(folder) as process:

@@ -449,6 +449,7 @@ def _down(path: Path, version: int = 4) -> None:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
+@pytest.mark.long
 def test_ST_08_a_move_that_is_killed_at_any_statement(path: Path) -> None:
     """It leaves the version before; the next opening moves all of it."""
     import palate.store.migrations  # noqa: F401 - before the fork

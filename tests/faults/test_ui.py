@@ -129,6 +129,7 @@ def lost_in_the_middle(chromium: Browser, place: Path, n: tuple[int, int, int], 
     person.context.close()
 
 
+@pytest.mark.long
 def test_UI_02_a_server_that_goes_in_the_middle_loses_and_doubles_nothing(chromium: Browser, tmp_path: Path) -> None:
     lost_in_the_middle(chromium, tmp_path, (5, 8, 6), down_seconds=1.0)
 
@@ -140,6 +141,7 @@ def test_UI_02_a_server_that_is_gone_for_two_minutes_loses_and_doubles_nothing(
     lost_in_the_middle(chromium, tmp_path, (16, 15, 18), down_seconds=120.0)
 
 
+@pytest.mark.long
 def test_UI_03_a_session_that_ends_in_the_middle_loses_nothing(person: Person, service: Process) -> None:
     page = person.start()
     person.skip_naming()

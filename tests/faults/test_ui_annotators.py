@@ -135,6 +135,7 @@ def lost_in_the_middle(chromium: Browser, place: Path, n: tuple[int, int, int], 
     person.context.close()
 
 
+@pytest.mark.long
 def test_UI_02_a_server_that_goes_in_the_middle_loses_and_doubles_no_label(chromium: Browser, tmp_path: Path) -> None:
     lost_in_the_middle(chromium, tmp_path, (5, 3, 4), down_seconds=1.0)
 

@@ -89,7 +89,7 @@ def telling(place: Path, answers: tuple[int, ...]) -> Iterator[tuple[Receiver, S
         yield receiver, stack.enter_context(served(place, Settings(webhook=f"http://127.0.0.1:{receiver.port}/")))
 
 
-@pytest.mark.parametrize("ended", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("ended", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL])
 def test_API_04_what_was_acknowledged_is_told_after_a_restart(tmp_path: Path, ended: signal.Signals) -> None:
     """The receiver does not answer while the service runs, so that it ends between the commit and the telling."""
     folder = copied(tmp_path / "model")

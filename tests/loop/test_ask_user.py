@@ -306,6 +306,7 @@ def test_an_answer_to_a_question_never_asked_is_taken_and_says_so() -> None:
     assert (answer.question, answer.propensity) == ("", None)
 
 
+@pytest.mark.long
 def test_an_answer_that_is_no_rating_stays_out_of_the_next_fit() -> None:
     told = [replace(answer, user_id="u007") for answer in some()]
     with_all = Learner.fit(data(), encoder="words", dim=2, labels=told)

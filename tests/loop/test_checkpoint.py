@@ -80,7 +80,7 @@ def test_a_learner_comes_back_to_the_bit(kind: str, encoder: str, tmp_path: Path
     assert back.model.taste.likelihood == told.model.taste.likelihood
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param(one, marks=() if one == "both" else pytest.mark.long) for one in KINDS])
 def test_new_items_come_back_too(kind: str, tmp_path: Path) -> None:
     """With events alone, nobody could have used them: where people start must not move."""
     more = learner(kind).with_items(pl.DataFrame({"item_id": ["new"], "text": ["a jazz album"], "year": [2026]}))

@@ -117,6 +117,7 @@ def test_no_click_tells_of_taste_where_it_is_known_how_often_that_is() -> None:
     assert known(one, "i001") > known(of, "i001")
 
 
+@pytest.mark.long
 def test_a_refit_learns_how_often_nothing_is_clicked(tmp_path: Path) -> None:
     ids, draw = learner().model.catalogue.ids, np.random.default_rng(0)
     slates = []

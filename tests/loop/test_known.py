@@ -84,6 +84,7 @@ def test_without_a_table_or_with_events_alone_there_are_none(kind: str) -> None:
     assert model.attributes is None and model.users is None and model.described("u001") == {}
 
 
+@pytest.mark.long
 def test_the_fit_sees_the_attributes_of_users_with_answers_only() -> None:
     """Somebody else's may be anything: what is fitted is the same."""
     with words():

@@ -153,7 +153,9 @@ def test_a_corrected_or_withdrawn_rating_of_the_data_leaves_its_item(kind: str) 
     )
 
 
-@pytest.mark.parametrize("kind", LIKELIHOODS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(one, marks=() if one == "ratings" else pytest.mark.long) for one in LIKELIHOODS]
+)
 def test_a_refit_takes_over_what_items_learnt_and_what_is_retracted_later_leaves_it(kind: str, tmp_path: Path) -> None:
     with Recommender.create(tmp_path / "model", data(kind), encoder="none", dim=3) as of:
         item = of.learner.model.catalogue.ids[4]
@@ -185,6 +187,7 @@ def test_labels_of_the_fit_say_nothing_more(tmp_path: Path) -> None:
     assert set(of.undo(labels[0].user_id).memory.learnt.sums) == {of.model.catalogue.position("i001")}
 
 
+@pytest.mark.long
 def test_a_folder_of_an_older_version_does_not_count_its_labels_twice(tmp_path: Path) -> None:
     with Recommender.create(tmp_path / "model", data(), encoder="none", dim=2) as of:
         of.tell(by_strangers("i001", 2.0, 3))

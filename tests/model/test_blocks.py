@@ -138,6 +138,7 @@ class Loud(Words):
         return np.where(np.array([text == self.text for text in texts])[:, None], np.inf, super().encode(texts))
 
 
+@pytest.mark.long
 def test_an_encoder_that_overflows_is_refused_in_the_fit_and_for_new_items() -> None:
     with pytest.raises(
         DataError, match=f"^the text vector of item '{data().items['item_id'][2]}' by the encoder 'loud'"
@@ -196,6 +197,7 @@ def test_the_blocks_are_named_and_what_an_item_lacks_is_remembered() -> None:
     assert learner().model.encoder == ("words", "1")
 
 
+@pytest.mark.long
 def test_what_says_nothing_is_switched_off_and_what_says_much_is_heard() -> None:
     model = learner(categories=False, encoder="none").model
     catalogue, prior = model.catalogue, model.prior
@@ -206,6 +208,7 @@ def test_what_says_nothing_is_switched_off_and_what_says_much_is_heard() -> None
     assert image > 20 * audio
 
 
+@pytest.mark.long
 def test_images_alone_are_enough_for_a_model() -> None:
     model = learner(encoder="none", audio=None, categories=False).model
     assert model.encoder == ("", "") and [block.name for block in model.catalogue.blocks] == ["image"]
@@ -271,6 +274,7 @@ def test_another_revision_of_any_encoder_is_refused(monkeypatch: pytest.MonkeyPa
 # ---- files ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_paths_are_read_from_the_folder_of_the_data(tmp_path: Path) -> None:
     items = shown(share=1.0).drop("audio")
     for name, content in items.select("item_id", "image").rows():

@@ -102,7 +102,9 @@ def test_an_item_without_text_gets_the_mean_encoding() -> None:
     assert of.model.encoder == ("words", Words.revision)
 
 
-@pytest.mark.parametrize("case", ["encoder none", "no text at all", "no table of items"])
+@pytest.mark.parametrize(
+    "case", ["encoder none", pytest.param("no text at all", marks=pytest.mark.long), "no table of items"]
+)
 def test_without_text_there_is_no_content(case: str) -> None:
     items = {
         "encoder none": data().items,

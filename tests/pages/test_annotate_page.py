@@ -41,7 +41,10 @@ def rows(service: Process, campaign: str) -> dict[str, dict[str, Any]]:
     return {one["id"]: one for one in map(json.loads, lines)}
 
 
-@pytest.mark.parametrize(("options", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
+@pytest.mark.parametrize(
+    ("options", "scheme"),
+    [pytest.param(PHONE, "dark", id="phone"), pytest.param(DESKTOP, "light", id="desktop", marks=pytest.mark.long)],
+)
 def test_an_annotator_answers_skips_flags_and_takes_back(
     chromium: Browser, service: Process, key: str, options: dict[str, Any], scheme: str
 ) -> None:

@@ -31,7 +31,10 @@ def desktop(chromium: Browser, service: Process) -> Iterator[Person]:
     assert person.errors == []
 
 
-@pytest.mark.parametrize(("options", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
+@pytest.mark.parametrize(
+    ("options", "scheme"),
+    [pytest.param(PHONE, "dark", id="phone"), pytest.param(DESKTOP, "light", id="desktop", marks=pytest.mark.long)],
+)
 def test_a_newcomer_names_one_answers_every_form_and_sees_the_list_move(
     chromium: Browser, service: Process, options: dict[str, Any], scheme: str
 ) -> None:

@@ -343,7 +343,7 @@ def reference_sweep(
     return Beliefs(factors, spreads, noise, prior, spread), noise_of, bound
 
 
-@pytest.mark.parametrize("kind", ["gaussian", "implicit"])
+@pytest.mark.parametrize("kind", [pytest.param("gaussian", marks=pytest.mark.long), "implicit"])
 def test_two_sweeps_agree_with_the_slow_reference(kind: Kind) -> None:
     answers, likelihood = small(kind), LIKELIHOODS[kind]
     unit = fitting.Unit.of(answers.values.data) if kind == "gaussian" else fitting.Unit(0.0, 1.0)

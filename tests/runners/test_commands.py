@@ -67,7 +67,14 @@ def options(protocol: str) -> SimulationOptions:
     return SimulationOptions(("epig",), 4, (0, 1), protocol=protocol, encoder="none")
 
 
-@pytest.mark.parametrize("protocol", ["new-users", "new-items", "cold-system"])
+@pytest.mark.parametrize(
+    "protocol",
+    [
+        "new-users",
+        pytest.param("new-items", marks=pytest.mark.long),
+        pytest.param("cold-system", marks=pytest.mark.long),
+    ],
+)
 def test_a_simulation_is_the_same_to_the_bit(
     data: Dataset, one_process: Callable[[str], dict[str, Any]], runner: Runner, protocol: str
 ) -> None:

@@ -100,6 +100,7 @@ def test_a_process_is_started_again_no_more_than_once_a_second_where_the_model_c
         scorers.close()
 
 
+@pytest.mark.long
 def test_a_service_stops_though_a_scoring_process_works_and_does_not_end(tmp_path: Path) -> None:
     with Process(copied(tmp_path / "model")) as service:
         assert service.get("/v1/users/ann/recommendations?k=3")[0] == 200

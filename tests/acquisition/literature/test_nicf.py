@@ -154,6 +154,7 @@ def share_right(policy: Policy) -> float:
 
 
 @hf
+@pytest.mark.long
 def test_after_one_answer_it_asks_what_will_be_liked() -> None:
     learnt, untrained = [], []
     for seed in range(4):
