@@ -28,13 +28,13 @@ demo: $(VENV)/.serve
 	$(BIN)/palate demo --out palate-demo
 
 test: system $(VENV)/.hf
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test-quick: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not hf and not long"
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow and not hf and not long"
 
 test-long: system $(VENV)/.hf
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m long
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m long
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
@@ -43,7 +43,7 @@ check: $(VENV)/.dev
 
 # Of the quick tests; fails below the floor in pyproject.toml. Which lines no test runs is printed at the end.
 coverage: $(VENV)/.dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow and not hf and not long" \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder -m "not slow and not hf and not long" \
 	    --cov --cov-report=term-missing:skip-covered
 
 docs: $(VENV)/.dev

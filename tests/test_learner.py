@@ -61,7 +61,7 @@ def replayed(of: Learner, user: str) -> UserState:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("user", ["newcomer", "u007"])
+@pytest.mark.parametrize("user", ["newcomer", pytest.param("u007", marks=pytest.mark.long)])
 def test_telling_leaves_the_old_learner_as_it_was(kind: str, user: str) -> None:
     before = learner(kind)
     held = before.state(user)

@@ -201,7 +201,9 @@ def test_IN_11_a_hundred_thousand_rows_of_one_pair() -> None:
     assert many.recommend("u001") == one.recommend("u001")
 
 
-@pytest.mark.parametrize("scale", [1e-100, 1e-6, 1e6, 1e100])
+@pytest.mark.parametrize(
+    "scale", [1e-100, pytest.param(1e-6, marks=pytest.mark.long), pytest.param(1e6, marks=pytest.mark.long), 1e100]
+)
 def test_IN_11_ratings_of_any_unit_give_the_same_lists(scale: float) -> None:
     rows = data().interactions.with_columns(pl.col("rating") * scale)
     of = Learner.fit(replace(data(), interactions=rows), encoder="none", dim=6, likelihood="gaussian")

@@ -66,7 +66,7 @@ def again(of: Learner, folder: Path) -> Learner:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("encoder", ["words", "none"])
+@pytest.mark.parametrize("encoder", ["words", pytest.param("none", marks=pytest.mark.long)])
 def test_a_learner_comes_back_to_the_bit(kind: str, encoder: str, tmp_path: Path) -> None:
     told = learner(kind, encoder).tell(
         [rating("i001"), rating("i050", user="u007"), Answer("newcomer", "i002", AnswerKind.UNKNOWN), rating("i001")]
