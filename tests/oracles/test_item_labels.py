@@ -119,6 +119,13 @@ def test_the_lower_bound_rises_with_votes_and_stays_below_the_probability() -> N
     )
 
 
+def test_that_an_option_is_common_does_not_help_the_lower_bound() -> None:
+    common = [vote(f"j{n}", f"w{s}", 0) for n in range(60) for s in range(8)]
+    found = labels_of(TOPIC, [*common, vote("one", "new", 0)], [], {})
+    place = found.items.index("one")
+    assert found.probabilities[place, 0] > 0.8 and found.lower[place, 0] < 0.4  # by one vote alone .37
+
+
 def test_a_label_that_is_no_option_is_left_out_and_said() -> None:
     strange = Answer("w0", "i0", AnswerKind.RATING, 7.0, "w0", provenance=Provenance(subject="topic"))
     half = Answer("w0", "i0", AnswerKind.RATING, 0.5, "w0", provenance=Provenance(subject="topic"))

@@ -156,6 +156,12 @@ class Crowd:
         _, voting = self._slots.voted()
         return tuple(name for name, place in self._voters.items() if place in voting)
 
+    @property
+    def prior(self) -> Array:
+        """How common each truth is thought to be, which an item's votes are added to, (K,)."""
+        classes = self._slots.votes.classes
+        return np.asarray(classes / classes.sum())
+
     def posterior(self, items: Iterable[str]) -> Array:
         """How likely each option is the truth, by the model alone, (n, K): right in order, and far too sure.
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.arrays import Array
+from palate.arrays import TINY, Array
 from palate.entities import Answer
 from palate.entities.item_attributes import ItemAttribute
 from palate.entities.provenance import MACHINE
@@ -43,7 +43,7 @@ class ItemLabels:
             no guarantee about items that mislead everybody.
         votes: That each has, (n,): of those of one family one, and of each source as much as it is reliable.
         known: Whether its option is known from gold, (n,).
-        temperature: By which the votes' log-likelihood is multiplied, since those who label an item err together.
+        temperature: Power to which the crowd's probabilities are raised, since those who label an item err together.
         gold: How many items have votes and a known option.
         is_calibrated: Whether the temperature was learnt from them; of fewer than 20 it is a guess.
     """
@@ -143,22 +143,16 @@ def _vote(option: int, weight: float, n_options: int) -> int | Array:
 
 def _lower(crowd: Crowd, items: list[str], gold: Gold) -> Array:
     """Probabilities under a cautious temperature and, where that is less, with equal shares before any vote, (n, K)."""
-    value = CAUTIOUS
+    value, posterior = CAUTIOUS, crowd.posterior(items)
     if crowd.temperature.is_calibrated:
         tried = np.linspace(0.0, crowd.temperature.value, _TRIED)
-        truth = np.array(list(gold.values())), np.arange(len(gold))
-        losses = [-np.log(_at(crowd, one, list(gold))[truth[1], truth[0]]).sum() for one in tried]
-        value = float(tried[int(np.argmax(np.array(losses) <= losses[-1] + _WORSE))])
-    given, before = _at(crowd, value, items), _at(crowd, 0.0, items)
-    alone = given / before
-    return np.asarray(np.minimum(given, alone / alone.sum(1, keepdims=True)))
+        of_gold, truth = crowd.posterior(gold), (np.arange(len(gold)), np.array(list(gold.values())))
+        losses = np.array([-np.log(_tempered(of_gold, one)[truth]).sum() for one in tried])
+        value = float(tried[int(np.argmax(losses <= losses[-1] + _WORSE))])
+    return np.minimum(_tempered(posterior, value), _tempered(posterior / crowd.prior, value))
 
 
-def _at(crowd: Crowd, temperature: float, items: list[str]) -> Array:
-    """Probabilities at another temperature, (n, K)."""
-    fitted = crowd.temperature
-    crowd.temperature = Temperature(temperature)
-    try:
-        return np.asarray(crowd.probabilities(items))
-    finally:
-        crowd.temperature = fitted
+def _tempered(chances: Array, temperature: float) -> Array:
+    """To that power, and scaled to a sum of 1, (n, K)."""
+    raised = np.maximum(chances, TINY) ** temperature
+    return np.asarray(raised / raised.sum(1, keepdims=True))

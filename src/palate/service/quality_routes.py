@@ -80,7 +80,7 @@ class ConsensusOut(BaseModel):
 
     items: int = Field(description="With votes.")
     expected_right: float | None = Field(description="Mean probability of the most likely options.")
-    temperature: float = Field(description="What the evidence of votes counts in the probabilities.")
+    temperature: float = Field(description="Power to which the probabilities of the model are raised.")
     gold: int = Field(description="Items with votes whose truth is known.")
     is_calibrated: bool = Field(description="Whether that was enough to fit the temperature; otherwise it is a guess.")
 
