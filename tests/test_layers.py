@@ -38,6 +38,7 @@ FLOORS: tuple[frozenset[str], ...] = tuple(
             {"recommender"},
             {"campaign"},
             {"evaluation", "testing", "service", "client"},
+            {"integrations"},
             {"cli"},
         ),
     )
