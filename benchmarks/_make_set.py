@@ -93,6 +93,8 @@ def kuairand(source: Path) -> Tables:
             pl.col("video_id").alias("item_id"),
             (pl.col("time_ms") // 1000).alias("timestamp"),
             *(pl.col(flag).cast(pl.Boolean) for flag in flags),
+            (pl.col("play_time_ms") / 1000).cast(pl.Float32).alias("play_s"),
+            (pl.col("duration_ms") / 1000).cast(pl.Float32).alias("duration_s"),
         ),
         "items": pl.read_csv(source / "video_features_basic_pure.csv").select(
             pl.col("video_id").alias("item_id"), "video_type", pl.col("tag").cast(pl.String)

@@ -29,8 +29,8 @@ SOURCES: dict[str, dict[str, str]] = {
     },
     "deezer-ro": {"RO_genres.json": json.dumps({"7": ["Pop", "Jazz"], "8": ["Pop", "Pop"]})},
     "kuairand-pure-cut": {
-        "log_standard_4_22_to_5_08_pure.csv": "user_id,video_id,time_ms,is_click,is_like,is_hate,long_view\n"
-        "7,1,1650839916123,1,0,0,0\n8,2,1650839917123,0,0,1,0\n",
+        "log_standard_4_22_to_5_08_pure.csv": "user_id,video_id,time_ms,is_click,is_like,is_hate,long_view,"
+        "play_time_ms,duration_ms\n7,1,1650839916123,1,0,0,0,5000,20000\n8,2,1650839917123,0,0,1,0,0,9000\n",
         "video_features_basic_pure.csv": "video_id,video_type,tag\n1,NORMAL,3\n2,AD,\n",
     },
     "movietweetings": {

@@ -199,6 +199,68 @@ def test_open_bandit(tmp_path: Path) -> None:
     assert [reject.reason for reject in data.rejects.rows] == ["click '2' is neither 0 nor 1"]
 
 
+def test_kuairand_csv(tmp_path: Path) -> None:
+    header = "user_id,video_id,date,hourmin,time_ms,is_click,is_like,is_follow,is_comment,is_forward,is_hate,long_view"
+    log = [header + ",play_time_ms,duration_ms,profile_stay_time,comment_stay_time,is_profile_enter,is_rand,tab"]
+    for line in (
+        "1,10,20220408,1100,1649386800000,1,0,0,0,0,0,1,30000,20000",  # watched one and a half times
+        "1,11,20220408,1100,1649386801000,0,1,0,0,0,0,0,0,20000",  # liked, and neither clicked nor played
+        "1,12,20220408,1100,1649386802000,0,0,0,0,0,0,0,1500,0",  # of a length that is not known
+        "1,13,20220408,1100,1649386803000,1,1,0,0,0,1,1,5000,",  # hated and liked
+        "1,14,20220408,1100,1649386804000,1,0,0,0,0,0,0,-7,20000",
+        "1,15,20220408,1100,1649386805000,2,0,0,0,0,0,0,7,20000",
+        "1,16,20220408,1100,1649386806000,1,0,0,0,0,0,0,soon,20000",
+        "1,17,20220408,1100,1649386807000,1,0,1,1,1,0,0,7000,14000",
+    ):
+        log.append(line + ",0,0,0,0,1")
+    videos = [
+        "video_id,author_id,video_type,upload_dt,upload_type,visible_status,video_duration,tag",
+        '10,7,NORMAL,2022-04-01,Web,0.0,20000.0,"39,3"',
+        "12,7,NORMAL,2022-04-01,Web,0.0,,",
+    ]
+    files = {
+        "log_standard_4_08_to_4_21_pure__csv": "\n".join(log),
+        "log_standard_4_22_to_5_08_pure__csv": "\n".join([log[0], "2,10,20220422,0,1650600000000,1" + ",0" * 13]),
+        "log_random_4_22_to_5_08_pure__csv": log[0],
+        "video_features_basic_pure__csv": "\n".join(videos),
+        "user_features_pure__csv": "user_id,user_active_degree,onehot_feat0\n1,full_active,5\n",
+    }
+    data = Dataset.load(folder(tmp_path, **files))
+    assert data.interactions.select("item_id", "event", "timestamp", "seconds", "share").rows() == [
+        ("10", "play", 1_649_386_800.0, 30.0, 1.5),
+        ("11", "like", 1_649_386_801.0, 0.0, 0.0),
+        ("12", "skip", 1_649_386_802.0, 1.5, None),
+        ("13", "dislike", 1_649_386_803.0, 5.0, None),
+        ("17", "share", 1_649_386_807.0, 7.0, 0.5),
+        ("10", "click", 1_650_600_000.0, 0.0, None),
+    ]
+    assert sorted((reject.line, reject.reason) for reject in data.rejects.rows) == [
+        (6, "play_time_ms '-7' is no time from 0 on"),
+        (7, "is_click '2' is neither 0 nor 1"),
+        (8, "play_time_ms 'soon' is no time from 0 on"),
+    ]
+    assert data.items.select("item_id", "title", "category", "duration").rows() == [
+        ("10", "", "tag 39|tag 3", 20.0),
+        ("12", "", "", None),
+    ]
+    assert data.users.columns == ["user_id", "user_active_degree"]
+
+
+def test_kuairand_parquet(tmp_path: Path) -> None:
+    rows = {"user_id": [1, 1], "item_id": [2, 3], "timestamp": [1650839916, 1650839917], "is_click": [True, False]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "impressions.parquet")
+    pl.DataFrame({"item_id": [2], "tag": ["5"]}).write_parquet(tmp_path / "items.parquet")
+    data = Dataset.load(tmp_path)
+    assert data.interactions.rows() == [
+        ("1", "2", None, "click", 1_650_839_916.0),
+        ("1", "3", None, "skip", 1_650_839_917.0),
+    ]
+    assert data.items["category"].to_list() == ["tag 5"]
+    pl.DataFrame(rows).drop("is_click").write_parquet(tmp_path / "impressions.parquet")
+    with pytest.raises(DataError, match=r"impressions.parquet has no column 'is_click', which a log of KuaiRand has"):
+        Dataset.load(tmp_path)
+
+
 def test_votes_and_other_names_for_our_columns(tmp_path: Path) -> None:
     data = Dataset.load(folder(tmp_path, votes__csv="user_id,item_id,vote,timestamp_ms\n1,2,-1,1483228800000\n"))
     assert data.interactions.rows() == [("1", "2", -1.0, None, 1_483_228_800.0)]
@@ -256,6 +318,20 @@ def test_real_open_bandit(shared_data: SharedData) -> None:
     data = Dataset.load(shared_data("open-bandit"), strict=True)
     assert events(data) == {"skip": 1_192, "click": 7}
     assert data.items.height == 34
+
+
+def test_real_kuairand(shared_data: SharedData) -> None:
+    data = Dataset.load(shared_data("kuairand-pure-cut"), strict=True)
+    assert events(data) == {
+        "skip": 97_961,
+        "play": 54_910,
+        "click": 23_348,
+        "like": 3_149,
+        "share": 155,
+        "dislike": 149,
+    }
+    assert data.interactions["share"].null_count() == 2_871  # of no length
+    assert (data.interactions["user_id"].n_unique(), data.items.height) == (20_207, 7_583)
 
 
 def test_real_amazon_text(shared_data: SharedData) -> None:
