@@ -53,7 +53,7 @@ ROOMS: dict[str, tuple[frozenset[str], ...]] = {
         frozenset({"belief", "questions", "pool"}),
         frozenset({"literature"}),
     ),
-    "datasets": (frozenset({"files"}), frozenset({"readers"})),
+    "datasets": (frozenset({"files"}), frozenset({"readers"}), frozenset({"samples"})),
     "federated": (frozenset({"secure_sum"}),),
     "loop": (frozenset({"reasons"}),),
     "encoders": (frozenset({"text", "media"}), frozenset({"audio", "image"}), frozenset({"histories"})),
