@@ -19,13 +19,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import sparse
 
 from benchmarks._data import main
-from benchmarks._newcomers import Figures, K, People, Scores, figures, newcomers, tuned
+from benchmarks._newcomers import GRIDS, STAGES, newcomers
 from benchmarks._sequences import load_events
-from palate.datasets.splits import global_time
 from palate.evaluation.intervals import bootstrap_mean, paired_bootstrap
+from palate.evaluation.newcomers import Figures, K, Newcomers, figures, scores_of, tuned
 from palate.evaluation.palate_ranker import Lists, Palate
 from palate.random import derive_rng
 from palate.ranking.histories import Histories
@@ -54,21 +53,19 @@ def row(name: str, seed: int) -> dict[str, Any]:
     """One set."""
     data = load_events(name)
     outer = newcomers(data, rng=derive_rng(seed, "outer"), most=OUTSIDE)
-    dated = outer.dated
-    before = global_time(data).train if dated else outer.part.data
-    inner = newcomers(before, rng=derive_rng(seed, "inner"), most=INSIDE)
-    print(name, seed, f"{len(outer.items)} people, {outer.part.train.n_items} items", file=sys.stderr)
+    inner = newcomers(outer.before, rng=derive_rng(seed, "inner"), most=INSIDE)
+    print(name, seed, f"{len(outer.items)} people, {outer.train.n_items} items", file=sys.stderr)
     began = time.perf_counter()
-    fitted = Palate().fit(outer.part.train, rng=derive_rng(seed, "palate"))
+    fitted = Palate().fit(outer.train, rng=derive_rng(seed, "palate"))
     ours = scores_of(fitted)
     seconds = time.perf_counter() - began
-    rivals = tuned(inner, outer)
+    rivals = tuned(inner, outer, GRIDS, stages=STAGES, progress=_say)
     return {
         "set": name,
         "seed": seed,
-        "dated": dated,
-        "trained_on": len(np.unique(outer.part.train.users)),
-        "items": int(outer.part.train.n_items),
+        "dated": outer.dated,
+        "trained_on": len(np.unique(outer.train.users)),
+        "items": int(outer.train.n_items),
         "fit_seconds": round(seconds, 1),
         "stages": {
             str(n): stage(figures(ours, outer, n), {name: each for name, (_, each) in found.items()})
@@ -84,27 +81,21 @@ def row(name: str, seed: int) -> dict[str, Any]:
     }
 
 
-def scores_of(fitted: Lists) -> Scores:
-    """Of the one list, for histories of people who are not in its fit."""
-
-    def score(histories: sparse.csr_array) -> np.ndarray:
-        indices, ends = histories.indices.astype(np.intp), histories.indptr.astype(np.intp)
-        return fitted.of_new(Histories(indices, ends, histories.shape[1]))
-
-    return score
-
-
-def chances(fitted: Lists, people: People, n: int) -> dict[str, Any]:
+def chances(fitted: Lists, people: Newcomers, n: int) -> dict[str, Any]:
     """What was stated of the first ten places, and whether the next item was there, over people."""
     said, found = [], []
     for items in people.at(n):
-        scores = fitted.of_new(Histories.of([items[:n]], people.part.train.n_items))[0]
+        scores = fitted.of_new(Histories.of([items[:n]], people.train.n_items))[0]
         scores[items[:n]] = -np.inf
         first = np.argsort(-scores, kind="stable")[:K]
         said.append(float(fitted.model.chance(scores, n)[first].sum()))
         found.append(float(items[n] in first))
     hits = bootstrap_mean(np.array(found), rng=derive_rng(0, "bootstrap"), within=(0.0, 1.0))
     return {"said": round(float(np.mean(said)), 5), "found": hits.as_dict()}
+
+
+def _say(name: str) -> None:
+    print("  inside:", name, file=sys.stderr)
 
 
 def stage(ours: Figures, rivals: dict[str, Figures]) -> dict[str, Any]:

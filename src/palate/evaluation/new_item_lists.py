@@ -1,0 +1,96 @@
+"""Items on which nobody has acted, for people who are known: the order of Palate's list beside that of their words.
+
+A fifth of the items is hidden with all that was done about them. Of each person who took up any of these, all hidden
+items are put in order: by Palate's list; by TF-IDF, the words of an item times those of what the person took up; and at
+random, which is what a recommender without content can do. NDCG@10, intervals over people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from palate.arrays import Array
+from palate.datasets.splits import new_items
+from palate.datasets.tables import Dataset
+from palate.datasets.views import item_table, texts_of
+from palate.evaluation.baselines import Interactions
+from palate.evaluation.evaluate import interactions_of
+from palate.evaluation.intervals import bootstrap_mean, paired_bootstrap
+from palate.evaluation.metrics import expected_metrics, places
+from palate.evaluation.text_profile import TfIdfProfile, has_words
+from palate.learner import Learner
+from palate.random import derive_rng
+
+K = 10
+PEOPLE = 200  # whose lists are made, drawn
+
+
+def new_item_lists(
+    data: Dataset, *, seed: int = 0, progress: Callable[[str], None] = lambda name: None
+) -> dict[str, Any] | None:
+    """By the protocol above; None where the items have no words, or nobody took up a hidden one.
+
+    Returns:
+        ``people`` and ``items`` (hidden) counted; ``ndcg@10`` of ``palate``, ``tf-idf`` and ``random`` (mean, low,
+        high), and ``palate_minus`` the latter two, paired by person.
+    """
+    split = new_items(data, share=0.2, rng=derive_rng(seed, "new-items"))
+    whole = data.coded("event")
+    texts = tuple(texts_of(item_table(data, list(whole.item_ids))))
+    if not has_words(texts):
+        return None
+    train, test = (interactions_of(part, whole, data.vocabulary).liked for part in (split.train, split.test))
+    hidden = np.unique(_columns(split.test, whole.item_ids))
+    able = np.intersect1d(np.unique(train.users), np.unique(test.users))
+    if not len(able):
+        return None
+    people = np.sort(derive_rng(seed, "people").permutation(able)[:PEOPLE])
+    wanted = _wanted(test, people, hidden)
+    progress("palate")
+    learner = Learner.fit(split.train, seed=seed)
+    names = [whole.item_ids[item] for item in hidden]
+    scores = {
+        "palate": _orders(learner, [whole.user_ids[user] for user in people], names),
+        "tf-idf": TfIdfProfile(texts).fit(train, rng=derive_rng(seed, "tf-idf")).score(people)[:, hidden],
+        "random": np.zeros(wanted.shape),
+    }
+    found = {
+        name: expected_metrics(places(score, wanted, K)[1], wanted.sum(1))["ndcg"] for name, score in scores.items()
+    }
+    return {
+        "people": len(people),
+        "items": len(hidden),
+        "ndcg@10": {
+            name: bootstrap_mean(each, rng=derive_rng(0, "bootstrap"), within=(0.0, 1.0)).as_dict()
+            for name, each in found.items()
+        },
+        "palate_minus": {
+            name: paired_bootstrap(found["palate"], found[name], rng=derive_rng(0, "bootstrap")).as_dict()
+            for name in ("tf-idf", "random")
+        },
+    }
+
+
+def _columns(part: Dataset, item_ids: list[str]) -> np.ndarray[Any, np.dtype[np.intp]]:
+    """Positions of its items in the whole data."""
+    return np.searchsorted(np.array(item_ids), np.array(part.coded("event").item_ids))
+
+
+def _wanted(test: Interactions, people: Any, hidden: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """What each of them took up of the hidden items, (n, H)."""
+    matrix = sparse.csr_array((np.ones(len(test.users)), (test.users, test.items)), shape=(test.n_users, test.n_items))
+    return np.asarray(matrix[people][:, hidden].toarray() > 0)
+
+
+def _orders(learner: Learner, users: list[str], item_ids: list[str]) -> Array:
+    """Less the place of each item on the list of each user, (n, H); items that the list leaves out come last."""
+    column = {name: place for place, name in enumerate(item_ids)}
+    found = np.full((len(users), len(item_ids)), -np.inf)
+    for row, user in enumerate(users):
+        for place, item in enumerate(learner.recommend(user, len(item_ids), allow=item_ids)):
+            found[row, column[item.item_id]] = -float(place)
+    return found
