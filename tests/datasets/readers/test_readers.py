@@ -12,6 +12,7 @@ import pytest
 from polars.exceptions import PanicException
 
 from palate.datasets import Dataset
+from palate.datasets.files import delimited
 from palate.datasets.readers import jester
 from palate.errors import DataError
 
@@ -303,6 +304,76 @@ def test_real_movielens_100k_alone(shared_data: SharedData) -> None:
     assert alone.interactions.equals(whole.interactions)
     assert whole.items.filter(pl.col("item_id") == "1")["category"].item() == "Animation|Children's|Comedy"
     assert whole.users.height == 943
+
+
+INVOICES = """\
+InvoiceNo,StockCode,Description,Quantity,InvoiceDate,UnitPrice,CustomerID,Country
+536365,85123A,"HOLDER, \xa320",6,12/1/2010 8:26,2.55,17850.0,United Kingdom
+536365,22423,CAKESTAND,1,12/1/2010 8:26,12.75,17850,United Kingdom
+C536379,85123A,HOLDER,-2,12/1/2010 9:41,2.65,17850,United Kingdom
+C536380,22423,CAKESTAND,-1,12/1/2010 9:42,12.75,17850,United Kingdom
+536370,POST,POSTAGE,3,12/1/2010 8:45,18,12583,France
+536371,22728,CLOCK,24,12/1/2010 8:45,0,12583,France
+536414,22139,,56,12/1/2010 11:52,0.1,,United Kingdom
+536415,22139,,many,12/1/2010 11:52,0.1,12583,France
+536416,22139,,1,soon,0.1,12583,France
+536417,22728,,0,12/1/2010 11:52,0.1,12583,France
+"""
+
+
+def test_online_retail_of_uci(tmp_path: Path) -> None:
+    """Returns have the share of what was bought; what is no sale of a product to somebody is a reject."""
+    path = tmp_path / "Online Retail.csv"
+    path.write_bytes(INVOICES.encode("latin-1"))
+    for data in (Dataset.load(tmp_path), Dataset.load(path)):
+        rows = data.interactions.select("user_id", "item_id", "event", "weight", "quantity", "price", "basket_id")
+        assert rows.rows() == [
+            ("17850", "85123A", "purchase", 1.0, 6.0, 2.55, "536365"),
+            ("17850", "22423", "purchase", 1.0, 1.0, 12.75, "536365"),
+            ("17850", "85123A", "return", pytest.approx(1 / 3), -2.0, 2.65, "C536379"),
+            ("17850", "22423", "return", 1.0, -1.0, 12.75, "C536380"),
+        ]
+        assert data.interactions["timestamp"].to_list()[0] == 1_291_191_960.0
+        assert data.items.select("item_id", "title", "price").rows() == [
+            ("85123A", "HOLDER, £20", pytest.approx(2.6)),
+            ("22423", "CAKESTAND", 12.75),
+        ]
+        assert data.users.rows() == [("17850", "United Kingdom")]
+        assert [(reject.line, reject.column) for reject in sorted(data.rejects.rows, key=lambda one: one.line)] == [
+            *[(6, "item_id"), (7, "price"), (8, "user_id"), (9, "quantity"), (10, "timestamp"), (11, "quantity")]
+        ]
+    coded = data.coded("event")
+    values = {coded.item_ids[item]: value for item, value in zip(coded.items, coded.values, strict=True)}
+    assert values["85123A"] == 1.0, "a return of a part leaves the purchase"
+    assert values["22423"] == -1.0, "a return of all takes it back"
+
+
+def test_online_retail_counts_what_was_bought_over_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The weight of a return goes by all that was bought before, in earlier pieces of the file too."""
+    header, first = INVOICES.splitlines()[0], "1,10002,A,3,2010-12-01 08:26:00,1,7,UK"
+    back = ["2,10002,A,3,2010-12-02 08:26:00,1,7,UK", "C3,10002,A,-2,2010-12-03 08:26:00,1,7,UK"]
+    path = tmp_path / "online_retail_II.csv"
+    path.write_text("\n".join([header, first, *back]))
+    whole = Dataset.load(path).interactions
+    monkeypatch.setattr(delimited, "ROWS_A_PIECE", 1)
+    path.write_text("\n".join([header, first, '"2",10002,A,3,2010-12-02 08:26:00,1,7,UK', back[1]]))  # row by row
+    pieces = Dataset.load(path).interactions
+    assert whole["weight"].to_list() == pieces["weight"].to_list() == [1.0, 1.0, pytest.approx(2 / 6)]
+
+
+def test_online_retail_of_another_header_says_what_is_lacking(tmp_path: Path) -> None:
+    path = tmp_path / "OnlineRetail.csv"
+    path.write_text("InvoiceNo,StockCode,Quantity\n1,10002,1\n")
+    with pytest.raises(
+        DataError, match=r"^OnlineRetail.csv has no column for title \(its columns: InvoiceNo, StockCode"
+    ):
+        Dataset.load(path)
+
+
+def test_real_online_retail(shared_data: SharedData) -> None:
+    data = Dataset.load(shared_data("online-retail"), strict=True)
+    assert events(data) == {"purchase": 386_326} and data.items.height == 3_659 and data.users.height == 4_334
+    assert data.items["title"][0] == "INFLATABLE POLITICAL GLOBE" and data.items["price"].min() > 0
 
 
 def test_real_mind(shared_data: SharedData) -> None:

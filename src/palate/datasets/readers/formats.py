@@ -8,7 +8,17 @@ from pathlib import Path
 from typing import Protocol
 
 from palate.datasets.files.assemble import Assembly, Tables
-from palate.datasets.readers import amazon, folder, jester, kuairand, mind, movielens, open_bandit, recbole
+from palate.datasets.readers import (
+    amazon,
+    folder,
+    jester,
+    kuairand,
+    mind,
+    movielens,
+    online_retail,
+    open_bandit,
+    recbole,
+)
 from palate.errors import DataError, OptionError
 
 
@@ -22,13 +32,13 @@ class Reader(Protocol):
 
 
 # In this order, as the later ones take more: any CSV beside item_context.csv, any JSON lines.
-READERS: tuple[Reader, ...] = (movielens, mind, recbole, kuairand, jester, folder, open_bandit, amazon)
+READERS: tuple[Reader, ...] = (movielens, mind, recbole, kuairand, jester, folder, online_retail, open_bandit, amazon)
 CONFIG = "config.json"  # what a model folder has
 EXPECTED = (
     "interactions.{parquet,csv,tsv,jsonl} (or ratings.*, votes.*), or a public format: MovieLens (u.data; ratings.dat; "
     "ratings.csv and movies.csv), MIND (behaviors.tsv), RecBole (*.inter), Jester (jester*.csv, jester_ratings.dat), "
-    "Open Bandit (item_context.csv), KuaiRand (log_standard_*.csv, impressions.parquet), Amazon reviews (*.json.gz, "
-    "*.jsonl)"
+    "Open Bandit (item_context.csv), KuaiRand (log_standard_*.csv, impressions.parquet), Online Retail "
+    "(Online Retail*.csv, purchases.parquet), Amazon reviews (*.json.gz, *.jsonl)"
 )
 
 
@@ -85,6 +95,8 @@ def _read_file(path: Path, assembly: Assembly) -> Tables:
         return recbole.read_file(path, assembly)
     if jester.matches(frozenset([path.name])):
         return jester.read_file(path, assembly)
+    if online_retail.is_file(path.name):
+        return online_retail.read_file(path, assembly)
     if path.name.endswith(amazon.ENDINGS):
         return amazon.read_file(path, assembly)
     return folder.read_file(path, assembly)

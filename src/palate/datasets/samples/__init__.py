@@ -1,4 +1,6 @@
-"""Generated data of the kinds of product: what `palate demo` and the examples run on, with nothing to download."""
+"""Generated logs, one a kind of product, for a demonstration without any download."""
+
+from __future__ import annotations
 
 from palate.datasets.samples.shop import shop_sample
 from palate.datasets.samples.video import video_sample
