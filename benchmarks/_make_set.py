@@ -65,11 +65,17 @@ def online_retail(source: Path) -> Tables:
         ).alias("timestamp"),
     )
     bought = ~pl.col("InvoiceNo").str.starts_with("C") & (pl.col("Quantity") > 0) & pl.col("user_id").is_not_null()
+    bought &= pl.col("UnitPrice") > 0
     rows = rows.filter(bought & pl.col("StockCode").str.contains(r"^\d{5}")).unique(maintain_order=True)
     items = rows.group_by("StockCode", maintain_order=True).agg(pl.col("Description").drop_nulls().mode().min())
     items = items.with_row_index("item_id").rename({"StockCode": "stock_code", "Description": "description"})
     lines = rows.join(items, left_on="StockCode", right_on="stock_code").select(
-        "user_id", "item_id", "timestamp", pl.col("Quantity").alias("quantity")
+        "user_id",
+        "item_id",
+        pl.col("InvoiceNo").alias("basket_id"),
+        "timestamp",
+        pl.col("Quantity").alias("quantity"),
+        pl.col("UnitPrice").alias("unit_price"),
     )
     return {"purchases": lines, "items": items}
 

@@ -46,7 +46,7 @@ COLUMNS = {
     "country": "country",
 }
 LAYOUT = Layout(others=";\t", fallback="latin-1")
-TIME = "%m/%d/%Y %H:%M"
+TIMES = ("%m/%d/%y %H:%M", "%m/%d/%Y %H:%M", None)  # None: ISO 8601
 PRODUCT = r"^[0-9]{5}[A-Za-z]*$"  # of a code; POST, M, D, BANK CHARGES, DOT and gift vouchers are none
 START = "onlineretail"
 
@@ -112,8 +112,7 @@ def _typed(piece: Piece) -> Piece:
     """Numbers and times of text; a customer ``12346.0`` is ``12346``."""
     quantity = pl.col(QUANTITY).cast(pl.Float64, strict=False)
     price = pl.col(PRICE).str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
-    slashed = seconds_from_text(piece.frame[TIMESTAMP], TIME)
-    times = slashed if slashed.null_count() == 0 else slashed.zip_with(slashed.is_not_null(), _iso(piece.frame))
+    times = pl.coalesce(pl.lit(seconds_from_text(piece.frame[TIMESTAMP], pattern)) for pattern in TIMES)
     typed = piece.with_frame(
         piece.frame.with_columns(
             quantity.alias("__quantity__"),
@@ -136,10 +135,6 @@ def _typed(piece: Piece) -> Piece:
             pl.col("__time__").alias(TIMESTAMP),
         ).drop("__quantity__", "__price__", "__time__")
     )
-
-
-def _iso(frame: pl.DataFrame) -> pl.Series:
-    return seconds_from_text(frame[TIMESTAMP])
 
 
 def _checked(piece: Piece) -> Piece:
