@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from palate.datasets.samples.news import news_sample
 from palate.datasets.samples.shop import shop_sample
 from palate.datasets.samples.video import video_sample
 
-__all__ = ["shop_sample", "video_sample"]
+__all__ = ["news_sample", "shop_sample", "video_sample"]
