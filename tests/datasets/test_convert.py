@@ -37,6 +37,16 @@ def test_further_columns_survive(tmp_path: Path) -> None:
     assert Dataset.load(tmp_path).interactions["position"].to_list() == [3]
 
 
+def test_friends_are_written_where_there_are_any(tmp_path: Path) -> None:
+    table, pairs = (
+        pl.DataFrame({"user_id": ["a"], "item_id": [1]}),
+        pl.DataFrame({"user_id": ["a"], "friend_id": ["b"]}),
+    )
+    data = Dataset.from_tables(table, friends=pairs)
+    assert Dataset.load(write_folder(data, tmp_path)).friends.equals(data.friends)
+    assert Dataset.load(write_folder(Dataset.from_tables(table), tmp_path)).friends.is_empty()
+
+
 def test_a_failed_write_leaves_the_old_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     data = planted_world(users=5, items=5, rng=np.random.default_rng(0)).dataset
     write_folder(data, tmp_path)

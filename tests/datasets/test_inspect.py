@@ -33,6 +33,7 @@ def test_counts_by_hand() -> None:
     data = data_of(items, rating=[1, 4, None], event=[None, "click", None], timestamp=[86_400, 0, None])
     report = inspect(data, now=NOW)
     assert report["counts"] == {
+        "friends": 0,
         "interactions": 3,
         "users": 2,
         "items": 2,

@@ -41,10 +41,12 @@ def test_columns_are_always_there_in_their_types() -> None:
 def test_tables_come_back_in_their_kind(make: type) -> None:
     table = make({"user_id": ["a", "b"], "item_id": [1, 2], "rating": [1.0, 2.0]})
     data = Dataset.from_tables(table, make({"item_id": [1], "title": ["One"]}))
-    for name in ("interactions", "items", "users"):
+    for name in ("interactions", "items", "users", "friends"):
         assert type(data.table(name)) is type(table)  # type: ignore[arg-type]
     assert data.interactions["item_id"].to_list() == ["1", "2"]
-    with pytest.raises(OptionError, match=r"the table 'ratings' is unknown\. Use interactions, items or users\."):
+    with pytest.raises(
+        OptionError, match=r"the table 'ratings' is unknown\. Use interactions, items, users or friends\."
+    ):
         data.table("ratings")  # type: ignore[arg-type]
 
 
@@ -264,3 +266,14 @@ def test_windows_lines_and_unsorted_times(tmp_path: Path) -> None:
     data = loaded(tmp_path, "user_id,item_id,rating,timestamp\r\na,1,3,20\r\na,2,4,10\r\n")
     assert data.interactions["timestamp"].to_list() == [20.0, 10.0]
     assert data.rejects.total == 0
+
+
+def test_who_follows_whom() -> None:
+    rows = pl.DataFrame({"user_id": ["a", "b"], "item_id": ["1", "1"]})
+    pairs = pl.DataFrame({"who": ["a", "a", "b", "b", None], "friend_id": ["b", "b", "b", "gone", "a"]})
+    data = Dataset.from_tables(rows, friends=pairs, columns={"friends.user_id": "who"})
+    assert data.friends.rows() == [("a", "b"), ("b", "gone")]  # twice is once; nobody follows themselves
+    assert [reject.reason for reject in data.rejects.rows] == ["user_id is missing", "user 'b' follows themselves"]
+    assert data.fingerprint() != Dataset.from_tables(rows).fingerprint()
+    with pytest.raises(DataError, match=r"friends has no column 'friend_id' \(its columns: user_id, whom\)"):
+        Dataset.from_tables(rows, friends=pl.DataFrame({"user_id": ["a"], "whom": ["b"]}))

@@ -97,6 +97,7 @@ def convert(
     else:
         (out / REJECTS).unlink(missing_ok=True)  # of an earlier conversion
     rows = {name: getattr(data, name).height for name in ("interactions", "items", "users")}
+    rows |= {"friends": data.friends.height} if data.friends.height else {}
     if as_json:
         return print_json({"path": str(out), "rows": rows, "rejects": data.rejects.total})
     line(output(), f"Wrote {', '.join(f'{count:,} {name}' for name, count in rows.items())} to {out}.")
@@ -119,6 +120,7 @@ def _show(found: dict[str, Any]) -> None:
                 ("Items table", f"{counts['item_rows']:,} rows, {counts['categories']:,} categories"),
                 ("", f"{joins['items_without_row']:,} items without a row, {joins['items_never_seen']:,} never seen"),
                 ("Users table", f"{counts['user_rows']:,} rows"),
+                *([("Friends", f"{counts['friends']:,} rows")] if counts["friends"] else []),
                 ("Duplicates", f"{found['duplicates']['rows']:,} rows, {found['duplicates']['pairs']:,} pairs"),
                 ("Not readable", f"{found['rejects']['total']:,} rows"),
                 *([("Not used", "; ".join(unused))] if unused else []),

@@ -30,6 +30,7 @@ from palate.entities import (
     USER,
     WEIGHT,
 )
+from palate.entities.friends import FRIEND
 from palate.errors import DataError, IdError
 from palate.errors.checks import normalise_id
 
@@ -187,6 +188,11 @@ def item_checks(folder: Path | None) -> Mapping[str, Check]:
 def user_checks() -> Mapping[str, Check]:
     """The checks of a users table, by column."""
     return {USER: check_id}
+
+
+def friend_checks() -> Mapping[str, Check]:
+    """The checks of a table of who follows whom, by column."""
+    return {USER: check_id, FRIEND: check_id}
 
 
 def clean(piece: Piece, checks: Mapping[str, Check]) -> Piece:

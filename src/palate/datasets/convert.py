@@ -16,14 +16,14 @@ from palate.errors import DataError
 from palate.vocabulary import FILE
 
 _WRITING = ".writing-"
-NAMES = ("interactions", "items", "users")
+NAMES = ("interactions", "items", "users", "friends")  # the last one where there are any
 
 
 def write_folder(data: Dataset, out: str | os.PathLike[str]) -> Path:
     """Write ``interactions.parquet``, ``items.parquet`` and ``users.parquet``, replacing those that are there; and
     ``palate.toml`` where the scale is given.
 
-    Where the data has words for events of its own, ``events.toml`` too.
+    Where the data has words for events of its own, ``events.toml`` too, and ``friends.parquet`` where it has friends.
 
     Every file is written beside its place and then renamed, so a reader sees the old file or the new one. The same
     data give the same folder however often it is written. Media are not copied: paths in ``image`` and ``audio`` hold
@@ -57,12 +57,15 @@ def _write(data: Dataset, folder: Path) -> None:
         shutil.rmtree(left, ignore_errors=True)
     temporary = Path(tempfile.mkdtemp(prefix=_WRITING, dir=folder))
     try:
-        for name in NAMES:
+        names = NAMES if data.friends.height else NAMES[:-1]
+        for name in names:
             frame: pl.DataFrame = getattr(data, name)
             frame.write_parquet(temporary / name, compression="zstd")
             _sync(temporary / name)
-        for name in NAMES:
+        for name in names:
             os.replace(temporary / name, folder / f"{name}.parquet")
+        if not data.friends.height:  # of data that was here before
+            (folder / "friends.parquet").unlink(missing_ok=True)
         (folder / rating_scale.FILE).unlink(missing_ok=True)
         if data.scale is not None:
             (temporary / rating_scale.FILE).write_text(rating_scale.toml(data.scale), encoding="utf-8")

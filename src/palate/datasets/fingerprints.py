@@ -10,16 +10,22 @@ import polars as pl
 
 from palate.datasets.files.assemble import CORE_TYPES
 from palate.entities import ITEM, USER
+from palate.entities.friends import FRIEND
 
 ROWS_AT_ONCE = 1 << 20
 
 
-def fingerprint(interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame) -> str:
-    """SHA-256 over the core columns of the interactions and all columns of items and users, rows sorted."""
+def fingerprint(interactions: pl.DataFrame, items: pl.DataFrame, users: pl.DataFrame, friends: pl.DataFrame) -> str:
+    """SHA-256 over the core columns of the interactions and all columns of the others, rows sorted.
+
+    Without friends it is that of versions which knew of none.
+    """
     digest = hashlib.sha256()
     _add(digest, interactions.select(*CORE_TYPES), list(CORE_TYPES))
     _add(digest, items.select(sorted(items.columns)), [ITEM])
     _add(digest, users.select(sorted(users.columns)), [USER])
+    if friends.height:
+        _add(digest, friends.select(USER, FRIEND), [USER, FRIEND])
     return digest.hexdigest()
 
 

@@ -24,6 +24,7 @@ from palate.entities import (
     USER,
     WEIGHT,
 )
+from palate.entities.friends import FRIEND
 from palate.vocabulary import FILE, IMPRESSION, SAYS
 
 DAY = 86_400.0
@@ -58,7 +59,7 @@ def inspect(data: Dataset, *, now: float | None = None) -> dict[str, Any]:
         "joins": _joins(data),
         "unused": _unused(data),
         "rejects": {"total": data.rejects.total, "first": [str(reject) for reject in data.rejects.rows[:NAMED]]},
-        "notes": [*data.notes, *_without_slate(data)],
+        "notes": [*data.notes, *_without_slate(data), *_friends(data)],
         "suspicious": suspicious(data, now),
         "sha256": data.fingerprint(),
     }
@@ -90,6 +91,7 @@ def _counts(data: Dataset) -> dict[str, int]:
         "without_rating_and_event": rows.filter(pl.col(RATING).is_null() & pl.col(EVENT).is_null()).height,
         "item_rows": data.items.height,
         "user_rows": data.users.height,
+        "friends": data.friends.height,
         "categories": len(_tally(data.items[CATEGORY].str.split(CATEGORY_SEPARATOR).explode().drop_nulls())),
     }
 
@@ -212,6 +214,17 @@ def _without_slate(data: Dataset) -> list[str]:
     loose = rows[SLATE].null_count() if SLATE in rows.columns else rows.height
     fact = f"{loose:,} of {rows.height:,} impressions have no slate"
     return [f"{fact}: that they were shown counts, and what they were shown with is not known"] if loose else []
+
+
+def _friends(data: Dataset) -> list[str]:
+    if not data.friends.height:
+        return []
+    back = data.friends.join(data.friends, left_on=[USER, FRIEND], right_on=[FRIEND, USER], how="semi").height
+    idle = data.friends.filter(~pl.col(FRIEND).is_in(data.interactions[USER].unique().implode())).height
+    rows = f"of {data.friends.height:,} rows of friends"
+    found = [f"{data.friends.height - back:,} {rows} go one way: the choices of friend_id count for user_id alone"]
+    found += [f"{idle:,} {rows} name somebody without interactions, and count for nothing until they have some"]
+    return [sentence for sentence, n in zip(found, (data.friends.height - back, idle), strict=True) if n]
 
 
 def _texts_odd(data: Dataset) -> list[str]:

@@ -1,4 +1,4 @@
-"""The data set: three tables, frozen, with ids as text and every column checked."""
+"""The data set: its tables, frozen, with ids as text and every column checked."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from narwhals.exceptions import NarwhalsError
 from numpy.typing import NDArray
 
 from palate.datasets.coding import Coded, code
-from palate.datasets.files.assemble import Assembly, Tables
+from palate.datasets.files.assemble import FRIEND_TYPES, Assembly, Tables
 from palate.datasets.files.boundary import boundary, one_line
 from palate.datasets.files.limits import DEFAULT_LIMITS, Limits
 from palate.datasets.files.names import Mapped, TableName, check_mapping, check_used
@@ -51,6 +51,7 @@ class Dataset:
         folder: Where the paths in image and audio start; None where the data came without a folder.
         scale: Lowest and highest rating that there can be, where they are given.
         vocabulary: What the events mean.
+        friends: Who follows whom, user_id and friend_id, each pair once. May be empty; a friendship is two rows.
     """
 
     interactions: pl.DataFrame
@@ -63,6 +64,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     scale: Ends | None = None
     vocabulary: Vocabulary = field(default_factory=Vocabulary)
+    friends: pl.DataFrame = field(default_factory=lambda: pl.DataFrame(schema=FRIEND_TYPES))
 
     @staticmethod
     def load(
@@ -110,6 +112,7 @@ class Dataset:
         items: Any = None,
         users: Any = None,
         *,
+        friends: Any = None,
         columns: Mapped | None = None,
         name: str = "tables",
         strict: bool = False,
@@ -122,6 +125,8 @@ class Dataset:
         In a pandas column NaN means missing, so such a rating is no rating and not a reject.
 
         Args:
+            friends: Who follows whom, with user_id and friend_id: what those whom a user follows choose counts in
+                their list. A friendship is two rows.
             columns: What the tables call our columns, as in :meth:`load`.
             strict: Raise at the first row that cannot be read; otherwise such rows are counted in ``rejects``.
             folder: Where the paths in image and audio start. Bytes need none.
@@ -142,6 +147,7 @@ class Dataset:
                 assembly.items(_pieces(items, "items") if items is not None else None, root),
                 assembly.users(_pieces(users, "users") if users is not None else None),
                 root,
+                assembly.friends(_pieces(friends, "friends") if friends is not None else None),
             )
         data = replace(_dataset(tables, assembly, name, _kind(interactions)), vocabulary=vocabulary)
         return data._on_scale(given)
@@ -151,7 +157,12 @@ class Dataset:
 
     def table(self, name: TableName) -> Any:
         """One of the tables, in the kind that :meth:`from_tables` was given (Polars after :meth:`load`)."""
-        tables = {"interactions": self.interactions, "items": self.items, "users": self.users}
+        tables = {
+            "interactions": self.interactions,
+            "items": self.items,
+            "users": self.users,
+            "friends": self.friends,
+        }
         one_of(name, tables, "the table")
         if self.kind is nw.Implementation.POLARS:
             return tables[name]
@@ -192,7 +203,7 @@ class Dataset:
 
     def fingerprint(self) -> str:
         """SHA-256 of the content, as hexadecimal; the order of rows and the name do not matter."""
-        return fingerprint(self.interactions, self.items, self.users)
+        return fingerprint(self.interactions, self.items, self.users, self.friends)
 
     def coded(self, values: Literal["rating", "event"] = "rating") -> Coded:
         """Interactions as arrays (:func:`palate.datasets.coding.code`)."""
@@ -221,7 +232,8 @@ def _dataset(
 ) -> Dataset:
     check_used(assembly.mapping, assembly.columns)
     notes = tuple(assembly.notes)
-    return Dataset(tables.interactions, tables.items, tables.users, name, assembly.rejects, kind, tables.folder, notes)
+    data = Dataset(tables.interactions, tables.items, tables.users, name, assembly.rejects, kind, tables.folder, notes)
+    return data if tables.friends is None else replace(data, friends=tables.friends)
 
 
 def _pieces(table: Any, name: str) -> Iterator[Piece]:

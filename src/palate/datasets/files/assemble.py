@@ -1,4 +1,4 @@
-"""From pieces of files to the three tables: columns checked, rejects gathered, repeated items told apart."""
+"""From pieces of files to the tables: columns checked, rejects gathered, repeated items told apart."""
 
 from __future__ import annotations
 
@@ -9,27 +9,30 @@ from typing import Protocol
 
 import polars as pl
 
-from palate.datasets.columns import Check, clean, interaction_checks, item_checks, user_checks
+from palate.datasets.columns import Check, clean, friend_checks, interaction_checks, item_checks, user_checks
 from palate.datasets.files.limits import DEFAULT_LIMITS, Limits
 from palate.datasets.files.names import TableName, named
 from palate.datasets.files.parquet import ParquetDecoder
 from palate.datasets.files.raw import LINE, Piece
 from palate.datasets.files.rejects import Reject, Rejects
 from palate.entities import CATEGORY, EVENT, ITEM, RATING, TEXT, TIMESTAMP, TITLE, USER
+from palate.entities.friends import FRIEND
 from palate.errors import DataError
 
 CORE_TYPES = {USER: pl.String, ITEM: pl.String, RATING: pl.Float64, EVENT: pl.String, TIMESTAMP: pl.Float64}
+FRIEND_TYPES = {USER: pl.String, FRIEND: pl.String}
 ITEM_TEXTS = (TITLE, TEXT, CATEGORY)
 
 
 @dataclass(frozen=True, slots=True)
 class Tables:
-    """The three tables of a data set."""
+    """The tables of a data set."""
 
     interactions: pl.DataFrame
     items: pl.DataFrame
     users: pl.DataFrame
     folder: Path | None = None  # where the paths of media start
+    friends: pl.DataFrame | None = None
 
 
 class Sink(Protocol):
@@ -104,6 +107,24 @@ class Assembly:
             return pl.DataFrame(schema={USER: pl.String})
         frame = self._unique(self._gather(pieces, "users", user_checks()), USER)
         return frame.select(USER, pl.exclude(USER))
+
+    def friends(self, pieces: Iterable[Piece] | None) -> pl.DataFrame:
+        """The table of who follows whom, one row a pair; a user who follows themselves is a reject.
+
+        Raises:
+            DataError: If there is one and interactions are not gathered: a fit of shards knows no friends.
+        """
+        if pieces is None:
+            return pl.DataFrame(schema=FRIEND_TYPES)
+        if self.sink is not None:
+            raise DataError("the data has a table of friends, and a fit of shards takes 0 of them. Take it out.")
+        frame = self._gather(pieces, "friends", friend_checks())
+        alone = frame.filter(pl.col(USER) == pl.col(FRIEND))
+        self.rejects.extend(
+            Reject("friends", line, FRIEND, f"user {user!r} follows themselves")
+            for line, user in zip(alone[LINE], alone[USER], strict=True)
+        )
+        return frame.filter(pl.col(USER) != pl.col(FRIEND)).select(*FRIEND_TYPES).unique(maintain_order=True)
 
     def _gather(self, pieces: Iterable[Piece], table: TableName, checks: Mapping[str, Check]) -> pl.DataFrame:
         frames = [self._cleaned(piece, table, checks) for piece in pieces]

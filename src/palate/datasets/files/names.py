@@ -11,18 +11,38 @@ from typing import Literal
 
 from palate.datasets.files.boundary import one_line
 from palate.datasets.files.raw import LINE, Piece, shorten
-from palate.entities import AUDIO, CATEGORY, EVENT, IMAGE, ITEM, RATING, SLATE, TEXT, TIMESTAMP, TITLE, USER, WEIGHT
+from palate.entities import (
+    AUDIO,
+    CATEGORY,
+    EVENT,
+    IMAGE,
+    ITEM,
+    RATING,
+    SLATE,
+    TEXT,
+    TIMESTAMP,
+    TITLE,
+    USER,
+    WEIGHT,
+)
+from palate.entities.friends import FRIEND
 from palate.errors import DataError, OptionError, did_you_mean
 from palate.errors.checks import mapping, shown
 
-TableName = Literal["interactions", "items", "users"]
+TableName = Literal["interactions", "items", "users", "friends"]
 
 KNOWN: Mapping[TableName, tuple[str, ...]] = {
     "interactions": (USER, ITEM, RATING, EVENT, TIMESTAMP, SLATE, WEIGHT),
     "items": (ITEM, TITLE, TEXT, CATEGORY, IMAGE, AUDIO),
     "users": (USER,),
+    "friends": (USER, FRIEND),
 }
-REQUIRED: Mapping[TableName, tuple[str, ...]] = {"interactions": (USER, ITEM), "items": (ITEM,), "users": (USER,)}
+REQUIRED: Mapping[TableName, tuple[str, ...]] = {
+    "interactions": (USER, ITEM),
+    "items": (ITEM,),
+    "users": (USER,),
+    "friends": (USER, FRIEND),
+}
 # Other names under which public tables hold the columns we know. A column of our own name goes first.
 OTHERS: Mapping[str, tuple[str, ...]] = {
     USER: ("userId",),
@@ -35,6 +55,7 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
 # Words in the names under which shops hold what must be there: for the example in a message, never to decide.
 LIKELY = {
     USER: ("user", "customer", "client", "member", "visitor", "account", "person", "buyer", "reader"),
+    FRIEND: ("friend", "follow", "target"),
     ITEM: ("item", "sku", "product", "article", "asin", "movie", "book", "song", "track"),
 }
 SHOWN = 12  # columns in a message

@@ -1,4 +1,4 @@
-"""The Palate data folder: ``interactions``, ``items`` and ``users``, each as Parquet, CSV, TSV or JSON lines.
+"""The Palate data folder: ``interactions``, ``items``, ``users``, ``friends``, as Parquet, CSV, TSV or JSON lines.
 
 Interactions may also be called ``ratings`` or ``votes``. Text files may be gzipped.
 """
@@ -27,11 +27,12 @@ def matches(names: frozenset[str]) -> bool:
 def read(folder: Path, assembly: Assembly) -> Tables:
     """Read a Palate data folder."""
     interactions = next(filter(None, (_find(folder, stem) for stem in INTERACTION_STEMS)))
-    items, users = _find(folder, "items"), _find(folder, "users")
+    items, users, friends = (_find(folder, stem) for stem in ("items", "users", "friends"))
     return Tables(
         interactions=assembly.interactions(read_table(interactions, assembly)),
         items=assembly.items(read_table(items, assembly) if items else None, folder),
         users=assembly.users(read_table(users, assembly) if users else None),
+        friends=assembly.friends(read_table(friends, assembly) if friends else None),
     )
 
 

@@ -13,10 +13,12 @@ from palate.datasets.readers import (
     folder,
     jester,
     kuairand,
+    lastfm,
     mind,
     movielens,
     online_retail,
     open_bandit,
+    polis,
     recbole,
 )
 from palate.errors import DataError, OptionError
@@ -31,14 +33,27 @@ class Reader(Protocol):
     def read(self) -> Callable[[Path, Assembly], Tables]: ...
 
 
-# In this order, as the later ones take more: any CSV beside item_context.csv, any JSON lines.
-READERS: tuple[Reader, ...] = (movielens, mind, recbole, kuairand, jester, folder, online_retail, open_bandit, amazon)
+# In this order, as the later ones take more: any votes.csv, any CSV beside item_context.csv, any JSON lines.
+READERS: tuple[Reader, ...] = (
+    movielens,
+    mind,
+    recbole,
+    kuairand,
+    jester,
+    polis,
+    lastfm,
+    folder,
+    online_retail,
+    open_bandit,
+    amazon,
+)
 CONFIG = "config.json"  # what a model folder has
 EXPECTED = (
     "interactions.{parquet,csv,tsv,jsonl} (or ratings.*, votes.*), or a public format: MovieLens (u.data; ratings.dat; "
     "ratings.csv and movies.csv), MIND (behaviors.tsv), RecBole (*.inter), Jester (jester*.csv, jester_ratings.dat), "
     "Open Bandit (item_context.csv), KuaiRand (log_standard_*.csv, impressions.parquet), Online Retail "
-    "(Online Retail*.csv, purchases.parquet), Amazon reviews (*.json.gz, *.jsonl)"
+    "(Online Retail*.csv, purchases.parquet), Polis (votes.csv and comments.csv), Last.fm (user_artists.dat), "
+    "Amazon reviews (*.json.gz, *.jsonl)"
 )
 
 
