@@ -36,6 +36,17 @@ def test_of_a_repeated_pair_the_last_in_time_is_kept() -> None:
     assert coded.duplicates == 2
 
 
+def test_a_bot_counts_as_one_person() -> None:
+    n = 100_000
+    bot = pl.DataFrame(
+        {"user_id": ["bot"] * n, "item_id": np.arange(n) % 3, "event": "play", "timestamp": np.arange(n)}
+    )
+    coded = Dataset.from_tables(bot).coded("event")
+    assert sorted(coded.items.tolist()) == [0, 1, 2]
+    assert sorted(coded.timestamps.tolist()) == [n - 3, n - 2, n - 1]
+    assert coded.duplicates == n - 3
+
+
 def test_events_are_for_or_against_and_what_was_shown_has_no_value() -> None:
     words = ["click", "skip", "Impression", None, "wish list"]
     table = pl.DataFrame({"user_id": ["a"] * 5, "item_id": [1, 2, 3, 4, 5], "event": words})

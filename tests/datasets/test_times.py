@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.datasets.times import iso, parse_iso, seconds_of
+from palate.datasets.times import DAY, iso, not_ahead, parse_iso, seconds_of
 
 NEW_YEAR = 1_483_228_800.0  # 2017-01-01
 
@@ -62,3 +63,19 @@ def test_every_moment_comes_back(moment: datetime) -> None:
 
 def test_iso() -> None:
     assert iso(NEW_YEAR + 0.9) == "2017-01-01T00:00:00+00:00"
+
+
+def test_a_time_far_ahead_counts_as_of_the_newest_of_the_others() -> None:
+    times = NEW_YEAR + DAY * np.arange(200.0)
+    wrong = times.copy()
+    wrong[[3, 7]] = 4_102_444_800.0, np.nan  # 2100, and unknown
+    np.testing.assert_array_equal(not_ahead(wrong)[[3, 7]], [times[-1], np.nan])
+    kept = np.delete(np.arange(200), [3, 7])
+    np.testing.assert_array_equal(not_ahead(wrong)[kept], times[kept])
+
+
+def test_a_log_that_goes_on_for_long_is_as_it_is() -> None:
+    times = np.append(NEW_YEAR + DAY * np.arange(200.0), NEW_YEAR + DAY * 390.0)
+    assert not_ahead(times) is times
+    few = np.array([NEW_YEAR, NEW_YEAR + 1.0, 4_102_444_800.0])
+    assert not_ahead(few) is few

@@ -5,6 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from palate.ranking.experts.levels import lately
+from palate.ranking.fit_list import log_of
 from palate.ranking.held_back import BACK, Met, known_people, new_people
 
 
@@ -27,6 +29,26 @@ def test_of_a_pair_that_repeats_the_last_row_counts() -> None:
     assert met.values.tolist() == [4.0, 1.0, 3.0]
     assert met.liked.tolist() == [True, False, True]
     assert met.histories.of_person(0).tolist() == [1, 2]
+
+
+def test_one_wrong_clock_makes_nobody_old() -> None:
+    met = a_log(100, 40, 5, dated=True)
+    times = met.timestamps.copy()
+    times[7] = 4_102_444_800.0  # 2100
+    rows = (met.users, met.items, met.liked, met.values)
+    again = Met.of(*rows, times, (100, 40))
+    assert again.timestamps.max() == met.timestamps.max()
+    fading, right = (lately(log_of(one), 40, 1.0) for one in (again, met))
+    assert np.abs(fading - right).max() < np.log(3.0)  # one click moved to the end, and no more
+
+
+def test_rows_without_a_time_are_old_unless_most_have_none() -> None:
+    met = a_log(100, 40, 5, dated=True)
+    rows = (met.users, met.items, met.liked, met.values)
+    for missing, dated in ((200, True), (300, False)):
+        again = Met.of(*rows, np.where(np.arange(500) < missing, np.nan, met.timestamps), (100, 40))
+        assert again.is_dated == dated
+        assert np.nanmin(again.timestamps) == met.timestamps[missing]
 
 
 @pytest.mark.parametrize("dated", [True, False])

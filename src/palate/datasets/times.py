@@ -3,7 +3,7 @@
 Numbers are seconds; from 1e11 on they are taken for milliseconds, from 1e14 for microseconds and from 1e17 for
 nanoseconds (1e11 seconds is the year 5138, 1e11 milliseconds the year 1973). Text is a number or ISO 8601; without a
 zone it is UTC. A leap second (``23:59:60``) is the first second after it. Anything before 1970 or from the year 2200
-on is a reject.
+on is a reject. A time that is ahead of the clock is kept as it is claimed (:func:`not_ahead` says how a fit takes it).
 """
 
 from __future__ import annotations
@@ -14,7 +14,11 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import polars as pl
 
+from palate.arrays import Array
+
+DAY = 86_400.0
 LATEST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
+_ENOUGH = 100  # times of which one may be told apart from the others
 _LEAP = re.compile(r"(?<=\d\d:\d\d):60(?=\D|$)")
 
 
@@ -83,6 +87,21 @@ def impossible(seconds: pl.Series) -> pl.Series:
     """Which times are not finite, before 1970 or from the year 2200 on; shape (N,), nulls are possible."""
     data = seconds.to_numpy()
     return pl.Series(~((data >= 0) & (data < LATEST)) & seconds.is_not_null().to_numpy())
+
+
+def not_ahead(seconds: Array) -> Array:
+    """Times as a log can have them: what lies far ahead of all others counts as of the newest of these, (N,).
+
+    Far is ahead of 99 % of the times by more than the time between the first and the last hundredth of them, and by a
+    day. One wrong clock would else make everything that people did look years old. Of fewer than 100 times all are
+    taken as they are, and so is NaN.
+    """
+    known = np.sort(seconds[np.isfinite(seconds)])
+    if len(known) < _ENOUGH:
+        return seconds
+    first, last = (float(known[int(share * (len(known) - 1))]) for share in (0.01, 0.99))
+    most = last + max(last - first, DAY)
+    return np.where(seconds > most, known[known <= most][-1], seconds) if known[-1] > most else seconds
 
 
 def now() -> float:

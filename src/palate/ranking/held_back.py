@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from palate.arrays import Array, Mask
+from palate.datasets.times import not_ahead
 from palate.ranking.histories import Histories
 
 CUTS = (0.5, 0.65, 0.8)  # shares of the log after which people count as having come late
@@ -17,6 +18,7 @@ PEOPLE, KNOWN_PEOPLE = 1_000, 2_000  # of a cut at most, and of the fit
 BACK = 300  # people who came before a cut and liked something after it; with fewer, rows are hidden at random
 MOST_ROWS = 2_000_000  # of a log from which weights are learnt; of a larger one people are drawn
 _CELLS = 200_000_000  # people times items of a task, at most
+_DATED = 0.5  # share of rows with a time, of a log that goes by times
 _FEW = 30  # late comers with a history and something later; a cut with fewer says too little
 _SHARE = 0.2  # of people, or of the rows of known people, that are drawn
 
@@ -51,13 +53,17 @@ class Met:
         timestamps: Array,
         shape: tuple[int, int],
     ) -> Met:
-        """Of rows in any order; of a pair that repeats the last one counts, of equal times the later row."""
+        """Of rows in any order; of a pair that repeats the last one counts, of equal times the later row.
+
+        Times far ahead of all others count as the end of the log (:func:`palate.datasets.times.not_ahead`). Where half
+        of the rows or more have a time, those without count as old as the oldest that has one.
+        """
         last = np.full(len(users), np.nan)
         np.copyto(last, timestamps)
         order = np.lexsort((np.arange(len(users)), np.nan_to_num(last, nan=-np.inf), users))
         keys = users[order] * shape[1] + items[order]
         kept = order[np.sort(len(keys) - 1 - np.unique(keys[::-1], return_index=True)[1])]
-        return cls(users[kept], items[kept], liked[kept], values[kept], last[kept], *shape)
+        return cls(users[kept], items[kept], liked[kept], values[kept], _times(last[kept]), *shape)
 
     def __len__(self) -> int:
         return len(self.users)
@@ -124,6 +130,12 @@ class Task:
     def known(self) -> Mask:
         """Whether an item is met in what is counted, (I,)."""
         return np.bincount(self.counted.items, minlength=self.counted.n_items) > 0
+
+
+def _times(last: Array) -> Array:
+    """Times of a log without those that a wrong clock, or none, would spoil for all."""
+    last, known = not_ahead(last), np.isfinite(last)
+    return np.where(known, last, last[known].min()) if known.any() and known.mean() >= _DATED else last
 
 
 def new_people(met: Met, rng: np.random.Generator) -> list[Task]:
