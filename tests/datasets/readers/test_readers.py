@@ -94,6 +94,16 @@ def test_mind(tmp_path: Path) -> None:
     assert data.items.select("title", "text", "category").row(0) == ('A "title"', "An abstract", "news")
 
 
+def test_mind_with_an_impression_twice_and_articles_that_nobody_knows(tmp_path: Path) -> None:
+    one = "1\tU1\t11/15/2019 8:55:22 AM\t\tN3-1 N4-0\n"
+    late = "2\tU1\t11/15/2099 8:55:22 AM\t\tN5-1\n"  # ahead of any clock, and kept as it is claimed
+    data = Dataset.load(folder(tmp_path, behaviors__tsv=one + one + late))
+    coded = data.coded("event")
+    assert (data.rejects.total, data.items.height) == (0, 0)
+    assert (coded.item_ids, coded.duplicates) == (["N3", "N4", "N5"], 2)
+    assert [coded.item_ids[item] for item in coded.items] == ["N3", "N4", "N5"]
+
+
 @pytest.mark.parametrize("literal", [False, True])
 def test_amazon_of_2014_and_2018(tmp_path: Path, literal: bool) -> None:
     write = repr if literal else json.dumps

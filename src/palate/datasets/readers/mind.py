@@ -1,7 +1,8 @@
 """MIND, the Microsoft news data: ``behaviors.tsv`` and ``news.tsv``.
 
 A shown article that was clicked is a ``click``, one that was not is a ``skip``, both at the time of the impression. The
-history of a user is the same in all their impressions; it gives a ``click`` without a time for each article, once.
+history of a user is the same in all their impressions; it gives a ``click`` without a time for each article, once. An
+article that ``news.tsv`` lacks is kept by its id, and an impression that stands twice counts once, as any pair does.
 """
 
 from __future__ import annotations
