@@ -358,16 +358,17 @@ def test_a_new_item_is_told_by_the_words_that_it_shares_with_what_was_met() -> N
     assert shared_words(of.model.catalogue, jazz[0], topic_of(of, "romance")) == ()
 
 
-def test_words_of_a_category_are_no_shared_words() -> None:
+def test_words_of_a_category_and_words_such_as_from_are_no_shared_words() -> None:
     names = [*["sci-fi"] * 6, *["romance"] * 6]
-    titles = [f"robot number {word}" for word in ("one", "two", "three", "four", "five", "six")] * 2
+    titles = [f"robot number {word}" for word in ("from", "alpha", "beta", "gamma", "delta", "epsilon")] * 2
     items = pl.DataFrame({"item_id": [f"i{n}" for n in range(12)], "title": titles, "category": names})
     ratings = pl.DataFrame([{"user_id": f"u{n % 9}", "item_id": f"i{n % 12}", "rating": 1 + n % 5} for n in range(90)])
     of = Learner.fit(Dataset.from_tables(ratings, items), encoder="lexical", dim=1)
     catalogue = of.model.catalogue
-    first, second, third = (catalogue.position(name) for name in ("i0", "i1", "i6"))
+    first, second, third, fourth = (catalogue.position(name) for name in ("i0", "i1", "i6", "i7"))
     assert shared_words(catalogue, first, second) == ()
-    assert shared_words(catalogue, first, third) == ("one",)
+    assert shared_words(catalogue, second, fourth) == ("alpha",)
+    assert shared_words(catalogue, first, third) == ()  # "from" says nothing
 
 
 # ---- what the answers add ------------------------------------------------------------------------------------------

@@ -13,10 +13,13 @@ def shared_words(catalogue: Catalogue, one: int, other: int) -> tuple[str, ...]:
     """The words of title and text that two items share, at most two, those that say most; none where none were read.
 
     Of further columns nothing is told, nor of the words in their values: a maker or a category is a reason of its own.
+    Nor of words such as "from", however rare they are.
     """
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
     if catalogue.words is None:
         return ()
     first, second = item_words(catalogue.table[[one, other]])
     found = [field_of(word) for word in shared(first, second, catalogue.words.words)]
-    of_values = {word for column, value in found if column for word in words_of(value)}
-    return tuple(word for column, word in found if not column and word not in of_values and len(word) >= _LEAST)[:_MOST]
+    left_out = {word for column, value in found if column for word in words_of(value)} | ENGLISH_STOP_WORDS
+    return tuple(word for column, word in found if not column and word not in left_out and len(word) >= _LEAST)[:_MOST]
