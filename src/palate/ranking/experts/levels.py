@@ -11,7 +11,7 @@ from palate.arrays import Array
 from palate.encoders.histories.history import Log
 from palate.ranking.histories import Histories
 
-HALF_LIVES = (1.0, 3.0, 10.0, 30.0, 90.0, 365.0)  # days in which meeting an item comes to count half
+HALF_LIVES = (0.02, 0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 90.0, 365.0)  # days in which meeting an item comes to count half
 DAY = 86_400.0
 EVER_SHARE = 0.05  # share of popularity altogether in that of late
 LEAST = 1e-3  # people that lately met what nobody met
