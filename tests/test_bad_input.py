@@ -303,6 +303,7 @@ CALLS: dict[str, Call] = {
             "interactions": "",
             "items": NOTHING,
             "users": "none frame",
+            "friends": NOTHING,
             "columns": "none dict",
             "name": USER,
             "strict": FLAG,
@@ -355,7 +356,12 @@ CALLS: dict[str, Call] = {
     ),
     "Learner.know": Call(
         lambda stage: lambda user_id, **others: stage.learner.know(user_id, **others),
-        {"user_id": USER, "age": f"none {NUMBER} nan empty", "gender": "none nan empty"},
+        {
+            "user_id": USER,
+            "age": f"none {NUMBER} nan empty",
+            "gender": "none nan empty",
+            "friends": "list tuple names numbers",
+        },
         lambda _: {"user_id": "ann", "age": 31},
     ),
     "Learner.explain_item": Call(
@@ -390,7 +396,13 @@ CALLS: dict[str, Call] = {
     ),
     "Recommender.know": Call(
         lambda stage: lambda user_id, **others: stage.recommender.know(user_id, **others),
-        {"user_id": USER, "key": KEY, "age": f"none {NUMBER} nan empty", "gender": "none nan empty"},
+        {
+            "user_id": USER,
+            "key": KEY,
+            "age": f"none {NUMBER} nan empty",
+            "gender": "none nan empty",
+            "friends": "list tuple names numbers",
+        },
         lambda _: {"user_id": "ann", "age": 31},
     ),
     "Recommender.drift": Call(

@@ -280,7 +280,8 @@ class Learner:
         What was told before of the same attribute, or is in the data, no longer counts; the others stay. The fit learns
         what attributes say of taste from the data's own table of users, not from what is told here.
         Args:
-            attributes: By the names of the columns in that table; None for what is not known.
+            attributes: By the names of the columns in that table; None for what is not known. ``friends=["bob"]`` are
+                whom they follow (:mod:`palate.loop.friends`).
         Raises:
             OptionError: If none is given, or a name or a value cannot be taken. A model that knows no attributes takes
                 all: they count once a recommender is fitted anew.

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from numbers import Real
 
 from palate.entities import ITEM, USER, Answer, AnswerKind, Form
+from palate.entities.friends import FRIENDS, friends_in, friends_text
 from palate.entities.provenance import TASTE
 from palate.errors import AnswerError, DataError, OptionError
 from palate.errors.checks import (
@@ -76,7 +77,10 @@ def _kind(kind: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Attribute:
-    """Who a user is, one attribute: a number, a text, or ``None`` for what is not known. The last one told counts."""
+    """Who a user is, one attribute: a number, a text, or ``None`` for what is not known. The last one told counts.
+
+    As ``friends`` a list of ids says whom they follow, kept as a JSON array.
+    """
 
     user_id: str
     name: str
@@ -87,7 +91,15 @@ class Attribute:
         object.__setattr__(self, "user_id", normalise_id(self.user_id, USER))
         object.__setattr__(self, "name", normalise_id(self.name, "attribute"))
         object.__setattr__(self, "key", key_of(self.key))
+        given: object = self.value
+        if self.name == FRIENDS and isinstance(given, (list, tuple)):
+            object.__setattr__(self, "value", friends_text(self.user_id, given))
         _check_value(f"the attribute {self.name[:40]}", self.value)
+
+    @property
+    def friends(self) -> list[str] | None:
+        """Whom the user follows; None of any other attribute."""
+        return friends_in(self.value) if self.name == FRIENDS else None
 
 
 def _check_value(attribute: str, value: object) -> None:

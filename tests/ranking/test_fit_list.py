@@ -141,8 +141,10 @@ def test_the_gradient_is_that_of_the_loss() -> None:
 
 def test_experts_that_know_nothing_cost_little() -> None:
     plain, noisy = some_cases(), some_cases(3)
-    without = polish(plain, NEW, fit_weights(plain, NEW), range(1, len(NEW)))
-    weights = polish(noisy, NEW, fit_weights(noisy, NEW), range(1, len(NEW)))
+    free = np.ones((len(NEW), 5), bool)
+    free[0] = False
+    without = polish(plain, NEW, fit_weights(plain, NEW), free[:, :2])
+    weights = polish(noisy, NEW, fit_weights(noisy, NEW), free)
     sound = weights.copy()
     sound[:, 2:] = 0.0
     assert weights[1:, 2:].max() < 0.5 * weights[1:, :2].max()

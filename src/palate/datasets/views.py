@@ -72,7 +72,7 @@ def with_events(data: Dataset, events: Sequence[Event]) -> Dataset:
 def with_attributes(data: Dataset, attributes: Sequence[Attribute]) -> Dataset:
     """The data with attributes told since; of one the last counts. Of names that the data has, if it has any."""
     schema = data.users.schema if len(data.users.columns) > 1 else pl.Schema({USER: pl.String(), **_types(attributes)})
-    known = [one for one in attributes if one.name in schema]
+    known = [one for one in attributes if one.name in schema and one.friends is None]
     if not known:
         return data
     blank = dict.fromkeys(schema)
@@ -82,8 +82,17 @@ def with_attributes(data: Dataset, attributes: Sequence[Attribute]) -> Dataset:
     return replace(data, users=pl.DataFrame(list(rows.values()), schema=schema, strict=False))
 
 
+def with_friends(data: Dataset, attributes: Sequence[Attribute]) -> Dataset:
+    """The data with whom users said since that they follow, in the place of what it says of them."""
+    told = {one.user_id: one.friends for one in attributes if one.friends is not None}
+    rows = [(user, friend) for user, friends in told.items() for friend in friends]
+    left = data.friends.filter(~pl.col(USER).is_in(list(told)))
+    return replace(data, friends=pl.concat([left, pl.DataFrame(rows, schema=left.schema, orient="row")]))
+
+
 def _types(attributes: Sequence[Attribute]) -> dict[str, pl.DataType]:
     """The column of each name: text where one of its values is."""
+    attributes = [one for one in attributes if one.friends is None]
     texts = {one.name for one in attributes if isinstance(one.value, str)}
     return {one.name: pl.String() if one.name in texts else pl.Float64() for one in attributes}
 

@@ -20,6 +20,7 @@ from scipy.special import log_ndtr
 
 from palate.arrays import Array, Positions
 from palate.loop.company import met
+from palate.loop.friends import met_by_friends_of
 from palate.loop.memory import Memory
 from palate.loop.state import UserState
 from palate.model.model import Model
@@ -46,6 +47,7 @@ class ListScores:
         terms: What each expert says of it.
         known: Whether log P(know | answers) counts.
         is_fitted: Whether the user is in the fit.
+        friends: What each of those whom the user follows met, as far as they allow that it counts.
         shift: By how much the content of what they answered moves what is expected of each item, (I,).
     """
 
@@ -56,6 +58,7 @@ class ListScores:
     known: bool
     is_fitted: bool
     shift: Array
+    friends: tuple[Positions, ...] = ()
 
     def share_of(self, term: Term | None, familiarity: float) -> float:
         """By what a term of M is multiplied, or P(know) where there is none."""
@@ -101,16 +104,19 @@ def list_scores(memory: Memory, user_id: str) -> ListScores:
     """Of a user."""
     model, state = memory.model, memory.state(user_id)
     of = memory.source(user_id)
-    history, is_fitted = met(model, of), of.row is not None
+    history, is_fitted, n_items = met(model, of), of.row is not None, len(model.catalogue)
+    friends = met_by_friends_of(memory, user_id)
 
     def made(terms: tuple[Term, ...], known: bool) -> ListScores:
-        return ListScores(model, state, history, terms, known, is_fitted, content_shift(model, state))
+        return ListScores(model, state, history, terms, known, is_fitted, content_shift(model, state), friends)
 
-    if model.list_model is None:
+    lists = model.list_model
+    if lists is None:
         return made((), True)
     if not len(history) and state.exposure.mean.any():
-        return made(_against(model, state), True)
-    terms = model.list_model.terms(history, known=is_fitted, since=memory.learnt.since, n_items=len(model.catalogue))
+        of_friends = lists.of_friends(friends, lists.weight_of_friends, n_items)
+        return made((*of_friends, *_against(model, state)), True)
+    terms = lists.terms(history, known=is_fitted, since=memory.learnt.since, n_items=n_items, friends=friends)
     return made((*terms, *_of_new_items(model, history), *_against(model, state)), False)
 
 

@@ -123,7 +123,8 @@ class Memory:
 
     def source_of(self, user_id: str, parts: Parts) -> Source:
         told, seen, known, weights = parts
-        attributes = {**self.fitted.described(user_id), **{one.name: one.value for one in known}}
+        told_of = {one.name: one.value for one in known if one.friends is None}
+        attributes = {**self.fitted.described(user_id), **told_of}
         row = self.fitted.rows.get(user_id)
         return Source(user_id, row, history_of(self.fitted, row, seen), attributes, told, seen, dict(weights))
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TypeVar
 
 from palate.entities import Answer, Form
+from palate.entities.friends import FRIENDS
 from palate.errors import AnswerError, DataError, InputError, MissingExtra, OptionError
 from palate.errors.checks import shown
 from palate.model.counted import is_of_taste
@@ -89,7 +90,15 @@ def check_attributes(model: Model, attributes: Iterable[Attribute]) -> list[Attr
         names = "one, such as age=31" if fitted is None else f"one of {', '.join(fitted.coding.names)}"
         raise OptionError(f"0 attributes are given. Give at least {names}.")
     coding = Coding(()) if fitted is None else fitted.coding
-    return [replace(with_key(one), value=coding.check({one.name: one.value})[one.name]) for one in given]
+    return [_checked(with_key(one), coding) for one in given]
+
+
+def _checked(one: Attribute, coding: Coding) -> Attribute:
+    if one.friends is not None:
+        return one
+    if one.name == FRIENDS and FRIENDS not in coding.names:
+        raise OptionError(f"friends is {shown(one.value)}. Give the ids of those whom they follow, such as ['bob'].")
+    return replace(one, value=coding.check({one.name: one.value})[one.name])
 
 
 def with_key(content: T) -> T:

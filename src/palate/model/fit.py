@@ -44,6 +44,7 @@ from palate.model.fit_users import (
     learn_behaviour,
     log_of,
 )
+from palate.model.friendships import Friendships
 from palate.model.item_labels import check_item_attributes, label_blocks, warn_of_empty
 from palate.model.item_prior import of_answers, promised
 from palate.model.labels import joined
@@ -223,6 +224,9 @@ def fit_model(
     log, early = log_of(answers.values, taught, coded.timestamps, coded.users, kinds, seed)
     behaviour = learn_behaviour(history, log, taste, catalogue.content, shape[0], seed, progress)
     met = met_of(coded, chosen, scale, events)
+    friendships = Friendships(data.friends) if data.friends.height else None
+    if friendships is not None:
+        met = replace(met, friends=friendships.among(coded.user_ids))
     model = Model(
         catalogue=catalogue,
         taste=taste,
@@ -253,6 +257,7 @@ def fit_model(
         item_labels=said,
         vocabulary=vocabulary,
         forgetting=choose_forgetting(coded, answers, chosen),
+        friendships=friendships,
     )
     model = with_content(model, heard.answers.values, user_noise, met, seed)
     none_logit = learn_none_logit(model, [label for label in labels if weight_in(label, weights) == 1.0])

@@ -38,7 +38,8 @@ SWEEPS = 4
 def people_of(model: Model) -> frozenset[str]:
     """Everybody of whom a model holds something."""
     described = [] if model.users is None else model.users[USER].to_list()
-    return frozenset([*model.user_ids, *model.labels, *described])
+    friends = [] if model.friendships is None else model.friendships.people
+    return frozenset([*model.user_ids, *model.labels, *described, *friends])
 
 
 def forget(model: Model, users: Collection[str], *, sweeps: int = SWEEPS) -> Model:
@@ -92,6 +93,7 @@ def without(model: Model, users: Collection[str]) -> Model:
         else Events(*(part[rows] for part in (events.liking, events.timestamps, events.kinds))),
         users=users_left,
         attributes=_nameless(model.attributes, users_left),
+        friendships=None if model.friendships is None else model.friendships.without(gone),
         labels={user: found for user, found in model.labels.items() if user not in gone},
         list_model=model.list_model
         if met is None or model.list_model is None

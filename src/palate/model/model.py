@@ -25,6 +25,7 @@ from palate.errors.checks import normalise_words, several
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
 from palate.model.counted import Told as Labels
+from palate.model.friendships import Friendships
 from palate.model.item_labels import not_kept
 from palate.model.liked import Liked
 from palate.model.scale import Scale
@@ -83,6 +84,7 @@ class Model:
         withdrawn: Ids of items that are shown and asked about no more; what was said of them counts as before.
         item_labels: What those who label items said of each attribute that the fit was told of.
         vocabulary: What events mean, with the strengths that the fit has learnt.
+        friendships: Who follows whom, as the data says; None where it says nothing.
         fitted: As the fit left it, where items have learnt since; None: this is it.
     """
 
@@ -112,6 +114,7 @@ class Model:
     new_item_weights: tuple[float, float] = (0.0, 0.0)
     withdrawn: frozenset[str] = frozenset()
     item_labels: tuple[ItemLabels, ...] = ()
+    friendships: Friendships | None = None
     fitted: Model | None = None
 
     def learnt(self, items: Items, catalogue: Catalogue) -> Model:

@@ -21,6 +21,7 @@ from palate.entities import ITEM, USER
 from palate.errors import ModelFolderError
 from palate.model.adapt_text import Adaptation
 from palate.model.catalogue import Catalogue
+from palate.model.friendships import Friendships
 from palate.model.model import Model
 from palate.model.saved_labels import item_label_config, item_label_table, label_table, labels_of_items, labels_of_users
 from palate.model.saved_list import list_arrays, list_config, list_of
@@ -84,6 +85,7 @@ def parts_of(model: Model) -> Parts:
         **_attribute_tables(model),
         "labels": label_table(model.labels),
         **({"item_labels": item_label_table(model.item_labels)} if model.item_labels else {}),
+        **({} if model.friendships is None else {"friends": model.friendships.table}),
         **({"withdrawn": pl.DataFrame({ITEM: sorted(model.withdrawn)})} if model.withdrawn else {}),
     }
     return config, arrays, tables
@@ -248,6 +250,7 @@ def model_of(config: dict[str, Any], arrays: dict[str, Arrays], tables: dict[str
         **_content(config.get("content", {"variances": (0.0, 0.0), "new_items": (0.0, 0.0)})),
         labels=labels_of_users(tables["labels"], n_items) if "labels" in tables else {},
         item_labels=labels_of_items(config.get("item_labels", []), tables),
+        friendships=Friendships(tables["friends"]) if "friends" in tables else None,
         vocabulary=Vocabulary(**config.get("events", {})),  # older models know none
         withdrawn=frozenset(tables["withdrawn"][ITEM].to_list()) if "withdrawn" in tables else frozenset(),
     )

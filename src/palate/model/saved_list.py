@@ -16,7 +16,7 @@ from palate.ranking.experts.content import ContentExpert, Likeness
 from palate.ranking.experts.ease import Ease
 from palate.ranking.experts.factors import Factors, FactorSettings
 from palate.ranking.histories import Expert, Histories
-from palate.ranking.list_model import EVER, LEVELS, SHRINKAGES, ListModel
+from palate.ranking.list_model import EVER, FRIENDS, LEVELS, SHRINKAGES, ListModel
 from palate.ranking.weights import Weights
 from palate.store.model_folder.folder import Arrays
 
@@ -121,7 +121,7 @@ def list_of(config: dict[str, Any], arrays: Arrays, shape: tuple[int, int]) -> L
     for place, one in enumerate(config["experts"]):
         experts[one["name"]] = _expert(one, arrays, f"expert.{place}", n, experts)
     counting = {name for one in weights.values() for name in one.counting}
-    _check(counting <= {*levels, *experts, *(SHRINKAGES if pairs else ())}, "experts")
+    _check(counting <= {*levels, *experts, *(SHRINKAGES if pairs else ()), FRIENDS}, "experts")
     start, items = arrays["met.start"].astype(np.intp), arrays["met.items"].astype(np.intp)
     _check(len(start) == shape[0] + 1 and start[0] == 0 and start[-1] == len(items), "histories")
     _check(_within(items, n) and bool((np.diff(start) >= 0).all()), "histories")

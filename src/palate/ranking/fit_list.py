@@ -20,11 +20,12 @@ from palate.ranking.experts.content import ContentExpert
 from palate.ranking.experts.ease import fit_ease
 from palate.ranking.experts.factor_panel import choose_factors
 from palate.ranking.experts.factors import FactorSettings, fit_factors
+from palate.ranking.experts.friends import Friends
 from palate.ranking.experts.levels import HALF_LIVES, Level, lately, popularity
 from palate.ranking.experts.walks import walk
 from palate.ranking.held_back import Met, Task, known_people, new_people
 from palate.ranking.histories import Expert
-from palate.ranking.list_model import COMPANY, EVER, LATE, LATELY, SHRINKAGES, ListModel
+from palate.ranking.list_model import COMPANY, EVER, FRIENDS, LATE, LATELY, SHRINKAGES, ListModel
 from palate.ranking.weights import KNOWN, NEW, Weights, fit_weights, polish
 
 EASE: Mapping[str, float] = {"ease": 100.0, "ease, held back more": 1000.0}
@@ -137,10 +138,13 @@ def _cost(tasks: list[Task], half_life: float | None) -> float:
 
 
 def _learnt(folds: list[Cases], names: tuple[str, ...], at: tuple[float, ...], level: str) -> tuple[Weights, Chances]:
-    """Weights and chances; of new people of whom nothing is known the level alone."""
-    values, free = fit_weights(folds, at), range(len(at))
+    """Weights and chances; of new people of whom nothing is known the level, and what their friends met."""
+    values = fit_weights(folds, at)
+    free = np.ones_like(values, dtype=bool)
     if at is NEW:
-        values[0], free = [name == level for name in names], range(1, len(at))
+        of_friends = np.array([name == FRIENDS for name in names])
+        values[0] = np.where(of_friends, values[0], [name == level for name in names])
+        free[0] = of_friends
     values = polish(folds, at, values, free)
     values = np.round(values, DIGITS)
     return Weights(names, at, values), fit_chances(folds, at, values)
@@ -157,7 +161,8 @@ class _Maker:
 
     def names(self, met: Met) -> tuple[str, ...]:
         levels = (EVER,) if self.half_life is None else (EVER, LATELY)
-        return (*levels, *SHRINKAGES, WALK, *EASE, *FACTORS, *(one.name for one in self._content(met)))
+        friends = () if met.friends is None else (FRIENDS,)
+        return (*levels, *SHRINKAGES, WALK, *EASE, *FACTORS, *(one.name for one in self._content(met)), *friends)
 
     def cases(self, task: Task, likes: Likes | None) -> Cases:
         met, log = task.counted, log_of(task.counted)
@@ -169,6 +174,8 @@ class _Maker:
             Company(pairs.cosine(shrinkage), DECAY if name == LATE else 1.0) for name, shrinkage in SHRINKAGES.items()
         ]
         experts += self.others(met, None).values()
+        if met.friends is not None:
+            experts.append(Friends(_matrix(met)))
         return Cases.of(task, experts, None if likes is None else likes(met), self.rng)
 
     def others(self, met: Met, counting: set[str] | None) -> dict[str, Expert]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import scipy.sparse as sparse
 from numpy.typing import NDArray
 
 from palate.arrays import Array, Mask
@@ -33,6 +34,7 @@ class Met:
         values: What they said of it, (N,).
         timestamps: Seconds since the epoch, NaN where unknown, (N,).
         n_users, n_items: U and I.
+        friends: Whom each user follows, (U, U); None where that is not known.
     """
 
     users: NDArray[np.int64]
@@ -42,6 +44,7 @@ class Met:
     timestamps: Array
     n_users: int
     n_items: int
+    friends: sparse.csr_array | None = None
 
     @classmethod
     def of(
@@ -210,6 +213,7 @@ def _task(met: Met, counted: Met, cases: list[tuple[int, int | None]], hidden: M
     seen: list[NDArray[np.intp]] = []
     later: list[NDArray[np.intp]] = []
     sizes: list[int] = []
+    whose: list[int] = []
     for user, n in cases:
         rows = np.arange(starts[user], starts[user + 1])
         rows = rows[known[met.items[rows]]]
@@ -222,6 +226,7 @@ def _task(met: Met, counted: Met, cases: list[tuple[int, int | None]], hidden: M
                 continue
         after = after[met.liked[after]]
         if len(after):
+            whose.append(user)
             seen.append(first)
             later.append(after)
             sizes.append(-1 if n is None else n)
@@ -229,7 +234,10 @@ def _task(met: Met, counted: Met, cases: list[tuple[int, int | None]], hidden: M
         return None
     every, counts = np.unique(sizes, return_counts=True)
     weights = 1.0 / counts[np.searchsorted(every, sizes)] / len(every)
-    return Task(counted, _histories(met, seen), _histories(met, later), weights)
+    histories = _histories(met, seen)
+    if met.friends is not None:
+        histories = replace(histories, friends=met.friends[whose])
+    return Task(counted, histories, _histories(met, later), weights)
 
 
 def _histories(met: Met, rows: list[NDArray[np.intp]]) -> Histories:

@@ -24,12 +24,14 @@ class Histories:
         start: Where each person's begin, and the end, (n + 1,).
         n_items: I.
         values: What they said of each, (N,); None where only meeting counts.
+        friends: Whom of the people that are counted each of them follows, (n, U); None where that is not known.
     """
 
     items: NDArray[np.intp]
     start: NDArray[np.intp]
     n_items: int
     values: Array | None = None
+    friends: sparse.csr_array | None = None
 
     @classmethod
     def of(cls, items: Sequence[NDArray[np.intp]], n_items: int) -> Histories:
@@ -54,7 +56,9 @@ class Histories:
         first, last, _ = some.indices(len(self))
         part = slice(self.start[first], self.start[last])
         values = None if self.values is None else self.values[part]
-        return Histories(self.items[part], self.start[first : last + 1] - self.start[first], self.n_items, values)
+        friends = None if self.friends is None else self.friends[first:last]
+        start = self.start[first : last + 1] - self.start[first]
+        return Histories(self.items[part], start, self.n_items, values, friends)
 
     def blocks(self, cells: int) -> Iterator[tuple[slice, Histories]]:
         """All of them, so many at a time that people times items stay within ``cells``."""

@@ -11,7 +11,7 @@ Statistical Science 1(1), 1986.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from palate.arrays import Array, Positions
 from palate.ranking.chances import Chances
 from palate.ranking.experts.company import DECAY, Company, Pairs
+from palate.ranking.experts.friends import Friends, met_by_friends
 from palate.ranking.experts.levels import LEAST, Level
 from palate.ranking.histories import ByItem, Expert, Histories
 from palate.ranking.recent import Recent
@@ -31,6 +32,7 @@ PLAIN, COMPANY, BROAD = "company, not shrunk", "company", "company, shrunk more"
 LATE = "company of late"
 SHRINKAGES: Mapping[str, float] = {PLAIN: 0.0, COMPANY: 10.0, BROAD: 100.0, LATE: 10.0}
 LEVELS = (EVER, LATELY)
+FRIENDS = "met by friends"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,11 +105,19 @@ class ListModel:
             return Level(self.levels[name].astype(np.float32))
         if name in self.experts:
             return self.experts[name]
+        if name == FRIENDS:
+            return Friends(self.met.matrix())
         assert self.pairs is not None
         return Company(self.pairs.cosine(SHRINKAGES[name]), DECAY if name == LATE else 1.0)
 
     def terms(
-        self, items: NDArray[np.intp], *, known: bool = False, since: Since = NOTHING, n_items: int | None = None
+        self,
+        items: NDArray[np.intp],
+        *,
+        known: bool = False,
+        since: Since = NOTHING,
+        n_items: int | None = None,
+        friends: Sequence[Positions] = (),
     ) -> list[Term]:
         """What each expert that counts says to somebody who met these, oldest first, each once.
 
@@ -115,6 +125,7 @@ class ListModel:
             known: Whether they are in the fit, and so in its counts.
             since: What people came to meet since the fit.
             n_items: With the items that came after the fit; None: those of the fit.
+            friends: What each of those whom they follow met.
         """
         n_items = self.n_items if n_items is None else n_items
         weights = self.known if known and len(items) else self.new
@@ -126,6 +137,9 @@ class ListModel:
         found = []
         for name, weight in counts.items():
             if not weight:
+                continue
+            if name == FRIENDS:
+                found += self.of_friends(friends, weight, n_items)
                 continue
             if name == LATELY and self.recent is not None:
                 found.append(late_term(name, weight, self._levels[name], self.recent, since, n_items))
@@ -140,6 +154,16 @@ class ListModel:
             else:
                 found.append(Term(name, weight, expert.evidence(fitted)[0]))
         return found
+
+    @property
+    def weight_of_friends(self) -> float:
+        """What it counts that friends met an item, of people who have met nothing; 0 where it never does."""
+        return float(self.new.of(0)[self.new.names.index(FRIENDS)]) if FRIENDS in self.new.names else 0.0
+
+    def of_friends(self, friends: Sequence[Positions], weight: float, n_items: int) -> list[Term]:
+        """What it says that friends met these, with this weight: one term, or none where they met nothing together."""
+        places, scores = met_by_friends(friends)
+        return [Term.of_scores(FRIENDS, weight, scores, n_items, places)] if len(places) else []
 
     def shares(self, name: str, items: Positions, shown: Positions, since: Since = NOTHING) -> Array:
         """What each of the items met, oldest first, adds to the score s of each of some items, (n, k), by one expert.

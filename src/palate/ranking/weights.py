@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
 
-from palate.arrays import Array
+from palate.arrays import Array, Mask
 from palate.ranking.cases import Cases
 
 NEW = (0.0, 1.0, 3.0, 10.0, 30.0)  # items of a history, of people who are not in the fit
@@ -86,20 +86,23 @@ def quality(folds: Sequence[Cases], at: Sequence[float], values: Array) -> float
     return float(np.mean([cases.weights @ cases.quality(basis(cases.sizes, at), values) for cases in folds]))
 
 
-def polish(folds: Sequence[Cases], at: Sequence[float], values: Array, free: Sequence[int]) -> Array:
-    """Each weight times some factors, or a share of all where it is 0, where lists of people held back get better."""
+def polish(folds: Sequence[Cases], at: Sequence[float], values: Array, free: Mask) -> Array:
+    """Each weight times some factors, or a share of all where it is 0, where lists of people held back get better.
+
+    Args:
+        free: Which weights may be changed, (J, K).
+    """
     best = quality(folds, at, values)
     for _ in range(_PASSES):
         before = best
-        for j in free:
-            for k in range(values.shape[1]):
-                tries = values[j, k] * np.array(_FACTORS) if values[j, k] else values[j].sum() * np.array(_SHARES)
-                for weight in tries:
-                    tried = values.copy()
-                    tried[j, k] = weight
-                    reached = quality(folds, at, tried)
-                    if reached > best + 1e-12:
-                        values, best = tried, reached
+        for j, k in np.argwhere(free).tolist():
+            tries = values[j, k] * np.array(_FACTORS) if values[j, k] else values[j].sum() * np.array(_SHARES)
+            for weight in tries:
+                tried = values.copy()
+                tried[j, k] = weight
+                reached = quality(folds, at, tried)
+                if reached > best + 1e-12:
+                    values, best = tried, reached
         if best <= before:
             break
     return values

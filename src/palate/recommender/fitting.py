@@ -14,9 +14,10 @@ import polars as pl
 
 from palate.arrays import Progress
 from palate.datasets.tables import Dataset
-from palate.datasets.views import with_attributes
+from palate.datasets.views import with_attributes, with_friends
 from palate.encoders.protocol import Encoder, not_here
 from palate.entities import USER, Answer
+from palate.entities.friends import FRIEND
 from palate.entities.item_attributes import ItemAttribute
 from palate.errors import InputError, OptionError
 from palate.loop.checkpoint import Checkpoint
@@ -34,12 +35,14 @@ DATA = "data"  # in the model folder: what a refit starts from
 
 
 def without_users(data: Dataset, users: Collection[str]) -> Dataset:
-    """The same data without some of its users."""
+    """The same data without some of its users, and without who follows them."""
 
     def left(table: pl.DataFrame) -> pl.DataFrame:
-        return table.filter(~pl.col(USER).is_in(list(users))) if USER in table.columns else table
+        named = [name for name in (USER, FRIEND) if name in table.columns]
+        return table.filter(~pl.any_horizontal(pl.col(named).is_in(list(users)))) if named else table
 
-    return replace(data, interactions=left(data.interactions), users=left(data.users)) if users else data
+    parts = {name: left(getattr(data, name)) for name in ("interactions", "users", "friends")}
+    return replace(data, **parts) if users else data
 
 
 def erased_in(data: Dataset, rows: Sequence[Record]) -> set[str]:
@@ -47,7 +50,8 @@ def erased_in(data: Dataset, rows: Sequence[Record]) -> set[str]:
     erasures = [row.content for row in rows if isinstance(row.content, Erasure)]
     if not erasures:
         return set()
-    users = {user for table in (data.interactions, data.users) if USER in table.columns for user in table[USER]}
+    tables = (data.interactions, data.users, data.friends)
+    users = {user for table in tables if USER in table.columns for user in table[USER]} | {*data.friends[FRIEND]}
     return set(erased_among(users, erasures)) - {row.user_id for row in rows}
 
 
@@ -84,7 +88,8 @@ def fitted(
     attributes = [one for one in contents if isinstance(one, Attribute)]
     answers = list(filter(is_of_taste, contents))
     last = rows[-1].seq if rows else 0
-    known = with_attributes(data, attributes)
+    known = with_friends(with_attributes(data, attributes), attributes)
+    known = without_users(known, erased_in(known, rows))  # whom others still name
     taught = [one for one in contents if isinstance(one, Answer) and one.key not in held_back]
     calibrations = [one for one in contents if isinstance(one, Calibration)]
     gold = {} if log is None else {one.name: known_options(log, one) for one in options.get("item_attributes", ())}

@@ -140,7 +140,7 @@ def _of_data(user_id: str, folder: Path) -> dict[str, list[dict[str, Any]]]:
     if not (folder / DATA).exists():
         return {}
     data = Dataset.load(folder / DATA)
-    tables = {name: getattr(data, name) for name in ("interactions", "users")}
+    tables = {name: getattr(data, name) for name in ("interactions", "users", "friends")}
     return {
         name: [_as_dict(row) for row in table.filter(pl.col(USER) == user_id).iter_rows(named=True)]
         for name, table in tables.items()

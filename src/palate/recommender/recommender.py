@@ -219,7 +219,7 @@ class Recommender:
         return self._live.append(check_events(model, several(events, Event)))
 
     def know(self, user_id: str, /, *, key: str = "", **attributes: Any) -> list[Record]:
-        """Keep who a user is, by attributes such as age. A model that knows none leaves them to the next refit.
+        """Keep who a user is (:meth:`palate.Learner.know`). A model that knows no attributes leaves them to a refit.
 
         Args:
             key: Made by the client, for all of them together: a repeat changes nothing.

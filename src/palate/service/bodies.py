@@ -82,9 +82,10 @@ class Attributes(Strict):
     model_config = ConfigDict(json_schema_extra={"examples": [{"key": "a1", "attributes": {"age": 31}}]})
 
     key: Id
-    attributes: dict[Id, float | Annotated[str, StringConstraints(max_length=1_000)] | None] = Field(
-        min_length=1, max_length=100
-    )
+    attributes: dict[
+        Id,
+        float | Annotated[str, StringConstraints(max_length=1_000)] | Annotated[list[Id], Field(max_length=500)] | None,
+    ] = Field(min_length=1, max_length=100, description="Of friends a list: the ids of those whom they follow.")
 
 
 class ItemIn(Strict):

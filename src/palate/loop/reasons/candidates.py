@@ -3,7 +3,8 @@
 A part of the score that is the user's own is spoken of if it lifts the item by at least :data:`LEAST_OF_OWN` of what
 the strongest of them does; of a part, what the user did is named that adds at least :data:`LEAST_OF_EVIDENCE` of what
 adds most. What holds for everybody, such as popularity, is the weaker reason: it is said where nothing of the user's
-own lifts the item, or where that has been told of another. Nothing is said of fewer than :data:`LEAST_PEOPLE` people.
+own lifts the item, or where that has been told of another. Nothing is said of fewer than :data:`LEAST_PEOPLE` people,
+or of fewer than :data:`LEAST_FRIENDS` friends.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ LEAST_OF_OWN = 0.25
 LEAST_LIFT = 0.01  # nats: an item that is not a hundredth likelier than the mean item is not lifted
 LEAST_OF_EVIDENCE = 0.3
 LEAST_PEOPLE = 5
+LEAST_FRIENDS = 3  # of whom a number is said
 RANKED = 50_000  # items at most, of whose ranks anything is said
 _MOST_NAMED = 12  # things that may be named of a part of an item
 _LEAST_GROUP = 3  # items of a category that are spoken of together
@@ -40,6 +42,7 @@ _BROAD = 0.8  # of a category
 _VAGUE = 0.5  # of what says nothing in particular
 _OF_ALL = 0.25  # of what holds for everybody
 _PLAIN = 0.9  # of a number of people, against a rank
+_OWN = (Kind.ABOUT_YOU, Kind.FRIENDS)  # of the user, without a thing that they did
 _RANKS = (1, 10, ONE_OF)
 _RANKED_OF = 4  # times as many items as a rank goes down to, from which it says something
 
@@ -108,7 +111,7 @@ def candidates(shown: Shown, parts: Sequence[Part]) -> list[list[Candidate]]:
 def _of_item(shown: Shown, parts: Sequence[Part], place: int) -> list[Candidate]:
     found = []
     for own in (True, False):
-        some = [part for part in parts if (part.shares is not None or part.kind is Kind.ABOUT_YOU) is own]
+        some = [part for part in parts if (part.shares is not None or part.kind in _OWN) is own]
         told = [
             (float(part.lifts[place]), list(_FROM[part.kind](shown, part, place)))
             for part in some
@@ -213,6 +216,14 @@ def _about_you(shown: Shown, part: Part, place: int) -> Iterator[Candidate]:
     yield _candidate(shown, Kind.ABOUT_YOU, Facts(), [], part, _VAGUE, Kind.ABOUT_YOU)
 
 
+def _friends(shown: Shown, part: Part, place: int) -> Iterator[Candidate]:
+    """How many friends met an item; none of them is named."""
+    people = 0 if part.people is None else int(part.people[place])
+    if people >= LEAST_FRIENDS:
+        facts = Facts(act=shown.act, people=people)
+        yield _candidate(shown, Kind.FRIENDS, facts, [], part, 1.0, (Kind.FRIENDS, people))
+
+
 def _well_liked(shown: Shown, part: Part, place: int) -> Iterator[Candidate]:
     item = int(shown.items[place])
     count = int(shown.model.catalogue.counts[item])
@@ -307,6 +318,7 @@ _FROM: Mapping[Kind, Callable[[Shown, Part, int], Iterator[Candidate]]] = {
     Kind.KNOWN: _own,
     Kind.ANSWERS: _own,
     Kind.ABOUT_YOU: _about_you,
+    Kind.FRIENDS: _friends,
     Kind.WELL_LIKED: _well_liked,
     Kind.POPULAR: _popular,
     Kind.LATELY: _popular,

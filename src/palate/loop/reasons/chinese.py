@@ -113,6 +113,10 @@ def _about_you(facts: Facts) -> str:
     return "符合对你的了解"
 
 
+def _friends(facts: Facts) -> str:
+    return f"你的 {facts.people} 位好友{_DID[facts.act]}它"
+
+
 def _well_liked(facts: Facts) -> str:
     return f"{people(facts.people)}评过，{_SHARES[fraction(facts.share)]}喜欢"
 
@@ -147,6 +151,7 @@ _KINDS: dict[str, Callable[[Facts], str]] = {
     "known": _known,
     "answers": _answers,
     "about-you": _about_you,
+    "friends": _friends,
     "well-liked": _well_liked,
     "popular": _popular,
     "lately": _lately,

@@ -121,6 +121,10 @@ def _about_you(facts: Facts) -> str:
     return "fits what is known of you"
 
 
+def _friends(facts: Facts) -> str:
+    return f"{facts.people} friends of yours {_DID[facts.act][0]} it"
+
+
 def _well_liked(facts: Facts) -> str:
     return f"{people(facts.people)} rated it, {_SHARES[fraction(facts.share)]} liked it"
 
@@ -157,6 +161,7 @@ _KINDS: dict[str, Callable[[Facts], str]] = {
     "known": _known,
     "answers": _answers,
     "about-you": _about_you,
+    "friends": _friends,
     "well-liked": _well_liked,
     "popular": _popular,
     "lately": _lately,

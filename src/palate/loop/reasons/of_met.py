@@ -11,7 +11,7 @@ from palate.loop.list_scores import ListScores, log_know
 from palate.loop.reasons.part import Evidence, Part
 from palate.loop.reasons.reason import Kind
 from palate.ranking.experts.content import NEW_ITEMS
-from palate.ranking.list_model import EVER, LATELY, LEVELS, SHRINKAGES
+from palate.ranking.list_model import EVER, FRIENDS, LATELY, LEVELS, SHRINKAGES
 from palate.ranking.terms import Since
 
 _KINDS = {EVER: Kind.POPULAR, LATELY: Kind.LATELY}
@@ -37,6 +37,12 @@ def met_parts(
         if term.name in LEVELS:
             level = term.at if term.name == LATELY else None
             found.append(Part(term.name, _KINDS[term.name], lifts, level=level))
+            continue
+        if term.name == FRIENDS:
+            people = sum(
+                (np.isin(shown, items).astype(np.intp) for items in scores.friends), np.zeros(len(shown), np.intp)
+            )
+            found.append(Part(term.name, Kind.FRIENDS, lifts, people=people))
             continue
         shares = np.zeros((len(evidence), len(shown)))
         shares[rows[rows >= 0]] = _of_history(scores, term.name, since, shown)[rows >= 0]

@@ -48,6 +48,7 @@ class Part:
         lifts: What it adds to each item more than to the mean item of the catalogue, (k,).
         shares: What each of the n things that the user did adds to each item, (n, k); None where it says the same to
             everybody.
+        people: How many friends of the user met each item, (k,), of the part that is about them.
         level: Of a part that says the same to everybody, its values of n items, (n,): by them ranks are told. None: by
             how many liked them.
     """
@@ -57,3 +58,4 @@ class Part:
     lifts: Array
     shares: Array | None = None
     level: Callable[[Positions], NDArray[np.floating]] | None = None
+    people: NDArray[np.intp] | None = None

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     WELL_LIKED = "well-liked"  # most of those who rated it liked it
     POPULAR = "popular"  # many met it
     LATELY = "lately"  # many met it lately
+    FRIENDS = "friends"  # friends of the user met it
     NEW = "new"  # nobody has rated it, or too few to speak of
 
 
