@@ -42,26 +42,48 @@ def test_the_demo_ends_with_a_page_that_can_be_opened(tmp_path):
 @pytest.mark.slow
 def test_the_demo_on_the_generated_world(cli, tmp_path):
     out = tmp_path / "demo"
-    result = cli("demo", "--sample", "--quick", "--out", out)
+    result = cli("demo", "--sample", "--quick", "--out", out, "--json")  # then the story is on standard error
     assert result.code == 0, result.err
-    headline = result.out.rstrip().splitlines()[-1]
-    assert headline.startswith("After five questions, ")
+    document = result.json
+    assert set(document) == {"headline", "path", "model", "simulation"}
+    headline = result.err.rstrip().splitlines()[-1]
+    assert headline.startswith("After five questions, ") and document["headline"] == headline
     assert {"report.html", "simulate.json", "rmse.png", "model"} <= {path.name for path in out.iterdir()}
     page = (out / "report.html").read_text()
     assert html.escape(headline) in page
-    assert Learner.load(out / "model").recommend("you", k=1)
-
-    answers = cli("interview", out / "model", "--user", "you", stdin="4\nq\n")
-    assert answers.code == 0
-
-    again = cli("demo", "--sample", "--quick", "--out", out, "--json")  # safe to run again; the answer stays
-    assert again.code == 0, again.err
-    document = again.json
-    assert set(document) == {"headline", "path", "model", "simulation"}
-    assert document["headline"] == headline
     assert document["simulation"]["strategies"] == json.loads((out / "simulate.json").read_text())["strategies"]
     people = document["simulation"]["people"]["people"]
     assert [len(person["turns"]) for person in people] == [5, 5, 5]
     for turn in (turn for person in people for turn in person["turns"]):
         assert html.escape(turn["question"]) in page and html.escape(turn["answer"]) in page
+    assert Learner.load(out / "model").recommend("you", k=1)
+
+    answers = cli("interview", out / "model", "--user", "you", stdin="4\nq\n")
+    assert answers.code == 0
     assert len(Learner.load(out / "model").told["you"]) == 1
+
+
+@pytest.mark.slow
+@pytest.mark.long
+@pytest.mark.parametrize("product", ["news", "shop", "video", "social"])
+def test_the_demo_of_a_product(cli, tmp_path, product):
+    out = tmp_path / "demo"
+    result = cli("demo", product, "--out", out, "--json")
+    assert result.code == 0, result.err
+    table, page = result.json["table"], (out / "report.html").read_text()
+    assert table == json.loads((out / "table.json").read_text()) and not table["left_out"]
+    assert html.escape(result.json["headline"]) in page
+    for n in ("3", "10"):  # not behind the best other by more than chance explains
+        assert table["lists"]["stages"][n]["palate_minus_best"]["high"] >= 0.0, n
+    new = table["new_items"]["palate_minus"]["random"]
+    assert new["low"] > 0.0
+    assert len(table["arrived"]["after"]) == 10 and table["arrived"]["first"][0] in result.err
+    assert Learner.load(out / "model").recommend("you", k=1)
+
+
+def test_a_product_that_is_none_and_options_that_do_not_go_together_are_one_line(cli, tmp_path):
+    unknown = cli("demo", "bank", "--out", tmp_path)
+    assert unknown.code == 2 and "product 'bank' is unknown. There are news, shop, video, social." in unknown.err
+    assert "Name one: news, shop" in cli("demo", "--data", tmp_path, "--out", tmp_path).err
+    assert "--sample and --quick" in cli("demo", "news", "--quick", "--out", tmp_path).err
+    assert not list(tmp_path.iterdir())

@@ -9,7 +9,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from palate.arrays import Array, Mask
+from palate.arrays import Array, Mask, Positions
 from palate.ranking.held_back import Task
 from palate.ranking.histories import Expert, Histories
 from palate.ranking.kernels import list_quality, loss_and_gradient
@@ -107,10 +107,10 @@ class Cases:
             taken[case, : len(best)] = self.next[first:last][best]
         return shares, taken
 
-    def quality(self, at: Array, knots: Array) -> Array:
-        """Mean of NDCG@10 and recall@20 of each case, (C,)."""
+    def quality(self, at: Array, knots: Array, cases: Positions) -> Array:
+        """Mean of NDCG@10 and recall@20 of some cases, (n,)."""
         found: Array = list_quality(
-            self.features, self.offset, self.relevant, self.start, at, knots, self.ideal, self.most, _PLACES
+            self.features, self.offset, self.relevant, self.start, at, knots, self.ideal, self.most, _PLACES, cases
         )
         return found
 

@@ -67,18 +67,29 @@ def loss_and_gradient(
 
 @njit(cache=True)
 def list_quality(
-    features: Any, offset: Any, relevant: Any, start: Any, at: Any, knots: Any, ideal: Any, most: Any, discount: Any
+    features: Any,
+    offset: Any,
+    relevant: Any,
+    start: Any,
+    at: Any,
+    knots: Any,
+    ideal: Any,
+    most: Any,
+    discount: Any,
+    cases: Any,
 ) -> Any:
-    """Mean of NDCG and recall of the list of each case, (C,); of equal scores the first candidate comes first.
+    """Mean of NDCG and recall of the list of some cases, (n,); of equal scores the first candidate comes first.
 
     Args:
+        cases: Which of the C, (n,).
         ideal: Best discounted gain of a case, (C,).
         most: Relevant items that its list has room for, (C,).
         discount: Of each place for NDCG, as long as the list for recall.
     """
-    n, size, width, k_most = len(ideal), knots.shape[0], knots.shape[1], len(discount)
-    found = np.zeros(n)
-    for case in range(n):
+    size, width, k_most = knots.shape[0], knots.shape[1], len(discount)
+    found = np.zeros(len(cases))
+    for n in range(len(cases)):
+        case = cases[n]
         weights = np.zeros(width)
         for k in range(width):
             for j in range(size):
@@ -99,5 +110,5 @@ def list_quality(
             best[spot], place[spot] = score, row
         for spot in range(filled):
             if relevant[place[spot]]:
-                found[case] += 0.5 * discount[spot] / ideal[case] + 0.5 / most[case]
+                found[n] += 0.5 * discount[spot] / ideal[case] + 0.5 / most[case]
     return found
