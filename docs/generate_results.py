@@ -1291,7 +1291,7 @@ def _scale_large(row: dict[str, Any]) -> str:
     ]
     told = f"`{row['command']}`: events of 85 a user on 50,000 items, 32 dimensions, on {row['cores']} cores."
     head = ["events", "seconds to shard", "seconds a sweep", "of processor", "MiB", "MiB by the model"]
-    picture = f"![Seconds of sharding and of a sweep against events: lines of slope one](images/{SHARDS.name})"
+    picture = f"![Seconds of processor of a sweep against events, on a line of slope one](images/{SHARDS.name})"
     return "\n\n".join([told, table(head, rows), *([picture] if len(rows) > 1 else [])])  # one size shows no growth
 
 
@@ -1611,7 +1611,7 @@ def draw_growth(results: dict[str, Any], path: Path) -> None:
 
 
 def draw_shards(results: dict[str, Any], path: Path) -> None:
-    """Seconds of sharding and of a sweep against events, with lines of slope one to compare."""
+    """Seconds of a sweep of processor against events, with a line of slope one to compare."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -1621,18 +1621,14 @@ def draw_shards(results: dict[str, Any], path: Path) -> None:
         return path.unlink(missing_ok=True)
     figure = Figure(figsize=(6.4, 4.0), layout="constrained")
     axes = FigureCanvasAgg(figure).figure.add_subplot()
-    for label, colour, seconds in (
-        ("sharding", "#d55e00", [row["sharding"] for row in rows]),
-        ("a sweep, of processor", "#0072b2", [median(row["sweep_cpu_seconds"]) for row in rows]),
-    ):
-        axes.loglog(events, seconds, marker="o", color=colour, label=label)
-        linear = [seconds[-1] * count / events[-1] for count in events]
-        axes.loglog(events, linear, linestyle="--", color="grey", linewidth=0.8)
+    seconds = [median(row["sweep_cpu_seconds"]) for row in rows]
+    axes.loglog(events, seconds, marker="o", color="#0072b2")
+    linear = [seconds[-1] * count / events[-1] for count in events]
+    axes.loglog(events, linear, linestyle="--", color="grey", linewidth=0.8)
     axes.set_xlabel("events (50,000 items)")
-    axes.set_ylabel("seconds")
-    axes.set_title("A fit on shards, 32 dimensions; dashed: linear in the events", loc="left")
+    axes.set_ylabel("seconds of processor")
+    axes.set_title("A sweep of a fit on shards; dashed: linear in the events", loc="left")
     axes.grid(visible=True, which="major", alpha=0.3)
-    axes.legend(frameon=False)
     figure.savefig(path, dpi=120)
 
 
