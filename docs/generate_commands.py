@@ -31,8 +31,15 @@ Written by `python docs/generate_commands.py` from the commands themselves; `pal
 
 def page() -> str:
     """The whole page."""
-    sections = "\n".join(_section(name, command) for name, command in _commands(typer.main.get_command(app), "palate"))
-    return f"{INTRODUCTION}\n{sections}"
+    found = list(_commands(typer.main.get_command(app), "palate"))
+    rows = "\n".join(f"| [`{name}`](#{name.replace(' ', '-')}) | {_first(command.help)} |" for name, command in found)
+    sections = "\n".join(_section(name, command) for name, command in found)
+    return f"{INTRODUCTION}\n| | |\n| --- | --- |\n{rows}\n\n{sections}"
+
+
+def _first(text: str) -> str:
+    """What a command does, in its first line."""
+    return _cell(text.strip().split("\n\n")[0])
 
 
 def _commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -23,7 +23,8 @@ then by idea; `palate strategies` prints the same on the command line.
 
 The default is `{DEFAULT}`, by the list that people are shown after so many questions
 ([the table](results.md#what-a-question-is-worth-for-the-list)). Whom to ask about an item is chosen by `{ABOUT_ITEM}`:
-there it is what everybody will think of it that is to be predicted.
+there it is what everybody will think of it that is to be predicted. [Where each part comes from](papers.md) has the
+references of the rest of Palate; [the model](model.md#3-asking) has these formulas beside those of the belief.
 
 ## What they have in common
 

@@ -1,7 +1,8 @@
 """What MkDocs calls while it builds the site (``hooks`` in mkdocs.yml).
 
 The README is the first page, and other pages lie outside docs/ too: a link that is right in the repository is turned
-into one that is right in the site. Formulas become MathML, which browsers show without a script.
+into one that is right in the site. Formulas become MathML, which browsers show without a script. A guide links to
+itself in the other language, and a page in Chinese says so to browsers and screen readers.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mkdocs.structure.files import File, Files
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = {
     "README.md": "index.md",
-    "README.zh-CN.md": "zh.md",
+    "README.zh-CN.md": "zh/index.md",
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
@@ -63,7 +64,22 @@ def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
         aim = posixpath.normpath(posixpath.join(source, link[1]))
         return posixpath.relpath(in_site(aim), folder)
 
-    return LINK.sub(turned, markdown)
+    return LINK.sub(turned, _with_other_language(markdown, here))
+
+
+def _with_other_language(markdown: str, page: str) -> str:
+    """A guide with a link below its title."""
+    for ours, other, words in (("guides", "zh", "中文"), ("zh", "guides", "English")):
+        name = posixpath.basename(page)
+        if posixpath.dirname(page) == ours and (ROOT / "docs" / other / name).is_file():
+            title, _, rest = markdown.partition("\n")
+            return f"{title}\n\n[{words}](../{other}/{name})\n{rest}"
+    return markdown
+
+
+def on_post_page(output: str, page: Any, **_: Any) -> str:
+    """The whole HTML of a page, with its language."""
+    return output.replace('<html lang="en"', '<html lang="zh"', 1) if page.url.startswith("zh/") else output
 
 
 def on_page_content(content: str, **_: Any) -> str:

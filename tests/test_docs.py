@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -24,9 +25,8 @@ ROOT = Path(__file__).resolve().parents[1]
 DOCS, EXAMPLES, RESULTS = ROOT / "docs", ROOT / "examples", ROOT / "benchmarks" / "results"
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
 PAGES = (*READMES, *sorted(DOCS.rglob("*.md")), ROOT / "CONTRIBUTING.md")
-LIST_QUESTIONS = RESULTS / "list_questions.json"
+GUIDES = sorted((DOCS / "guides").glob("*.md"))
 
-HEADLINE = re.compile(r"<!-- headline -->\s*(.*?)\s*<!-- /headline -->", re.DOTALL)
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 
 
@@ -123,18 +123,30 @@ def test_the_softmax_page_does_what_it_shows() -> None:
     run_page(page)
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
 @pytest.mark.usefixtures("_elsewhere")
-def test_the_readme_does_what_it_shows(readme: Path) -> None:
-    found = list(pages.blocks(readme.read_text(encoding="utf-8")))
+def test_the_readme_does_what_it_shows() -> None:
+    found = list(pages.blocks(READMES[0].read_text(encoding="utf-8")))
     assert [block.language for block in found] == ["python"]
     assert len(found[0].code.strip().splitlines()) <= 12
-    run_page(readme)
+    run_page(READMES[0])
 
 
-def test_both_readmes_show_the_same_code() -> None:
-    first, second = (re.findall(r"^```python\n(.*?)^```", path.read_text("utf-8"), re.M | re.S) for path in READMES)
-    assert first == second
+@pytest.mark.parametrize("page", GUIDES, ids=lambda path: path.stem)
+@pytest.mark.usefixtures("_elsewhere")
+def test_a_guide_does_what_it_shows(page: Path) -> None:
+    shown = [block for block in pages.blocks(page.read_text(encoding="utf-8")) if block.shown is not None]
+    assert len(shown) >= 1
+    run_page(page)
+
+
+def test_a_guide_says_what_it_costs_how_to_tell_and_where_it_does_not_help() -> None:
+    assert len(GUIDES) == 8
+    for page in GUIDES:
+        text = page.read_text(encoding="utf-8")
+        assert "\nWhat you get: " in text, page.name
+        headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
+        assert "What it costs" in headings and headings[-1] == "Where it does not help", page.name
+        assert any(heading.startswith("How to tell that") for heading in headings), page.name
 
 
 def test_a_page_that_shows_something_else_is_noticed(tmp_path: Path) -> None:
@@ -207,6 +219,41 @@ def test_the_interface_page_has_every_public_name() -> None:
     assert sorted(shown) == sorted(set(palate.__all__) - {"__version__"})
 
 
+def test_the_interface_pages_have_every_name_that_the_pages_import() -> None:
+    """What a page shows to a user is described, in the interface pages."""
+    described = set(re.findall(r"^::: palate\.[\w.]*?(\w+)$", "\n".join(interface_pages()), re.MULTILINE))
+    shown = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    imported = re.findall(r"^from (?!palate\.errors)palate[\w.]* import ([^(\n]+)$", shown, re.MULTILINE)
+    names = {name.split(" as ")[0].split("#")[0].strip() for line in imported for name in line.split(",")}
+    assert len(names) > 40
+    assert names - described == {"POOL_STRATEGIES", "STRATEGIES"}  # registries, whose names strategies.md lists
+
+
+def interface_pages() -> list[str]:
+    return [page.read_text(encoding="utf-8") for page in (DOCS / "interface.md", *(DOCS / "api").glob("*.md"))]
+
+
+def test_every_source_that_the_papers_page_names_stands_in_its_module() -> None:
+    rows = re.findall(
+        r"^\| (?!part)(.+?) \| (.+?) \| (.+?) \| `(.+?)` \|$", (DOCS / "papers.md").read_text("utf-8"), re.M
+    )
+    assert len(rows) > 30
+    missing = []
+    for _, sources, _, module in rows:
+        text = folded((ROOT / "src" / "palate" / module).read_text(encoding="utf-8"))
+        for source in folded(sources).split(";"):
+            author = re.match(r"\s*([\w' ]+?)(?:,| et al| \d|$)", source)
+            year = re.search(r"(\d{4})$", source.strip())
+            assert author is not None
+            missing += [(module, source) for word in (author[1], year[1] if year else "") if word not in text]
+    assert missing == []
+
+
+def folded(text: str) -> str:
+    """Without accents."""
+    return "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
+
+
 def test_every_module_that_the_model_page_names_exists() -> None:
     text = (DOCS / "model.md").read_text(encoding="utf-8")
     named = set(re.findall(r"`((?:[a-z_]+/)*[a-z_]+\.py)`", text))
@@ -217,23 +264,33 @@ def test_every_module_that_the_model_page_names_exists() -> None:
 # --- figures --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
-def test_the_headline_is_the_measured_one(readme: Path) -> None:
-    [shown] = HEADLINE.findall(readme.read_text(encoding="utf-8"))
-    row = json.loads(LIST_QUESTIONS.read_text(encoding="utf-8"))["rows"][0]
-    for way, place in ((DEFAULT, row["stages"].index(2)), ("popularity", row["stages"].index(2)), ("random", -1)):
-        assert f"{row['ways'][way]['list-ndcg@10']['mean'][place]:.3f}" in shown, way
-
-
-@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
-def test_the_table_of_results_is_the_measured_one(readme: Path) -> None:
+def test_every_figure_between_marks_is_the_measured_one() -> None:
     figures = script("generate_figures")
-    results, shown = json.loads(LIST_QUESTIONS.read_text(encoding="utf-8")), readme.read_text(encoding="utf-8")
-    assert shown == figures.filled(shown, results, figures.READMES[readme]), "Try: python docs/generate_figures.py"
-    assert results["default"] == DEFAULT
-    for row in results["rows"]:
-        level = row["ways"][DEFAULT]["list-ndcg@10"]["mean"][row["stages"].index(10)]
-        assert f"{level:.3f}" in "".join(re.findall(rf"^\| {row['set']}(?:\\\*)? \| .*$", shown, re.MULTILINE))
+    shown = figures.pages()
+    assert set(READMES) < set(shown)
+    for page in shown:
+        text = page.read_text(encoding="utf-8")
+        assert text == figures.filled(text, figures.words_of(page)), f"{page.name}: python docs/generate_figures.py"
+
+
+@pytest.mark.parametrize("readme", READMES, ids=lambda path: path.name)
+def test_the_start_page_has_three_measured_figures(readme: Path) -> None:
+    text = readme.read_text(encoding="utf-8")
+    asked, known, fresh = (
+        json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))["rows"][0]
+        for name in ("list_questions", "history", "cold_items")
+    )
+    gains = [
+        {
+            end: asked["ways"][DEFAULT]["minus popularity"][end][asked["stages"].index(2)]
+            for end in ("mean", "low", "high")
+        },
+        known["stages"]["10"]["ndcg@10"]["palate_minus_best"],
+        fresh["palate_minus"]["profile"]["list ndcg@10"],
+    ]
+    for gain in gains:
+        for end in ("mean", "low", "high"):
+            assert f"{gain[end]:+.3f}".replace("-", "−") in text
 
 
 def test_the_leak_that_users_are_told_of_is_the_measured_one() -> None:

@@ -1,4 +1,4 @@
-"""What the README and the page of the service show is run, against a service in a process of its own."""
+"""What the page of the service shows is run, against a service in a process of its own."""
 
 from __future__ import annotations
 
@@ -28,9 +28,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_newcomers_way_asks_answers_and_sees_the_list_change(running: Process) -> None:
-    shown = {SHELL.search((ROOT / page).read_text(encoding="utf-8"))[1] for page in ("README.md", "docs/service.md")}  # type: ignore[index]
-    assert len(shown) == 1
-    script = shown.pop().replace("http://127.0.0.1:8000", running.url).replace("palate-demo/model", str(running.folder))
+    [shown] = SHELL.findall((ROOT / "docs" / "service.md").read_text(encoding="utf-8"))
+    script = shown.replace("http://127.0.0.1:8000", running.url).replace("palate-demo/model", str(running.folder))
     done = subprocess.run(["bash", "-e", "-c", script], env=ENVIRONMENT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     decoder, documents, rest = json.JSONDecoder(), list[dict[str, list[dict[str, object]]]](), done.stdout.strip()
