@@ -15,6 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FENCE = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+GROUP = re.compile(rf"{FENCE.pattern}(?:\n{FENCE.pattern})*", re.MULTILINE | re.DOTALL)  # code and its output
 FIGURES = re.compile(r"(<!-- figures [a-z-]+ -->\n).*?(<!-- /figures -->)", re.DOTALL)
 SAID = re.compile(r"\n<!-- says (\S+) ([0-9a-f]{12}) -->\n$")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -97,13 +98,13 @@ def with_code(chinese: str, english: str) -> str:
     """A Chinese page with the code and the outputs of the English one.
 
     Raises:
-        ValueError: If one has more blocks of code.
+        ValueError: If one has more of them.
     """
-    blocks = FENCE.findall(english)
-    if len(FENCE.findall(chinese)) != len(blocks):
-        raise ValueError(f"{len(FENCE.findall(chinese))} blocks of code are not {len(blocks)}.")
-    given = iter(blocks)
-    return FENCE.sub(lambda _: next(given), chinese)
+    groups = GROUP.findall(english)
+    if len(GROUP.findall(chinese)) != len(groups):
+        raise ValueError(f"{len(GROUP.findall(chinese))} blocks of code are not {len(groups)}.")
+    given = iter(groups)
+    return GROUP.sub(lambda _: next(given), chinese)
 
 
 def main(read: list[str]) -> None:
