@@ -1,4 +1,4 @@
-# make demo | test | test-quick | test-long | check | coverage | docs | bench | lock | clean. Safe to run again: each step of the set-up leaves a stamp.
+# make demo | test | test-quick | test-long | check | coverage | docs | dist | bench | lock | clean. Safe to run again: each step of the set-up leaves a stamp.
 
 PYTHON  ?= python3# 3.11 or newer; only makes the environment
 WORKERS ?= 2# processes for the tests
@@ -22,7 +22,7 @@ LOCK := $(BIN)/uv pip compile pyproject.toml --quiet --universal --python-versio
 
 # A half-written target would look finished to the next run.
 .DELETE_ON_ERROR:
-.PHONY: demo test test-quick test-long check coverage docs bench lock clean system
+.PHONY: demo test test-quick test-long check coverage docs dist bench lock clean system
 
 demo: $(VENV)/.serve
 	$(BIN)/palate demo --out palate-demo
@@ -48,6 +48,11 @@ coverage: $(VENV)/.dev
 
 docs: $(VENV)/.dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+# The files of a release in dist/: built, checked, installed and tried on each supported Python of this machine;
+# `make dist PYTHONS="python3.11 elsewhere/bin/python3.13"` says which, all of which have to be there.
+dist: $(VENV)/.dev
+	$(BIN)/python .ci/dist.py $(PYTHONS)
 
 # One after another, so that no timing is disturbed by its neighbour; names with _ in front are shared helpers.
 bench: $(VENV)/.hf $(PEERS)/.made $(SEQUENCES)/.made $(RIVALS)/.made $(OFF_POLICY)/.made $(SPARK)/.made

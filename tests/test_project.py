@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
 import json
 import re
 import shutil
@@ -82,6 +83,7 @@ def test_the_workflow_runs_on_every_python_that_is_supported() -> None:
     versions = re.findall(r"Python :: (3\.\d+)$", "\n".join(PROJECT["classifiers"]), re.MULTILINE)
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
     assert jobs["quick"]["strategy"]["matrix"]["python"] == versions
+    assert f'make dist PYTHONS="{" ".join(f"python{version}" for version in versions)}"' in str(jobs["dist"])
 
 
 @pytest.mark.parametrize("name", [".ci/run", ".github/workflows/ci.yml", "CONTRIBUTING.md", "README.md"])
@@ -90,6 +92,26 @@ def test_every_make_target_that_is_named_exists(name: str) -> None:
     lines = re.findall(r"(?:^ *|`|run: )make ([a-z-]+)", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
     assert lines
     assert set(lines) <= rules
+
+
+def test_a_wheel_holds_the_code_and_the_pages_and_nothing_else() -> None:
+    """Of what would go into one; `make dist` asks the same of the file."""
+    path = ROOT / ".ci" / "dist.py"
+    specification = importlib.util.spec_from_file_location("dist", path)
+    assert specification is not None
+    assert specification.loader is not None
+    dist = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(dist)
+    source, about = ROOT / "src", f"palate-{PROJECT['version']}.dist-info"
+    found = {str(one.relative_to(source)): one.stat().st_size for one in text_files() if source in one.parents}
+    found |= {f"{about}/licenses/LICENSE": 1, f"{about}/METADATA": 1}
+    assert len(found) > 600
+    assert dist.faults_of_wheel(found) == []
+    odd = {"palate/weights.npz": 1, "palate/big.py": 200_000, "palate/loop/test_x.py": 1, "tests/x.py": 1}
+    assert len(dist.faults_of_wheel(found | odd)) == 4
+    assert dist.faults_of_wheel({name: 1 for name in found if name != "palate/py.typed"}) == [
+        "palate/py.typed is missing"
+    ]
 
 
 def test_no_file_names_the_machine_it_was_written_on() -> None:
