@@ -12,6 +12,7 @@ import io
 import os
 import re
 import shlex
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from palate.cli.app import run
 
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"^\$ (.+)\n", re.MULTILINE)
+LAID = {"upgrade.md": ("tests/data/old-model", "my-model")}  # what lies where a page is run
 PIPED = re.compile(r"printf '(.*?)' \| palate (.+)")
 
 
@@ -111,11 +113,19 @@ def rewritten(path: Path) -> str:
     return text
 
 
+def lay(path: Path) -> None:
+    """What a page begins with, into the folder where it is run."""
+    if path.name in LAID:
+        source, target = LAID[path.name]
+        shutil.copytree(Path(__file__).resolve().parents[1] / source, target)
+
+
 def main(names: list[str]) -> None:
-    """Rewrite pages in place; they run in an empty folder."""
+    """Rewrite pages in place; each runs in a folder of its own."""
     os.environ["COLUMNS"] = "100"
     for path in [Path(name).resolve() for name in names]:
         with tempfile.TemporaryDirectory() as folder, chdir(folder):
+            lay(path)
             text = rewritten(path)
         path.write_text(text, encoding="utf-8")
 

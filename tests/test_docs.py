@@ -20,12 +20,19 @@ import pytest
 
 import palate
 from palate.acquisition import DEFAULT, STRATEGIES
+from palate.federated import public
+from palate.scale import checkpoint
+from palate.scale import manifest as shards
+from palate.store import backup, old_attributes, postgres_schema, schema
+from palate.store.migrations import older
+from palate.store.model_folder import manifest
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS, EXAMPLES, RESULTS = ROOT / "docs", ROOT / "examples", ROOT / "benchmarks" / "results"
 READMES = (ROOT / "README.md", ROOT / "README.zh-CN.md")
 PAGES = (*READMES, *sorted(DOCS.rglob("*.md")), ROOT / "CONTRIBUTING.md")
 GUIDES = sorted((DOCS / "guides").glob("*.md"))
+UPGRADE = DOCS / "upgrade.md"
 
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 
@@ -58,6 +65,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 def run_page(path: Path) -> dict[str, Any]:
     """Every block of a page in order; the namespace they leave."""
     text, namespace = path.read_text(encoding="utf-8"), {"__name__": "page"}
+    pages.lay(path)
     for block in pages.blocks(text):
         printed = pages.run_block(block, namespace, path)
         if block.shown is not None:
@@ -113,6 +121,14 @@ def test_the_pages_on_keeping_do_what_they_show(name: str, least: int) -> None:
     shown = [block for block in pages.blocks(page.read_text(encoding="utf-8")) if block.shown is not None]
     assert len(shown) >= least
     run_page(page)
+
+
+@pytest.mark.filterwarnings("default:.* are in an older format")
+@pytest.mark.usefixtures("_elsewhere")
+def test_the_page_on_upgrades_does_what_it_shows() -> None:
+    shown = [block for block in pages.blocks(UPGRADE.read_text(encoding="utf-8")) if block.shown is not None]
+    assert len(shown) >= 10
+    run_page(UPGRADE)
 
 
 @pytest.mark.usefixtures("_elsewhere")
@@ -252,6 +268,24 @@ def test_every_source_that_the_papers_page_names_stands_in_its_module() -> None:
 def folded(text: str) -> str:
     """Without accents."""
     return "".join(sign for sign in unicodedata.normalize("NFKD", text) if not unicodedata.combining(sign))
+
+
+def test_the_versions_on_the_upgrade_page_are_those_that_are_read_and_written() -> None:
+    rows = re.findall(r"^\| ([a-z][\w ]+) \| .+ \| (\d)(?: to \d)? \| (\d)? ?.*\|$", UPGRADE.read_text("utf-8"), re.M)
+    written = {what: now for what, _, now in rows if now}
+    assert written == {
+        "model folder": str(manifest.FORMAT),
+        "log in SQLite": str(schema.VERSION),
+        "log in PostgreSQL": str(postgres_schema.VERSION),
+        "backup of a log": str(backup.FORMAT),
+        "shards of a data set": str(shards.FORMAT),
+        "checkpoint of a fit of shards": str(checkpoint.FORMAT),
+        "public model of a federated line": str(public.FORMAT),
+    }
+    read = {what: int(least) for what, least, _ in rows}
+    assert read["log in SQLite"] == min(older._FROM)
+    assert read["log in PostgreSQL"] == min(postgres_schema._UP)
+    assert read["attributes beside the log"] == old_attributes.FORMAT
 
 
 def test_every_module_that_the_model_page_names_exists() -> None:

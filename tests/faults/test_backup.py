@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,13 +18,15 @@ import pytest
 import palate
 from palate import Recommender
 from palate.datasets import planted_world
-from palate.errors import ErasedUser, StoreError
+from palate.errors import ErasedUser, OlderLog, StoreError
 from palate.records import Attribute, rate
 from palate.store.backup import backup, restore
 from palate.store.open_store import open_store
+from palate.store.verify_log import verify_log
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(palate.__file__).resolve().parents[1])}
 LABELS_A_SECOND = 200
+OLD = Path(__file__).resolve().parents[1] / "data" / "old-model"
 
 BACKUP = """
 import sys
@@ -116,6 +119,15 @@ def test_ST_06_a_log_of_more_than_a_gibibyte(tmp_path: Path) -> None:
     made = backup(tmp_path / "labels.sqlite", tmp_path / "backup")
     assert made.bytes > 1 << 30
     assert restore(tmp_path / "backup", tmp_path / "new.sqlite").rows == rows
+
+
+def test_ST_06_a_log_of_an_older_version_is_not_begun_and_the_line_says_what_to_do(tmp_path: Path) -> None:
+    folder = shutil.copytree(OLD, tmp_path / "model")
+    with pytest.raises(OlderLog, match=rf"is a label log of version 2, .* copy its folder as it is: cp -a {folder} "):
+        backup(folder / "labels.sqlite", tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
+    with pytest.raises(OlderLog, match=rf"moves it to version 7: palate models {folder}\.$"):
+        verify_log(folder / "labels.sqlite")
 
 
 @pytest.mark.parametrize("step", ["_copy_file", "_made_one_file", "_digest", "asdict"])

@@ -253,7 +253,7 @@ def set_table(name: str, change: Callable[[pl.DataFrame], pl.DataFrame]) -> Chan
 
 
 LABEL = {"user_id": ["a"], "item": [1], "value": [4.0], "weight": [1.0]}
-PROMISE = r"the model folder .*model does not hold what its config promises: {}.*\. Save the model again\."
+PROMISE = r"the model folder .*model does not hold what its config promises: {}.*\. Fit its data into it again"
 WRONG: list[tuple[str, Change, str]] = [
     ("more items", set_config(items=121), r"the rows of items is 120, config\.json says 121\. Save the model again\."),
     ("a billion items", set_config(items=10**9), r"the rows of items is 120, config\.json says 1000000000\."),

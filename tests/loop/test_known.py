@@ -275,7 +275,7 @@ def in_array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Change:
     return lambda parts: parts.arrays["taste"].update({name: change(parts.arrays["taste"][name])})
 
 
-PROMISE = r"the model folder .* does not hold what its config promises: {}.*\. Save the model again\."
+PROMISE = r"the model folder .* does not hold what its config promises: {}.*\. Fit its data into it again"
 WRONG: list[tuple[str, Change, str]] = [
     ("no coding of one", in_table("coding", lambda t: t[:1]), r"the length of attributes\.centre is 3, .* says 1\."),
     ("no JSON", in_table("coding", lambda t: t.with_columns(attribute=pl.lit("{"))), PROMISE.format("JSONDecodeError")),

@@ -217,7 +217,8 @@ def _read(folder: Path, encoders: Iterable[Encoder], left_out: bool) -> tuple[Ch
         old = _old_contents(folder, loaded.tables)
     except (KeyError, TypeError, ValueError, IndexError, OptionError, pl.exceptions.PolarsError) as error:
         raise ModelFolderError(
-            f"the model folder {folder} does not hold what its config promises: {error!r}. Save the model again."
+            f"the model folder {folder} does not hold what its config promises: {error!r}. "
+            f"Fit its data into it again, which keeps its log: palate fit PATH --out {folder}."
         ) from error
     if old:
         note = f"{len(old)} events and attributes of {folder} are in an older format"

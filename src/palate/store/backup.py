@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from palate.errors import NEWER, StoreError
+from palate.errors import NEWER, OlderLog, StoreError
 from palate.records import Erasure
-from palate.store import chain
+from palate.store import chain, schema
 from palate.store.copying import copy_rows
 from palate.store.model_folder import files, strict
 from palate.store.open_store import is_url, open_store
@@ -56,9 +56,11 @@ def backup(place: str | Path, folder: Path) -> Manifest:
     Everything that was acknowledged before the call is in it.
 
     Raises:
-        StoreError: If the folder is there, the log cannot be read, or the disk refuses. What was begun has no
-            ``backup.json``.
+        StoreError: If the folder is there, the log cannot be read or is of an older version, or the disk refuses. What
+            was begun has no ``backup.json``.
     """
+    if not is_url(place):
+        _refuse_older(Path(place))
     try:
         files.make_folder(folder.absolute().parent)
         folder.mkdir()
@@ -154,10 +156,24 @@ def _checked(log: LabelStore, erasures: list[Any], manifest: Manifest) -> Report
     return log.verify()
 
 
-def _copy_file(source: Path, target: Path) -> None:
-    """One snapshot by SQLite's own means; a reader holds up no writer."""
+def _refuse_older(source: Path) -> None:
+    """A backup is of this version: it is compared with the chain, which older logs do not have."""
     if not source.is_file():
         raise StoreError(f"{source} is no label log. Give the path of one, or of a model folder.")
+    try:
+        with closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=30.0)) as log:
+            version = schema.version_of(log, source)
+    except sqlite3.Error as error:
+        raise StoreError(f"{source} cannot be read: {error}. Check the disk, then make the backup again.") from error
+    if version != schema.VERSION:
+        raise OlderLog(
+            f"{source} is a label log of version {version}, and a backup has version {schema.VERSION}. End what uses "
+            f"it and copy its folder as it is: cp -a {source.parent} {source.absolute().parent.name}-before."
+        )
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    """One snapshot by SQLite's own means; a reader holds up no writer."""
     try:
         with (
             closing(sqlite3.connect(f"{source.absolute().as_uri()}?mode=ro", uri=True, timeout=30.0)) as log,

@@ -110,7 +110,8 @@ def refuse_older(connection: sqlite3.Connection, path: Path) -> None:
     version = schema.version_of(connection, path)
     if version != schema.VERSION:
         old = f"is a label log of version {version}" if version else "is empty"
-        raise OlderLog(f"{path} {old}. Open it once to write, which moves it to version {schema.VERSION}.")
+        move = f"which moves it to version {schema.VERSION}: palate models {path.parent}"
+        raise OlderLog(f"{path} {old}. Open it once to write, {move}.")
 
 
 def _reader(path: Path, how: str) -> sqlite3.Connection:

@@ -35,8 +35,7 @@ def verify_log(place: str | Path, *, accept: bool = False) -> Report:
     if not path.is_file():
         raise StoreError(f"{path} is no label log. Give the path of one, or of a model folder.")
     with sqlite_connection.told(path), closing(_reader(path)) as connection:
-        if schema.version_of(connection, path) != schema.VERSION:
-            raise StoreError(f"{path} is a log of an older version. Open it once to write, then verify it.")
+        sqlite_connection.refuse_older(connection, path)
         report = verified(lambda after: _page(connection, after), _head(path), lambda: _faults(connection, path))
         report = replace(report, database=sqlite_connection.DATABASE)
     if report.is_whole or accept:
