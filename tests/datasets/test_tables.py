@@ -101,7 +101,12 @@ def test_missing_column_names_what_there_is() -> None:
         ("timestamp", [0, -1, 5], "timestamp -1 is not between 1970 and 2200"),
         ("timestamp", ["0", "2200-01-01", "5"], "timestamp '2200-01-01' is not between 1970 and 2200"),
         ("timestamp", ["0", "nan", "5"], "timestamp 'nan' is not between 1970 and 2200"),
-        ("timestamp", ["0", "soon", "5"], "timestamp 'soon' is no time; give seconds since the epoch or ISO 8601"),
+        (
+            "timestamp",
+            ["0", "4/5/2026", "5"],
+            "timestamp '4/5/2026' is no time; give seconds since the epoch, ISO 8601 "
+            "(2026-05-04) or day.month.year (4.5.2026)",
+        ),
         ("user_id", ["a", None, "b"], "user_id is missing"),
         ("user_id", ["a", " ", "b"], "user_id is empty. Give every row an id of 1 to 256 bytes."),
         (
@@ -277,3 +282,13 @@ def test_who_follows_whom() -> None:
     assert data.fingerprint() != Dataset.from_tables(rows).fingerprint()
     with pytest.raises(DataError, match=r"friends has no column 'friend_id' \(its columns: user_id, whom\)"):
         Dataset.from_tables(rows, friends=pl.DataFrame({"user_id": ["a"], "whom": ["b"]}))
+
+
+def test_a_comma_before_one_or_two_digits_is_a_decimal_comma() -> None:
+    written = ["3,5", " -0,25", "4", "1,000", "1,2,3", ",5"]
+    table = pl.DataFrame({"user_id": "ann", "item_id": list("abcdef"), "rating": written})
+    data = Dataset.from_tables(table)
+    assert data.interactions["rating"].to_list() == [3.5, -0.25, 4.0]
+    assert [row.reason for row in data.rejects.rows] == [
+        f"rating '{text}' is not a finite number" for text in written[3:]
+    ]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palate.datasets.times import DAY, iso, not_ahead, parse_iso, seconds_of
+from palate.datasets.times import DAY, iso, not_ahead, parse_moment, seconds_of
 
 NEW_YEAR = 1_483_228_800.0  # 2017-01-01
 
@@ -58,7 +58,7 @@ def test_datetimes(kind: pl.DataType) -> None:
 
 @given(st.datetimes(datetime(1970, 1, 1), datetime(2199, 1, 1), timezones=st.timezones()))
 def test_every_moment_comes_back(moment: datetime) -> None:
-    assert parse_iso(moment.isoformat()) == pytest.approx(moment.timestamp(), abs=1e-5)
+    assert parse_moment(moment.isoformat()) == pytest.approx(moment.timestamp(), abs=1e-5)
 
 
 def test_iso() -> None:
@@ -79,3 +79,14 @@ def test_a_log_that_goes_on_for_long_is_as_it_is() -> None:
     assert not_ahead(times) is times
     few = np.array([NEW_YEAR, NEW_YEAR + 1.0, 4_102_444_800.0])
     assert not_ahead(few) is few
+
+
+@pytest.mark.parametrize("text", ["01.01.2017", "1.1.2017 0:00", "01.01.2017, 00:00:00", " 1.01.2017 "])
+def test_a_date_with_dots_has_the_day_first(text: str) -> None:
+    assert seconds_of(pl.Series([text])).to_list() == [NEW_YEAR]
+    assert seconds_of(pl.Series(["2.1.2017"])).to_list() == [NEW_YEAR + 86_400]
+
+
+@pytest.mark.parametrize("text", ["1/1/2017", "31.2.2017", "1.1.17", "1.1.2017 24:30", "1.1.2017 noon"])
+def test_what_may_be_another_day_is_none(text: str) -> None:
+    assert seconds_of(pl.Series([text])).to_list() == [None]

@@ -41,6 +41,8 @@ LARGEST_RATING = 1e30  # a model folder keeps no larger number, and sums of squa
 TIME_TYPES = (pl.Datetime, pl.Date, pl.Null)
 # An id that normalise_id leaves as it is: printable ASCII without outer spaces. The common case, checked by machine.
 PLAIN_ID = r"^[!-~](?:[ -~]{0,254}[!-~])?$"
+# 3,5 as half of the world writes it. With three digits behind the comma it might be a thousand, and is no number.
+DECIMAL_COMMA = r"^([+-]?\d+),(\d{1,2})$"
 
 
 def check_id(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
@@ -81,12 +83,12 @@ def _normalise(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
 
 
 def check_rating(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
-    """Finite numbers below 1e30 in size; empty cells are null, which means no rating."""
+    """Finite numbers below 1e30 in size, 3.5 or 3,5; empty cells are null, which means no rating."""
     if values.dtype.is_numeric():
         numbers, written = values.cast(pl.Float64), values.is_not_null()
     elif values.dtype == pl.String:
         stripped = values.str.strip_chars()
-        numbers = stripped.cast(pl.Float64, strict=False)
+        numbers = stripped.str.replace(DECIMAL_COMMA, "$1.$2").cast(pl.Float64, strict=False)
         written = stripped.is_not_null() & (stripped.str.len_bytes() > 0)
     elif values.dtype.is_temporal() or values.dtype.is_nested():
         raise _WrongType("Give numbers.")
@@ -115,7 +117,7 @@ def check_time(values: pl.Series) -> tuple[pl.Series, pl.Series | None]:
     if not unread.any() and not wrong.any():
         return seconds, None
     unread_values, wrong_values = values.filter(unread), values.filter(wrong)
-    form = "is no time; give seconds since the epoch or ISO 8601"
+    form = "is no time; give seconds since the epoch, ISO 8601 (2026-05-04) or day.month.year (4.5.2026)"
     unread_reasons = _reasons(unread, lambda row: f"timestamp {shorten(unread_values[row])} {form}")
     wrong_reasons = _reasons(wrong, lambda row: f"timestamp {shorten(wrong_values[row])} is not between 1970 and 2200")
     return seconds, unread_reasons.zip_with(unread, wrong_reasons)

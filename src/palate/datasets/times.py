@@ -1,9 +1,10 @@
 """Timestamps, however they were written, as seconds since the epoch in UTC.
 
 Numbers are seconds; from 1e11 on they are taken for milliseconds, from 1e14 for microseconds and from 1e17 for
-nanoseconds (1e11 seconds is the year 5138, 1e11 milliseconds the year 1973). Text is a number or ISO 8601; without a
-zone it is UTC. A leap second (``23:59:60``) is the first second after it. Anything before 1970 or from the year 2200
-on is a reject. A time that is ahead of the clock is kept as it is claimed (:func:`not_ahead` says how a fit takes it).
+nanoseconds (1e11 seconds is the year 5138, 1e11 milliseconds the year 1973). Text is a number, ISO 8601, or a date with
+dots, whose day stands first everywhere (``4.5.2026 18:30``; of ``4/5/2026`` nobody knows). Without a zone it is UTC. A
+leap second (``23:59:60``) is the first second after it. Anything before 1970 or from the year 2200 on is a reject. A
+time that is ahead of the clock is kept as it is claimed (:func:`not_ahead` says how a fit takes it).
 """
 
 from __future__ import annotations
@@ -20,14 +21,20 @@ DAY = 86_400.0
 LATEST = datetime(2200, 1, 1, tzinfo=UTC).timestamp()
 _ENOUGH = 100  # times of which one may be told apart from the others
 _LEAP = re.compile(r"(?<=\d\d:\d\d):60(?=\D|$)")
+_DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4})(?:,? +(\d{1,2}:\d\d(?::\d\d)?))?")
 
 
-def parse_iso(text: str) -> float | None:
-    """Seconds since the epoch of one ISO 8601 text, None if it is none.
+def parse_moment(text: str) -> float | None:
+    """Seconds since the epoch of one text in ISO 8601 or with dots, None if it is neither.
 
-    >>> parse_iso("1970-01-01T00:01:00"), parse_iso("2016-12-31T23:59:60Z"), parse_iso("yesterday")
+    >>> parse_moment("1970-01-01T00:01:00"), parse_moment("2016-12-31T23:59:60Z"), parse_moment("yesterday")
     (60.0, 1483228800.0, None)
+    >>> parse_moment("2.1.1970"), parse_moment("01.01.1970 0:01"), parse_moment("31.2.1970")
+    (86400.0, 60.0, None)
     """
+    if dotted := _DOTTED.fullmatch(text.strip()):
+        day, month, year, clock = dotted.groups("0:00")
+        text = f"{year}-{month:0>2}-{day:0>2}T{clock:0>{5 + 3 * (clock.count(':') - 1)}}"
     whole, leap = _LEAP.subn(":59", text.strip())
     try:
         moment = datetime.fromisoformat(whole)
@@ -58,7 +65,7 @@ def seconds_from_text(values: pl.Series, pattern: str | None = None) -> pl.Serie
     rest = stripped.filter(seconds.is_null() & (stripped.str.len_bytes() > 0)).unique()
     if not len(rest):
         return seconds
-    parsed = pl.Series([parse_iso(text) for text in rest], dtype=pl.Float64)
+    parsed = pl.Series([parse_moment(text) for text in rest], dtype=pl.Float64)
     return stripped.replace_strict(rest, parsed, default=seconds, return_dtype=pl.Float64)
 
 

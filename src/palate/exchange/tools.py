@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from palate.datasets.times import parse_iso
+from palate.datasets.times import parse_moment
 from palate.entities import ITEM, USER, Answer, AnswerKind, Form
 from palate.exchange.json_files import write_lines, write_list
 from palate.exchange.rows import Row, RowFault, row_of
@@ -156,7 +156,7 @@ def label_studio_rows(task: Mapping[str, Any], meaning: Meaning) -> Iterator[dic
         said = AnswerKind.SKIPPED.value if found.get("was_cancelled") else _result(found)
         row = {"key": key, **meaning.about(data, source), **meaning.value(said)}
         created = found.get("created_at")
-        row["answered_at"] = parse_iso(created) if isinstance(created, str) else None
+        row["answered_at"] = parse_moment(created) if isinstance(created, str) else None
         yield _joined(row, data.get(EXTRA))
 
 

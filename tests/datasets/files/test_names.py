@@ -86,6 +86,7 @@ def test_a_comma_stays_a_comma_where_quoted_names_hold_others(tmp_path: Path) ->
         ("Customer ID,SKU", "--columns 'user_id=Customer ID,item_id=SKU'"),
         ("one,two,three", "--columns user_id=one,item_id=two"),
         ("item_id", "--columns user_id=NAME"),
+        ("who,dish,stars,date", "--columns user_id=who,item_id=dish,rating=stars,timestamp=date"),
     ],
 )
 def test_a_header_of_other_names_is_one_message_with_the_option(tmp_path: Path, header: str, remedy: str) -> None:
@@ -96,6 +97,12 @@ def test_a_header_of_other_names_is_one_message_with_the_option(tmp_path: Path, 
     assert f"ratings.csv has no column 'user_id' (its columns: {shown}). Say which is which, such as {remedy}, " in str(
         error.value
     )
+
+
+def test_one_column_may_be_two_of_ours(tmp_path: Path) -> None:
+    folder = write(tmp_path, ratings="who,dish\nann,soup\n", items="dish,kitchen\nsoup,Thai\n")
+    data = Dataset.load(folder, columns={"user_id": "who", "item_id": "dish", "title": "dish", "category": "kitchen"})
+    assert data.items.select("item_id", "title", "category").rows() == [("soup", "soup", "Thai")]
 
 
 @pytest.mark.parametrize(

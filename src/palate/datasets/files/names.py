@@ -9,6 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
+import polars as pl
+
 from palate.datasets.files.boundary import one_line
 from palate.datasets.files.raw import LINE, Piece, shorten
 from palate.entities import (
@@ -52,11 +54,15 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
     TITLE: ("name",),
     CATEGORY: ("genres", "genre"),
 }
-# Words in the names under which shops hold what must be there: for the example in a message, never to decide.
+# Words in the names under which tables hold a column: for the example in a message, never to decide.
 LIKELY = {
     USER: ("user", "customer", "client", "member", "visitor", "account", "person", "buyer", "reader"),
     FRIEND: ("friend", "follow", "target"),
     ITEM: ("item", "sku", "product", "article", "asin", "movie", "book", "song", "track"),
+    RATING: ("rating", "star", "score", "grade", "mark"),
+    TIMESTAMP: ("time", "date", "when"),
+    TITLE: ("title", "name"),
+    TEXT: ("description", "text", "summary"),
 }
 SHOWN = 12  # columns in a message
 LONGEST = 40  # characters of each
@@ -102,11 +108,14 @@ def named(piece: Piece, table: TableName, mapping: Mapped) -> Piece:
     columns, wanted = _columns(piece), _of_table(mapping, table)
     if odd := next((name for name in columns if "\x00" in name), None):
         raise DataError(f"{piece.file} has the column {shorten(odd)}, which holds NUL. Rename it.")
-    renames, notes = {}, []
+    renames, copies, notes = {}, {}, []
     for ours in KNOWN[table]:
         spellings = (ours, *OTHERS.get(ours, ()))
         theirs = _find(columns, [wanted[ours]] if ours in wanted else []) or _find(columns, spellings)
         if theirs is None or theirs == ours:
+            continue
+        if theirs in renames:  # the caller has one column for two of ours, such as a name that is the id too
+            copies[ours] = renames[theirs]
             continue
         if ours in columns:  # the caller prefers another column; this one is kept
             renames[ours] = f"other_{ours}"
@@ -114,6 +123,7 @@ def named(piece: Piece, table: TableName, mapping: Mapped) -> Piece:
         if theirs not in (*spellings, wanted.get(ours)):
             notes.append(f"{piece.file}: the column {shorten(theirs)} is read as {ours}")
     whole = renamed(piece, renames)
+    whole = whole.with_frame(whole.frame.with_columns(**{ours: pl.col(one) for ours, one in copies.items()}))
     _check_required(whole, table, wanted, columns)
     return replace(whole, notes=(*piece.notes, *notes))
 
@@ -163,7 +173,7 @@ def _check_required(piece: Piece, table: TableName, wanted: Mapped, columns: Seq
             f"{piece.file} has no column {shorten(wanted[ours])} to take as {ours}. {_instead(wanted[ours], columns)}"
             f" Say which with --columns {start}{ours}=NAME."
         )
-    example = {start + ours: theirs for ours, theirs in _likely(columns, lacking).items()}
+    example = {start + ours: theirs for ours, theirs in _likely(columns, lacking, KNOWN[table]).items()}
     raise DataError(
         f"{piece.file} has no column {ours!r} (its columns: {_shown(columns)}). Say which is which, such as "
         f"--columns {_option(example)}, in Python columns={example}."
@@ -179,14 +189,15 @@ def _shown(columns: Sequence[str]) -> str:
     return ", ".join(one_line(name, LONGEST) for name in columns[:SHOWN]) + (", ..." if len(columns) > SHOWN else "")
 
 
-def _likely(columns: Sequence[str], lacking: Sequence[str]) -> dict[str, str]:
-    """A column for each that is lacking, by the words in its name, else the first that is left."""
-    left = [name for name in columns if name not in REQUIRED["interactions"] and one_line(name, LONGEST) == name]
+def _likely(columns: Sequence[str], lacking: Sequence[str], known: Sequence[str]) -> dict[str, str]:
+    """A column for each that is lacking, by words in its name, else the first that is left; others if one fits."""
+    left = [name for name in columns if name not in known and one_line(name, LONGEST) == name]
     found = {}
-    for ours in lacking:
-        fitting = [name for word in LIKELY[ours] for name in left if word in name.lower()] or left or ["NAME"]
-        found[ours] = fitting[0]
-        left = [name for name in left if name != fitting[0]]
+    for ours in [*lacking, *(one for one in known if one in LIKELY and one not in (*lacking, *columns))]:
+        fitting = [name for word in LIKELY[ours] for name in left if word in name.lower()]
+        if fitting := fitting or (left or ["NAME"] if ours in lacking else []):
+            found[ours] = fitting[0]
+            left = [name for name in left if name != fitting[0]]
     return found
 
 

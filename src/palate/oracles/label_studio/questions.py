@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Self
 from xml.sax.saxutils import quoteattr
 
-from palate.datasets.times import parse_iso
+from palate.datasets.times import parse_moment
 from palate.entities import ITEM, USER, Answer, AnswerKind, Question
 from palate.entities.item_attributes import AttributeQuestion, ItemAttribute
 from palate.entities.provenance import TASTE, Provenance
@@ -145,4 +145,4 @@ def newest(annotations: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def said_at(annotation: Mapping[str, Any]) -> float | None:
     """When it was changed or made last, in seconds since the epoch, by the clock there."""
     at = annotation.get("updated_at") or annotation.get("created_at")
-    return parse_iso(at) if isinstance(at, str) else None
+    return parse_moment(at) if isinstance(at, str) else None
