@@ -86,7 +86,7 @@ KINDS = (
             "prime numbers",
             "soil",
         ),
-        ("{0} in plain words", "How {0} really works", "The trouble with {0}", "A short history of {0}", "Inside {0}"),
+        ("{0} in plain words", "The truth about {0}", "The trouble with {0}", "A short history of {0}", "Inside {0}"),
         ("A scientist explains {0}.", "Experiments and drawings: {0}.", "What is known about {0}, and what is not."),
     ),
     Kind(
@@ -204,7 +204,7 @@ def _shown(
     left = np.minimum(arrival + 0.5 * DAY + rng.exponential(STAY, users), SPAN)
     there = published[None, :] < left[:, None]
     fresh = 0.8 * (published > 0.0) * (published[None, :] > arrival[:, None] - 4 * DAY)
-    appeal = rng.normal(0.0, 0.9, items) + 0.5 * interest + fresh + rng.gumbel(0.0, 1.0, (users, items))
+    appeal = rng.normal(0.0, 0.8, items) + 0.7 * interest + fresh + rng.gumbel(0.0, 1.0, (users, items))
     places = np.argsort(np.argsort(-np.where(there, appeal, -np.inf), axis=1), axis=1)
     sizes = np.clip(SHOWN * rng.lognormal(-0.1, 0.6, users), 3, items).astype(np.int64)
     who, what = np.nonzero((places < sizes[:, None]) & there)
