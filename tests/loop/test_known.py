@@ -25,7 +25,7 @@ from palate.loop.memory import Memory
 from palate.posteriors.attributes import combined
 from palate.records import Attribute, events
 from palate.store.model_folder.folder import load_folder, save_folder
-from tests.worlds import data, learner, words, world
+from tests.worlds import data, learner, without_lists, words, world
 
 NUMBER = {"ratings": 5.0, "likes": 1.0, "both": 5.0}
 
@@ -49,7 +49,7 @@ def described(kind: str = "ratings") -> Dataset:
 def fitted(kind: str = "ratings") -> Learner:
     with words():
         likelihood = "gaussian" if kind in ("ratings", "both") else "auto"  # as of the learner without attributes
-        return Learner.fit(described(kind), encoder="words", dim=6, likelihood=likelihood)
+        return without_lists(described(kind), encoder="words", dim=6, likelihood=likelihood)
 
 
 def rating(item: str, value: float, user: str = "newcomer") -> Answer:
@@ -94,7 +94,7 @@ def test_the_fit_sees_the_attributes_of_users_with_answers_only() -> None:
             for other in [pl.col("user_id").is_in(["u001", "u002", "reader"])]
             for name, said in (("age", "1000000"), ("age", "unknown"), ("town", "elsewhere"))
         ]
-        one, *others = [Learner.fit(table, encoder="none", dim=3).model for table in [some, *tables]]
+        one, *others = [without_lists(table, encoder="none", dim=3).model for table in [some, *tables]]
     for other in others:
         assert one.attributes is not None and other.attributes is not None
         assert one.attributes.coding == other.attributes.coding
@@ -106,7 +106,7 @@ def test_the_fit_sees_the_attributes_of_users_with_answers_only() -> None:
 
 def test_of_very_many_users_some_teach_what_attributes_say(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("palate.model.fit_users.TAUGHT_BY", 50)
-    model = Learner.fit(described(), encoder="none", dim=3).model
+    model = without_lists(described(), encoder="none", dim=3).model
     assert model.attributes is not None and model.users is not None
     shares = 50 * np.array(model.attributes.coding.attributes[1].shares)
     np.testing.assert_allclose(shares, np.rint(shares))

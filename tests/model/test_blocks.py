@@ -22,7 +22,7 @@ from palate.posteriors.block_prior import FusedPrior
 from palate.posteriors.fit import fit
 from palate.posteriors.sweeps import FitOptions
 from palate.store.model_folder.folder import load_folder, save_folder
-from tests.worlds import Words, data, world
+from tests.worlds import Words, data, without_lists, world
 
 
 class Bytes:
@@ -75,7 +75,7 @@ def shown(share: float = 0.7, seed: int = 0) -> pl.DataFrame:
 @cache
 def learner(**options: object) -> Learner:
     given = {"encoder": "words", "image": "eyes", "audio": "ears", "categories": True, **options}
-    return Learner.fit(replace(data(), items=shown()), dim=6, **given)  # type: ignore[arg-type]
+    return without_lists(replace(data(), items=shown()), dim=6, **given)
 
 
 # ---- whitening ------------------------------------------------------------------------------------------------------
@@ -143,8 +143,8 @@ def test_an_encoder_that_overflows_is_refused_in_the_fit_and_for_new_items() -> 
     with pytest.raises(
         DataError, match=f"^the text vector of item '{data().items['item_id'][2]}' by the encoder 'loud'"
     ):
-        Learner.fit(data(), encoder=Loud(data().item_texts()[2]), dim=4)
-    fitted = Learner.fit(data(), encoder=Loud("an explosion"), dim=4)
+        without_lists(data(), encoder=Loud(data().item_texts()[2]), dim=4)
+    fitted = without_lists(data(), encoder=Loud("an explosion"), dim=4)
     with pytest.raises(DataError, match=r"^the text vector of item 'new' by the encoder 'loud'"):
         fitted.with_items(pl.DataFrame({"item_id": ["new"], "text": ["an explosion"]}))
 
@@ -162,7 +162,7 @@ def test_categories_of_one_item_or_of_all_tell_nothing_apart() -> None:
 
 
 def test_text_alone_is_fitted_as_one_block(without_words: None) -> None:
-    model = Learner.fit(data(), encoder="words", dim=6, likelihood="gaussian").model
+    model = without_lists(data(), encoder="words", dim=6, likelihood="gaussian").model
     assert isinstance(model.prior, FusedPrior) and model.catalogue.has is not None and model.catalogue.has.all()
     content = fuse([(FusionBlock("text", "words", "1"), Words().encode(data().item_texts()))])
     assert content is not None
@@ -223,7 +223,7 @@ def test_a_concept_is_read_by_the_text_block_alone() -> None:
 
 def test_an_encoder_without_a_column_for_it_is_an_error() -> None:
     with pytest.raises(OptionError, match=r"^0 of 120 items have an image for the encoder 'eyes'\. Give the items a"):
-        Learner.fit(data(), encoder="words", image="eyes", dim=3)
+        without_lists(data(), encoder="words", image="eyes", dim=3)
 
 
 # ---- new items ------------------------------------------------------------------------------------------------------
@@ -254,7 +254,7 @@ def test_new_items_with_less_are_less_sure() -> None:
 
 
 def test_a_new_item_without_text_is_as_unsure_as_the_catalogue_is_varied(without_words: None) -> None:
-    of = Learner.fit(data(), encoder="words", dim=6)
+    of = without_lists(data(), encoder="words", dim=6)
     more = of.with_items(pl.DataFrame({"item_id": ["blank", "told"], "text": ["", "a jazz album"]}))
     prior, encodings = of.model.prior, of.model.catalogue.encodings()
     said = prior.predict(encodings)
@@ -282,14 +282,14 @@ def test_paths_are_read_from_the_folder_of_the_data(tmp_path: Path) -> None:
     paths = items.select("item_id", "title", "text", "category", pl.format("{}.bin", "item_id").alias("image"))
     by_path = Dataset.from_tables(data().interactions, paths, folder=tmp_path)
     options = {"encoder": "none", "image": "eyes", "dim": 4}
-    found = Learner.fit(by_path, **options).model  # type: ignore[arg-type]
-    held = Learner.fit(replace(data(), items=items), **options).model  # type: ignore[arg-type]
+    found = without_lists(by_path, **options).model
+    held = without_lists(replace(data(), items=items), **options).model
     assert np.array_equal(found.taste.items.factors, held.taste.items.factors)
     assert "image" in found.catalogue.table.columns, "paths are kept"
     (tmp_path / "i003.bin").unlink()
     with pytest.raises(DataError, match=r"^the image of item 'i003' \(i003\.bin\) cannot be read"):
-        Learner.fit(by_path, **options)  # type: ignore[arg-type]
-    skipped = Learner.fit(by_path, on_corrupt="skip", **options).model  # type: ignore[arg-type]
+        without_lists(by_path, **options)
+    skipped = without_lists(by_path, on_corrupt="skip", **options).model
     assert skipped.catalogue.has is not None and skipped.catalogue.has.sum() == 119
 
 
@@ -299,7 +299,7 @@ def test_a_saved_model_is_the_same_and_takes_new_items(tmp_path: Path) -> None:
     before, after = learner().with_items(new_items()).model, again.with_items(new_items()).model
     for name in ("level", "factors", "answer_noise"):
         assert np.array_equal(getattr(after.taste.items, name), getattr(before.taste.items, name)), name
-    assert np.array_equal(after.catalogue.has, before.catalogue.has)  # type: ignore[arg-type]
+    assert np.array_equal(after.catalogue.has, before.catalogue.has)
     assert again.explain_item("i003") == learner().explain_item("i003")
 
 
@@ -334,12 +334,12 @@ def test_an_item_is_explained_by_what_it_has() -> None:
 
 
 def test_without_content_nothing_informs_an_item_but_answers() -> None:
-    report = Learner.fit(data(), encoder="none", dim=3).explain_item("i003")
+    report = without_lists(data(), encoder="none", dim=3).explain_item("i003")
     assert report.modalities == () and report.left < report.unexplained
 
 
 def test_the_shift_of_a_text_is_what_it_moves_for_users_of_the_population(without_words: None) -> None:
-    of = Learner.fit(data(), encoder="words", dim=6)
+    of = without_lists(data(), encoder="words", dim=6)
     (text,) = of.explain_item("i003").modalities
     encodings = of.model.catalogue.encodings(np.array([2]))
     away = of.model.prior.predict(encodings)[0] - of.model.prior.mean
@@ -349,7 +349,7 @@ def test_the_shift_of_a_text_is_what_it_moves_for_users_of_the_population(withou
 
 
 def test_an_encoder_is_given_as_an_object_of_the_right_modality() -> None:
-    given, named = (Learner.fit(data(), encoder=encoder, dim=2) for encoder in (Words(), "words"))
+    given, named = (without_lists(data(), encoder=encoder, dim=2) for encoder in (Words(), "words"))
     assert given.recommend("u001", 3) == named.recommend("u001", 3)
     for wrong, message in (
         (object(), r"^the encoder .* lacks modality, name, revision, dim, encode\. Give a name, or an object"),
@@ -357,4 +357,4 @@ def test_an_encoder_is_given_as_an_object_of_the_right_modality() -> None:
         (Bytes("image"), r"^the encoder 'image' takes 'image', not text\. Give it for what it takes\.$"),
     ):
         with pytest.raises(OptionError, match=message):
-            Learner.fit(data(), encoder=wrong, dim=2)  # type: ignore[arg-type]
+            without_lists(data(), encoder=wrong, dim=2)
