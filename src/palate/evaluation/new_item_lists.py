@@ -23,6 +23,7 @@ from palate.evaluation.intervals import bootstrap_mean, paired_bootstrap
 from palate.evaluation.metrics import expected_metrics, places
 from palate.evaluation.text_profile import TfIdfProfile, has_words
 from palate.learner import Learner
+from palate.loop.list_scores import list_scores
 from palate.random import derive_rng
 
 K = 10
@@ -54,7 +55,7 @@ def new_item_lists(
     learner = Learner.fit(split.train, seed=seed)
     names = [whole.item_ids[item] for item in hidden]
     scores = {
-        "palate": _orders(learner, [whole.user_ids[user] for user in people], names),
+        "palate": _scores(learner, [whole.user_ids[user] for user in people], names),
         "tf-idf": TfIdfProfile(texts).fit(train, rng=derive_rng(seed, "tf-idf")).score(people)[:, hidden],
         "random": np.zeros(wanted.shape),
     }
@@ -86,11 +87,7 @@ def _wanted(test: Interactions, people: Any, hidden: Any) -> np.ndarray[Any, np.
     return np.asarray(matrix[people][:, hidden].toarray() > 0)
 
 
-def _orders(learner: Learner, users: list[str], item_ids: list[str]) -> Array:
-    """Less the place of each item on the list of each user, (n, H); items that the list leaves out come last."""
-    column = {name: place for place, name in enumerate(item_ids)}
-    found = np.full((len(users), len(item_ids)), -np.inf)
-    for row, user in enumerate(users):
-        for place, item in enumerate(learner.recommend(user, len(item_ids), allow=item_ids)):
-            found[row, column[item.item_id]] = -float(place)
-    return found
+def _scores(learner: Learner, users: list[str], item_ids: list[str]) -> Array:
+    """What the list of each user is ordered by, of these items, (n, H)."""
+    items = learner.model.catalogue.positions(item_ids)
+    return np.stack([list_scores(learner.memory, user).total(items=items) for user in users])
