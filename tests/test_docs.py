@@ -360,6 +360,33 @@ def test_what_lists_tell_is_said_as_it_was_measured() -> None:
         assert all(part in page for part in said), name
 
 
+def test_what_is_said_of_fresh_news_and_odd_logs_is_what_was_measured() -> None:
+    def plain(number: float) -> str:
+        return f"{number:.3f}".replace("-", "−").replace("0.", ".")
+
+    fresh = {row["set"]: row for row in json.loads((RESULTS / "freshness.json").read_text(encoding="utf-8"))["rows"]}
+    moving, cut = fresh["mind-cut"]["moving"], fresh["mind-cut"]["fitted"]["stages"]["0"]
+    now, before, ever = (moving["ndcg@10"][kind] for kind in ("now", "before", "ever"))
+    more, age = moving["now_minus_before"], moving["age_minus_now"]
+    (odd,) = json.loads((RESULTS / "odd_logs.json").read_text(encoding="utf-8"))["rows"]
+    bots = [stage["bots_minus"] for stage in odd["stages"].values()]
+    clock = [odd["stages"][n]["clock_as_claimed_minus"] for n in ("0", "10")]
+    for name, said in (
+        ("news.md", f"is {plain(now['mean'])} ({plain(now['low'])} to {plain(now['high'])}) with it"),
+        ("news.md", f"{plain(before['mean'])} with a day"),
+        ("news.md", f"and {plain(ever['mean'])} by clicks ever"),
+        ("news.md", f"{plain(more['mean'])} more than with a day ({plain(more['low'])} to {plain(more['high'])})"),
+        ("news.md", f"over {moving['people']} readers"),
+        ("news.md", f"it is {plain(cut['ndcg@10']['now']['mean'])} against {plain(cut['ndcg@10']['before']['mean'])}"),
+        ("news.md", f"({plain(age['low'])} to {plain(age['high'])})"),
+        ("events.md", f"+{plain(min(one['mean'] for one in bots))} to +{plain(max(one['mean'] for one in bots))}"),
+        ("events.md", f"lowest bound is {plain(min(one['low'] for one in bots))}"),
+        *(("events.md", f"{plain(-one['mean'])} ({plain(-one['high'])} to {plain(-one['low'])})") for one in clock),
+    ):
+        assert said in " ".join((DOCS / name).read_text(encoding="utf-8").split()), said
+    assert all(row["fitted"]["same_list"] for name, row in fresh.items() if name != "mind-cut")
+
+
 # --- examples -------------------------------------------------------------------------------------
 
 
@@ -405,9 +432,10 @@ def check_example(example: Path, tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [], "an example leaves nothing behind"
 
 
-def test_there_are_four_examples() -> None:
+def test_there_are_these_examples() -> None:
     assert sorted(path.name for path in EXAMPLES.glob("*.py")) == [
         "compare_strategies.py",
+        "news.py",
         "own_data.py",
         "quickstart.py",
         "textbook_loop.py",
