@@ -439,6 +439,7 @@ def test_there_are_these_examples() -> None:
         "own_data.py",
         "quickstart.py",
         "textbook_loop.py",
+        "video.py",
     ]
 
 
