@@ -113,6 +113,7 @@ def test_the_leak_test_that_is_shown_passes() -> None:
         ("oracles", 3),
         ("federated-operators", 1),
         ("federated-research", 1),
+        ("video", 1),
     ],
 )
 @pytest.mark.usefixtures("_elsewhere")
