@@ -17,6 +17,7 @@ from palate.arrays import Array
 from palate.datasets.splits import new_items
 from palate.datasets.tables import Dataset
 from palate.datasets.views import item_table, texts_of
+from palate.entities import ITEM
 from palate.evaluation.baselines import Interactions
 from palate.evaluation.evaluate import interactions_of
 from palate.evaluation.intervals import bootstrap_mean, paired_bootstrap
@@ -45,7 +46,8 @@ def new_item_lists(
     if not has_words(texts):
         return None
     train, test = (interactions_of(part, whole, data.vocabulary).liked for part in (split.train, split.test))
-    hidden = np.unique(_columns(split.test, whole.item_ids))
+    place = {item: number for number, item in enumerate(whole.item_ids)}
+    hidden = np.sort([place[item] for item in split.test.interactions[ITEM].unique()])
     able = np.intersect1d(np.unique(train.users), np.unique(test.users))
     if not len(able):
         return None
@@ -74,11 +76,6 @@ def new_item_lists(
             for name in ("tf-idf", "random")
         },
     }
-
-
-def _columns(part: Dataset, item_ids: list[str]) -> np.ndarray[Any, np.dtype[np.intp]]:
-    """Positions of its items in the whole data."""
-    return np.searchsorted(np.array(item_ids), np.array(part.coded("event").item_ids))
 
 
 def _wanted(test: Interactions, people: Any, hidden: Any) -> np.ndarray[Any, np.dtype[np.bool_]]:
