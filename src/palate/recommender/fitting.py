@@ -41,8 +41,9 @@ def without_users(data: Dataset, users: Collection[str]) -> Dataset:
         named = [name for name in (USER, FRIEND) if name in table.columns]
         return table.filter(~pl.any_horizontal(pl.col(named).is_in(list(users)))) if named else table
 
-    parts = {name: left(getattr(data, name)) for name in ("interactions", "users", "friends")}
-    return replace(data, **parts) if users else data
+    if not users:
+        return data
+    return replace(data, interactions=left(data.interactions), users=left(data.users), friends=left(data.friends))
 
 
 def erased_in(data: Dataset, rows: Sequence[Record]) -> set[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, cast
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -78,7 +78,7 @@ async def put_attributes(
         return caller.tenant.recommender.know(user_id, key=given.key, **given.attributes)
 
     for name, value in given.attributes.items():
-        Attribute(user_id, name, value, given.key)
+        Attribute(user_id, name, cast("float | str | None", value), given.key)  # a list of friends becomes a text
     rows = await caller.tenant.write("attribute", know)
     names = [{"key": row.content.key, "seq": row.seq, "repeated": row.is_repeat} for row in rows]
     return answered({"attributes": names})

@@ -108,7 +108,9 @@ def named(piece: Piece, table: TableName, mapping: Mapped) -> Piece:
     columns, wanted = _columns(piece), _of_table(mapping, table)
     if odd := next((name for name in columns if "\x00" in name), None):
         raise DataError(f"{piece.file} has the column {shorten(odd)}, which holds NUL. Rename it.")
-    renames, copies, notes = {}, {}, []
+    renames: dict[str, str] = {}
+    copies: dict[str, str] = {}
+    notes: list[str] = []
     for ours in KNOWN[table]:
         spellings = (ours, *OTHERS.get(ours, ()))
         theirs = _find(columns, [wanted[ours]] if ours in wanted else []) or _find(columns, spellings)

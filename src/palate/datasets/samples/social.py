@@ -221,7 +221,7 @@ def _liking(users: int, topics: Positions, kinds: Positions, rng: np.random.Gene
 def _friends(taste: Array, rng: np.random.Generator) -> NDArray[np.bool_]:
     """Who follows whom, (U, U): those of alike interests, mostly both ways; a few have nobody."""
     users = len(taste)
-    alike = np.corrcoef(taste)
+    alike: Array = np.asarray(np.corrcoef(taste))
     follows = np.zeros((users, users), dtype=bool)
     for user in range(users):
         draws = 4.0 * alike[user] + rng.gumbel(0.0, 1.0, users)
