@@ -28,7 +28,8 @@ def steam_play(source: Path) -> Tables:
 
 
 def lastfm_hetrec(source: Path) -> Tables:
-    """HetRec 2011: ``user_artists.dat`` and ``artists.dat``."""
+    """HetRec 2011: ``user_artists.dat``, ``artists.dat`` and ``user_friends.dat``."""
+    friends = pl.read_csv(source / "user_friends.dat", separator="\t", new_columns=["user_id", "friend_id"])
     plays = pl.read_csv(source / "user_artists.dat", separator="\t", quote_char=None)
     artists = pl.read_csv(source / "artists.dat", separator="\t", quote_char=None)
     return {
@@ -36,6 +37,7 @@ def lastfm_hetrec(source: Path) -> Tables:
             pl.col("userID").alias("user_id"), pl.col("artistID").alias("item_id"), pl.col("weight").alias("play_count")
         ),
         "artists": artists.select(pl.col("id").alias("item_id"), "name"),
+        "friends": friends,
     }
 
 

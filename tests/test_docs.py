@@ -114,6 +114,7 @@ def test_the_leak_test_that_is_shown_passes() -> None:
         ("federated-operators", 1),
         ("federated-research", 1),
         ("video", 1),
+        ("social", 4),
     ],
 )
 @pytest.mark.usefixtures("_elsewhere")
@@ -439,6 +440,7 @@ def test_there_are_these_examples() -> None:
         "news.py",
         "own_data.py",
         "quickstart.py",
+        "social.py",
         "textbook_loop.py",
         "video.py",
     ]

@@ -16,6 +16,7 @@ SOURCES: dict[str, dict[str, str]] = {
     "lastfm-hetrec": {
         "user_artists.dat": "userID\tartistID\tweight\n7\t51\t13883\n8\t52\t1\n",
         "artists.dat": 'id\tname\turl\tpictureURL\n51\tDuran "2" Duran\tu\tp\n52\tMorcheeba\tu\tp\n',
+        "user_friends.dat": "userID\tfriendID\n7\t8\n8\t7\n",
     },
     "goodbooks": {
         "ratings.csv": "user_id,book_id,rating\n7,1,5\n8,2,3\n",

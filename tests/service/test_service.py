@@ -143,6 +143,8 @@ def test_forms_events_attributes_words_and_search(service: Served) -> None:
     assert [row["key"] for row in told.json()["attributes"]] == ["a1:age", "a1:city"]
     again = service.call("PUT", "/v1/users/ann/attributes", {"key": "a1", "attributes": {"age": 31, "city": "Bern"}})
     assert [row["repeated"] for row in again.json()["attributes"]] == [True, True]
+    service.call("PUT", "/v1/users/ann/attributes", {"key": "a2", "attributes": {"friends": ["bob", "ann", "cy"]}})
+    assert service.rows()[-1].content.friends == ["bob", "cy"]
     found = service.call("GET", "/v1/items/search", params={"q": titles[9][:6]}).json()["items"]
     assert ids[9] in [item["item_id"] for item in found]
     assert {"category", "mean", "low", "high", "items"} == set(
