@@ -10,6 +10,7 @@ SEQUENCES := .venv-peers-sequences
 RIVALS := .venv-peers-rivals
 OFF_POLICY := .venv-peers-off-policy
 SPARK := .venv-peers-spark
+TOOLKITS := .venv-peers-toolkits
 PIP  := $(BIN)/python -m pip --disable-pip-version-check --require-virtualenv
 # What a platform's build of torch is made of; left out of the hashed lock and to pip (see requirements/torch.txt).
 TORCH_BUILD := torch triton cuda-bindings cuda-pathfinder cuda-toolkit nvidia-cublas nvidia-cuda-cccl \
@@ -55,7 +56,7 @@ dist: $(VENV)/.dev
 	$(BIN)/python .ci/dist.py $(PYTHONS)
 
 # One after another, so that no timing is disturbed by its neighbour; names with _ in front are shared helpers.
-bench: $(VENV)/.hf $(PEERS)/.made $(SEQUENCES)/.made $(RIVALS)/.made $(OFF_POLICY)/.made $(SPARK)/.made
+bench: $(VENV)/.hf $(PEERS)/.made $(SEQUENCES)/.made $(RIVALS)/.made $(OFF_POLICY)/.made $(SPARK)/.made $(TOOLKITS)/.made
 	@set -e; for file in benchmarks/[a-z]*.py; do \
 	    name=$$(basename $$file .py); echo "benchmarks.$$name"; \
 	    $(BIN)/python -m benchmarks.$$name --json > benchmarks/results/$$name.json.part; \
@@ -82,9 +83,12 @@ lock: $(VENV)/.dev
 	$(BIN)/uv pip compile requirements/peers-off-policy.in --quiet --universal --python-version 3.11 --generate-hashes \
 	    --custom-compile-command "make lock" $(UPGRADE) --output-file requirements/peers-off-policy.txt \
 	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
+	$(BIN)/uv pip compile pyproject.toml requirements/peers-toolkits.in --quiet --universal --python-version 3.11 --generate-hashes \
+	    --custom-compile-command "make lock" $(UPGRADE) --output-file requirements/peers-toolkits.txt \
+	    $(addprefix --no-emit-package ,$(TORCH_BUILD))
 
 clean:
-	rm -rf $(VENV) $(PEERS) $(SEQUENCES) $(RIVALS) $(OFF_POLICY) $(SPARK) palate-demo build dist site mutants .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(PEERS) $(SEQUENCES) $(RIVALS) $(OFF_POLICY) $(SPARK) $(TOOLKITS) palate-demo build dist site mutants .coverage* .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find src tests benchmarks examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # ---- set-up: each stamp needs the one before, so that `make -j` never runs two installations at once ----
@@ -151,6 +155,15 @@ $(OFF_POLICY)/.made: requirements/peers-off-policy.txt requirements/torch.txt
 	$(OFF_POLICY)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps \
 	    -r requirements/peers-off-policy.txt
 	$(OFF_POLICY)/bin/python -m pip --disable-pip-version-check install --quiet -r requirements/torch.txt
+	@touch $@
+
+# With what Palate needs, so that the adapters run in it: PYTHONPATH=src.
+$(TOOLKITS)/.made: requirements/peers-toolkits.txt requirements/torch.txt
+	$(PYTHON) -m venv --clear $(TOOLKITS)
+	$(TOOLKITS)/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes --no-deps \
+	    -r requirements/peers-toolkits.txt
+	$(TOOLKITS)/bin/python -m pip --disable-pip-version-check install --quiet -r requirements/torch.txt
+	$(TOOLKITS)/bin/python -m pip --disable-pip-version-check check
 	@touch $@
 
 # strace injects the disk errors of the fault tests, curl is what the README calls the service with, Chromium opens the pages,

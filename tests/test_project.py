@@ -145,7 +145,7 @@ def test_every_library_that_is_imported_is_a_stated_dependency() -> None:
         *PROJECT["dependencies"],
         *(
             line
-            for extra in ("hf", "peers", "serve", "traces", "postgres", "scale", "federated")
+            for extra in ("hf", "peers", "serve", "traces", "postgres", "scale", "federated", "lenskit", "recbole")
             for line in PROJECT["optional-dependencies"][extra]
         ),
     ]

@@ -12,7 +12,7 @@ from palate.datasets.splits import random_split
 from palate.entities import RATING, TIMESTAMP
 from palate.errors import OptionError
 from palate.evaluation import palate_ranker as own
-from palate.evaluation.baselines import Interactions
+from palate.evaluation.baselines import Interactions, Popularity
 from palate.evaluation.evaluate import SPLITS, _split, evaluate, notes_of, rating_quality
 
 
@@ -27,6 +27,19 @@ def test_every_split_is_judged(data: Dataset, split: str) -> None:
     json.dumps(document, allow_nan=False)
     assert set(document["models"]) == {"popularity", "ease"} and document["split"] == split
     assert document["ratings"]["rows"] > 0
+
+
+def test_a_split_that_is_given_is_kept_to_and_others_are_judged_beside(data: Dataset) -> None:
+    parts = random_split(data, rng=np.random.default_rng(0))
+    assert parts.validation is not None
+    assert parts.whole.interactions.sort(pl.all()).equals(data.interactions.sort(pl.all()))
+    document = evaluate(parts, models=("popularity",), others={"same": [Popularity()]})
+    assert document["split"] == "given" and document["notes"] == [] and "command" not in document
+    models = document["with_history"]["models"]
+    assert models["same"]["metrics"] == models["popularity"]["metrics"]
+    assert document["users"] == parts.test.interactions["user_id"].n_unique()
+    with pytest.raises(OptionError, match="'popularity' is the name of a model that is here already"):
+        evaluate(parts, models=("popularity",), others={"popularity": [Popularity()]})
 
 
 def test_palate_ranks_better_than_popularity() -> None:

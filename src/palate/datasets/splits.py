@@ -6,7 +6,7 @@ last row. Training thus never sees a pair that is tested, nor anything later tha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -26,6 +26,12 @@ class Split:
     train: Dataset
     test: Dataset
     validation: Dataset | None = None
+
+    @property
+    def whole(self) -> Dataset:
+        """The rows of all parts, those of training first."""
+        parts = [part.interactions for part in (self.train, self.validation, self.test) if part is not None]
+        return replace(self.train, interactions=pl.concat(parts, how="diagonal_relaxed"))
 
 
 def global_time(data: Dataset, *, test_share: float = 0.2) -> Split:

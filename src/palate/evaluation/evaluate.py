@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,15 +39,17 @@ from palate.vocabulary import Vocabulary
 
 BY_TIME = ("global-time", "leave-last-out")
 SPLITS = (*BY_TIME, "random", "stratified-user", "stratified-item")
+NO_OTHERS: Mapping[str, Sequence[Ranker]] = MappingProxyType({})
 _DAMPING = 5.0  # average ratings assumed in advance for the item means that stand beside
 _BLOCK = 256  # users predicted at once
 
 
 def evaluate(
-    data: Dataset,
+    data: Dataset | Split,
     *,
     split: str = "random",
     models: Sequence[str] | None = None,
+    others: Mapping[str, Sequence[Ranker]] = NO_OTHERS,
     k: int = 10,
     seed: int = 0,
     encoder: str = "none",
@@ -56,19 +59,24 @@ def evaluate(
     """Palate's list beside other recommenders, tuned on rows held back inside the training part only, in one run.
 
     Args:
-        split: ``global-time``, ``leave-last-out``, ``random`` (8:1:1), ``stratified-user`` or ``stratified-item``
-            (75/25, Microsoft Recommenders' protocol). Of a split by time settings are chosen by the same split of the
-            training part.
+        data: A data set, or one that is split already, such as by another library.
+        split: Of a data set: ``global-time``, ``leave-last-out``, ``random`` (8:1:1), ``stratified-user`` or
+            ``stratified-item`` (75/25, Microsoft Recommenders' protocol). Of a split by time settings are chosen by the
+            same split of the training part.
         models: Names; all if None. A model that is named and cannot run is an error, one that is not is listed in
             ``left_out`` with the reason.
+        others: Further rankers by name, each with the settings to choose from, judged whatever ``models`` says.
         encoder: Of the items' text, for predicted ratings.
         runner: Where the models are tuned, fitted and judged: see :func:`evaluate_ranking`.
     Returns:
-        ``evaluate.json``: what :func:`evaluate_ranking` gives, ``dataset``, ``sha256`` of its tables, ``split``,
-        ``left_out``, ``notes`` (what to know of the split, such as rows without a timestamp), ``events`` (the strengths
-        learnt of the training part, below 0 where an event is against) and, where the data has ratings, ``ratings``.
+        ``evaluate.json``: what :func:`evaluate_ranking` gives, ``command`` where one gives the same, ``dataset``,
+        ``sha256`` of its tables, ``split`` (``given`` if it was), ``left_out``, ``notes`` (what to know of the split,
+        such as rows without a timestamp), ``events`` (the strengths learnt of the training part, below 0 where an event
+        is against) and, where the data has ratings, ``ratings``.
     """
-    parts, coded = _split(data, split, seed), data.coded("event")
+    parts = data if isinstance(data, Split) else _split(data, split, seed)
+    data, given = (data.whole, True) if isinstance(data, Split) else (data, False)
+    coded = data.coded("event")
     vocabulary = learn_strengths(parts.train.coded("event"), data.vocabulary, Implicit(), seed=seed)
     train, test = (interactions_of(part, coded, vocabulary) for part in (parts.train, parts.test))
     validation = None if parts.validation is None else interactions_of(parts.validation, coded, vocabulary)
@@ -78,22 +86,32 @@ def evaluate(
     if models is not None:
         grids = {name: grids[name] for name in (_known(name, grids, left_out) for name in models)}
         left_out = {}
+    if twice := grids.keys() & others:
+        raise OptionError(f"{min(twice)!r} is the name of a model that is here already. Give yours another name.")
     document = evaluate_ranking(
-        grids, train, validation, test, k=k, rng=derive_rng(seed, "evaluate"), runner=runner, progress=progress
+        {**grids, **others},
+        train,
+        validation,
+        test,
+        k=k,
+        rng=derive_rng(seed, "evaluate"),
+        runner=runner,
+        progress=progress,
     )
     if data.interactions[RATING].drop_nulls().len():
         progress("ratings")
-        document["ratings"] = rating_quality(_split(data, split, seed), encoder=encoder, seed=seed)
+        document["ratings"] = rating_quality(parts, encoder=encoder, seed=seed)
     named = "" if models is None else f" --models {','.join(models)}"
+    command = f"palate evaluate {shlex.quote(data.name)} --split {split}{named} --seed {seed}"
     return {
         "palate": __version__,
-        "command": f"palate evaluate {shlex.quote(data.name)} --split {split}{named} --seed {seed}",
+        **({} if given or others else {"command": command}),
         "dataset": data.name,
         "sha256": data.fingerprint(),
-        "split": split,
+        "split": "given" if given else split,
         "seeds": [seed],
         "left_out": left_out,
-        "notes": notes_of(data, split),
+        "notes": [] if given else notes_of(data, split),
         "events": {name: vocabulary.liking(name) for name in vocabulary.learnt},
         **document,
     }
