@@ -430,6 +430,11 @@ CALLS: dict[str, Call] = {
         {"item_ids": EMPTY, "again": FLAG},
         lambda _: {"item_ids": "i19"},
     ),
+    "Recommender.set_stock": Call(
+        lambda stage: stage.recommender.set_stock,
+        {"counts": EMPTY_MAPPING},
+        lambda _: {"counts": {"i19": 0}},
+    ),
     "Recommender.consent": Call(
         lambda stage: stage.recommender.consent,
         {"user_id": USER, "purposes": EMPTY, "version": USER, "at": f"none {NUMBER}", "key": KEY},

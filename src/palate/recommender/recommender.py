@@ -164,6 +164,7 @@ class Recommender:
     profile = serves(Learner.profile)
     calibrate = calibrate
     item_labels = item_labels
+    set_stock = changing.set_stock
 
     def show(
         self,
@@ -196,9 +197,7 @@ class Recommender:
         return self._live.append(several(shown, Slate))
 
     def tell(self, answers: Answer | Iterable[Answer]) -> list[Record]:
-        """Keep an answer or several, all or none.
-
-        A repeat of a key with the same content changes nothing.
+        """Keep an answer or several, all or none; a repeat of a key with the same content changes nothing.
 
         Returns:
             A row an answer.
