@@ -324,7 +324,7 @@ class Learner:
             exclude: Ids never to show. Ids the model does not hold are ignored: a list may outlive an item.
             allow: Ids that may be shown; all if None.
             category: Only items of this category.
-            include_seen: Also what the user rated, told of or did.
+            include_seen: Also what the user rated, told of or did, by how likely they do it again where people do.
             familiarity: In [0, 1]: 1 predicts what is taken up and liked, 0 what would be liked, however unknown.
             min_certainty: In [0, 1]: only items of which at least this share of the prior variance is resolved.
             diversity: In [0, 1]: 1 ranks by difference from what is above alone.

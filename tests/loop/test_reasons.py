@@ -114,6 +114,8 @@ SAID = [
         "3rd most rated lately in Jazz",
         "最近 Jazz 里评过的人数第 3",
     ),
+    (Kind.AGAIN, Facts(act="purchase", own=1), "you bought it before", "你买过它"),
+    (Kind.AGAIN, Facts(act="purchase", own=4), "you bought it on 4 days", "你买过它，共 4 天"),
     (Kind.NEW, Facts(), "new: nobody has rated it yet", "新的：还没有人评过"),
     (Kind.NEW, Facts(people=2), "new: few have rated it yet", "新的：评过的人还很少"),
     (Kind.NEW, Facts(share=1.0), "new: its text promises well", "新的：内容看起来不错"),

@@ -103,7 +103,7 @@ class Wish:
         exclude: Ids never to show. Ids the model does not hold are ignored: a list may outlive an item.
         allow: Ids that may be shown; all if None.
         category: Only items of this category.
-        include_seen: Also what the user rated, told of or did.
+        include_seen: Also what the user rated, told of or did: by how likely they do it again, where people do.
         familiarity: In [0, 1]: how much it counts that an item is likely to be met.
         min_certainty: In [0, 1]: only items of which at least this share of the prior variance is resolved.
         diversity: In [0, 1]: 0 ranks by the score alone, 1 by difference from what is above alone.
@@ -174,7 +174,7 @@ def recommend(
     count(k, "k")
     wish.check()
     temperature = temperature_of(explore, wish)
-    scores = list_scores(memory, user_id)
+    scores = list_scores(memory, user_id, again=wish.include_seen)
     model, state, catalogue = scores.model, scores.state, scores.model.catalogue
     is_open, is_next = on_offer(memory.source(user_id), scores, wish)
     wanted = k if wish.diversity == 0.0 else _SHORTLIST * k

@@ -33,7 +33,7 @@ from palate.model.choose_events import choose_weights, dimensions
 from palate.model.choose_half_life import choose_forgetting
 from palate.model.content import contents_of, with_content
 from palate.model.counted import weight_in, weights_of
-from palate.model.fit_list import likes_of, met_of
+from palate.model.fit_list import likes_of, met_of, repeats_of
 from palate.model.fit_users import (
     attributes_of,
     check_history,
@@ -244,11 +244,14 @@ def fit_model(
         users=None if attributes is None else described(data, attributes),
         history=history,
         behaviour=behaviour,
-        list_model=fit_list(
-            met,
-            likes=likes_of(chosen, scale, seed),
-            contents=contents_of(catalogue),
-            rng=derive_rng(seed, "list"),
+        list_model=replace(
+            fit_list(
+                met,
+                likes=likes_of(chosen, scale, seed),
+                contents=contents_of(catalogue),
+                rng=derive_rng(seed, "list"),
+            ),
+            repeats=repeats_of(whole, coded) if chosen.events_only else None,
         )
         if lists
         else None,

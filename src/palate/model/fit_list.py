@@ -5,13 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import polars as pl
 import scipy.sparse as sparse
 from numpy.typing import NDArray
 from scipy.special import log_ndtr
 
 from palate.arrays import Array
-from palate.datasets.coding import Coded
+from palate.datasets.coding import Coded, signed_weight
+from palate.datasets.tables import Dataset
+from palate.datasets.times import not_ahead
 from palate.encoders.histories.events import Events
+from palate.entities import EVENT, ITEM, TIMESTAMP, USER
 from palate.model.scale import Scale
 from palate.posteriors.answers import Answers
 from palate.posteriors.fit import fit
@@ -24,6 +28,8 @@ from palate.ranking.cases import Offset
 from palate.ranking.fit_list import Likes
 from palate.ranking.held_back import Met
 from palate.ranking.histories import Histories
+from palate.ranking.repeats import Repeats, fit_repeats
+from palate.vocabulary import NO_NAME
 
 _OPTIONS = FitOptions(dim=8, sweeps=6)  # of the taste without the people held back: it only says how much liking counts
 
@@ -45,6 +51,30 @@ def met_of(coded: Coded, likelihood: Likelihood, scale: Scale, events: Events | 
         rows.reverse()  # of a pair that is in both without a time the rating counts
     users, items, good, values, times = (np.concatenate(column) for column in zip(*rows, strict=True))
     return Met.of(users.astype(np.int64), items.astype(np.int64), good, values, times, shape)
+
+
+def repeats_of(data: Dataset, coded: Coded) -> Repeats | None:
+    """What people do again of what says most for an item: where there are purchases, these and no views.
+
+    Args:
+        coded: The same data, of which the numbers of people and items are taken.
+    """
+    words = data.vocabulary.words
+    rows = data.interactions.select(
+        pl.col(USER).cast(pl.Enum(coded.user_ids)).to_physical().cast(pl.Int64),
+        pl.col(ITEM).cast(pl.Enum(coded.item_ids)).to_physical().cast(pl.Int64),
+        pl.col(TIMESTAMP).fill_null(float("nan")),
+        pl.col(EVENT).fill_null(NO_NAME),
+        signed_weight(data.interactions, data.vocabulary).alias("liking"),
+    ).filter(pl.col("liking") > 0.0)
+    strengths = {name: words[name].strength for name in rows[EVENT].unique().sort()}
+    if not strengths:
+        return None
+    act = max(strengths, key=lambda name: strengths[name])
+    most = rows.filter(pl.col(EVENT).is_in([name for name in strengths if strengths[name] == strengths[act]]))
+    users, items, times = (most[name].to_numpy() for name in (USER, ITEM, TIMESTAMP))
+    shape = (len(coded.user_ids), len(coded.item_ids))
+    return fit_repeats(users, items, not_ahead(times), shape, act=words[act].kind, least=strengths[act])
 
 
 def met_by(answers: sparse.csr_matrix, times: Array, likelihood: Likelihood, scale: Scale) -> Met:

@@ -31,6 +31,7 @@ from palate.posteriors.item_half import ItemBlock
 from palate.posteriors.statistics import pack
 from palate.posteriors.taste import Taste
 from palate.ranking.histories import Histories
+from palate.ranking.repeats import Repeats
 
 SWEEPS = 4
 
@@ -97,7 +98,7 @@ def without(model: Model, users: Collection[str]) -> Model:
         labels={user: found for user, found in model.labels.items() if user not in gone},
         list_model=model.list_model
         if met is None or model.list_model is None
-        else replace(model.list_model, met=_taken(met, keep)),
+        else replace(model.list_model, met=_taken(met, keep), repeats=_repeats(model.list_model.repeats, keep)),
     )
 
 
@@ -122,6 +123,10 @@ def _taken(met: Histories, keep: Mask) -> Histories:
     values = None if met.values is None else met.values[np.repeat(keep, met.sizes)]
     start = np.concatenate([[0], np.cumsum(met.sizes[keep])]).astype(np.intp)
     return Histories(met.items[np.repeat(keep, met.sizes)], start, met.n_items, values)
+
+
+def _repeats(repeats: Repeats | None, keep: Mask) -> Repeats | None:
+    return None if repeats is None else repeats.keeping(keep)
 
 
 def _counts(model: Model, gone: Collection[str]) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from palate.ranking.experts.ease import Ease
 from palate.ranking.experts.factors import Factors, FactorSettings
 from palate.ranking.histories import Expert, Histories
 from palate.ranking.list_model import EVER, FRIENDS, LEVELS, SHRINKAGES, ListModel
+from palate.ranking.repeats import FEATURES, Habits, Repeats
 from palate.ranking.weights import Weights
 from palate.store.model_folder.folder import Arrays
 
@@ -25,12 +26,14 @@ _WEIGHTS = ("new", "known")
 
 def list_config(of: ListModel) -> dict[str, Any]:
     """What of it JSON holds."""
+    again = of.repeats
     return {
         "half_life": of.half_life,
         "last": of.last,
         "levels": list(of.levels),
         "experts": [_expert_config(name, expert, of.experts) for name, expert in of.experts.items()],
         **{name: {"names": list(one.names), "at": list(one.at)} for name, one in _weights(of).items()},
+        **({} if again is None else {"again": {"act": again.act, "least": again.least, "until": again.until}}),
     }
 
 
@@ -48,7 +51,33 @@ def list_arrays(of: ListModel) -> Arrays:
         arrays |= {**_csr("pairs", of.pairs.together), "pairs.count": of.pairs.count}
     for place, (name, expert) in enumerate(of.experts.items()):
         arrays |= _expert_arrays(place, name, expert, of.experts)
-    return arrays
+    return arrays | _repeats_arrays(of.repeats)
+
+
+def _repeats_arrays(again: Repeats | None) -> Arrays:
+    if again is None:
+        return {}
+    assert again.days.values is not None
+    return {
+        "again.items": again.days.items.astype(np.int32),
+        "again.start": again.days.start.astype(np.int64),
+        "again.days": again.days.values.astype(np.int32),
+        "again.rate": again.habits.rate,
+        "again.gap": again.habits.gap,
+        "again.weights": again.weights,
+    }
+
+
+def _repeats(config: dict[str, Any], arrays: Arrays, shape: tuple[int, int]) -> Repeats:
+    start, items, days = (arrays[f"again.{name}"] for name in ("start", "items", "days"))
+    _check(start.shape == (shape[0] + 1,) and start[0] == 0 and start[-1] == len(items) == len(days), "repeats")
+    _check(_within(items, shape[1]) and bool((np.diff(start) >= 0).all()), "repeats")
+    rate, gap, weights = (arrays[f"again.{name}"] for name in ("rate", "gap", "weights"))
+    _check(rate.shape == gap.shape == (shape[1],) and weights.shape == (len(FEATURES),), "repeats")
+    _check(bool((rate > 0.0).all() and (gap > 0.0).all() and np.isfinite(weights).all()), "repeats")
+    done = Histories(items.astype(np.intp), start.astype(np.intp), shape[1], days.astype(np.float64))
+    act, least, until = str(config["act"]), float(config["least"]), float(config["until"])
+    return Repeats(done, Habits(rate, gap), weights, act, least, until)
 
 
 def _weights(of: ListModel) -> dict[str, Weights]:
@@ -136,6 +165,7 @@ def list_of(config: dict[str, Any], arrays: Arrays, shape: tuple[int, int]) -> L
         chances["known"],
         Histories(items, start, n),
         None if config.get("last") is None else float(config["last"]),
+        _repeats(config["again"], arrays, (shape[0], n)) if "again" in config else None,
     )
 
 

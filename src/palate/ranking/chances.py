@@ -36,9 +36,14 @@ class Chances:
         """The shares themselves."""
         return cls(tuple(at), np.tile([0.0, 1.0], (len(at), 1)))
 
+    def line(self, n: float) -> tuple[float, float]:
+        """A and b, for a history of n items."""
+        offset, slope = basis(n, self.at) @ self.values
+        return float(offset), float(slope)
+
     def of(self, shares: Array, n: float) -> Array:
         """Chances from shares of the softmax, any shape, for a history of n items."""
-        offset, slope = basis(n, self.at) @ self.values
+        offset, slope = self.line(n)
         return np.asarray(expit(offset + slope * logit(np.clip(shares, 1e-12, 1.0 - 1e-9))))
 
 

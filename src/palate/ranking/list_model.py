@@ -24,6 +24,7 @@ from palate.ranking.experts.friends import Friends, met_by_friends
 from palate.ranking.experts.levels import LEAST, Level
 from palate.ranking.histories import ByItem, Expert, Histories
 from palate.ranking.recent import Recent
+from palate.ranking.repeats import Repeats
 from palate.ranking.terms import NOTHING, Since, Term, Together, company_term, late_term, level_term, shares_of
 from palate.ranking.weights import Weights
 
@@ -72,6 +73,7 @@ class ListModel:
         new_chances, known_chances: How likely what is shown comes next.
         met: What the people of the fit met, oldest first.
         last: When the last of it was met, seconds since the epoch; None without times.
+        repeats: What people do again; None where that is too little to learn from.
         recent: How :data:`LATELY` goes on from there; None where it does not count, or no time is known.
     """
 
@@ -85,6 +87,7 @@ class ListModel:
     known_chances: Chances
     met: Histories
     last: float | None = None
+    repeats: Repeats | None = None
     recent: Recent | None = field(init=False, repr=False)
     _levels: Mapping[str, NDArray[np.float32]] = field(init=False, repr=False)
 
@@ -201,4 +204,8 @@ class ListModel:
 
     def chance_of(self, shares: Array, n: int, *, known: bool = False) -> Array:
         """The same from shares of the softmax of all that may be shown."""
-        return (self.known_chances if known and n else self.new_chances).of(shares, n)
+        return self.chances(n, known=known).of(shares, n)
+
+    def chances(self, n: int, *, known: bool) -> Chances:
+        """How shares become chances for somebody who met n items."""
+        return self.known_chances if known and n else self.new_chances

@@ -21,7 +21,7 @@ from palate.arrays import Array, Positions
 from palate.loop.reasons.assign import Candidate
 from palate.loop.reasons.english import say
 from palate.loop.reasons.part import Evidence, Part
-from palate.loop.reasons.phrases import ONE_OF, Facts
+from palate.loop.reasons.phrases import ACTS, ONE_OF, Facts
 from palate.loop.reasons.reason import Kind, Reason
 from palate.loop.reasons.words import shared_words
 from palate.model.model import Model
@@ -109,6 +109,9 @@ def candidates(shown: Shown, parts: Sequence[Part]) -> list[list[Candidate]]:
 
 
 def _of_item(shown: Shown, parts: Sequence[Part], place: int) -> list[Candidate]:
+    again = next((part for part in parts if part.kind is Kind.AGAIN and part.lifts[place]), None)
+    if again is not None:  # whoever did it knows why
+        return [_again(shown, again, place)]
     found = []
     for own in (True, False):
         some = [part for part in parts if (part.shares is not None or part.kind in _OWN) is own]
@@ -222,6 +225,15 @@ def _friends(shown: Shown, part: Part, place: int) -> Iterator[Candidate]:
     if people >= LEAST_FRIENDS:
         facts = Facts(act=shown.act, people=people)
         yield _candidate(shown, Kind.FRIENDS, facts, [], part, 1.0, (Kind.FRIENDS, people))
+
+
+def _again(shown: Shown, part: Part, place: int) -> Candidate:
+    """On how many days the user did an item before."""
+    found = shown.model.list_model
+    assert part.people is not None and found is not None and found.repeats is not None
+    act = found.repeats.act if found.repeats.act in ACTS else "choose"
+    facts = Facts(act=act, own=int(part.people[place]))
+    return _candidate(shown, Kind.AGAIN, facts, [], part, 1.0, (Kind.AGAIN, int(shown.items[place])))
 
 
 def _well_liked(shown: Shown, part: Part, place: int) -> Iterator[Candidate]:

@@ -101,6 +101,10 @@ def _category(facts: Facts) -> str:
     return f"和你{_DID[facts.act]}的 {facts.own} 个一样属于 {facts.name}"
 
 
+def _again(facts: Facts) -> str:
+    return f"你{_DID[facts.act]}它" + ("" if facts.own < 2 else f"，共 {facts.own} 天")
+
+
 def _known(facts: Facts) -> str:
     return f"知道{_titles(facts)}的人也知道它"
 
@@ -148,6 +152,7 @@ _KINDS: dict[str, Callable[[Facts], str]] = {
     "same-words": _words,
     "same-maker": _maker,
     "same-category": _category,
+    "again": _again,
     "known": _known,
     "answers": _answers,
     "about-you": _about_you,

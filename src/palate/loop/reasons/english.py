@@ -109,6 +109,10 @@ def _category(facts: Facts) -> str:
     return f"{facts.name}, like {facts.own} that you {_DID[facts.act][0]}"
 
 
+def _again(facts: Facts) -> str:
+    return f"you {_DID[facts.act][0]} it " + ("before" if facts.own < 2 else f"on {facts.own} days")
+
+
 def _known(facts: Facts) -> str:
     return f"known to people who know {_titles(facts)}"
 
@@ -158,6 +162,7 @@ _KINDS: dict[str, Callable[[Facts], str]] = {
     "same-words": _words,
     "same-maker": _maker,
     "same-category": _category,
+    "again": _again,
     "known": _known,
     "answers": _answers,
     "about-you": _about_you,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from palate.arrays import Array, Positions
-from palate.loop.list_scores import ListScores, log_know
+from palate.loop.list_scores import AGAIN, ListScores, log_know
 from palate.loop.reasons.part import Evidence, Part
 from palate.loop.reasons.reason import Kind
 from palate.ranking.experts.content import NEW_ITEMS
@@ -30,6 +31,8 @@ def met_parts(
     """
     row_of = {one.items[0]: row for row, one in enumerate(evidence) if len(one.items) == 1}
     rows = np.array([row_of.get(item, -1) for item in scores.history.tolist()], dtype=np.intp)
+    own = np.array([[item in one.items for item in shown.tolist()] for one in evidence], dtype=bool)
+    own = own.reshape(len(evidence), len(shown))
     found, n_items = [], len(scores.model.catalogue)
     for term in scores.terms:
         mean = float(term.said.sum(dtype=np.float64)) / n_items
@@ -44,11 +47,23 @@ def met_parts(
             )
             found.append(Part(term.name, Kind.FRIENDS, lifts, people=people))
             continue
+        if term.name == AGAIN:
+            days = _days_of(scores, shown)
+            found.append(Part(AGAIN, Kind.AGAIN, np.minimum(days, 1).astype(np.float64), people=days))
+            continue
         shares = np.zeros((len(evidence), len(shown)))
         shares[rows[rows >= 0]] = _of_history(scores, term.name, since, shown)[rows >= 0]
+        shares[own] = 0.0  # what a user did is no reason for itself
         is_content = term.name == NEW_ITEMS or term.name.startswith(_CONTENT)
         found.append(Part(term.name, Kind.SAME_WORDS if is_content else Kind.TOGETHER, lifts, shares))
     return found
+
+
+def _days_of(scores: ListScores, shown: Positions) -> NDArray[np.intp]:
+    """On how many days the user did what may be done again, of each item shown, (k,)."""
+    assert scores.again is not None
+    days = dict(zip(scores.again.items.tolist(), scores.again.days.tolist(), strict=True))
+    return np.array([days.get(item, 0) for item in shown.tolist()], dtype=np.intp)
 
 
 def _of_history(scores: ListScores, name: str, since: Since, shown: Positions) -> Array:

@@ -48,7 +48,8 @@ class Part:
         lifts: What it adds to each item more than to the mean item of the catalogue, (k,).
         shares: What each of the n things that the user did adds to each item, (n, k); None where it says the same to
             everybody.
-        people: How many friends of the user met each item, (k,), of the part that is about them.
+        people: How many friends of the user met each item, (k,), of the part that is about them; on how many days the
+            user did it, of the part that is about that.
         level: Of a part that says the same to everybody, its values of n items, (n,): by them ranks are told. None: by
             how many liked them.
     """

@@ -20,6 +20,7 @@ class Kind(StrEnum):
     SAME_WORDS = "same-words"  # its content is that of something the user met
     SAME_MAKER = "same-maker"  # several that the user met are by the same maker
     SAME_CATEGORY = "same-category"  # several that the user met are of its category
+    AGAIN = "again"  # the user did it before
     KNOWN = "known"  # people who know what the user knows, know it
     ANSWERS = "answers"  # what the user answered says that they will like it
     ABOUT_YOU = "about-you"  # who the user is, or what they did, says so
