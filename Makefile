@@ -66,7 +66,7 @@ bench: $(VENV)/.hf $(PEERS)/.made $(SEQUENCES)/.made $(RIVALS)/.made $(OFF_POLIC
 # Keeps every version that still fits; `make lock UPGRADE=--upgrade` takes the newest of all.
 lock: $(VENV)/.dev
 	$(LOCK) $(UPGRADE) --output-file requirements/light.txt
-	$(LOCK) $(UPGRADE) --extra dev --extra serve --extra traces --extra postgres --extra scale --extra federated --extra peers --constraint requirements/light.txt --output-file requirements/dev.txt
+	$(LOCK) $(UPGRADE) --extra dev --extra serve --extra traces --extra postgres --extra scale --extra federated --extra mlflow --extra peers --constraint requirements/light.txt --output-file requirements/dev.txt
 	$(LOCK) $(UPGRADE) --extra serve --constraint requirements/dev.txt --output-file requirements/serve.txt
 	$(LOCK) $(UPGRADE) --extra hf --extra image --extra audio --extra dev-hf --constraint requirements/dev.txt \
 	    --output-file requirements/hf.txt \

@@ -43,6 +43,8 @@ from palate.datasets import planted_world
 from palate.entities.item_attributes import ItemAttribute
 from palate.entities.provenance import Provenance
 from palate.errors.checks import shown
+from palate.integrations import arrow
+from palate.integrations.scikit_learn import PalateClassifier, PalateRecommender, list_ndcg
 from palate.loop.lists import ListArguments
 from palate.loop.offered import candidates_of
 from palate.model.fit import FitArguments
@@ -126,6 +128,7 @@ class Stage:
         self.recommender.tell([rate("ann", f"i0{n}", 4.0, key=f"k{n}") for n in range(1, 8)])
         state = self.learner.state("ann")
         self.belief, self.candidates = state.belief, candidates_of(self.learner.model)
+        self.estimator = PalateRecommender(dim=2).fit([["ann", "tea"], ["bob", "tea"], ["bob", "milk"]], [1, 2, 1])
         self.made = 0
         self.campaigns = Campaigns(self.recommender)
         self.campaign = self.campaigns.make(Campaign("films", "How?", users=["dan", "eve"])).id
@@ -740,6 +743,63 @@ CALLS: dict[str, Call] = {
         {"total": f"zero {POSITIVE} inf huge", "per_user": f"zero {POSITIVE} inf huge", "spent": "dict mapping"},
     ),
     "Seconds": Call(lambda _: Seconds, dict.fromkeys(inspect.signature(Seconds).parameters, POSITIVE)),
+    "PalateRecommender.fit": Call(
+        lambda _: lambda **given: PalateRecommender(dim=2).fit(**given),
+        {"X": "array", "y": NOTHING},
+        lambda _: {"X": [["ann", "tea"], ["bob", "tea"]], "y": [1, 2]},
+    ),
+    "PalateRecommender": Call(
+        lambda _: lambda **given: PalateRecommender(**given).fit([["ann", "i01"], ["bob", "i01"]], [1, 2]),
+        {
+            **{name: FIT[name] for name in ("encoder", "likelihood", "dim", "categories")},
+            **{"items": NOTHING, "users": "none frame", "random_state": COUNT_0},
+        },
+        lambda _: {"items": pl.DataFrame({"item_id": ["i01"]}), "encoder": "none"},
+    ),
+    "PalateRecommender.predict": Call(
+        lambda stage: stage.estimator.predict, {"X": "", "return_std": FLAG}, lambda _: {"X": [["ann", "tea"]]}
+    ),
+    "PalateRecommender.recommend": Call(
+        lambda stage: stage.estimator.recommend,
+        {"user": f"{USER} half fraction nan inf", "k": COUNT_0, **LISTS},
+        lambda _: {"user": "ann"},
+    ),
+    "list_ndcg": Call(
+        lambda stage: lambda **given: list_ndcg(stage.estimator, **given),
+        {"X": "", "y": "none numbers", "k": COUNT},
+        lambda _: {"X": [["ann", "tea"]], "y": [5]},
+    ),
+    "PalateClassifier": Call(
+        lambda _: lambda **given: PalateClassifier(**given).fit([[1.0], [2.0]], ["x", "y"]),
+        {"classes": NOTHING, "prior_variance": POSITIVE, "fit_intercept": FLAG},
+        lambda _: {},
+    ),
+    "PalateClassifier.partial_fit": Call(
+        lambda _: PalateClassifier().fit([[1.0], [2.0]], [0, 1]).partial_fit,
+        {"X": "", "y": "", "classes": NOTHING},
+        lambda _: {"X": [[1.0]], "y": [0]},
+    ),
+    "PalateClassifier.ask": Call(
+        lambda _: PalateClassifier().fit([[1.0], [2.0]], [0, 1]).ask,
+        {"X": "", "k": COUNT, "strategy": "", "draws": COUNT, "rng": ""},
+        lambda _: {"X": [[1.0], [2.0]], "rng": np.random.default_rng(0)},
+    ),
+    "arrow.lists": Call(
+        lambda _: arrow.lists,
+        {"learner": "", "users": f"none {SEVERAL} numbers", "k": COUNT_0},
+        lambda stage: {"learner": stage.learner, "users": ["ann"]},
+    ),
+    "arrow.item_vectors": Call(lambda _: arrow.item_vectors, {"learner": ""}, lambda stage: {"learner": stage.learner}),
+    "arrow.user_vectors": Call(
+        lambda _: arrow.user_vectors,
+        {"learner": "", "users": f"none {SEVERAL} numbers"},
+        lambda stage: {"learner": stage.learner},
+    ),
+    "arrow.write": Call(
+        lambda _: arrow.write,
+        {"stream": "", "path": "", "form": NOTHING},
+        lambda stage: {"stream": arrow.item_vectors(stage.learner), "path": stage.fresh().with_suffix(".arrow")},
+    ),
     "get_strategy": Call(lambda _: get_strategy, {"strategy": ""}, lambda _: {"strategy": "epig"}),
     "select": Call(
         lambda _: select,
@@ -772,7 +832,11 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     made.recommender.close()
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:companions is recommend:DeprecationWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:companions is recommend:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:X has feature names:UserWarning"),  # scikit-learn says so, then refuses
+    pytest.mark.filterwarnings("ignore:A column-vector y was passed"),
+]
 
 
 @pytest.fixture(autouse=True)

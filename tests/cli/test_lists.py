@@ -131,7 +131,7 @@ def test_the_lists_of_some_are_in_their_order_and_who_has_none_is_said(cli, mode
         (["--all", "--user", "ann"], "said 2 times: --user and --all"),
         (["--all"], "--all is given with no --out"),
         (["--user", "ann", "--out", "x.parquet"], "--user is given with --out"),
-        (["--all", "--out", "lists.csv"], "no Parquet file"),
+        (["--all", "--out", "lists.csv"], "a file whose name ends with .parquet"),
         (["--users", "none.txt", "--out", "x.parquet"], "none.txt cannot be read: No such file"),
         (["--all", "--out", "x.parquet", "--category", "Crimes"], "category 'Crimes' has no item"),
         (["--all", "--out", "x.parquet", "--familiarity", "2"], "familiarity is 2"),

@@ -34,6 +34,7 @@ from palate.cli import (
     serve,
     shard,
     store,
+    vectors,
 )
 from palate.cli.console import errors, line, plain
 from palate.errors import InputError, PalateError
@@ -110,6 +111,7 @@ _add(app, fit.fit, "fit", "fit my-data --out my-model")
 _add(app, fit.refit, "refit", "refit my-model")
 _add(app, lists.recommend, "recommend", "recommend my-model --user ann -k 5 --category Comedy")
 _add(app, lists.companions, "companions", "companions my-model --user ann -k 5")
+_add(app, vectors.vectors, "vectors", "vectors my-model items --out items.parquet")
 _add(item_app, items.add, "add", "item add my-model new-items.csv --columns item_id=sku,title=name")
 _add(item_app, items.withdraw, "withdraw", "item withdraw my-model i7")
 _add(item_app, items.show, "show", "item show my-model i7")

@@ -64,7 +64,8 @@ def recommend(
     ] = None,
     everybody: Annotated[bool, typer.Option("--all", help="For everybody the model knows.")] = False,
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", parser=local_path, help="Parquet file for the lists of many.")
+        Path | None,
+        typer.Option(metavar="FILE", parser=local_path, help="For the lists of many: FILE.parquet, or FILE.arrow."),
     ] = None,
     k: Count = 10,
     exclude: Exclude = None,

@@ -1,4 +1,4 @@
-"""The lists of many users, in one Parquet file."""
+"""The lists of many users, in one Parquet or Arrow file."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from palate.learner import Learner
     from palate.loop.lists import ListArguments
 
-SUFFIX = ".parquet"
-
 
 def one_way(user: str | None, users: Path | None, everybody: bool, out: Path | None) -> None:
     """Checks that it is said, once, whom lists are for, and where those of many go: before the model is loaded.
@@ -30,12 +28,22 @@ def one_way(user: str | None, users: Path | None, everybody: bool, out: Path | N
     if (out is None) != (user is not None):
         found = "no --out" if out is None else "--out"
         raise OptionError(
-            f"{ways[0]} is given with {found}. Give --out FILE{SUFFIX} for the lists of many, and only then."
+            f"{ways[0]} is given with {found}. Give --out FILE.parquet for the lists of many, and only then."
         )
     if out is not None:
-        if out.suffix != SUFFIX or out.is_dir():
-            raise OptionError(f"--out is {str(out)!r}, no Parquet file. Give a file whose name ends with {SUFFIX}.")
-        writable(out.absolute().parent)
+        check_file(out)
+
+
+def check_file(out: Path) -> None:
+    """Checks that a table can be written there: before the model is loaded.
+
+    Raises:
+        OptionError: If not.
+    """
+    from palate.integrations.arrow import form_of
+
+    form_of(out)
+    writable(out.absolute().parent)
 
 
 def read_ids(path: Path) -> list[str]:
@@ -62,19 +70,17 @@ def write_lists(
     Raises:
         OptionError: If the disk refuses.
     """
-    import polars as pl
-    import pyarrow.parquet as pq
+    from palate.integrations.arrow import LISTS, form_of, writer
+    from palate.loop.all_lists import USERS_AT_ONCE, everybody
 
-    from palate.loop.all_lists import COLUMNS, USERS_AT_ONCE, everybody
-
-    asked = everybody(learner.memory) if users is None else users
-    schema, rows, done, served = pl.DataFrame(schema=COLUMNS).to_arrow().schema, 0, 0, 0
+    asked, form = everybody(learner.memory) if users is None else users, form_of(out)
+    rows, done, served = 0, 0, 0
     report("listing", 0, len(asked))
     try:
         out.absolute().parent.mkdir(parents=True, exist_ok=True)
-        with replacing(out) as temporary, pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+        with replacing(out) as temporary, writer(temporary, LISTS, form) as sink:
             for table in learner.recommend_all(asked, k, **options):
-                writer.write_table(table.to_arrow().cast(schema))
+                sink.write_table(table.to_arrow().cast(LISTS))
                 rows, served = rows + len(table), served + table["user_id"].n_unique()
                 done = min(done + USERS_AT_ONCE, len(asked))
                 report("listing", done, len(asked))

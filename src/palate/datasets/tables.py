@@ -24,6 +24,7 @@ from palate.datasets.files.parquet_child import known_types
 from palate.datasets.files.raw import LINE, Piece
 from palate.datasets.files.rejects import Rejects
 from palate.datasets.fingerprints import fingerprint
+from palate.datasets.hugging_face import as_arrow
 from palate.datasets.media import Media, media_of
 from palate.datasets.rating_scale import Ends, check_within, ends_of
 from palate.datasets.rating_scale import read as read_scale
@@ -120,7 +121,7 @@ class Dataset:
         scale: Sequence[float] | str | None = None,
         events: Mapping[str, str] | None = None,
     ) -> Dataset:
-        """Take tables of any kind that Narwhals reads (pandas, Polars, PyArrow ...).
+        """Take tables of any kind that Narwhals reads (pandas, Polars, PyArrow ...), or of Hugging Face's ``datasets``.
 
         In a pandas column NaN means missing, so such a rating is no rating and not a reject.
 
@@ -243,6 +244,7 @@ def _pieces(table: Any, name: str) -> Iterator[Piece]:
 
 
 def _frame(table: Any, name: str) -> pl.DataFrame:
+    table = as_arrow(table, name)
     try:
         frame = nw.from_native(table)
     except TypeError:
@@ -264,5 +266,5 @@ def _unfit(name: str, error: Exception) -> DataError:
 
 
 def _kind(table: Any) -> nw.Implementation:
-    frame = nw.from_native(table)
+    frame = nw.from_native(as_arrow(table, "interactions"))
     return nw.Implementation.POLARS if isinstance(frame, nw.LazyFrame) else frame.implementation
