@@ -114,7 +114,7 @@ def main(read: list[str]) -> None:
         text, theirs = chinese.read_text(encoding="utf-8"), english.read_text(encoding="utf-8")
         text = with_code(text, theirs)
         if chinese in wanted:
-            text = f"{SAID.sub(chr(10), text)}\n<!-- says {english.name} {digest(theirs)} -->\n"
+            text = f"{SAID.sub('', text).rstrip()}\n\n<!-- says {english.name} {digest(theirs)} -->\n"
         chinese.write_text(text, encoding="utf-8")
         for difference in differences(chinese, english):
             sys.stdout.write(f"{chinese.relative_to(ROOT)}: {difference}\n")
