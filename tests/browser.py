@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +81,32 @@ def pages_of(folder: Path, **settings: Any) -> Iterator[Process]:
     chosen = {"visitors": True, "images": images, "log_requests": False, "user_calls_per_second": 1e6}
     with Process(folder, **{**chosen, **settings}) as process:
         yield process
+
+
+@contextmanager
+def site(pages: dict[str, str]) -> Iterator[str]:
+    """Another site on this machine: its name is localhost, so that to a browser it is not 127.0.0.1."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            text = pages.get(self.path, "").encode()
+            self.send_response(200 if text else 404)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(text)
+
+        def log_message(self, *_arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://localhost:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 class Person:

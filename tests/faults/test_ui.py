@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from palate.entities import AnswerKind
 from palate.service.keys import KeyRing
 from palate.service.settings import Settings
-from tests.browser import CLICKABLE, DESKTOP, HOSTILE, PHONE, Person, answers_in, pages_of
+from tests.browser import CLICKABLE, DESKTOP, HOSTILE, PHONE, Person, answers_in, pages_of, site
 from tests.served import Process, Served, label, rows_of, served
 
 pytestmark = pytest.mark.browser
@@ -248,32 +245,6 @@ def test_UI_03_an_answer_whose_reply_is_lost_is_kept_once_and_can_be_changed(per
 # ---- other sites ----
 
 
-@contextmanager
-def site(pages: dict[str, str]) -> Iterator[str]:
-    """Another site on this machine: its name is localhost, so that to a browser it is not 127.0.0.1."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            text = pages.get(self.path, "").encode()
-            self.send_response(200 if text else 404)
-            self.send_header("content-type", "text/html")
-            self.end_headers()
-            self.wfile.write(text)
-
-        def log_message(self, *_arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://localhost:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
 def test_AU_06_another_site_changes_nothing(person: Person, service: Process) -> None:
     page = person.start()
     user = person.user
@@ -346,40 +317,3 @@ def test_AU_06_json_is_taken_only_as_json_and_only_from_our_own_pages(signed_in:
     assert service.call("POST", "/v1/labels", body, key=None, headers=text).status_code == 415
     assert service.call("POST", "/v1/labels", body, key=None, headers=OURS).status_code == 200
     assert service.call("DELETE", "/v1/labels/au-06t", key=None, headers=OURS).status_code == 200
-
-
-# ---- inside another site's page ----
-
-
-def test_a_site_that_is_allowed_shows_the_questions_for_its_own_user_and_no_other_site_does(
-    chromium: Browser, tmp_path: Path
-) -> None:
-    pages = {"/": ""}
-    folder = tmp_path / "model"
-    with site(pages) as shop, pages_of(folder, visitors=False, embed_in=[shop]) as service:
-        ring = KeyRing(service.folder)
-        key = ring.add("service", name="shop")[0]
-        time.sleep(1.1)  # until the service has read it
-        short, token = (ring.token("ann", seconds=600.0, key=maker)[0] for maker in (key.id, "admin"))
-        tag = f'<script src="{service.url}/embed.js" data-token="{short}" data-language="zh"></script>'
-        renew = f"""<script>document.querySelector("script").addEventListener("palate-expired",
-            (event) => setTimeout(() => event.target.dataset.token = "{token}", 500));</script>"""
-        pages["/"] = f"<!doctype html><h1>Shop</h1>{tag}{renew}"
-        page = chromium.new_page()
-        page.goto(shop)
-        inside = page.frame_locator("iframe")
-        expect(inside.locator("#question")).to_have_text("说一个你喜欢的", timeout=20_000)
-        page.wait_for_timeout(CLICKABLE)
-        inside.get_by_role("button", name="跳过").click()
-        expect(inside.locator("#card:not([data-form=recall])")).to_be_visible(timeout=20_000)
-        ring.revoke(key.id)
-        page.wait_for_timeout(1_200)  # until the service has seen that the token is good no more
-        inside.get_by_role("button", name="跳过").click()
-        expect(inside.locator("#status")).to_contain_text("已保存，目前共 2 个回答", timeout=20_000)
-        assert len(answers_in(service.folder, "ann")) == 2
-        assert page.context.cookies() == []
-        with site(pages) as stranger:
-            page.goto(stranger)
-            page.wait_for_timeout(500)
-            assert page.frames[1].locator("#question").count() == 0
-        page.close()

@@ -26,6 +26,7 @@ _ENGLISH = {
     "welcome_wrong": "This code is not valid, or it has run out. Ask for a new one.",
     "welcome_unreachable": "The server does not answer. Try again in a moment.",
     "welcome_elsewhere": "This page was opened under an address that the server does not know as its own.",
+    "framed_alone": "This page is shown inside another site's page, and does nothing by itself.",
     # questions
     "questions_title": "What do you like?",
     "loading": "One moment…",
@@ -156,6 +157,7 @@ _CHINESE = {
     "welcome_wrong": "这个访问码无效或已过期，请重新索取。",
     "welcome_unreachable": "服务器没有回应，请稍后再试。",
     "welcome_elsewhere": "打开本页所用的地址，服务器不认作自己的。",
+    "framed_alone": "本页只能嵌在别的网站的页面里使用，单独打开不起作用。",
     "questions_title": "你喜欢什么？",
     "loading": "请稍候……",
     "ask_recall": "说一个你喜欢的",
