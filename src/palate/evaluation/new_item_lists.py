@@ -47,7 +47,8 @@ def new_item_lists(
         return None
     train, test = (interactions_of(part, whole, data.vocabulary).liked for part in (split.train, split.test))
     place = {item: number for number, item in enumerate(whole.item_ids)}
-    hidden = np.sort([place[item] for item in split.test.interactions[ITEM].unique()])
+    new = split.test.interactions[ITEM].unique()  # of those that the table of items lacks nothing can be said
+    hidden = np.sort([place[item] for item in new.filter(new.is_in(data.items[ITEM].implode()))])
     able = np.intersect1d(np.unique(train.users), np.unique(test.users))
     if not len(able):
         return None
