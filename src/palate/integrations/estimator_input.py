@@ -34,10 +34,8 @@ def checked(estimator: Any, X: Any, y: Any = None, **options: Any) -> Any:
     Raises:
         DataError, ValueError, TypeError: If one of them is no table, or no row of values.
     """
-    for name, value in (("X", X), ("y", y)):
-        is_one = isinstance(value, (str, bytes, Number)) or not (
-            hasattr(value, "__len__") or hasattr(value, "__array__")
-        )
-        if value is not None and is_one:
+    for name, value in (("X", X), *([] if y is None else [("y", y)])):
+        is_table = any(hasattr(value, method) for method in ("__len__", "__array__"))
+        if isinstance(value, (str, bytes, Number)) or not is_table:
             raise DataError(f"{name} is {shown(value)}. Give {'a table' if name == 'X' else 'a value a row'}.")
     return validate_data(estimator, X, **options) if y is None else validate_data(estimator, X, y, **options)
