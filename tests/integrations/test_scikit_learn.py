@@ -193,7 +193,7 @@ def test_asked_rows_are_those_that_the_strategy_chooses(rng: np.random.Generator
         (lambda: PalateRecommender().fit(pl.DataFrame({"who": ["a"], "item": ["b"]}), [1]), "no column 'user'"),
         (lambda: PalateRecommender().fit([["ann", None]], [1]), "item_id None"),
         (lambda: PalateRecommender().fit([["ann", "tea"]], [np.nan]), "NaN"),
-        (lambda: PalateClassifier().fit([[1.0]], ["a"]), "less than 2 classes: a"),
+        (lambda: PalateClassifier().fit([[1.0]], ["a"]), r"1 class\(es\): a"),
         (lambda: PalateClassifier().fit([[1.0], [np.inf]], ["a", "b"]), "infinity"),
         (lambda: PalateClassifier().fit(3, ["a", "b"]), "X is 3. Give a table"),
         (

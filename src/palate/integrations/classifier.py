@@ -149,7 +149,9 @@ class PalateClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             self.classes_ = np.unique(labels if classes is None else np.array(several(classes, "classes")))
             if len(self.classes_) < 2:
                 names = ", ".join(map(str, self.classes_)) or "none"
-                raise DataError(f"there are less than 2 classes: {names}. Label another, or name all in classes.")
+                raise DataError(
+                    f"y or classes name {len(self.classes_)} class(es): {names}. Label another, or name all in classes."
+                )
             variance = positive(self.prior_variance, "prior_variance")
             self.labelled_, self.labels_ = features, self._codes(labels)
             codes = range(len(self.classes_))
