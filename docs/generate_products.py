@@ -51,7 +51,7 @@ def tables(rows: Sequence[Mapping[str, Any]], command: str) -> str:
             ),
             "Items on which nobody has acted, in the order of their content, for people who are known.",
             _table(
-                ["data", "people", "Palate", "words (TF-IDF)", "at random", "Palate less the words"],
+                ["data", "new items", "people", "Palate", "words (TF-IDF)", "at random", "Palate less the words"],
                 [line for row in rows for line in _new_items(row)],
             ),
             *_left_out(rows),
@@ -90,7 +90,7 @@ def _new_items(row: Mapping[str, Any]) -> list[list[str]]:
     if new is None:
         return []
     figures = [_mean(new[NDCG][name]) for name in ("palate", "tf-idf", "random")]
-    return [[row["set"], f"{new['people']:,}", *figures, _signed(new["palate_minus"]["tf-idf"])]]
+    return [[row["set"], f"{new['items']:,}", f"{new['people']:,}", *figures, _signed(new["palate_minus"]["tf-idf"])]]
 
 
 def _left_out(rows: Sequence[Mapping[str, Any]]) -> list[str]:

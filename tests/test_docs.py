@@ -312,6 +312,13 @@ def test_every_module_that_the_model_page_names_exists() -> None:
 # --- figures --------------------------------------------------------------------------------------
 
 
+def test_the_tables_of_the_products_are_what_was_measured() -> None:
+    shown = script("generate_products").pages()
+    assert [page.stem for page in shown] == ["news", "shop", "video", "social"]
+    for page, text in shown.items():
+        assert page.read_text(encoding="utf-8") == text, f"{page.name}: python docs/generate_products.py"
+
+
 def test_every_figure_between_marks_is_the_measured_one() -> None:
     figures = script("generate_figures")
     shown = figures.pages()

@@ -28,13 +28,14 @@ from palate.loop.list_scores import list_scores
 from palate.random import derive_rng
 
 K = 10
+FEWEST = 2 * K  # hidden items: of fewer most are on every list
 PEOPLE = 200  # whose lists are made, drawn
 
 
 def new_item_lists(
     data: Dataset, *, seed: int = 0, progress: Callable[[str], None] = lambda name: None
 ) -> dict[str, Any] | None:
-    """By the protocol above; None where the items have no words, or nobody took up a hidden one.
+    """By the protocol above; None where fewer than 20 hidden items have words, or nobody took one up.
 
     Returns:
         ``people`` and ``items`` (hidden) counted; ``ndcg@10`` of ``palate``, ``tf-idf`` and ``random`` (mean, low,
@@ -50,7 +51,7 @@ def new_item_lists(
     new = split.test.interactions[ITEM].unique()  # of those that the table of items lacks nothing can be said
     hidden = np.sort([place[item] for item in new.filter(new.is_in(data.items[ITEM].implode()))])
     able = np.intersect1d(np.unique(train.users), np.unique(test.users))
-    if not len(able):
+    if not len(able) or len(hidden) < FEWEST:
         return None
     people = np.sort(derive_rng(seed, "people").permutation(able)[:PEOPLE])
     wanted = _wanted(test, people, hidden)

@@ -35,6 +35,7 @@ from palate.ranking.histories import Histories
 
 STAGES = (0, 1, 3, 10)  # events known
 LEAST = 20  # people of a stage, by whom settings are chosen; with fewer by those of the stage before
+FEWEST = 10  # people tested, with fewer of whom nothing is said
 LEAST_MET = 5  # people who met an item in the training part; of rarer ones no rival knows anything
 SHARE = 0.2  # of the people, who are new where there are no times
 K = 10
@@ -274,9 +275,9 @@ def lists_by_events(
     """Lists for new people after 0, 1, 3 and 10 events, by the protocol above; None where nobody is new.
 
     Returns:
-        ``dated``, ``people`` and ``items`` (how many), ``left_out`` (rivals that cannot run, why) and ``stages``: by
-        n ``people``, ``ndcg@10`` and ``recall@20`` of Palate and of each rival (mean, low, high), ``best_rival``, and
-        ``palate_minus_best`` of NDCG@10, paired by person.
+        ``dated``, ``people`` and ``items`` (how many), ``left_out`` (rivals that cannot run, why) and ``stages``: by n,
+        where at least 10 people did more, ``people``, ``ndcg@10`` and ``recall@20`` of Palate and of each rival (mean,
+        low, high), ``best_rival``, and ``palate_minus_best`` of NDCG@10, paired by person.
     """
     outer = newcomers(data, rng=derive_rng(seed, "outer"), most=most, most_items=most_items)
     if not outer.items or not outer.train.n_items:
@@ -285,7 +286,7 @@ def lists_by_events(
     ours = scores_of(Palate().fit(outer.train, rng=derive_rng(seed, "palate")))
     inner = newcomers(outer.before, rng=derive_rng(seed, "inner"), most=most, most_items=most_items)
     found = tuned(inner, outer, grids, progress=progress) if inner.train.n_items else {}
-    stages = {n: figures(ours, outer, n) for n in outer.stages()}
+    stages = {n: figures(ours, outer, n) for n in outer.stages() if len(outer.at(n)) >= FEWEST}
     return {
         "dated": outer.dated,
         "people": len(outer.items),

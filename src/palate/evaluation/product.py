@@ -63,7 +63,7 @@ def product_table(
     )
     lists = tried(
         "lists",
-        "nobody is new in the last fifth of the log, or no item was met by five people before",
+        "hardly anybody is new in the last fifth of the log, or no item was met by five people before",
         lambda: lists_by_events(
             data, seed=seed, grids=grids, progress=lambda name: progress(f"lists: {name}", 0, None)
         ),
@@ -75,7 +75,7 @@ def product_table(
     )
     new = tried(
         "new_items",
-        "the items have no words, or nobody who is known took up one that was hidden",
+        "hardly any new item has words, or nobody who is known took one up",
         lambda: new_item_lists(data, seed=seed, progress=lambda name: progress("new items", 0, None)),
     )
     return {

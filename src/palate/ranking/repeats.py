@@ -241,7 +241,7 @@ def _each_once(*columns: NDArray[np.integer[Any]]) -> tuple[NDArray[np.int64], .
     found = list[NDArray[np.int64]]()
     for size, low in zip(reversed(sizes), reversed(least), strict=True):
         keys, column = np.divmod(keys, size)
-        found.append(column + low)
+        found.append((column + low).astype(np.int64))
     return tuple(reversed(found))
 
 
