@@ -211,7 +211,8 @@ def repeat_purchase(results: dict[str, Any]) -> str:
     told = (
         "NDCG@10 of the first basket after a cut in time, of people who bought before it, over the whole catalogue. "
         "What was bought before stands first, in the order named, and then what sells lately. `frequency` is the "
-        "number of days on which somebody bought a product. Rivals are tuned in the training part; the best is the best here."
+        "number of days on which somebody bought a product. Rivals are tuned in the training part; the best is the "
+        "best here."
     )
     return "\n\n".join(
         [told, table(["set", "people", "of it bought before", *names, "best rival", "repeats less it"], rows)]
