@@ -231,7 +231,9 @@ def test_the_site_has_no_broken_link_and_needs_no_other_host(tmp_path: Path) -> 
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    built = {path.name: path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")}
+    built = {
+        path.relative_to(tmp_path).as_posix(): path.read_text(encoding="utf-8") for path in tmp_path.rglob("*.html")
+    }
     assert len(built) > len(PAGES)
     loads = re.compile(r"""<(?:script|img|iframe|link)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]*>""")
     assert {name: loads.findall(text) for name, text in built.items() if loads.search(text)} == {}
