@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
     from palate.learner import Learner
 
+_SHORT = {"popularity": "popular", "recent-popularity": "lately", "item-knn": "kNN", "ease": "EASE", "ials": "iALS"}
 MOST = {"users": 2000, "items": 1000}  # of a log: what fits in three minutes on two cores
 
 
@@ -106,20 +107,17 @@ def _list(found: Mapping[str, Any]) -> list[list[str | Text]]:
 
 def _tables(document: Mapping[str, Any]) -> list[Any]:
     from palate.evaluation.product import asked
-    from palate.evaluation.report_product import NAMES, NDCG, models_of
+    from palate.evaluation.report_product import NDCG, models_of
 
     shown = []
     if document["lists"]:
-        stages = document["lists"]["stages"]
+        stages, models = document["lists"]["stages"], models_of(document["lists"])
         rows = [
-            [NAMES.get(name, name), *(_mean(found[NDCG].get(name)) for found in stages.values())]
-            for name in models_of(document["lists"])
+            [n, *(_mean(found[NDCG].get(name)).lstrip("0") for name in models), _less(found.get("palate_minus_best"))]
+            for n, found in stages.items()
         ]
-        less = [_less(found.get("palate_minus_best")) for found in stages.values()]
-        title = "NDCG@10 for somebody new, after so many events"
-        shown.append(
-            table(["!", *(f">{n}" for n in stages)], [*rows, ["less best", *less]], title=title, strong="palate")
-        )
+        columns = [">", *(f">{_SHORT.get(name, name)}" for name in models), ">less the best"]
+        shown.append(table(columns, rows, title="NDCG@10 for somebody new, after so many events"))
     if document["questions"]:
         rows = [
             [str(n), _mean(one["palate"]), _mean(one["popularity"]), _less(one["palate_minus_popularity"])]

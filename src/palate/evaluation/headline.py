@@ -25,6 +25,8 @@ _CALLED = {  # by what stands in the name of a data set
     "restaurants": r"restaurant",
     "songs": r"song|music",
     "products": r"amazon|retail|shop",
+    "videos": r"video|kuairand",
+    "posts": r"social|communit",
 }
 _NUMBERS = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 
