@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
     from palate.learner import Learner
 
-_SHORT = {"popularity": "popular", "recent-popularity": "lately", "item-knn": "kNN", "ease": "EASE", "ials": "iALS"}
+_SHORT = {"popularity": "pop.", "recent-popularity": "lately", "item-knn": "kNN", "ease": "EASE", "ials": "iALS"}
 MOST = {"users": 2000, "items": 1000}  # of a log: what fits in three minutes on two cores
 
 
