@@ -103,7 +103,7 @@ def run(seeds: int, sets: Sequence[str], python: str) -> dict[str, Any]:
     """One row a kind of lists, seed, library and metric."""
     tiny = _random(derive_rng(0, "tiny"), users=12, items=9, k=4, short=True, with_none=True)
     kinds = [(kind, seed, lists) for seed in range(seeds) for kind, lists in _kinds(sets, seed)]
-    said = ask(python, "metrics", [tiny, *(lists for _, _, lists in kinds)])
+    said = ask(python, [tiny, *(lists for _, _, lists in kinds)])
     rows = [
         {"set": kind, "seed": seed, **row}
         for (kind, seed, lists), theirs in zip(kinds, said["found"][1:], strict=True)
@@ -212,20 +212,16 @@ def _kept(lists: Lists, theirs: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def ask(python: str, job: str, given: Sequence[Lists] | Mapping[str, Any]) -> dict[str, Any]:
+def ask(python: str, given: Sequence[Lists]) -> dict[str, Any]:
     """What the libraries make of it, on one thread, as ours do."""
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder) / "input", Path(folder) / "output.json"
-        if isinstance(given, Mapping):
-            source.write_text(json.dumps(given), encoding="utf-8")
-        else:
-            source.mkdir()
-            for place, lists in enumerate(given):
-                np.savez(source / f"{place:03d}.npz", **_arrays(lists))
-        path = os.pathsep.join(map(str, (ROOT / "src", ROOT)))
-        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": path}
+        source.mkdir()
+        for place, lists in enumerate(given):
+            np.savez(source / f"{place:03d}.npz", **_arrays(lists))
+        one_thread = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
         script = Path(__file__).with_name("_peers_toolkits.py")
-        subprocess.run([python, script, job, source, target], check=True, env={**os.environ, **one_thread})
+        subprocess.run([python, script, source, target], check=True, env={**os.environ, **one_thread})
         return dict(json.loads(target.read_text(encoding="utf-8")))
 
 

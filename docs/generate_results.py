@@ -107,53 +107,6 @@ def toolkit_metrics(results: dict[str, Any]) -> str:
     return f"{said}\n\n{table(head, rows)}"
 
 
-def toolkit_models(results: dict[str, Any]) -> str:
-    """Palate's list and models of LensKit and RecBole by their metrics and ours."""
-    return "\n\n".join(text for row in results["rows"] for text in _toolkit_models(row))
-
-
-def _toolkit_models(of: dict[str, Any]) -> list[str]:
-    metrics = ("ndcg", "recall", "precision", "hit_rate", "mrr")
-    rows = [
-        [
-            model,
-            *(
-                _interval(row["metrics"][name]) if name == "ndcg" else f"{row['metrics'][name]['mean']:.3f}"
-                for name in metrics
-            ),
-            "" if model == "Palate" else _signed(row["ndcg_less_palate"], 4),
-        ]
-        for model, row in of["lenskit"].items()
-    ]
-    judged = of["lenskit_by_our_judge"]
-    first = (
-        f"{of['set']}, LensKit's split (a fifth of each user's rows), pipelines and metrics, {of['users']:,} users. "
-        "LensKit's settings are the best of a few on a fifth of the training rows; `recall` divides by min(k, n). By "
-        f"our judge on the same rows Palate has an NDCG@10 of {judged['palate']:.4f}, LensKit's EASE "
-        f"{judged['EASEScorer']:.4f} and ours, tuned, {judged['ease']:.4f}:"
-    )
-    names = list(next(iter(of["recbole"].values())))
-    theirs = [
-        [
-            model,
-            *(f"{row[name]:.4f}" for name in names),
-            f"{of['recbole_by_our_judge']['palate' if model == 'Palate' else model]['ndcg@10']['mean']:.4f}",
-        ]
-        for model, row in of["recbole"].items()
-    ]
-    second = (
-        f"{of['set']}, RecBole's split (8:1:1 of each user's rows, by chance), trainers and evaluator, its settings as "
-        "they come; the last column is NDCG@10 of the same model by our judge, in which equal scores stand in no order "
-        "and Palate is fitted on the validation rows too:"
-    )
-    return [
-        first,
-        table(["model", "NDCG@10", *metrics[1:], "NDCG@10 less Palate's"], rows),
-        second,
-        table(["model", *names, "by our judge"], theirs),
-    ]
-
-
 def by_history(results: dict[str, Any]) -> str:
     """Palate and the best rival by length of history, and their difference."""
     rows, stated = [], []
@@ -1648,7 +1601,6 @@ SECTIONS: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "implicit_belief": ("The belief about events alone, beside iALS", implicit_belief),
     "rivals": ("Our rivals beside those of kept libraries", rivals),
     "toolkit_metrics": ("Our metrics beside those of LensKit and RecBole", toolkit_metrics),
-    "toolkit_models": ("Models of LensKit and RecBole beside Palate's list", toolkit_models),
     "cold_items": ("Items nobody has acted on, beside TF-IDF", cold_items),
     "never_rated": ("Items nobody has rated", never_rated),
     "adaptation": ("A text encoder adapted to the answers, items nobody has rated", adaptation),
