@@ -1,7 +1,7 @@
 # make demo | test | test-quick | test-long | check | coverage | docs | dist | bench | lock | clean. Safe to run again: each step of the set-up leaves a stamp.
 
 PYTHON  ?= python3# 3.11 or newer; only makes the environment
-WORKERS ?= 2# processes for the tests
+WORKERS ?= 3# processes for the tests
 
 VENV := .venv
 BIN  := $(VENV)/bin

@@ -34,7 +34,7 @@ def test_a_shop_with_columns_of_its_own(cli, tmp_path):
     path.write_text(SHOP)
     refused = cli("data", "inspect", path)
     assert (refused.code, refused.err.count("\n")) == (2, 1)
-    assert "such as --columns user_id=Customer,item_id=sku, in Python columns={" in refused.err
+    assert "such as --columns user_id=Customer,item_id=sku,rating=stars, in Python columns={" in refused.err
     columns = ("--columns", "user_id=customer,item_id=sku", "--columns", "rating=stars")
     shown = cli("data", "inspect", path, *columns).out
     for text in ("36: 6 users, 6 items", "Not used", "interactions: price", "orders.csv: semicolons stand between"):

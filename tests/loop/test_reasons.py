@@ -114,6 +114,7 @@ SAID = [
         "3rd most rated lately in Jazz",
         "最近 Jazz 里评过的人数第 3",
     ),
+    (Kind.FRIENDS, Facts(act="like", people=3), "3 friends of yours liked it", "你的 3 位好友喜欢它"),
     (Kind.AGAIN, Facts(act="purchase", own=1), "you bought it before", "你买过它"),
     (Kind.AGAIN, Facts(act="purchase", own=4), "you bought it on 4 days", "你买过它，共 4 天"),
     (Kind.NEW, Facts(), "new: nobody has rated it yet", "新的：还没有人评过"),

@@ -11,7 +11,7 @@ from palate.cli.console import errors, output, print_json
 from palate.cli.demo_product import ProductStory
 from palate.cli.demo_story import Comparison, Story
 from palate.cli.fit import fit_summary
-from palate.cli.options import Json, Seed, local_path, writable
+from palate.cli.options import Columns, Json, Seed, local_path, writable
 from palate.cli.products import PRODUCTS, product_of
 from palate.cli.serve import serve as serve_model
 from palate.cli.serve import server
@@ -32,6 +32,7 @@ def demo(
             "--data", metavar="PATH", parser=local_path, help="Of a product: your log, not the generated one."
         ),
     ] = None,
+    columns: Columns = None,
     sample: Annotated[
         bool, typer.Option("--sample", help="A small generated world instead of MovieLens-100K: no download.")
     ] = False,
@@ -52,6 +53,8 @@ def demo(
     beside those of other recommenders, and new items. Without --data a product's log is generated: no download. Writes
     report.html, the figures and the fitted model. With --json the story is on standard error.
     """
+    if data is None and columns:
+        raise OptionError("--columns says what the columns of --data are called, which is not given. Give it too.")
     if product is None and data is not None:
         raise OptionError(f"--data is the log of a product, of which none is given. Name one: {', '.join(PRODUCTS)}.")
     if product is not None and (sample or quick):
@@ -73,7 +76,7 @@ def demo(
         found = {"simulation": document}
     else:
         shown = ProductStory(console, out, seed, kind)
-        rows = shown.log(data)
+        rows = shown.log(data, columns)
         learner, unseen = shown.fit(rows)
         arrived = shown.arrive(learner, unseen)
         document = shown.judge(rows) | {"arrived": arrived}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ class ProductStory(Story):
         super().__init__(console, out, seed)
         self.product = product
 
-    def log(self, path: Path | None) -> Dataset:
+    def log(self, path: Path | None, columns: Sequence[str] | None = None) -> Dataset:
         """The generated log, or the one at a path, cut to what fits in a few minutes."""
         from palate.evaluation.product import cut
         from palate.random import derive_rng
@@ -41,7 +41,7 @@ class ProductStory(Story):
             data = self.product.generate(derive_rng(self.seed, "demo", self.product.name))
             data = replace(data, name=f"{self.product.name} sample")
         else:
-            data = load_data(path)
+            data = load_data(path, columns=columns)
         whole, data = data.interactions.height, cut(data, **MOST, seed=self.seed)
         rows = data.interactions
         people, items = rows[USER].n_unique(), rows[ITEM].n_unique()
