@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from palate.learner import Learner
 
 _SHORT = {"popularity": "pop.", "recent-popularity": "lately", "item-knn": "kNN", "ease": "EASE", "ials": "iALS"}
-MOST = {"users": 2000, "items": 1000}  # of a log: what fits in three minutes on two cores
+MOST = {"users": 2000, "items": 1000}  # of a log: so that it takes minutes
 
 
 class ProductStory(Story):

@@ -21,5 +21,6 @@ def shared_words(catalogue: Catalogue, one: int, other: int) -> tuple[str, ...]:
         return ()
     first, second = item_words(catalogue.table[[one, other]])
     found = [field_of(word) for word in shared(first, second, catalogue.words.words)]
-    left_out = {word for column, value in found if column for word in words_of(value)} | ENGLISH_STOP_WORDS
-    return tuple(word for column, word in found if not column and word not in left_out and len(word) >= _LEAST)[:_MOST]
+    left_out = {word for column, value in found if column for word in words_of(value)}
+    said = [word for column, word in found if not column and word not in left_out and len(word) >= _LEAST]
+    return tuple(word for word in said if word not in ENGLISH_STOP_WORDS)[:_MOST]
