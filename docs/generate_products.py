@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from palate.evaluation.report_product import NAMES, NDCG
+
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "products.json"
 BEGIN, END = "<!-- table -->", "<!-- /table -->"
-NAMES = {"recent-popularity": "popular lately", "item-knn": "item-kNN", "ease": "EASE", "ials": "iALS"}
-NDCG = "ndcg@10"
 
 
 def pages() -> dict[Path, str]:

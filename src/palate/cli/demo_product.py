@@ -14,7 +14,7 @@ from palate.cli.console import json_text, progress, sentence, table
 from palate.cli.demo_story import Story
 from palate.cli.files import load_data, write_files
 from palate.cli.products import Product
-from palate.entities import ITEM, USER
+from palate.entities import ITEM, USER, Form
 
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
@@ -40,6 +40,7 @@ class ProductStory(Story):
         if path is None:
             data = self.product.generate(derive_rng(self.seed, "demo", self.product.name))
             data = replace(data, name=f"{self.product.name} sample")
+            self._line(f"generated; yours with --data PATH: {self.product.formats}, or tables of your own")
         else:
             data = load_data(path, columns=columns)
         whole, data = data.interactions.height, cut(data, **MOST, seed=self.seed)
@@ -65,7 +66,7 @@ class ProductStory(Story):
             return None
         sentence(self.console, f"Person {found['user']} {self.product.event} {'; '.join(found['first'])}")
         self.console.print(table([">", "Their list then", "!", "Why"], _list(found)))
-        asked = learner.ask("you", forms=[self.product.form], rng=derive_rng(self.seed, "demo", "ask"))
+        asked = learner.ask("you", forms=[Form.GROUP], rng=derive_rng(self.seed, "demo", "ask"))
         for question in asked:
             sentence(self.console, f"What Palate would ask somebody of whom it knows nothing: {question.text}")
         return found

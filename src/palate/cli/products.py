@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from palate.entities import Form
 from palate.errors import OptionError
 
 if TYPE_CHECKING:
@@ -22,13 +21,11 @@ class Product:
 
     Attributes:
         event: What a newcomer does, in the past: "read".
-        form: Of the question that suits.
         formats: Of the data that ``--data`` takes, besides Palate's own folder.
     """
 
     name: str
     event: str
-    form: Form
     formats: str
 
     def generate(self, rng: np.random.Generator) -> Dataset:
@@ -40,10 +37,10 @@ class Product:
 PRODUCTS: Mapping[str, Product] = {
     one.name: one
     for one in (
-        Product("news", "read", Form.GROUP, "MIND"),
-        Product("shop", "bought", Form.GROUP, "Online Retail and Amazon reviews"),
-        Product("video", "watched", Form.GROUP, "KuaiRand and MovieLens"),
-        Product("social", "liked", Form.GROUP, "Polis, MovieTweetings and Last.fm (HetRec)"),
+        Product("news", "read", "MIND"),
+        Product("shop", "bought", "Online Retail and Amazon reviews"),
+        Product("video", "watched", "KuaiRand and MovieLens"),
+        Product("social", "liked", "Polis, MovieTweetings and Last.fm (HetRec)"),
     )
 }
 
