@@ -131,7 +131,7 @@ class Stage:
         self.estimator = PalateRecommender(dim=2).fit([["ann", "tea"], ["bob", "tea"], ["bob", "milk"]], [1, 2, 1])
         self.made = 0
         self.campaigns = Campaigns(self.recommender)
-        self.campaign = self.campaigns.make(Campaign("films", "How?", users=["dan", "eve"])).id
+        self.campaign = self.campaigns.make(Campaign("films", "How?", users=["dan", "eve"], lease_seconds=86_400)).id
         self.lease = self.campaigns.next(self.campaign, "bob", rng=np.random.default_rng(0)).leases[0].id
 
     def place(self, name: str) -> Path:

@@ -67,7 +67,7 @@ def test_IN_01_numbers_in_jsonl(tmp_path: Path, number: str) -> None:
     assert [reject.line for reject in data.rejects.rows] == [2, 3]
 
 
-@pytest.mark.parametrize("number", [*NUMBERS, "-inf", "0x10", "1,5"])
+@pytest.mark.parametrize("number", [*NUMBERS, "-inf", "0x10", "1,5,2"])
 def test_IN_01_numbers_in_csv(tmp_path: Path, number: str) -> None:
     path = tmp_path / "ratings.csv"
     path.write_text(f'{HEADER}a,1,4\nb,1,"{number}"\n')
