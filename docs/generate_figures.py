@@ -51,6 +51,10 @@ ENGLISH = {
         "A fit of {small} generated ratings takes {seconds} s and {memory} MiB on two cores, one of {large} "
         "{seconds_large} s and {memory_large} MiB; MovieLens-100K {movielens} s."
     ),
+    "newcomer": (
+        "From a clone to the own table on a page: {reading} minutes to read the README and this page up to here "
+        "({words} words), {typing} to type, {waiting} to wait for the machine."
+    ),
     "load": (
         "With {items} items on two cores, the client's work included: {labels} labels a second one by one, each on the "
         "disk before its answer; {kept} lists a second that have not changed, {anew} that have."
@@ -96,6 +100,10 @@ CHINESE = {
     "speed": (
         "双核机器上，训练 {small} 条生成的评分需 {seconds} 秒、{memory} MiB 内存，{large} 条需 {seconds_large} 秒、"
         "{memory_large} MiB；MovieLens-100K 需 {movielens} 秒。"
+    ),
+    "newcomer": (
+        "从 clone 到自己的表上网：读 README 和本页至此约 {reading} 分钟（按英文版 {words} 词计），敲命令 {typing} 分钟，"
+        "等机器 {waiting} 分钟。"
     ),
     "load": (
         "{items} 个物品，双核（压测客户端也跑在上面）：逐条写入回答每秒 {labels} 条，每条都先落盘再应答；"
@@ -273,6 +281,13 @@ def speed(words: dict[str, Any]) -> str:
     )
 
 
+def newcomer(words: dict[str, Any]) -> str:
+    """What the way to the own page takes."""
+    found = kept("newcomer_path")
+    minutes = {name: f"{found['minutes'][name]:.1f}" for name in ("reading", "typing", "waiting")}
+    return str(words["newcomer"].format(words=f"{found['words']:,}", **minutes))
+
+
 def load(words: dict[str, Any]) -> str:
     """What the service carries."""
     found = kept("service_load")
@@ -343,6 +358,7 @@ FIGURES: dict[str, Callable[[dict[str, Any]], str]] = {
     "newcomers": newcomers,
     "new-items": new_items,
     "speed": speed,
+    "newcomer": newcomer,
     "load": load,
     "promise": promise,
     "results": results,
