@@ -102,8 +102,8 @@ CHINESE = {
         "{memory_large} MiB；MovieLens-100K 需 {movielens} 秒。"
     ),
     "newcomer": (
-        "从 clone 到自己的表上网：读 README 和本页至此约 {reading} 分钟（按英文版 {words} 词计），敲命令 {typing} 分钟，"
-        "等机器 {waiting} 分钟。"
+        "从 clone 到自己的表上网：读 README 和本页至此约 {reading} 分钟（按英文版 {words} 词计），"
+        "敲命令 {typing} 分钟，等机器 {waiting} 分钟。"
     ),
     "load": (
         "{items} 个物品，双核（压测客户端也跑在上面）：逐条写入回答每秒 {labels} 条，每条都先落盘再应答；"

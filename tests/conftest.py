@@ -31,6 +31,14 @@ settings.register_profile("ci", settings.get_profile("default"), derandomize=Tru
 settings.load_profile("ci" if os.environ.get("CI") else "default")
 
 
+# Files that take long, which are not to be left to the end, when the other processes have nothing to do any more.
+FIRST = ("tests/test_docs.py", "tests/cli/test_demo.py", "tests/test_learner.py", "tests/federated/test_http_rounds.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(FIRST))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("hf") and importlib.util.find_spec("sentence_transformers") is None:
         pytest.skip("the extra hf is not installed: pip install '.[hf]'")

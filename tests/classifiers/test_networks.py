@@ -216,6 +216,7 @@ def test_without_labels_networks_are_untrained_ones(library: str) -> None:
     np.testing.assert_allclose(fitted.samples(np.zeros((4, 2))), 0.5, atol=0.25)
 
 
+@pytest.mark.long
 @BOTH
 @pytest.mark.hf
 def test_far_from_the_labels_an_ensemble_of_regressors_is_less_sure(library: str) -> None:

@@ -25,6 +25,7 @@ def test_simulate(cli, planted, tmp_path):
     assert "<script" not in (tmp_path / "s" / "report.html").read_text()
 
 
+@pytest.mark.long
 def test_simulate_forms(cli, planted, tmp_path):
     options = ["--forms", "recall,mixed", "--seconds", 24, "--naming", "popular", "--seeds", 2, "--encoder", "none"]
     result = cli("simulate", planted, *options, "--out", tmp_path / "s", "--json")
@@ -184,6 +185,7 @@ def test_settings_at_the_end_of_their_range_and_missing_times_are_said(cli, plan
     assert "None of the 6 rows has a timestamp: of each user one item is left" in cli("evaluate", tmp_path, *chosen).out
 
 
+@pytest.mark.long
 def test_federated_simulate(cli, planted):
     options = ["federated", "simulate", planted, "--encoder", "none", "--rounds", 3, "--clients", 40]
     result = cli(*options, "--epsilon", "inf", "--json")

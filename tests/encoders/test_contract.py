@@ -51,6 +51,7 @@ class TestMinilm(EncoderContract):
 
 
 @pytest.mark.hf
+@pytest.mark.long
 @needs_hf
 class TestMinilmInEightBits(EncoderContract):
     def make(self) -> Encoder:

@@ -228,6 +228,7 @@ def test_genres_are_told_apart(ears: MusicnnEncoder, shared_data: Callable[[str]
     assert _probe(vectors, picked["genre"].to_numpy()) > 0.6
 
 
+@pytest.mark.long
 @needs_image
 def test_clothes_are_told_apart(eyes: EfficientNetLite0, shared_data: Callable[[str], Path]) -> None:
     items = pl.read_parquet(shared_data("fashion-mnist-cut") / "items.parquet")

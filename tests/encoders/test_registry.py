@@ -65,6 +65,7 @@ def test_what_is_available_can_be_said_in_json() -> None:
     assert {row["extra"] for row in rows} == {"", "hf", "image", "audio"}
 
 
+@pytest.mark.long
 @pytest.mark.hf
 def test_dimensions_said_are_those_of_the_encoders() -> None:
     for row in available():

@@ -59,6 +59,7 @@ def test_the_pictures_of_the_stated_size():
     assert all(pixels(png).shape[:2] == (810, 1350) for png in drawn.values())
 
 
+@pytest.mark.long
 def test_the_proposed_strategy_has_its_own_colour():
     assert has_colour(draw_curves(simulation(), proposed="epig")["rmse.png"], curves.PROPOSED_COLOUR)
     assert not has_colour(draw_curves(simulation(), proposed="another")["rmse.png"], curves.PROPOSED_COLOUR)

@@ -42,6 +42,7 @@ def test_a_split_that_is_given_is_kept_to_and_others_are_judged_beside(data: Dat
         evaluate(parts, models=("popularity",), others={"popularity": [Popularity()]})
 
 
+@pytest.mark.long
 def test_palate_ranks_better_than_popularity() -> None:
     whole = planted_world(users=300, items=80, rng=np.random.default_rng(1)).dataset
     document = evaluate(whole, split="stratified-user", models=("palate", "popularity"))

@@ -66,6 +66,7 @@ def test_the_policy_that_drew_them_is_found_to_the_bit_and_every_list_counts_onc
     assert found.values["ips"].mean == pytest.approx(found.shown.mean)
 
 
+@pytest.mark.long
 def test_the_value_of_another_temperature_is_estimated(served: Recommender, fitted: Path, tmp_path: Path) -> None:
     found = estimate(logged_slates(served.log, policy(served, OTHER)).logged, rng=np.random.default_rng(0))
     with Recommender.open(shutil.copytree(fitted, tmp_path / "other")) as other:

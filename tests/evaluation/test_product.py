@@ -89,7 +89,7 @@ def test_the_report_says_everything_once_escaped_and_what_is_left_out_with_its_r
         "(−0.010, −0.030 to +0.010). After five questions and nothing else it is 0.300; about popular articles, 0.300 "
         "(−0.010, −0.030 to +0.010)."
     )
-    page = render_product(table | {"headline": said}, title="Palate for news", commands=["palate demo news"])
+    page = render_product(table | {"headline": said}, title="Palate on the news sample", commands=["palate demo news"])
     for text in (
         said,
         "A & B",
@@ -102,7 +102,7 @@ def test_the_report_says_everything_once_escaped_and_what_is_left_out_with_its_r
     assert "<b>" not in page
     nothing = table | {"lists": None, "questions": None, "arrived": None, "headline": ""}
     nothing["left_out"] = {"lists": "nobody is new", "questions": "nobody answered", "new_items": "no words"}
-    assert "nobody is new" in render_product(nothing, title="Palate for news", commands=[])
+    assert "nobody is new" in render_product(nothing, title="Palate on the news sample", commands=[])
     assert product_headline(nothing) == "This data can say nothing of new people."
 
 

@@ -41,6 +41,7 @@ def play(world: World, forms: tuple[Form, ...], budget: float, **seconds: float)
     return play_kinds(world, forms, seconds=Seconds(**seconds), budget=budget, naming=Naming.RECENT, rng=rng)
 
 
+@pytest.mark.long
 def test_to_rate_alone_is_the_play_of_the_strategy(new_users: World) -> None:
     timed = play(new_users, (Form.RATE,), 5 * Seconds().rate)
     asked = by_question(new_users, get_strategy("a-optimal"), pool="open", budget=5, rng=np.random.default_rng(0))

@@ -282,6 +282,7 @@ def test_data_without_ratings_and_events_cannot_answer(data: Dataset) -> None:
         simulate(silent, options())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("pool", ["open", pytest.param("answered", marks=pytest.mark.long)])
 def test_a_cold_system_can_be_asked_pair_by_pair(data: Dataset, pool: str) -> None:
     document = simulate(data, options(protocol="cold-system", strategies=("system",), pool=pool, budget=15))

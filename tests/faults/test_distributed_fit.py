@@ -122,6 +122,7 @@ def test_DI_01_the_same_bits_on_1_2_and_4_nodes_and_after_one_is_lost(
         nodes.lose(node)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("runner", ["threads", pytest.param("ray", marks=pytest.mark.long)])
 def test_DI_02_a_killed_driver_goes_on_from_its_checkpoint_with_the_same_bits(
     runner: str, shards: Shards, tmp_path: Path

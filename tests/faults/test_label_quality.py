@@ -113,6 +113,7 @@ def test_UP_06_their_weight_falls_by_recomputation_and_comes_back_and_nothing_is
         np.testing.assert_array_equal(one.learner.state(user).belief.mean, bad.state(user).belief.mean)
 
 
+@pytest.mark.long
 def test_UP_06_without_anybody_who_turns_nobody_is_flagged(one: Recommender) -> None:
     campaigns = Campaigns(one)
     campaign = campaigns.make(Campaign("films", "How?", users=one.fitted.user_ids[:4], overlap=5, repeat_every=6))

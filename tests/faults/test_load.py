@@ -117,6 +117,7 @@ def p99(answers: list[Answer]) -> float:
     return float(np.quantile([seconds for status, _, seconds in answers if status == 200], 0.99))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seconds", [3.0, pytest.param(120.0, marks=LONG)])
 def test_API_06_what_is_learnt_keeps_up_with_ten_times_the_events(tmp_path: Path, seconds: float) -> None:
     folder = copied(tmp_path / "model")

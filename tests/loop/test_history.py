@@ -30,7 +30,7 @@ def _data(kind: str) -> Dataset:
     return Dataset.from_tables(table, items, name=kind)
 
 
-@pytest.mark.parametrize("kind", ["ratings", "events"])
+@pytest.mark.parametrize("kind", ["events", pytest.param("ratings", marks=pytest.mark.long)])
 @pytest.mark.parametrize("history", ["mean", "factors", "text", pytest.param("behaviour", marks=pytest.mark.hf)])
 def test_two_likes_tell_taste_and_survive_the_folder(kind: str, history: str, tmp_path: Path) -> None:
     learner = Learner.fit(_data(kind), history=history, seed=1).see(events("new", ["i1", "i3"], kind="click"))

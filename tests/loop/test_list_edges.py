@@ -117,7 +117,7 @@ def test_a_category_that_nobody_has_is_an_error_and_one_that_nobody_met_is_a_lis
 
 
 @pytest.mark.parametrize("kind", ["ratings", "events", "both"])
-@pytest.mark.parametrize("familiarity", [1.0, 0.3])
+@pytest.mark.parametrize("familiarity", [pytest.param(1.0, marks=pytest.mark.long), 0.3])
 def test_a_list_out_of_a_large_catalogue_is_that_of_the_plain_computation(
     kind: str, familiarity: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:

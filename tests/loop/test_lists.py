@@ -87,7 +87,7 @@ def test_after_answers_alone_it_is_what_they_may_know_times_what_they_would_like
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("user", ["newcomer", "u007"])
+@pytest.mark.parametrize("user", ["newcomer", pytest.param("u007", marks=pytest.mark.long)])
 def test_chances_are_in_the_order_of_the_list_and_hang_on_no_filter(kind: str, user: str) -> None:
     of = learner(kind)
     whole = of.recommend(user, k=120)

@@ -42,6 +42,7 @@ def bytes_of_a_tell(memory: Memory) -> int:
     return peak
 
 
+@pytest.mark.long
 def test_one_more_answer_costs_the_same_however_many_have_told(fitted: Memory) -> None:
     item = fitted.model.catalogue.ids[0]
     few = fitted.tell(rate(f"n{user}", item, 3.0) for user in range(10))

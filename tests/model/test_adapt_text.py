@@ -139,6 +139,7 @@ def test_a_gain_shows_on_items_the_whole_fit_has_never_seen() -> None:
     assert errors[0] < errors[1] - 0.1
 
 
+@pytest.mark.long
 def test_one_seed_gives_one_model() -> None:
     with encoder(True):
         again = Learner.fit(data(), encoder="faint", dim=3, adapt="linear")
@@ -273,6 +274,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Learner:
         return Learner.fit(rated(of, texts), encoder=str(folder), dim=3, adapt="lora")
 
 
+@pytest.mark.long
 @pytest.mark.hf
 def test_an_adapter_that_finds_the_words_that_count_is_kept(trained: Learner) -> None:
     found, block = trained.model.adaptation, trained.model.catalogue.block("text")

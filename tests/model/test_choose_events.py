@@ -37,6 +37,7 @@ def found_by(likelihood: Implicit, dim: int) -> float:
     return float(np.take_along_axis(same, best, 1).mean())
 
 
+@pytest.mark.long
 def test_narrow_tastes_that_the_default_weights_take_for_noise_are_found() -> None:
     _, answers = groups()
     chosen = choose_weights(answers, seed=0)

@@ -189,6 +189,7 @@ def test_ratings_alone_teach_the_history_prior_by_halves_and_leave_users_where_t
 # ---- memory ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("budget", "form"), [(1 << 30, "full"), (120 * 8 * 7, "diagonal"), (10, "isotropic")])
 def test_the_covariances_are_kept_as_memory_allows_and_the_log_says_so(
     budget: int, form: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

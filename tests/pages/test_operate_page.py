@@ -158,6 +158,7 @@ def test_by_keyboard_alone_a_key_is_made_used_and_revoked_and_somebody_is_erased
     assert errors == []
 
 
+@pytest.mark.long
 def test_of_two_versions_another_serves_when_it_is_told_to(context: BrowserContext, tmp_path: Path) -> None:
     from palate import Recommender
 

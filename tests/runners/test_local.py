@@ -73,6 +73,7 @@ def test_the_sums_on_the_way_of_a_tree_are_gone(runner: Runner) -> None:
     assert marked.left(0) == 0
 
 
+@pytest.mark.long
 def test_on_threads_a_sum_goes_before_work_that_would_make_more() -> None:
     """Eight leaves wait while the only thread is held; with the sums first at most four values lie at a time."""
     marked, begun, most = Marked(), threading.Event(), 0

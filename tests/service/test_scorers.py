@@ -113,7 +113,7 @@ def test_a_service_stops_though_a_scoring_process_works_and_does_not_end(tmp_pat
             assert service.stop(30.0) == 0
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL])
 def test_a_scoring_process_ends_with_its_service(tmp_path: Path, how: signal.Signals) -> None:
     with Process(copied(tmp_path / "model")) as service:
         children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children").read_text().split()

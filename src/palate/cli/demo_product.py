@@ -85,7 +85,7 @@ class ProductStory(Story):
 
         said = product_headline(document)
         page = render_product(
-            document | {"headline": said}, title=f"Palate for {self.product.name}", commands=[command]
+            document | {"headline": said}, title=f"Palate on {document['dataset']['name']}", commands=[command]
         )
         write_files(self.out, {"table.json": json_text(document), "report.html": page})
         for shown in _tables(document):

@@ -174,6 +174,7 @@ def test_the_value_is_the_discounted_reward() -> None:
     assert 1.3 < best < 2.0
 
 
+@pytest.mark.long
 @hf
 def test_the_same_population_has_the_same_scores_whatever_the_threads() -> None:
     import torch

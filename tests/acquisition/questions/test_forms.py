@@ -73,6 +73,7 @@ def curvature_of(level: float, factors: np.ndarray, noise: float, belief: Belief
     return float(-(yes * up + (1 - yes) * down) / noise)
 
 
+@pytest.mark.long
 def test_a_rating_is_worth_what_it_says_per_second() -> None:
     of = setting()
     offer = ask(Form.RATE, of)
@@ -86,6 +87,7 @@ def test_a_rating_is_worth_what_it_says_per_second() -> None:
     assert offer.value[0] == pytest.approx(max(worth) / Seconds().rate)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("kind", ["ratings", "likes"])
 def test_a_preview_is_worth_a_noisy_like_that_everybody_can_give(kind: str) -> None:
     of = setting(kind)

@@ -77,6 +77,7 @@ def test_order_kind_and_liking_matter_and_no_events_are_zeros(walker: Behaviour)
         assert np.abs(walker.encode(other, content(), 3)[1] - base[1]).max() > 1e-4
 
 
+@pytest.mark.long
 def test_disliked_events_are_never_to_be_told() -> None:
     walk = cycle()
     skips = Log.of(walk.users, np.full(len(walk), 0), -np.ones(len(walk)), walk.timestamps + 1, ["skip"] * len(walk))
@@ -104,6 +105,7 @@ def test_equal_seeds_give_equal_weights_and_the_global_generator_is_left_alone()
     assert first.revision == again.revision != other.revision
 
 
+@pytest.mark.long
 def test_what_is_kept_is_a_mean_over_the_steps() -> None:
     def moved(averaging: float, rate: float) -> np.ndarray:
         options = replace(SMALL, epochs=2, patience=9, held_out=0.0, averaging=averaging, rate=rate)
@@ -116,6 +118,7 @@ def test_what_is_kept_is_a_mean_over_the_steps() -> None:
     assert np.sum(mean * last) > 0.9 * np.linalg.norm(mean) * np.linalg.norm(last)
 
 
+@pytest.mark.long
 def test_a_sample_of_negatives_learns_too() -> None:
     options = replace(SMALL, negatives=4)
     model = fit_behaviour(cycle(), content(), N_USERS, options=options, rng=np.random.default_rng(0))

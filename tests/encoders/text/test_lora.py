@@ -138,7 +138,7 @@ def test_a_model_without_known_attention_says_so() -> None:
 # ---- trained --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [KINDS[0], *(pytest.param(kind, marks=pytest.mark.long) for kind in KINDS[1:])])
 def test_every_kind_can_be_trained(tiny: Tiny, kind: str) -> None:
     encoder = HuggingFace(tiny(kind))
     lora = fitted(encoder, rate=1e-2)
@@ -161,6 +161,7 @@ def test_what_is_kept_is_what_was_trained(tiny: Tiny, kind: str) -> None:
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
+@pytest.mark.long
 def test_odd_texts_can_be_trained_on(tiny: Tiny) -> None:
     encoder, odd = HuggingFace(tiny("bert")), ["\ud800", "a\x00film", " ", "film " * 20_000]
     taught = replace(lesson(encoder), texts=[*odd, *TEXTS * 7])
@@ -168,6 +169,7 @@ def test_odd_texts_can_be_trained_on(tiny: Tiny) -> None:
     assert lora is not None and all(np.isfinite(array).all() for array in lora.arrays().values())
 
 
+@pytest.mark.long
 def test_one_seed_gives_one_adapter_and_leaves_torchs_own_generator_alone(tiny: Tiny) -> None:
     encoder = HuggingFace(tiny("bert"))
     torch.manual_seed(3)
@@ -182,6 +184,7 @@ def test_without_a_gain_on_texts_held_out_there_is_no_adapter(tiny: Tiny) -> Non
     assert fitted(HuggingFace(tiny("bert")), rate=30.0) is None
 
 
+@pytest.mark.long
 def test_progress_counts_the_passes_and_an_interruption_leaves_the_encoder_as_it_was(tiny: Tiny) -> None:
     encoder, seen = HuggingFace(tiny("bert")), []
     rng, before = np.random.default_rng(0), encoder.encode(TEXTS)
