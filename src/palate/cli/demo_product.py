@@ -14,7 +14,7 @@ from palate.cli.console import json_text, progress, sentence, table
 from palate.cli.demo_story import Story
 from palate.cli.files import load_data, write_files
 from palate.cli.products import Product
-from palate.entities import ITEM, USER, Form
+from palate.entities import ITEM, TITLE, USER, Form
 
 if TYPE_CHECKING:
     from palate.datasets.tables import Dataset
@@ -52,6 +52,9 @@ class ProductStory(Story):
                 f"of {whole:,} rows: at most {MOST['users']:,} people, drawn, and their {MOST['items']:,} most met "
                 "items, so that this takes minutes; palate evaluate takes all"
             )
+        bare = items - _titled(data)
+        if bare:
+            self._line(f"{bare:,} of the items have no title, and are shown by their ids")
         return data
 
     def arrive(self, learner: Learner, unseen: Dataset) -> dict[str, Any] | None:
@@ -66,8 +69,7 @@ class ProductStory(Story):
             return None
         sentence(self.console, f"Person {found['user']} {self.product.event} {'; '.join(found['first'])}")
         self.console.print(table([">", "Their list then", "!", "Why"], _list(found)))
-        asked = learner.ask("you", forms=[Form.GROUP], rng=derive_rng(self.seed, "demo", "ask"))
-        for question in asked:
+        for question in learner.ask("you", forms=[Form.GROUP], rng=derive_rng(self.seed, "demo", "ask")):
             sentence(self.console, f"What Palate would ask somebody of whom it knows nothing: {question.text}")
         return found
 
@@ -95,6 +97,14 @@ class ProductStory(Story):
         self._end()
         sentence(self.console, said, style="bold")
         return said
+
+
+def _titled(data: Dataset) -> int:
+    """Of how many items that somebody met the title is known."""
+    if TITLE not in data.items.columns:
+        return 0
+    met = data.interactions[ITEM].unique().implode()
+    return data.items.filter(data.items[ITEM].is_in(met))[TITLE].drop_nulls().len()
 
 
 def _list(found: Mapping[str, Any]) -> list[list[str | Text]]:
