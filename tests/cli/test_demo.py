@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import html
+import io
 import json
 import re
 import subprocess
@@ -9,8 +10,11 @@ import time
 import urllib.request
 
 import pytest
+from rich.console import Console
 
 from palate import Learner
+from palate.cli.demo_product import ProductStory
+from palate.cli.products import product_of
 from tests.served import ENVIRONMENT
 
 
@@ -88,3 +92,14 @@ def test_a_product_that_is_none_and_options_that_do_not_go_together_are_one_line
     assert "Name one: news, shop" in cli("demo", "--data", tmp_path, "--out", tmp_path).err
     assert "--sample and --quick" in cli("demo", "news", "--quick", "--out", tmp_path).err
     assert not list(tmp_path.iterdir())
+
+
+def test_of_a_log_it_is_said_how_many_items_have_no_title(tmp_path):
+    (tmp_path / "interactions.csv").write_text(
+        "user_id,item_id,event\n" + "".join(f"u{n},i{n % 3},click\n" for n in range(9))
+    )
+    (tmp_path / "items.csv").write_text("item_id,title\ni0,Rain\ni1,\ni9,Snow\n")
+    said = io.StringIO()
+    story = ProductStory(Console(file=said, width=200), tmp_path, 0, product_of("news"))
+    assert story.log(tmp_path).interactions.height == 9
+    assert "2 of the items have no title: they are shown by their ids" in said.getvalue()

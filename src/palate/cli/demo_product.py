@@ -54,7 +54,7 @@ class ProductStory(Story):
             )
         bare = items - _titled(data)
         if bare:
-            self._line(f"{bare:,} of the items have no title, and are shown by their ids")
+            self._line(f"{bare:,} of the items have no title: they are shown by their ids")
         return data
 
     def arrive(self, learner: Learner, unseen: Dataset) -> dict[str, Any] | None:
@@ -104,7 +104,8 @@ def _titled(data: Dataset) -> int:
     if TITLE not in data.items.columns:
         return 0
     met = data.interactions[ITEM].unique().implode()
-    return data.items.filter(data.items[ITEM].is_in(met))[TITLE].drop_nulls().len()
+    titles = data.items.filter(data.items[ITEM].is_in(met))[TITLE]
+    return int((titles.fill_null("") != "").sum())
 
 
 def _list(found: Mapping[str, Any]) -> list[list[str | Text]]:
