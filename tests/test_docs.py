@@ -417,7 +417,11 @@ OF_NETWORKS = "textbook_loop.py"
 
 
 @pytest.mark.parametrize(
-    "example", sorted(set(EXAMPLES.glob("*.py")) - {EXAMPLES / OF_NETWORKS}), ids=lambda path: path.name
+    "example",
+    [
+        pytest.param(path, id=path.name, marks=pytest.mark.long if path.stem in ("news", "video", "social") else ())
+        for path in sorted(set(EXAMPLES.glob("*.py")) - {EXAMPLES / OF_NETWORKS})
+    ],
 )
 def test_an_example_runs_and_says_what_it_did(example: Path, tmp_path: Path) -> None:
     check_example(example, tmp_path)

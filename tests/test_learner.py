@@ -19,6 +19,7 @@ from palate.records import events
 from tests.worlds import data, learner, words, world
 
 KINDS = ("ratings", "likes", "events", "both")
+SOME = ["ratings", "events", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("likes", "both"))]
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +61,7 @@ def replayed(of: Learner, user: str) -> UserState:
 # ---- tell -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SOME)
 @pytest.mark.parametrize("user", ["newcomer", pytest.param("u007", marks=pytest.mark.long)])
 def test_telling_leaves_the_old_learner_as_it_was(kind: str, user: str) -> None:
     before = learner(kind)
@@ -481,7 +482,7 @@ def test_new_items_leave_beliefs_and_answers_as_they_were() -> None:
         )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", SOME)
 @pytest.mark.parametrize("encoder", ["words", pytest.param("none", marks=pytest.mark.long)])
 def test_new_items_in_every_kind_of_model(kind: str, encoder: str) -> None:
     more = learner(kind, encoder).with_items(NEW).with_items(pl.DataFrame({"item_id": ["later"]}))

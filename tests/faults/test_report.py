@@ -43,7 +43,7 @@ def reports(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.mark.parametrize("name", ["simulation", "evaluation"])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.long)])
 def test_UI_01_the_one_file_report_makes_nothing_of_hostile_text_and_fits_a_phone(
     chromium: Browser, reports: dict[str, Path], name: str, scheme: str
 ) -> None:

@@ -25,7 +25,7 @@ from palate.posteriors.items import Items, Spread
 from palate.posteriors.taste import Taste
 from palate.records import Event
 from palate.store.model_folder.folder import LoadedFolder, load_folder, save_folder
-from tests.worlds import data, learner, words
+from tests.worlds import data, learner, without_lists, words
 
 KINDS = ("ratings", "likes", "events", "both")
 USERS = ("newcomer", "u007", "u200")
@@ -65,7 +65,9 @@ def again(of: Learner, folder: Path) -> Learner:
 # ---- what comes back ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", ["events", "both", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("ratings", "likes"))]
+)
 @pytest.mark.parametrize("encoder", ["words", pytest.param("none", marks=pytest.mark.long)])
 def test_a_learner_comes_back_to_the_bit(kind: str, encoder: str, tmp_path: Path) -> None:
     told = learner(kind, encoder).tell(
@@ -106,7 +108,7 @@ def test_times_before_1970_and_unknown_ones_come_back(tmp_path: Path) -> None:
     rows = data("both").interactions.with_columns(
         timestamp=pl.when(pl.int_range(pl.len()) % 2 == 0).then(-pl.col("timestamp"))
     )
-    of = Learner.fit(replace(data("both"), interactions=rows), encoder="words", dim=3)
+    of = without_lists(replace(data("both"), interactions=rows), encoder="words", dim=3)
     back = again(of, tmp_path / "model")
     assert of.model.events is not None and back.model.events is not None
     times = of.model.events.timestamps.data

@@ -68,7 +68,9 @@ def differ(one: Learner, two: Learner, user: str) -> bool:
 # ---- the fit --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["ratings", "likes", "both"])
+@pytest.mark.parametrize(
+    "kind", ["ratings", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("likes", "both"))]
+)
 def test_the_fit_learns_what_attributes_say_and_leaves_the_items_as_they_are(kind: str) -> None:
     model = fitted(kind).model
     assert model.attributes is not None and model.users is not None

@@ -348,6 +348,7 @@ def test_the_shift_of_a_text_is_what_it_moves_for_users_of_the_population(withou
     assert text.share == 1.0
 
 
+@pytest.mark.long
 def test_an_encoder_is_given_as_an_object_of_the_right_modality() -> None:
     given, named = (without_lists(data(), encoder=encoder, dim=2) for encoder in (Words(), "words"))
     assert given.recommend("u001", 3) == named.recommend("u001", 3)

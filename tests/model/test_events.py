@@ -15,7 +15,7 @@ from palate.datasets import Dataset
 from palate.errors import AnswerError, DataError
 from palate.model.strengths import learn_strengths
 from palate.posteriors.likelihoods import Implicit
-from tests.worlds import data
+from tests.worlds import data, without_lists
 
 USERS, ITEMS = 200, 60
 
@@ -41,7 +41,7 @@ def log(fits: str = "like", other: str | None = "dislike", seed: int = 0) -> Dat
 
 
 def fitted(data: Dataset) -> Learner:
-    return Learner.fit(data, encoder="none", dim=3)
+    return without_lists(data, encoder="none", dim=3)
 
 
 def gap(learner: Learner) -> float:
@@ -140,7 +140,7 @@ def test_what_was_shown_is_known_and_says_nothing_of_taste() -> None:
 
 
 def test_a_no_moves_a_list_and_an_answer_of_nothing_is_refused() -> None:
-    learner = fitted(log())
+    learner = Learner.fit(log(), encoder="none", dim=3)
     first = learner.recommend("new", 1)[0].item_id
     yes, no = (learner.tell(rate("new", first, value)).recommend("new", ITEMS) for value in (1.0, -1.0))
     alike = {f"i{item}" for item in range(ITEMS) if item % 2 == int(first[1:]) % 2}

@@ -67,7 +67,10 @@ def signed_in(page: Page, service: Process, key: str = "") -> None:
     expect(page.locator("#versions")).to_be_visible()
 
 
-@pytest.mark.parametrize(("options", "scheme"), [(PHONE, "dark"), (DESKTOP, "light")], ids=["phone", "desktop"])
+@pytest.mark.parametrize(
+    ("options", "scheme"),
+    [pytest.param(PHONE, "dark", id="phone", marks=pytest.mark.long), pytest.param(DESKTOP, "light", id="desktop")],
+)
 def test_an_operator_sees_what_is_going_on(
     chromium: Browser, service: Process, options: dict[str, Any], scheme: str
 ) -> None:

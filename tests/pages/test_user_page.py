@@ -95,6 +95,8 @@ def test_by_keyboard_alone_and_what_is_undone_is_as_if_it_had_never_been(desktop
     page.keyboard.press("Escape")  # out of the field, whose letters are no answers
     desktop.press("s")
     expect(page.locator("#card:not([data-form=recall])")).to_be_visible()
+    desktop.sent()
+    desktop.ready()  # the focus is on the new question
     for _ in range(40):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.id") == "form":
