@@ -1,4 +1,4 @@
-"""The path of somebody new, from a clone to the own table on a page, in minutes of reading, of typing and of waiting.
+"""The path of somebody new, from a clone to their own table on a page, in minutes of reading, of typing and of waiting.
 
 What is read and typed is what stands in README.md and docs/guides/start.md. Each command of the guide is then run as it
 stands, in a clone with a new environment. Python blocks stand in for the reader's own files and are not typed.
@@ -50,7 +50,9 @@ def steps(guide: str) -> list[tuple[str, str]]:
 def opened(line: str, folder: Path) -> float:
     """Seconds until the page of a service is there, which is stopped again."""
     start = time.monotonic()
-    with subprocess.Popen(["bash", "-c", f". .venv/bin/activate && exec {line}"], cwd=folder) as service:
+    with subprocess.Popen(
+        ["bash", "-c", f". .venv/bin/activate && exec {line}"], cwd=folder, stdout=sys.stderr
+    ) as service:
         try:
             while True:
                 try:

@@ -52,7 +52,7 @@ ENGLISH = {
         "{seconds_large} s and {memory_large} MiB; MovieLens-100K {movielens} s."
     ),
     "newcomer": (
-        "From a clone to the own table on a page: {reading} minutes to read the README and this page up to here "
+        "From a clone to your own table on a page: {reading} minutes to read the README and this page up to here "
         "({words} words), {typing} to type, {waiting} to wait for the machine."
     ),
     "load": (
