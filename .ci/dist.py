@@ -33,13 +33,15 @@ NOT_IN_SDIST = {".gitignore", ".gitattributes", ".dockerignore"}  # hatch adds t
 
 # Imports every module with the light install alone, and names the libraries that are missing: those of extras.
 IMPORT_ALL = """
-import importlib, pkgutil, sys, palate
+import importlib, pkgutil, sys, palate.errors
 missing = set()
 for module in pkgutil.walk_packages(palate.__path__, "palate.", onerror=lambda name: None):
     if module.name.endswith("migrations.env"):
         continue  # is run by Alembic, which gives it a connection
     try:
         importlib.import_module(module.name)
+    except palate.errors.MissingExtra:
+        continue  # it says which
     except ModuleNotFoundError as error:
         missing.add(error.name.partition(".")[0])
 print(*sorted(missing))

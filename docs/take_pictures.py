@@ -21,7 +21,7 @@ from tests.served import Process
 
 IMAGES = Path(__file__).resolve().parent / "images"
 ANSWERS = "1u10u1"  # keys: likes it, does not know it, does not like it
-KINDS = ("news", "shop", "social")
+KINDS = ("news", "shop", "video", "social")
 
 
 def take(kind: str, folder: Path) -> None:

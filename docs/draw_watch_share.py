@@ -1,4 +1,4 @@
-"""Draws docs/images/video.png: ``python docs/draw_video.py``; how far videos of the generated site are watched."""
+"""Draws docs/images/watch-share.png: ``python docs/draw_watch_share.py``; how far videos of the generated site are watched."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from palate.datasets.samples import video_sample
 
-PATH = Path(__file__).resolve().parent / "images" / "video.png"
+PATH = Path(__file__).resolve().parent / "images" / "watch-share.png"
 GROUPS = 8  # of videos, by their length
 
 
