@@ -166,7 +166,8 @@ def look_at_page(palate: Path, place: Path) -> None:
     with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True) as service:
         try:
             assert service.stdout is not None
-            address = json.loads(service.stdout.readline())["address"]
+            said = "".join(iter(service.stdout.readline, "}\n")) + "}"  # one document of several lines
+            address = json.loads(said)["address"]
             page = urllib.request.urlopen(address, timeout=60).read().decode()
             for link in {"/embed.js", *re.findall(r'(?:src|href)="(/static/[^"]+)"', page)}:
                 urllib.request.urlopen(address + link, timeout=60).read()

@@ -64,6 +64,19 @@ def test_without_times_people_are_drawn_and_their_order_too(log):
     assert "recent-popularity" in Rivals(found.train).left_out
 
 
+def test_where_hardly_anybody_comes_later_people_are_drawn_and_keep_their_order(log):
+    late = pl.col("timestamp") - pl.col("timestamp").min().over("user_id")  # everybody begins at once
+    found = newcomers(
+        Dataset.from_tables(log.interactions.with_columns(late), name="at once"), rng=np.random.default_rng(0)
+    )
+    assert not found.dated and len(found.items) == 24
+    rows = log.interactions.filter(pl.col("event") == "click").sort("timestamp")
+    ids = sorted(set(rows["item_id"]))
+    every = {tuple(ids.index(item) for item in own["item_id"]) for _, own in rows.group_by("user_id")}
+    assert {tuple(items.tolist()) for items in found.items} <= every
+    assert newcomers(log, rng=np.random.default_rng(0), dated=False).dated is False
+
+
 def test_items_that_hardly_anybody_met_are_left_out(log):
     rare = pl.DataFrame(
         {"user_id": ["p000"] * 2, "item_id": ["x1", "x2"], "event": ["click"] * 2, "timestamp": [1.0, 2.0]}

@@ -1,8 +1,9 @@
 """Lists for people who are new, by how much is known of them: Palate's beside those of rivals tuned for each stage.
 
 Cut in time: everything is fitted on what was before; tested is who has nothing before, by what they took up after their
-first n events. Without times a fifth of the people are drawn, and what they did is put in an order drawn. Lists are of
-the whole catalogue of the training part, less what is known of the person.
+first n events. Where fewer than 20 people come later and do more than one thing, or there are no times, a fifth of the
+people are drawn; without times what they did is put in an order drawn. Lists are of the whole catalogue of the training
+part, less what is known of the person.
 
 Of each rival the setting with the best NDCG@10 at that n is taken, by the same protocol inside the training part. The
 best of them *on the people tested* is the one that Palate is compared with, which favours the rivals.
@@ -20,7 +21,7 @@ import numpy as np
 from scipy import sparse
 
 from palate.arrays import Array, Positions
-from palate.datasets.splits import global_time, new_users
+from palate.datasets.splits import Split, global_time, new_users
 from palate.datasets.tables import Dataset
 from palate.entities import TIMESTAMP, USER
 from palate.errors import install_line
@@ -62,7 +63,7 @@ class Newcomers:
     Attributes:
         train: The training part, numbered.
         items: Of each person, each item once, those of the training part only.
-        dated: Whether the order is that of time; otherwise it is drawn.
+        dated: Whether they are those who come later; otherwise they are drawn.
         before: The training part as it came.
     """
 
@@ -80,27 +81,51 @@ class Newcomers:
         return (n for n in stages if self.at(n))
 
 
-def newcomers(data: Dataset, *, rng: np.random.Generator, most: int = 2000, most_items: int = 2000) -> Newcomers:
-    """Who has nothing before a moment; without times people drawn, their items in an order drawn.
+def newcomers(
+    data: Dataset, *, rng: np.random.Generator, most: int = 2000, most_items: int = 2000, dated: bool | None = None
+) -> Newcomers:
+    """Who has nothing before a moment, or people drawn.
 
     Args:
         most: People, drawn if there are more.
         most_items: Of a catalogue, those that most people met in the training part.
+        dated: Whether those who come later; None: where there are times and enough such people.
     """
-    dated = data.interactions[TIMESTAMP].null_count() == 0 and data.interactions[TIMESTAMP].n_unique() > 1
-    parts = global_time(data) if dated else new_users(data, share=SHARE, rng=rng)
+    timed = data.interactions[TIMESTAMP].null_count() == 0 and data.interactions[TIMESTAMP].n_unique() > 1
+    dated = dated if timed else False
+    if dated is not False:
+        parts = _arrived(data, global_time(data), most_items)
+        each = parts.of_each(parts.test.timestamps)
+        dated = dated or sum(len(items) > 1 for items in each) >= LEAST
+    if not dated:
+        parts = _arrived(data, new_users(data, share=SHARE, rng=rng), most_items)
+        each = parts.of_each(parts.test.timestamps if timed else rng.random(len(parts.test.users)))
+    chosen = np.sort(rng.permutation(len(each))[:most])
+    return Newcomers(parts.train, [each[person] for person in chosen], bool(dated), parts.before)
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """What people of the training part did, and others; the training part as it came."""
+
+    train: Interactions
+    test: Interactions
+    before: Dataset
+
+    def of_each(self, when: Array) -> list[Positions]:
+        """The items of each of the others, in this order."""
+        order = np.lexsort((when, self.test.users))
+        users, items = self.test.users[order], self.test.items[order]
+        return np.split(items, np.flatnonzero(np.diff(users)) + 1) if len(users) else []
+
+
+def _arrived(data: Dataset, parts: Split, most_items: int) -> _Parts:
     old = parts.train.interactions[USER].unique()
     arrived = parts.test.filter((~parts.test.interactions[USER].is_in(old.implode())).to_numpy())
     whole = data.coded("event")
     train, test = (interactions_of(part, whole, data.vocabulary).liked for part in (parts.train, arrived))
     place = _numbers(train, most_items)
-    train, test = (_renumbered(part, place) for part in (train, test))
-    order = np.lexsort((test.timestamps if dated else rng.random(len(test.users)), test.users))
-    users, items = test.users[order], test.items[order]
-    ends = np.flatnonzero(np.diff(users)) + 1
-    each: list[Positions] = np.split(items, ends) if len(users) else []
-    chosen = np.sort(rng.permutation(len(each))[:most])
-    return Newcomers(train, [each[person] for person in chosen], dated, parts.train)
+    return _Parts(_renumbered(train, place), _renumbered(test, place), parts.train)
 
 
 def _numbers(train: Interactions, most_items: int) -> Positions:
@@ -284,7 +309,7 @@ def lists_by_events(
         return None
     progress("palate")
     ours = scores_of(Palate().fit(outer.train, rng=derive_rng(seed, "palate")))
-    inner = newcomers(outer.before, rng=derive_rng(seed, "inner"), most=most, most_items=most_items)
+    inner = newcomers(outer.before, rng=derive_rng(seed, "inner"), most=most, most_items=most_items, dated=outer.dated)
     found = tuned(inner, outer, grids, progress=progress) if inner.train.n_items else {}
     stages = {n: figures(ours, outer, n) for n in outer.stages() if len(outer.at(n)) >= FEWEST}
     return {
