@@ -22,6 +22,7 @@ import tomllib
 import urllib.request
 import zipfile
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -166,8 +167,8 @@ def look_at_page(palate: Path, place: Path) -> None:
     with subprocess.Popen(command, cwd=place, stdout=subprocess.PIPE, text=True) as service:
         try:
             assert service.stdout is not None
-            said = "".join(iter(service.stdout.readline, "}\n")) + "}"  # one document of several lines
-            address = json.loads(said)["address"]
+            said = "".join(takewhile(lambda line: line != "}\n", service.stdout))  # a document of several lines
+            address = json.loads(said + "}")["address"]
             page = urllib.request.urlopen(address, timeout=60).read().decode()
             for link in {"/embed.js", *re.findall(r'(?:src|href)="(/static/[^"]+)"', page)}:
                 urllib.request.urlopen(address + link, timeout=60).read()
