@@ -1,4 +1,4 @@
-"""Draws docs/images/watch-share.png: ``python docs/draw_watch_share.py``; how far videos of the generated site are watched."""
+"""Draws docs/images/watch-share.png, how far videos are watched: ``python docs/draw_watch_share.py``."""
 
 from __future__ import annotations
 

@@ -33,13 +33,19 @@ def pages() -> dict[Path, str]:
 
 def tables(rows: Sequence[Mapping[str, Any]], command: str) -> str:
     """Lists by how much is known, what questions bring, and new items, of one product."""
+    drawn = [row["set"] for row in rows if row["lists"] and not row["lists"]["dated"]]
+    who = (
+        f" On {' and '.join(drawn)} new people are drawn, since hardly anybody comes later or nothing is dated."
+        if drawn
+        else ""
+    )
     sets = "; ".join(f"{row['set']}: {_size(row['size'])}" for row in rows)
     return "\n\n".join(
         [
             f"Measured by `{command}` on {sets}. NDCG@10, 95 % intervals over people; in bold what an interval tells "
             "from 0.",
             "Lists for somebody new, after so many events. Each other recommender is tuned on people held back; the "
-            "best is the best on the people tested, which favours it.",
+            f"best is the best on the people tested, which favours it.{who}",
             _table(
                 ["data", "events", "people", "Palate", "popular", "best other", "", "Palate less the best other"],
                 [line for row in rows for line in _lists(row)],
