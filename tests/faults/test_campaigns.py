@@ -200,7 +200,7 @@ def test_UP_07_two_processes_on_one_log_of_which_one_is_killed(
     for worker in workers:
         worker.start()
     with ThreadPoolExecutor(2) as pool:
-        first, second = pool.submit(workers[0].lines, kill_after=25), pool.submit(workers[1].lines)
+        first, second = pool.submit(workers[0].lines, kill_after=8), pool.submit(workers[1].lines)
         lines = [*first.result(), *second.result()]
     assert workers[0].process.returncode == -signal.SIGKILL and workers[1].process.returncode == 0
     time.sleep(1.1)
