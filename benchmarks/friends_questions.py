@@ -5,9 +5,9 @@ people is new: everything is fitted on the others, friendships included. Of each
 half of the items may be asked about, five of them one by one: what they met is liked, of the rest they say "don't know
 it". The list is made of the other half, by friends' choices too, and judged by what they met there.
 
-``without`` asks as Palate does. ``with`` gives the same strategy another chance that the person knows an item: the odds
-are multiplied by c (1 + the friends who met it) ** b, where b and c are fitted by maximum likelihood on the people of
-the fit. Intervals are over people, paired.
+Both ways the score of the default strategy chooses, out of all items that may be asked. ``without`` leaves it as it is;
+``with`` gives it another chance that the person knows an item: the odds are multiplied by c (1 + the friends who met
+it) ** b, where b and c are fitted by maximum likelihood on the people of the fit. Intervals are over people, paired.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def row(seed: int) -> dict[str, Any]:
     print(seed, f"{len(tested)} people, odds {odds}", file=sys.stderr)
     found: dict[str, list[list[tuple[float, int]]]] = {"without": [], "with": []}
     for user in tested:
-        for way, given in (("without", None), ("with", odds)):
+        for way, given in (("without", (0.0, 0.0)), ("with", odds)):
             found[way].append(told(learner, user, met, friends[user], given, derive_rng(seed, "ask", user)))
     return {"seed": seed, "people": len(tested), "odds": odds, "questions": dict(compared(found))}
 
@@ -102,7 +102,7 @@ def told(
     user: str,
     met: Met,
     friends: list[str],
-    odds: tuple[float, float] | None,
+    odds: tuple[float, float],
     rng: np.random.Generator,
 ) -> list[tuple[float, int]]:
     """After each number of questions NDCG@10 of the list, and how many were of items that the person met."""
@@ -110,13 +110,15 @@ def told(
     askable = set(np.array(ids)[rng.permutation(len(ids))[: len(ids) // 2]].tolist())
     rest = [item for item in ids if item not in askable]
     wanted = met[user] & set(rest)
-    strategy = DEFAULT if odds is None else asks(odds, np.log1p(counts_of(learner, met, friends)))
+    strategy = asks(odds, np.log1p(counts_of(learner, met, friends)))
     of, yes, found = learner.know(user, friends=friends), 0, []
     for n in range(max(ASKED) + 1):
         if n in ASKED:
             shown = [item.item_id for item in of.recommend(user, 10, allow=rest)]
             gain = float(np.isin(shown, sorted(wanted)) @ DISCOUNT[: len(shown)])
             found.append((gain / float(DISCOUNT[: min(10, max(len(wanted), 1))].sum()), yes))
+        if n == max(ASKED):
+            break
         (question,) = of.ask(user, strategy=strategy, candidates=sorted(askable), random_share=0.0, rng=rng)
         item = question.item_id
         knows = item in met[user]

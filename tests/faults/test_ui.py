@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from palate.entities import AnswerKind
 from palate.service.keys import KeyRing
 from palate.service.settings import Settings
-from tests.browser import CLICKABLE, DESKTOP, HOSTILE, PHONE, Person, answers_in, pages_of, site
+from tests.browser import CLICKABLE, DESKTOP, HOSTILE, PHONE, Person, answers_in, click_fast, pages_of, site
 from tests.served import Process, Served, label, rows_of, served
 
 pytestmark = pytest.mark.browser
@@ -176,9 +176,7 @@ def test_UI_03_twenty_fast_clicks_and_keys_are_one_answer(person: Person, servic
     person.ask_in("rate")
     person.settle()
     page.wait_for_timeout(CLICKABLE)
-    box = page.locator(".level").nth(2).bounding_box()  # the next question has its button there too
-    assert box is not None
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, click_count=20)
+    click_fast(page, ".level", 2)
     person.sent()
     ratings = [one for one in answers_in(service.folder, person.user) if one.kind is AnswerKind.RATING]
     assert [one.value for one in ratings] == [3.0]

@@ -12,7 +12,19 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from palate.service.keys import KeyRing
-from tests.browser import CLICKABLE, DESKTOP, HOSTILE, PHONE, Annotator, annotator_key, labelled, made, pages_of, watch
+from tests.browser import (
+    CLICKABLE,
+    DESKTOP,
+    HOSTILE,
+    PHONE,
+    Annotator,
+    annotator_key,
+    click_fast,
+    labelled,
+    made,
+    pages_of,
+    watch,
+)
 from tests.served import Process
 
 pytestmark = pytest.mark.browser
@@ -181,9 +193,7 @@ def test_UI_03_twenty_fast_clicks_and_keys_are_one_label(person: Annotator, serv
     made(service, users=["lena"])
     page = person.sign_in(key)
     page.wait_for_timeout(CLICKABLE)
-    box = page.locator(".level").nth(2).bounding_box()
-    assert box is not None
-    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, click_count=20)
+    click_fast(page, ".level", 2)
     person.sent()
     assert [one.value for one in of_user(service, "lena")] == [3.0]
     person.settle()
